@@ -1,0 +1,352 @@
+//! Levels, methods and proofs, and the rule that makes a level of proofs.
+//!
+//! Values only: nothing here knows of sessions, stores or HTTP.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+
+/// Authenticator assurance level, after NIST SP 800-63B.
+///
+/// `aal3` needs a hardware-bound, phishing-resistant key; no factor of this crate gives it, so it has no variant yet, and text
+/// that claims it is refused like any other unknown level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Aal {
+    /// Nothing was proven. A session at this level counts as no session.
+    #[default]
+    Aal0,
+    /// One factor was proven.
+    Aal1,
+    /// Two different factors were proven.
+    Aal2,
+}
+
+impl Aal {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal0 => "aal0",
+            Self::Aal1 => "aal1",
+            Self::Aal2 => "aal2",
+        }
+    }
+}
+
+impl fmt::Display for Aal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How something was proven. The names are fixed: Ory's SDKs know no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Method {
+    /// A password.
+    Password,
+    /// OpenID Connect at another provider.
+    Oidc,
+    /// SAML at another provider.
+    Saml,
+    /// A time-based one-time password (RFC 6238).
+    Totp,
+    /// A look-up secret, also called recovery or backup code.
+    LookupSecret,
+    /// A public-key credential (W3C Web Authentication).
+    #[serde(rename = "webauthn")]
+    WebAuthn,
+    /// A code sent out of band, by mail or text message.
+    Code,
+    /// A discoverable public-key credential used without a password.
+    Passkey,
+    /// A change of the profile in a privileged session.
+    Profile,
+    /// A recovery link.
+    LinkRecovery,
+    /// A recovery code.
+    CodeRecovery,
+}
+
+impl Method {
+    const ALL: [Self; 11] = [
+        Self::Password,
+        Self::Oidc,
+        Self::Saml,
+        Self::Totp,
+        Self::LookupSecret,
+        Self::WebAuthn,
+        Self::Code,
+        Self::Passkey,
+        Self::Profile,
+        Self::LinkRecovery,
+        Self::CodeRecovery,
+    ];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Oidc => "oidc",
+            Self::Saml => "saml",
+            Self::Totp => "totp",
+            Self::LookupSecret => "lookup_secret",
+            Self::WebAuthn => "webauthn",
+            Self::Code => "code",
+            Self::Passkey => "passkey",
+            Self::Profile => "profile",
+            Self::LinkRecovery => "link_recovery",
+            Self::CodeRecovery => "code_recovery",
+        }
+    }
+
+    /// The level that an entry of this method has when it is a *first* factor of [`StepUp::sign_in`](crate::StepUp::sign_in).
+    ///
+    /// Methods that only ever are a second factor here (`totp`, `lookup_secret`) give `None`.
+    pub(crate) const fn first_factor_level(self) -> Option<Aal> {
+        match self {
+            Self::Totp | Self::LookupSecret => None,
+            _ => Some(Aal::Aal1),
+        }
+    }
+
+    /// The value for the token's `amr` claim (RFC 8176), where that registry has one.
+    pub(crate) const fn reference(self) -> &'static str {
+        match self {
+            Self::Password => "pwd",
+            Self::Totp | Self::LookupSecret | Self::Code | Self::CodeRecovery => "otp",
+            Self::WebAuthn | Self::Passkey => "pop",
+            other => other.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text names no [`Method`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownMethod(());
+
+impl fmt::Display for UnknownMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not the name of an authentication method")
+    }
+}
+
+impl std::error::Error for UnknownMethod {}
+
+impl FromStr for Method {
+    type Err = UnknownMethod;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|method| method.as_str() == text).ok_or(UnknownMethod(()))
+    }
+}
+
+/// Names one stored credential of a subject: an enrolled TOTP secret, a set of look-up secrets, a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CredentialId(Uuid);
+
+impl CredentialId {
+    /// A new random id.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl From<Uuid> for CredentialId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl From<CredentialId> for Uuid {
+    fn from(id: CredentialId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for CredentialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One completed method.
+///
+/// ```
+/// use tower_step_up::{Aal, Method, Proof, Timestamp};
+///
+/// let password = Proof::new(Method::Password, Aal::Aal1, Timestamp::from_unix_seconds(1_800_000_000));
+/// assert_eq!(password.aal(), Aal::Aal1);
+/// assert_eq!(password.credential(), None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    method: Method,
+    aal: Aal,
+    completed_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<CredentialId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<Arc<str>>,
+}
+
+impl Proof {
+    /// A proof whose credential is not kept in this crate's store, such as the application's password.
+    pub const fn new(method: Method, aal: Aal, completed_at: Timestamp) -> Self {
+        Self { method, aal, completed_at, credential: None, provider: None }
+    }
+
+    /// The same proof, tied to a stored credential: it counts only as long as that credential exists.
+    #[must_use]
+    pub const fn with_credential(mut self, credential: CredentialId) -> Self {
+        self.credential = Some(credential);
+        self
+    }
+
+    /// The same proof, made at the named upstream provider (`oidc` and `saml`).
+    #[must_use]
+    pub fn with_provider(mut self, provider: impl Into<Arc<str>>) -> Self {
+        self.provider = Some(provider.into());
+        self
+    }
+
+    /// The method.
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The level that the proof was written with. It says what this proof contributes, not what the session has.
+    pub const fn aal(&self) -> Aal {
+        self.aal
+    }
+
+    /// When the method was completed.
+    pub const fn completed_at(&self) -> Timestamp {
+        self.completed_at
+    }
+
+    /// The stored credential that was used, if it is stored here.
+    pub const fn credential(&self) -> Option<CredentialId> {
+        self.credential
+    }
+
+    /// The upstream provider, if the proof was made at one.
+    pub fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
+    /// Whether a later proof of the same kind replaces this one in a session's list, which else would grow for ever.
+    pub(crate) fn is_replaced_by(&self, newer: &Self) -> bool {
+        self.method == newer.method && self.aal == newer.aal && self.provider == newer.provider
+    }
+}
+
+/// The level that proofs make together. Give it only proofs that count: credential alive, not in the future.
+///
+/// 1. no proof: `aal0`;
+/// 2. at least one `aal1` and at least one `aal2`: `aal2`;
+/// 3. an `oidc` or `saml` proof at `aal2`, even alone: `aal2`, since the provider vouches for both factors;
+/// 4. all else, a lone TOTP for one: `aal1`.
+pub(crate) fn level_of<'a>(proofs: impl IntoIterator<Item = &'a Proof>) -> Aal {
+    let (mut any, mut first, mut second, mut federated) = (false, false, false, false);
+    for proof in proofs {
+        any = true;
+        first |= proof.aal == Aal::Aal1;
+        second |= proof.aal == Aal::Aal2;
+        federated |= proof.aal == Aal::Aal2 && matches!(proof.method, Method::Oidc | Method::Saml);
+    }
+    if federated || (first && second) {
+        Aal::Aal2
+    } else if any {
+        Aal::Aal1
+    } else {
+        Aal::Aal0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn proof(method: Method, aal: Aal) -> Proof {
+        Proof::new(method, aal, Timestamp::from_unix_seconds(0))
+    }
+
+    fn any_proof() -> impl Strategy<Value = Proof> {
+        (prop::sample::select(&Method::ALL[..]), prop::sample::select(&[Aal::Aal0, Aal::Aal1, Aal::Aal2][..]))
+            .prop_map(|(method, aal)| proof(method, aal))
+    }
+
+    #[test]
+    fn levels_of_the_wire_contract() {
+        use Aal::{Aal0, Aal1, Aal2};
+        let cases: &[(&[(Method, Aal)], Aal)] = &[
+            (&[], Aal0),
+            (&[(Method::Password, Aal1)], Aal1),
+            (&[(Method::Oidc, Aal1)], Aal1),
+            (&[(Method::LinkRecovery, Aal1)], Aal1),
+            (&[(Method::Totp, Aal2)], Aal1),
+            (&[(Method::Totp, Aal2), (Method::LookupSecret, Aal2)], Aal1),
+            (&[(Method::Password, Aal1), (Method::Oidc, Aal1)], Aal1),
+            (&[(Method::Password, Aal1), (Method::Totp, Aal2)], Aal2),
+            (&[(Method::Password, Aal1), (Method::LookupSecret, Aal2)], Aal2),
+            (&[(Method::Oidc, Aal1), (Method::Totp, Aal2)], Aal2),
+            (&[(Method::CodeRecovery, Aal1), (Method::WebAuthn, Aal2)], Aal2),
+            (&[(Method::LinkRecovery, Aal1), (Method::Code, Aal1)], Aal1),
+            // The stored level beats the method's name.
+            (&[(Method::Password, Aal1), (Method::WebAuthn, Aal1)], Aal1),
+            (&[(Method::Password, Aal1), (Method::Code, Aal2)], Aal2),
+            (&[(Method::Oidc, Aal2)], Aal2),
+            (&[(Method::Saml, Aal2), (Method::Totp, Aal2)], Aal2),
+            (&[(Method::WebAuthn, Aal2)], Aal1),
+            (&[(Method::Password, Aal0)], Aal1),
+        ];
+        for (proofs, expected) in cases {
+            let proofs: Vec<_> = proofs.iter().map(|&(method, aal)| proof(method, aal)).collect();
+            assert_eq!(level_of(&proofs), *expected, "{proofs:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_the_wire_names() {
+        for method in Method::ALL {
+            assert_eq!(method.as_str().parse(), Ok(method));
+            assert_eq!(serde_json::to_value(method).unwrap(), method.as_str());
+        }
+        for unknown in ["", "Totp", "totp ", "aal2", "magic"] {
+            assert_eq!(unknown.parse::<Method>(), Err(UnknownMethod(())));
+        }
+        for level in ["aal10", "AAL2 ", "aal3", "", "AAL2"] {
+            assert!(serde_json::from_value::<Aal>(level.into()).is_err(), "{level}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn adding_a_proof_never_lowers_a_level(proofs in prop::collection::vec(any_proof(), 0..8), added in any_proof()) {
+            let before = level_of(&proofs);
+            prop_assert!(level_of(proofs.iter().chain([&added])) >= before);
+        }
+
+        #[test]
+        fn order_and_repetition_do_not_matter(proofs in prop::collection::vec(any_proof(), 0..8)) {
+            let level = level_of(&proofs);
+            prop_assert_eq!(level_of(proofs.iter().rev()), level);
+            prop_assert_eq!(level_of(proofs.iter().chain(&proofs)), level);
+        }
+    }
+}

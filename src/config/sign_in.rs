@@ -1,0 +1,110 @@
+//! The end of the application's own first factor: a session begins.
+
+use http::HeaderValue;
+
+use super::{AUDIT, StepUp};
+use crate::{
+    aal::{Aal, CredentialId, Method, Proof},
+    error::{Error, ErrorKind},
+    factor::{self, Totp},
+    session::{Session, Subject, token::SessionToken},
+    store::{Completion, CredentialChange},
+};
+
+/// A session that has just begun, with what the client needs to keep it.
+///
+/// For a browser, put [`cookie`](Self::cookie) into the response's `Set-Cookie` (under axum, return this value as a part of the
+/// response). For a native client, send [`token`](Self::token) in the body.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    session: Session,
+    token: SessionToken,
+    cookie: HeaderValue,
+}
+
+impl SignedIn {
+    /// The session.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The token for clients without cookies.
+    pub const fn token(&self) -> &SessionToken {
+        &self.token
+    }
+
+    /// The value of the `Set-Cookie` header for browsers.
+    pub const fn cookie(&self) -> &HeaderValue {
+        &self.cookie
+    }
+}
+
+#[cfg(feature = "axum")]
+impl axum::response::IntoResponseParts for SignedIn {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(
+        self,
+        mut parts: axum::response::ResponseParts,
+    ) -> Result<axum::response::ResponseParts, Self::Error> {
+        parts.headers_mut().append(http::header::SET_COOKIE, self.cookie);
+        parts.headers_mut().insert(http::header::CACHE_CONTROL, crate::challenge::NO_STORE);
+        Ok(parts)
+    }
+}
+
+impl StepUp {
+    /// Begins a session for a subject who has just proven a first factor to the application.
+    ///
+    /// The session is always new: no id or cookie that the request brought lives on in it.
+    ///
+    /// # Errors
+    ///
+    /// The method only ever is a second factor, the subject is not active, or the store or directory did not answer.
+    pub async fn sign_in(&self, subject: Subject, method: Method) -> Result<SignedIn, Error> {
+        let inner = self.inner();
+        let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
+        if !inner.is_active(&subject).await? {
+            return Err(Error::new(ErrorKind::Inactive));
+        }
+        let now = inner.now();
+        let session = Session::new(subject, Proof::new(method, level, now), inner.limits.session_lifespan);
+        inner.stores.create_session(&session).await?;
+        tracing::info!(target: AUDIT, event = "signed_in", %method, "a session began");
+        self.hand_out(session, level)
+    }
+
+    /// Token and cookie of a session that the store has already.
+    pub(crate) fn hand_out(&self, session: Session, level: Aal) -> Result<SignedIn, Error> {
+        let inner = self.inner();
+        let token =
+            inner.keys.mint(&session, level).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
+        let cookie = inner
+            .cookies
+            .session(&token, session.expires_at(), inner.now())
+            .ok_or(Error::new(ErrorKind::Cryptography))?;
+        Ok(SignedIn { session, token, cookie })
+    }
+
+    /// Stores a TOTP secret that the subject enrolled elsewhere, in place of one it has. Codes of it work from now on.
+    ///
+    /// For moving users from another system and for seeding; users enrol through the settings flow.
+    ///
+    /// # Errors
+    ///
+    /// The secret is not base32 or shorter than 128 bits, no [`Totp`] factor is configured, or the store did not answer.
+    pub async fn import_totp(&self, subject: &Subject, base32_secret: &str) -> Result<CredentialId, Error> {
+        let inner = self.inner();
+        inner.factor(Method::Totp).ok_or(Error::new(ErrorKind::Credential))?;
+        let secret = factor::decode_totp_secret(base32_secret)?;
+        let now = inner.now();
+        let credential = Totp::credential(subject, &secret, 0, &inner.sealer, now)
+            .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
+        let id = credential.summary.id;
+        let mut completion = Completion::new(subject.clone(), now);
+        completion.credentials.push(CredentialChange::Replace(credential));
+        inner.complete(completion).await?;
+        tracing::info!(target: AUDIT, event = "enrolled", method = %Method::Totp, "a credential was imported");
+        Ok(id)
+    }
+}

@@ -1,0 +1,142 @@
+//! Every URL that the crate writes, made once from the configuration and never from a request.
+
+use url::Url;
+
+use crate::{
+    error::{BuildError, BuildErrorKind},
+    flow::return_to::{ReturnPolicy, with_query},
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Urls {
+    /// Where browsers reach the companion router, path prefix included; ends in `/`.
+    pub(crate) public: Url,
+    pub(crate) app_login: Url,
+    pub(crate) login_ui: Url,
+    pub(crate) settings_ui: Url,
+    pub(crate) error_ui: Url,
+    pub(crate) default_return: Url,
+    /// Where a browser returns to that was refused at a request which cannot be repeated.
+    pub(crate) after_unsafe: Option<Url>,
+    pub(crate) return_policy: ReturnPolicy,
+}
+
+/// URLs as the application gave them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GivenUrls {
+    pub(crate) app_login: Option<String>,
+    pub(crate) login_ui: Option<String>,
+    pub(crate) settings_ui: Option<String>,
+    pub(crate) error_ui: Option<String>,
+    pub(crate) default_return: Option<String>,
+    pub(crate) after_unsafe: Option<String>,
+    pub(crate) allowed_return: Vec<String>,
+}
+
+fn public_url(text: &str, loopback_http: bool) -> Result<Url, BuildError> {
+    let fail = |help: &str| Err(BuildError::new(BuildErrorKind::PublicUrl, format!("public URL {text:?}: {help}")));
+    let Ok(mut url) = Url::parse(text) else {
+        return fail("not an absolute URL; write for example \"https://bank.example\"");
+    };
+    let Some(host) = url.host() else { return fail("has no host; write for example \"https://bank.example\"") };
+    let loopback = match host {
+        url::Host::Domain(name) => name == "localhost",
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback && loopback_http => {}
+        "http" if loopback => {
+            return fail("cookies need HTTPS; for development on this machine call insecure_http_on_loopback()");
+        }
+        "http" => return fail("plain HTTP is possible on loopback addresses only; use https://"),
+        _ => return fail("the scheme must be https"),
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return fail("must have no user, query or fragment");
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+impl Urls {
+    pub(crate) fn new(public: &str, loopback_http: bool, given: &GivenUrls) -> Result<Self, BuildError> {
+        let public = public_url(public, loopback_http)?;
+        let resolve = |name: &str, given: Option<&str>, default: &str| {
+            let text = given.unwrap_or(default);
+            public.join(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host()).ok_or_else(
+                || {
+                    BuildError::new(
+                        BuildErrorKind::Url,
+                        format!("{name} {text:?} is neither a path nor an http(s) URL"),
+                    )
+                },
+            )
+        };
+        let app_login = resolve("login_url", given.app_login.as_deref(), "/login")?;
+        let login_ui = resolve("login_ui_url", given.login_ui.as_deref(), "self-service/ui/login")?;
+        let settings_ui = resolve("settings_ui_url", given.settings_ui.as_deref(), "self-service/ui/settings")?;
+        let error_ui = resolve("error_ui_url", given.error_ui.as_deref(), "self-service/ui/error")?;
+        let default_return = resolve("default_return_url", given.default_return.as_deref(), "/")?;
+        let mut allowed = if given.allowed_return.is_empty() {
+            vec![resolve("default", None, "/")?]
+        } else {
+            given
+                .allowed_return
+                .iter()
+                .map(|text| resolve("allowed_return_urls", Some(text), ""))
+                .collect::<Result<_, _>>()?
+        };
+        allowed.push(resolve("default", None, "self-service")?);
+        allowed.extend([login_ui.clone(), settings_ui.clone(), error_ui.clone()]);
+        let return_policy = ReturnPolicy::new(default_return.clone(), allowed);
+        let after_unsafe =
+            given.after_unsafe.as_deref().map(|text| resolve("after_unsafe_url", Some(text), "")).transpose()?;
+        for (name, url) in [("default_return_url", Some(&default_return)), ("after_unsafe_url", after_unsafe.as_ref())]
+        {
+            if let Some(url) = url
+                && return_policy.check(url.clone()).is_err()
+            {
+                let help = format!("{name} {url} is not under any of allowed_return_urls");
+                return Err(BuildError::new(BuildErrorKind::Url, help));
+            }
+        }
+        Ok(Self { public, app_login, login_ui, settings_ui, error_ui, default_return, after_unsafe, return_policy })
+    }
+
+    /// A URL of the companion router. `path` has no leading slash.
+    pub(crate) fn route(&self, path: &str, parameters: &[(&str, Option<&str>)]) -> Url {
+        let mut url = self.public.clone();
+        url.set_path(&format!("{}{path}", self.public.path()));
+        with_query(url, parameters)
+    }
+
+    /// Where a login flow is started in a browser. `U2` and `UR` of the wire contract are this with `aal=aal2`.
+    pub(crate) fn login(&self, aal2: bool, refresh: bool, return_to: Option<&Url>) -> Url {
+        self.route(
+            "self-service/login/browser",
+            &[
+                ("aal", aal2.then_some("aal2")),
+                ("refresh", refresh.then_some("true")),
+                ("return_to", return_to.map(Url::as_str)),
+            ],
+        )
+    }
+
+    /// Where a second factor is enrolled in a browser: `UE` of the wire contract.
+    pub(crate) fn enrolment(&self, return_to: Option<&Url>) -> Url {
+        self.route("self-service/settings/browser", &[("return_to", return_to.map(Url::as_str))])
+    }
+
+    /// The application's own login page, which brings the browser back to `return_to`.
+    pub(crate) fn first_login(&self, return_to: Option<&Url>) -> Url {
+        let mut url = self.app_login.clone();
+        if let Some(return_to) = return_to {
+            url.query_pairs_mut().append_pair("return_to", return_to.as_str());
+        }
+        url
+    }
+}

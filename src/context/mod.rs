@@ -1,0 +1,150 @@
+//! What the outer layer finds out about a request: its session, if it has one that is good, and what to come back to.
+//!
+//! The layer always puts a [`SessionContext`] into the request's extensions, in place of any that is there, so that nothing which
+//! came from elsewhere is believed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use http::{Extensions, Uri};
+
+use crate::{
+    clock::Timestamp,
+    config::{Inner, StepUp},
+    requirement::{Requirement, Shortfall},
+    session::{Session, cookie::Transport},
+    standing::{Authenticated, Standing},
+};
+
+/// What is known of a request's session. [`StepUpLayer`](crate::StepUpLayer) puts it into the request's extensions.
+///
+/// Guards and extractors read it; so may any code under the layer, also where there is no axum:
+///
+/// ```
+/// use tower_step_up::SessionContext;
+///
+/// fn subject<B>(request: &http::Request<B>) -> Option<&str> {
+///     let context = SessionContext::of(request.extensions())?;
+///     Some(context.session()?.subject().as_str())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct SessionContext {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    step_up: StepUp,
+    found: Found,
+    transport: Option<Transport>,
+    now: Timestamp,
+    uri: Uri,
+    /// Whether anything looked at the session, so that the answer depends on it.
+    consulted: AtomicBool,
+}
+
+/// How the search for a session ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// There is none that is good.
+    Nothing,
+    /// This one.
+    Session(Arc<Authenticated>),
+    /// The store or directory did not answer, so nothing is known.
+    Unavailable,
+}
+
+/// The store or directory did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unavailable;
+
+/// Why a request does not get through a guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The session falls short.
+    Shortfall(Shortfall),
+    /// The store did not answer, and nothing is assumed.
+    Unavailable,
+}
+
+impl SessionContext {
+    pub(crate) fn new(step_up: StepUp, found: Found, transport: Option<Transport>, now: Timestamp, uri: Uri) -> Self {
+        Self { shared: Arc::new(Shared { step_up, found, transport, now, uri, consulted: AtomicBool::new(false) }) }
+    }
+
+    /// The context of the innermost layer around this request; `None` if there is no layer.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// The session, if there is one that is good.
+    pub fn session(&self) -> Option<&Session> {
+        self.authenticated().ok().flatten().map(|authenticated| &authenticated.session)
+    }
+
+    /// What counts of the session now, if there is one that is good.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.authenticated().ok().flatten().map(|authenticated| &authenticated.standing)
+    }
+
+    /// The instant at which the request was looked at.
+    pub fn now(&self) -> Timestamp {
+        self.shared.now
+    }
+
+    /// The request's URI as the outer layer saw it, before any router stripped a prefix.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.shared.uri
+    }
+
+    pub(crate) fn transport(&self) -> Option<Transport> {
+        self.shared.transport
+    }
+
+    pub(crate) fn step_up(&self) -> &StepUp {
+        &self.shared.step_up
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        self.shared.step_up.inner()
+    }
+
+    /// Whether the layer that made this context belongs to `step_up`.
+    pub(crate) fn belongs_to(&self, step_up: &StepUp) -> bool {
+        Arc::ptr_eq(self.shared.step_up.inner(), step_up.inner())
+    }
+
+    pub(crate) fn was_consulted(&self) -> bool {
+        self.shared.consulted.load(Ordering::Relaxed)
+    }
+
+    /// The session, unless the store did not answer.
+    pub(crate) fn authenticated(&self) -> Result<Option<&Arc<Authenticated>>, Unavailable> {
+        self.shared.consulted.store(true, Ordering::Relaxed);
+        match &self.shared.found {
+            Found::Nothing => Ok(None),
+            Found::Session(authenticated) => Ok(Some(authenticated)),
+            Found::Unavailable => Err(Unavailable),
+        }
+    }
+
+    /// Whether the request's session meets the requirement.
+    pub(crate) fn check(&self, requirement: &Requirement) -> Result<&Arc<Authenticated>, Denied> {
+        match self.authenticated() {
+            Err(Unavailable) => Err(Denied::Unavailable),
+            Ok(None) => Err(Denied::Shortfall(Shortfall::NoSession)),
+            Ok(Some(authenticated)) => requirement
+                .check(&authenticated.session, &authenticated.standing, self.shared.now)
+                .map(|()| authenticated)
+                .map_err(Denied::Shortfall),
+        }
+    }
+}
+
+impl std::fmt::Debug for SessionContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionContext").field("now", &self.shared.now).finish_non_exhaustive()
+    }
+}

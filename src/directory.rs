@@ -1,0 +1,115 @@
+//! What the application knows of its users.
+
+use std::{error::Error, future::Future, pin::Pin};
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{clock::Timestamp, session::Subject};
+
+/// Why a directory did not answer. The crate refuses with 503, logs the cause and sends none of it.
+pub type DirectoryError = Box<dyn Error + Send + Sync>;
+
+/// What the methods of [`Directory`] return.
+pub type DirectoryFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, DirectoryError>> + Send + 'a>>;
+
+/// What the application knows of its users. The application implements it; without one, every subject is active and has no traits.
+///
+/// ```
+/// use tower_step_up::{Directory, DirectoryFuture, Identity, Subject};
+///
+/// struct Users;
+///
+/// impl Directory for Users {
+///     fn identity<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<Identity>> {
+///         Box::pin(async move {
+///             // Look the user up in the application's own database.
+///             Ok(Some(Identity::new(serde_json::json!({ "username": subject.as_str() }))))
+///         })
+///     }
+/// }
+/// ```
+pub trait Directory: Send + Sync + 'static {
+    /// The subject's identity, as `whoami` shows it; `None` if the application no longer knows the subject, which then counts
+    /// as not active.
+    fn identity<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<Identity>>;
+
+    /// Whether the subject may have a session now. It is asked whenever the store is (once a second for each session, by
+    /// default), so it should be quick. By default, whether [`identity`](Self::identity) is there and active.
+    fn is_active<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, bool> {
+        Box::pin(async move { Ok(self.identity(subject).await?.is_some_and(|identity| identity.active)) })
+    }
+
+    /// The name under which the subject knows itself, for the label in an authenticator app. By default, the subject.
+    fn account_name<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, String> {
+        Box::pin(async move { Ok(subject.as_str().to_owned()) })
+    }
+}
+
+/// A user as `whoami` shows it. It must hold nothing that the user may not see.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The user's traits: a JSON object.
+    pub traits: Value,
+    /// Whether the user may have a session.
+    pub active: bool,
+    /// What else the user may see; `null` if there is nothing.
+    pub metadata_public: Value,
+    /// When the user was created.
+    pub created_at: Option<Timestamp>,
+    /// When the user was last changed.
+    pub updated_at: Option<Timestamp>,
+}
+
+impl Identity {
+    /// An active user with these traits.
+    pub const fn new(traits: Value) -> Self {
+        Self { traits, active: true, metadata_public: Value::Null, created_at: None, updated_at: None }
+    }
+
+    /// The same user, active or not.
+    #[must_use]
+    pub const fn active(mut self, active: bool) -> Self {
+        self.active = active;
+        self
+    }
+}
+
+/// A directory for applications that give none.
+pub(crate) struct NoDirectory;
+
+impl Directory for NoDirectory {
+    fn identity<'a>(&'a self, _: &'a Subject) -> DirectoryFuture<'a, Option<Identity>> {
+        Box::pin(async { Ok(Some(Identity::new(Value::Object(Map::new())))) })
+    }
+
+    fn is_active<'a>(&'a self, _: &'a Subject) -> DirectoryFuture<'a, bool> {
+        Box::pin(async { Ok(true) })
+    }
+}
+
+/// The name space of identity ids that are made from subjects (RFC 9562 section 5.5).
+const NAMESPACE: Uuid = Uuid::from_u128(0x3f5f_92d4_6c1d_4f0c_9a56_21d4_6f1b_7a10);
+
+/// The identity's id on the wire: the subject, if it is a canonical UUID, else a stable one made of it.
+pub(crate) fn identity_id(subject: &Subject) -> Uuid {
+    match Uuid::try_parse(subject.as_str()) {
+        Ok(id) if id.to_string() == subject.as_str() => id,
+        _ => Uuid::new_v5(&NAMESPACE, subject.as_str().as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_stable_and_a_uuid_stays_itself() {
+        let id = |text: &str| identity_id(&Subject::new(text).unwrap()).to_string();
+        assert_eq!(id("0b8f6f0e-4f0a-4a0c-8a51-2f6f7f1f9c01"), "0b8f6f0e-4f0a-4a0c-8a51-2f6f7f1f9c01");
+        assert_eq!(id("alice"), id("alice"));
+        assert_ne!(id("alice"), id("Alice"));
+        assert_ne!(id("0B8F6F0E-4F0A-4A0C-8A51-2F6F7F1F9C01"), "0b8f6f0e-4f0a-4a0c-8a51-2f6f7f1f9c01");
+    }
+}

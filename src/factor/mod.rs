@@ -1,0 +1,165 @@
+//! Second factors behind one trait: a challenge step, an answer step, the nodes of the form, and the credential that was used.
+//!
+//! A factor decides; it never writes. What its answer uses up, the store consumes in the transaction that renews the session.
+
+mod form;
+mod totp;
+
+use std::{future::Future, pin::Pin};
+
+pub(crate) use self::totp::decode_secret as decode_totp_secret;
+pub use self::{form::Form, totp::Totp};
+use crate::{
+    aal::{Aal, Method},
+    clock::Timestamp,
+    error::{BuildError, StoreError},
+    seal::{SealError, Sealer},
+    session::Subject,
+    store::{Consumption, Credential},
+    ui::{Node, Text},
+};
+
+/// What a factor is told of the moment.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct FactorContext<'a> {
+    /// Whose proof it is to be.
+    pub subject: &'a Subject,
+    /// The subject's credentials of this factor's method.
+    pub credentials: &'a [Credential],
+    /// The present instant.
+    pub now: Timestamp,
+    /// Seals and opens what the factor keeps.
+    pub sealer: &'a Sealer,
+    /// What the factor's last step left in the flow.
+    pub state: Option<&'a [u8]>,
+}
+
+/// What the steps of a [`Factor`] return.
+pub type FactorFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FactorError>> + Send + 'a>>;
+
+/// A factor could not do its work. The crate refuses with 503 and counts no success.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FactorError {
+    /// A secret could not be sealed or opened: a key is missing or a row was changed.
+    Seal(SealError),
+    /// Something that the factor needs did not answer.
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<SealError> for FactorError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
+    }
+}
+
+impl From<StoreError> for FactorError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl std::fmt::Display for FactorError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Seal(_) => "a factor's secret could not be sealed or opened",
+            Self::Unavailable(_) => "a factor did not answer",
+        })
+    }
+}
+
+impl std::error::Error for FactorError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Seal(error) => Some(error),
+            Self::Unavailable(error) => Some(error.as_ref()),
+        }
+    }
+}
+
+/// What a factor makes of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is right, if the store can still consume this.
+    Proven(Consumption),
+    /// It is wrong.
+    Wrong,
+    /// It is right but there is one more step, for which the flow keeps this.
+    Continue(Vec<u8>),
+}
+
+/// Why an answer is refused, for the text that the user reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The subject has no credential of this factor.
+    NotEnrolled,
+    /// The answer is wrong.
+    Wrong,
+    /// The answer was right but used before.
+    Used,
+}
+
+/// Something about one field that can be said without looking at any secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldError {
+    /// The field's name.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub text: Text,
+}
+
+/// A way to prove something more, such as [`Totp`].
+pub trait Factor: Send + Sync + 'static {
+    /// The method that its proofs and credentials have. Two factors of a [`StepUp`](crate::StepUp) cannot share one.
+    fn method(&self) -> Method;
+
+    /// The level of its proofs.
+    fn aal(&self) -> Aal {
+        Aal::Aal2
+    }
+
+    /// Looks at the factor's own settings when a [`StepUp`](crate::StepUp) is built. By default, all is well.
+    ///
+    /// # Errors
+    ///
+    /// A setting is unsafe or makes no sense.
+    fn check_configuration(&self) -> Result<(), BuildError> {
+        Ok(())
+    }
+
+    /// Whether the credentials can be used now. A set of secrets that are all used is enrolled, but not usable.
+    fn is_usable(&self, credentials: &[Credential]) -> bool {
+        !credentials.is_empty()
+    }
+
+    /// The challenge step, when a flow begins: what the flow keeps, sealed, for the answer step. By default, nothing.
+    fn challenge<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, Option<Vec<u8>>> {
+        let _ = context;
+        Box::pin(async { Ok(None) })
+    }
+
+    /// The nodes of a login flow for a subject whose credentials are usable.
+    fn nodes(&self, context: FactorContext<'_>) -> Vec<Node>;
+
+    /// What can be said of the fields before anything is counted or compared.
+    ///
+    /// # Errors
+    ///
+    /// A field is missing or too short.
+    fn check_fields(&self, form: &Form) -> Result<(), FieldError>;
+
+    /// The answer step. The attempt has been counted as failed already; a success takes that back.
+    fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict>;
+
+    /// What the user reads when the answer is refused.
+    fn refusal(&self, why: Refusal) -> Text;
+
+    /// The step up to which the credential's open window is burnt when *another* factor succeeds, if it has steps.
+    fn open_step(&self, now: Timestamp) -> Option<u64> {
+        let _ = now;
+        None
+    }
+}

@@ -1,0 +1,265 @@
+//! Time-based one-time passwords (RFC 6238), through totp-rs.
+
+use totp_rs::{Builder, Secret};
+use zeroize::Zeroizing;
+
+use super::{Factor, FactorContext, FactorFuture, FieldError, Form, Refusal, Verdict};
+use crate::{
+    aal::{Aal, CredentialId, Method},
+    clock::Timestamp,
+    error::{BuildError, BuildErrorKind, Error, ErrorKind},
+    seal::{SealError, Sealer},
+    session::Subject,
+    standing::CredentialSummary,
+    store::{Consumption, Credential},
+    ui::{Group, InputKind, Node, Text, message},
+};
+
+const STEP_SECONDS: u64 = 30;
+const DIGITS: usize = 6;
+
+/// RFC 6238 section 5.2 recommends one step at most; a second one is the most that anybody's clock should need.
+const MAX_SKEW: u16 = 2;
+
+/// Time-based one-time passwords: RFC 6238 with 6 digits, 30 seconds, SHA-1, as every authenticator app knows them.
+///
+/// A code is accepted once, and never one of an earlier step than the last (RFC 6238 section 5.2).
+///
+/// ```
+/// use tower_step_up::factor::Totp;
+///
+/// let totp = Totp::new("Example Bank");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Totp {
+    issuer: String,
+    skew: u16,
+}
+
+impl Totp {
+    /// TOTP under the issuer's name that authenticator apps show.
+    pub fn new(issuer: impl Into<String>) -> Self {
+        Self { issuer: issuer.into(), skew: 1 }
+    }
+
+    /// How many steps of 30 seconds before and after the present one are accepted, for clocks that differ and people who type
+    /// slowly. One by default, two at most: each step more gives a guess one more code to hit.
+    #[must_use]
+    pub const fn skew(mut self, steps: u16) -> Self {
+        self.skew = steps;
+        self
+    }
+
+    /// Seals a secret as a credential of the subject.
+    pub(crate) fn credential(
+        subject: &Subject,
+        secret: &[u8],
+        last_step: u64,
+        sealer: &Sealer,
+        now: Timestamp,
+    ) -> Result<Credential, SealError> {
+        let id = CredentialId::random();
+        Ok(Credential {
+            summary: CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 },
+            data: sealer.seal(&seal_context(subject, id), secret)?,
+            secrets: Vec::new(),
+            last_step,
+            created_at: now,
+        })
+    }
+
+    /// The highest step within the window whose code this is. The highest, because a code that fits two steps must not be good
+    /// for the later one after it was used for the earlier.
+    fn matching_step(&self, secret: &[u8], code: &str, now: Timestamp) -> Option<u64> {
+        let totp = Builder::new().with_secret(secret.to_vec()).with_skew(0).build().ok()?;
+        let present = u64::try_from(now.unix_seconds()).ok()?.checked_div(STEP_SECONDS)?;
+        let skew = u64::from(self.skew);
+        let mut found = None;
+        // All steps are compared, whichever matches, so that the time taken says nothing.
+        for step in present.saturating_sub(skew)..=present.saturating_add(skew) {
+            if totp.check(code, step.saturating_mul(STEP_SECONDS)).is_some() {
+                found = Some(step);
+            }
+        }
+        found
+    }
+}
+
+/// What a sealed secret belongs to.
+fn seal_context(subject: &Subject, id: CredentialId) -> Vec<u8> {
+    format!("totp\0{id}\0{subject}").into_bytes()
+}
+
+/// A TOTP secret that was enrolled elsewhere, out of base32.
+pub(crate) fn decode_secret(base32: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let plain: Zeroizing<String> = Zeroizing::new(
+        base32
+            .chars()
+            .filter(|character| !character.is_whitespace() && *character != '=')
+            .collect::<String>()
+            .to_ascii_uppercase(),
+    );
+    let secret = Secret::try_from_base32(plain.as_str()).map_err(|_| Error::new(ErrorKind::Credential))?;
+    // RFC 4226 section 4: at least 128 bits.
+    if secret.as_bytes().len() < 16 {
+        return Err(Error::new(ErrorKind::Credential));
+    }
+    Ok(Zeroizing::new(secret.as_bytes().to_vec()))
+}
+
+impl Factor for Totp {
+    fn method(&self) -> Method {
+        Method::Totp
+    }
+
+    fn check_configuration(&self) -> Result<(), BuildError> {
+        let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Factor, help));
+        if self.skew > MAX_SKEW {
+            return fail("Totp::skew takes two steps at most: each step more gives a guess one more code to hit");
+        }
+        if self.issuer.is_empty() || self.issuer.contains(':') || self.issuer.chars().any(char::is_control) {
+            return fail(
+                "Totp::new needs the name that authenticator apps show, without a colon, for example \"Example Bank\"",
+            );
+        }
+        Ok(())
+    }
+
+    fn nodes(&self, _: FactorContext<'_>) -> Vec<Node> {
+        vec![
+            Node::field(Group::Totp, "totp_code", InputKind::Text, message::totp_field()).value(""),
+            Node::button(Group::Totp, "method", Method::Totp.as_str(), message::totp_button()),
+        ]
+    }
+
+    fn check_fields(&self, form: &Form) -> Result<(), FieldError> {
+        let code = form.get("totp_code").unwrap_or_default().trim();
+        let length = code.chars().count();
+        let text = match length {
+            0 => message::missing("totp_code"),
+            1..DIGITS => message::too_short(DIGITS, length),
+            _ => return Ok(()),
+        };
+        Err(FieldError { field: "totp_code", text })
+    }
+
+    fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
+        Box::pin(async move {
+            let code = form.get("totp_code").unwrap_or_default().trim();
+            for credential in context.credentials {
+                let id = credential.summary.id;
+                let secret = context.sealer.open(&seal_context(context.subject, id), &credential.data)?;
+                if let Some(step) = self.matching_step(&secret, code, context.now) {
+                    return Ok(Verdict::Proven(Consumption::Step { credential: id, step }));
+                }
+            }
+            Ok(Verdict::Wrong)
+        })
+    }
+
+    fn refusal(&self, why: Refusal) -> Text {
+        match why {
+            Refusal::NotEnrolled => message::no_totp(),
+            Refusal::Wrong | Refusal::Used => message::totp_wrong(),
+        }
+    }
+
+    fn open_step(&self, now: Timestamp) -> Option<u64> {
+        let present = u64::try_from(now.unix_seconds()).ok()?.checked_div(STEP_SECONDS)?;
+        Some(present.saturating_add(u64::from(self.skew)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The secret of RFC 6238, appendix B.
+    const SECRET: &[u8] = b"12345678901234567890";
+
+    /// A step whose code is that of the next one, too: one in a million is.
+    const TWIN_STEP: u64 = 910_737;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(i64::try_from(seconds).unwrap())
+    }
+
+    fn code(step: u64) -> String {
+        let totp = Builder::new().with_secret(SECRET.to_vec()).build().unwrap();
+        totp.generate(step * STEP_SECONDS).to_string()
+    }
+
+    #[test]
+    fn codes_are_those_of_the_rfc() {
+        // Appendix B has eight digits; six are the last six of them.
+        for (seconds, expected) in [(59, "287082"), (1_111_111_109, "081804"), (20_000_000_000, "353130")] {
+            assert_eq!(Totp::new("x").matching_step(SECRET, expected, at(seconds)), Some(seconds / 30), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn the_window_is_the_skew_and_no_more() {
+        let totp = Totp::new("x");
+        let present = at(1000 * 30 + 7);
+        for (step, accepted) in [(998, false), (999, true), (1000, true), (1001, true), (1002, false)] {
+            assert_eq!(totp.matching_step(SECRET, &code(step), present).is_some(), accepted, "{step}");
+        }
+        assert_eq!(totp.skew(0).matching_step(SECRET, &code(999), present), None);
+    }
+
+    #[test]
+    fn a_code_that_fits_two_steps_burns_the_later() {
+        let twin = TWIN_STEP;
+        assert_eq!(code(twin), code(twin + 1));
+        assert_eq!(Totp::new("x").matching_step(SECRET, &code(twin), at(twin * 30)), Some(twin + 1));
+    }
+
+    #[test]
+    fn only_six_ascii_digits_match() {
+        let totp = Totp::new("x");
+        let present = at(59);
+        for code in ["+87082", "-87082", "0x4616A", "２８７０８２", "287082\0", "28708", "2870820", "", " 287082"]
+        {
+            assert_eq!(totp.matching_step(SECRET, code, present), None, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn fields_are_told_apart() {
+        let check = |code: &str| {
+            let form = Form::from_pairs([("totp_code".to_owned(), code.to_owned())]).unwrap();
+            Totp::new("x").check_fields(&form).map_err(|error| error.text.id)
+        };
+        assert_eq!(check(""), Err(4_000_002));
+        assert_eq!(check("   "), Err(4_000_002));
+        assert_eq!(check("12345"), Err(4_000_003));
+        assert_eq!(check(" 123456 "), Ok(()));
+        assert_eq!(check("1234567"), Ok(()), "too long is simply wrong");
+    }
+
+    #[test]
+    fn secrets_are_read_as_apps_write_them() {
+        let plain = decode_secret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").unwrap();
+        assert_eq!(decode_secret("jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp").unwrap(), plain);
+        for bad in ["", "JBSWY3DP", "not base32 at all!"] {
+            assert_eq!(decode_secret(bad).unwrap_err().kind(), ErrorKind::Credential, "{bad}");
+        }
+    }
+
+    #[test]
+    fn bad_configuration_is_refused() {
+        assert!(Totp::new("Example Bank").check_configuration().is_ok());
+        for bad in [Totp::new(""), Totp::new("a:b"), Totp::new("x").skew(3)] {
+            assert_eq!(bad.check_configuration().unwrap_err().kind(), BuildErrorKind::Factor);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_looked_at_without_a_panic(text in any::<String>(), seconds in any::<i64>()) {
+            let _ = Totp::new("x").matching_step(SECRET, &text, Timestamp::from_unix_seconds(seconds));
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What a route asks of a session, and why a session falls short of it. Pure: no I/O, no clock, no HTTP.
+
+use std::{fmt, time::Duration};
+
+use crate::{aal::Aal, clock::Timestamp, session::Session, standing::Standing};
+
+/// How much must have been proven, ordered from the weakest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Level {
+    Aal1,
+    HighestAvailable,
+    Aal2,
+}
+
+/// What a route asks of a session: a level, and optionally how long ago that level may have been proven.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_step_up::Requirement;
+///
+/// const PAYMENTS: Requirement = Requirement::aal2();
+/// const TRANSFER: Requirement = Requirement::aal2().max_age(Duration::from_secs(300));
+/// assert_eq!(PAYMENTS.and(TRANSFER), TRANSFER);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Requirement {
+    level: Level,
+    max_age: Option<Duration>,
+}
+
+/// Why a session does not meet a requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Shortfall {
+    /// There is no session, or none that is good.
+    NoSession,
+    /// A second factor is required, the subject has one, and it was not proven in this session.
+    LevelTooLow,
+    /// A second factor is required and the subject has none: it must be enrolled first.
+    NothingEnrolled,
+    /// The level is there, but was proven longer ago than the requirement allows.
+    TooOld {
+        /// How long ago it may have been proven.
+        max_age: Duration,
+        /// Whether it is the second factor that must be proven again, or any.
+        second_factor: bool,
+    },
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSession => "no valid session",
+            Self::LevelTooLow => "second factor missing",
+            Self::NothingEnrolled => "no second factor enrolled",
+            Self::TooOld { .. } => "proven too long ago",
+        })
+    }
+}
+
+impl Requirement {
+    /// Any valid session.
+    pub const fn aal1() -> Self {
+        Self { level: Level::Aal1, max_age: None }
+    }
+
+    /// Two factors. A subject without a second factor is led to enrol one.
+    pub const fn aal2() -> Self {
+        Self { level: Level::Aal2, max_age: None }
+    }
+
+    /// Two factors if the subject has a second one, else any valid session (Ory's "strict" model).
+    pub const fn highest_available() -> Self {
+        Self { level: Level::HighestAvailable, max_age: None }
+    }
+
+    /// The proof may be at most this old; at exactly this age it is still good.
+    ///
+    /// Where the level is two factors, the age is that of the last *second-factor* proof: renewing the password alone does not
+    /// renew it. Else it is the age of the last proof of any kind.
+    #[must_use]
+    pub const fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// Both: the higher level and the shorter age.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            level: self.level.max(other.level),
+            max_age: match (self.max_age, other.max_age) {
+                (Some(one), Some(two)) => Some(one.min(two)),
+                (one, two) => one.or(two),
+            },
+        }
+    }
+
+    /// Whether the session, as it stands now, meets the requirement.
+    ///
+    /// # Errors
+    ///
+    /// The shortfall, when it does not.
+    pub fn check(&self, session: &Session, standing: &Standing, now: Timestamp) -> Result<(), Shortfall> {
+        let level = standing.level(session, now);
+        if level == Aal::Aal0 || now >= session.expires_at() {
+            return Err(Shortfall::NoSession);
+        }
+        let enrolled = standing.has_second_factor();
+        let second_factor = match self.level {
+            Level::Aal1 => false,
+            Level::HighestAvailable => enrolled,
+            Level::Aal2 => true,
+        };
+        if second_factor && level < Aal::Aal2 {
+            return Err(if enrolled { Shortfall::LevelTooLow } else { Shortfall::NothingEnrolled });
+        }
+        let Some(max_age) = self.max_age else { return Ok(()) };
+        let proven_at = if second_factor {
+            standing.second_factor_at(session, now)
+        } else {
+            standing.authenticated_at(session, now)
+        };
+        match proven_at {
+            Some(proven_at) if now.since(proven_at) <= max_age => Ok(()),
+            _ => Err(Shortfall::TooOld { max_age, second_factor }),
+        }
+    }
+
+    /// The values of `acr_values` in an RFC 9470 challenge, in order of preference.
+    pub(crate) const fn acr_values(&self) -> &'static str {
+        match self.level {
+            Level::Aal1 => "aal1",
+            Level::HighestAvailable | Level::Aal2 => "aal2",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        aal::{CredentialId, Method, Proof},
+        session::Subject,
+        standing::CredentialSummary,
+    };
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn any_requirement() -> impl Strategy<Value = Requirement> {
+        let level = prop::sample::select(&[Level::Aal1, Level::HighestAvailable, Level::Aal2][..]);
+        let age = prop::option::of((0..400u64).prop_map(Duration::from_secs));
+        (level, age).prop_map(|(level, max_age)| Requirement { level, max_age })
+    }
+
+    /// A session whose password was proven at 1000 and its second factor, if at all, after that; and its standing.
+    fn any_session() -> impl Strategy<Value = (Session, Standing)> {
+        (prop::option::of(1000..1300i64), any::<bool>(), prop::option::of(1000..1300i64)).prop_map(
+            |(second_factor, enrolled, password_again)| {
+                let totp = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
+                let password = |second| Proof::new(Method::Password, Aal::Aal1, at(second));
+                let mut session = Session::new(Subject::new("kim").unwrap(), password(1000), DAY);
+                if let Some(second) = second_factor {
+                    let proof = Proof::new(Method::Totp, Aal::Aal2, at(second)).with_credential(totp.id);
+                    session = session.renewed(proof, DAY, None);
+                }
+                if let Some(second) = password_again {
+                    session = session.renewed(password(second), DAY, None);
+                }
+                (session, Standing::new(if enrolled { vec![totp] } else { vec![] }))
+            },
+        )
+    }
+
+    fn session(password: i64, second_factor: i64) -> (Session, Standing) {
+        let totp = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
+        let session =
+            Session::new(Subject::new("kim").unwrap(), Proof::new(Method::Password, Aal::Aal1, at(password)), DAY)
+                .renewed(Proof::new(Method::Totp, Aal::Aal2, at(second_factor)).with_credential(totp.id), DAY, None);
+        (session, Standing::new(vec![totp]))
+    }
+
+    proptest! {
+        #[test]
+        fn a_stricter_requirement_never_passes_where_a_weaker_one_failed(
+            (session, standing) in any_session(), weaker in any_requirement(), added in any_requirement(), now in 1000..2000i64,
+        ) {
+            let stricter = weaker.and(added);
+            if weaker.check(&session, &standing, at(now)).is_err() {
+                prop_assert!(stricter.check(&session, &standing, at(now)).is_err());
+            }
+        }
+
+        #[test]
+        fn combined_requirements_equal_the_strictest_of_both(one in any_requirement(), two in any_requirement()) {
+            let both = one.and(two);
+            prop_assert_eq!(both.level, one.level.max(two.level));
+            prop_assert_eq!(both.max_age, [one.max_age, two.max_age].into_iter().flatten().min());
+            prop_assert_eq!(both, two.and(one));
+            prop_assert_eq!(both, both.and(one));
+        }
+
+        #[test]
+        fn a_combination_passes_only_where_both_pass(
+            (session, standing) in any_session(), one in any_requirement(), two in any_requirement(), now in 1000..2000i64,
+        ) {
+            if one.and(two).check(&session, &standing, at(now)).is_ok() {
+                prop_assert_eq!(one.check(&session, &standing, at(now)), Ok(()));
+                prop_assert_eq!(two.check(&session, &standing, at(now)), Ok(()));
+            }
+        }
+
+        #[test]
+        fn max_age_ends_on_the_second(proven in 0..1_000_000i64, age in 0..100_000i64) {
+            let (session, standing) = session(proven, proven);
+            let required = Requirement::aal2().max_age(Duration::from_secs(u64::try_from(age).unwrap()));
+            let check = |now| required.check(&session, &standing, now);
+            prop_assume!(at(proven + age + 1) < session.expires_at());
+            prop_assert_eq!(check(at(proven + age)), Ok(()));
+            let late = Timestamp::from_unix_milliseconds(at(proven + age).unix_milliseconds() + 1);
+            let too_old = Err(Shortfall::TooOld { max_age: Duration::from_secs(u64::try_from(age).unwrap()), second_factor: true });
+            prop_assert_eq!(check(late), too_old);
+            prop_assert_eq!(check(at(proven + age + 1)), too_old);
+        }
+    }
+
+    #[test]
+    fn the_age_of_aal2_is_that_of_the_second_factor() {
+        let (session, standing) = session(1000, 1100);
+        let session = session.renewed(Proof::new(Method::Password, Aal::Aal1, at(5000)), DAY, None);
+        let required = |requirement: Requirement| {
+            requirement.max_age(Duration::from_secs(300)).check(&session, &standing, at(5001)).is_ok()
+        };
+        assert!(required(Requirement::aal1()));
+        assert!(!required(Requirement::highest_available()));
+        assert!(!required(Requirement::aal2()));
+    }
+
+    #[test]
+    fn shortfalls_say_what_to_do() {
+        let (session, standing) = session(1000, 1100);
+        let first_only = Session::new(session.subject().clone(), session.proofs()[0].clone(), DAY);
+        let check = |requirement: Requirement, session, standing| requirement.check(session, standing, at(1200));
+        let none = Standing::new(vec![]);
+        assert_eq!(check(Requirement::aal2(), &first_only, &standing), Err(Shortfall::LevelTooLow));
+        assert_eq!(check(Requirement::highest_available(), &first_only, &standing), Err(Shortfall::LevelTooLow));
+        assert_eq!(check(Requirement::aal2(), &first_only, &none), Err(Shortfall::NothingEnrolled));
+        assert_eq!(check(Requirement::highest_available(), &first_only, &none), Ok(()));
+        assert_eq!(check(Requirement::aal1(), &first_only, &standing), Ok(()));
+        let ended = session.expires_at();
+        assert_eq!(Requirement::aal1().check(&session, &standing, ended), Err(Shortfall::NoSession));
+    }
+}

@@ -1,0 +1,188 @@
+//! Secrets at rest: authenticated encryption under a ring of keys.
+//!
+//! A sealed value is `version (1) | length of key id (1) | key id | nonce (24) | ciphertext and tag` with XChaCha20-Poly1305. Its
+//! 192-bit nonces may be random for any number of values. What the value belongs to is authenticated as associated data, so
+//! that a row copied to another subject does not open.
+
+use std::fmt;
+
+use chacha20poly1305::{
+    Key, KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::session::{InvalidKey, SigningKey, token::check_key};
+
+const VERSION: u8 = 1;
+const NONCE_BYTES: usize = 24;
+
+/// A key under which secrets are sealed at rest.
+///
+/// The first key of the builder seals; all of them open. To rotate, put a new key first and keep the old one until nothing
+/// sealed under it is left.
+///
+/// ```
+/// use tower_step_up::EncryptionKey;
+///
+/// let key = EncryptionKey::new("2026-11", [7; 32])?;
+/// assert!(EncryptionKey::new("2026-11", b"too short").is_err());
+/// # Ok::<(), tower_step_up::InvalidKey>(())
+/// ```
+#[derive(Clone)]
+pub struct EncryptionKey {
+    id: String,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl EncryptionKey {
+    /// A key with a name and a secret of at least 32 bytes from a cryptographic generator.
+    ///
+    /// # Errors
+    ///
+    /// The secret is shorter than 32 bytes, or the id is not 1 to 64 characters out of `A-Z a-z 0-9 . _ -`.
+    pub fn new(id: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
+        let id = id.into();
+        check_key(&id, secret.as_ref())?;
+        Ok(Self { key: derive(secret.as_ref())?, id })
+    }
+
+    /// The key that follows from a signing key when the application gives no encryption key of its own.
+    pub(crate) fn derived_from(key: &SigningKey) -> Result<Self, InvalidKey> {
+        Ok(Self { id: key.id().to_owned(), key: derive(key.secret())? })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl fmt::Debug for EncryptionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptionKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// HKDF-SHA256 (RFC 5869) separates this use of a secret from all others.
+fn derive(secret: &[u8]) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
+    let mut key = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, secret)
+        .expand(b"tower-step-up sealing v1", key.as_mut())
+        .map_err(|_| InvalidKey::unusable())?;
+    Ok(key)
+}
+
+/// Seals and opens what factors keep.
+#[derive(Clone, Debug)]
+pub struct Sealer {
+    keys: Vec<EncryptionKey>,
+}
+
+/// A secret could not be sealed or opened. It says no more, on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealError(());
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret could not be sealed or opened")
+    }
+}
+
+impl std::error::Error for SealError {}
+
+impl Sealer {
+    pub(crate) const fn new(keys: Vec<EncryptionKey>) -> Self {
+        Self { keys }
+    }
+
+    /// Encrypts `secret` so that it opens only together with the same `context`.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gave no random numbers.
+    pub fn seal(&self, context: &[u8], secret: &[u8]) -> Result<Vec<u8>, SealError> {
+        let key = self.keys.first().ok_or(SealError(()))?;
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|_| SealError(()))?;
+        let id_length = u8::try_from(key.id.len()).map_err(|_| SealError(()))?;
+        let ciphertext = cipher(key)
+            .encrypt(&XNonce::from(nonce), Payload { msg: secret, aad: context })
+            .map_err(|_| SealError(()))?;
+        Ok([&[VERSION, id_length], key.id.as_bytes(), &nonce, &ciphertext].concat())
+    }
+
+    /// Decrypts what [`seal`](Self::seal) made with the same `context`.
+    ///
+    /// # Errors
+    ///
+    /// It was made under a key that is not there any more, with another context, or it was changed.
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let (id, rest) = split(sealed).ok_or(SealError(()))?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError(()))?;
+        // Several keys can have one name: a signing key and an encryption key, each named after the month.
+        self.keys
+            .iter()
+            .filter(|key| key.id.as_bytes() == id)
+            .find_map(|key| cipher(key).decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: context }).ok())
+            .map(Zeroizing::new)
+            .ok_or(SealError(()))
+    }
+}
+
+fn cipher(key: &EncryptionKey) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(&Key::from(*key.key))
+}
+
+fn split(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[version, id_length], rest) = sealed.split_first_chunk::<2>()?;
+    (version == VERSION).then(|| rest.split_at_checked(usize::from(id_length))).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sealer(ids: &[&str]) -> Sealer {
+        Sealer::new(ids.iter().map(|id| EncryptionKey::new(*id, id.repeat(32)).unwrap()).collect())
+    }
+
+    #[test]
+    fn opens_only_with_its_context_and_unchanged() {
+        let sealer = sealer(&["a"]);
+        let sealed = sealer.seal(b"kim", b"secret").unwrap();
+        assert_eq!(sealer.open(b"kim", &sealed).unwrap().as_slice(), b"secret");
+        assert_eq!(sealer.open(b"lee", &sealed), Err(SealError(())));
+        for position in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[position] ^= 1;
+            assert_eq!(sealer.open(b"kim", &changed), Err(SealError(())), "{position}");
+        }
+        assert_ne!(sealer.seal(b"kim", b"secret").unwrap(), sealed, "the nonce is random");
+    }
+
+    #[test]
+    fn an_old_key_still_opens_and_the_new_one_seals() {
+        let old = sealer(&["old"]).seal(b"", b"secret").unwrap();
+        let both = sealer(&["new", "old"]);
+        assert_eq!(both.open(b"", &old).unwrap().as_slice(), b"secret");
+        let new = both.seal(b"", b"secret").unwrap();
+        assert!(sealer(&["old"]).open(b"", &new).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let text = format!("{:?}", sealer(&["a"]));
+        assert!(text.contains("\"a\"") && !text.contains("97"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_opens(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(sealer(&["a"]).open(b"", &bytes).is_err());
+        }
+    }
+}

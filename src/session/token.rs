@@ -1,0 +1,426 @@
+//! The session as a signed JWT: keys, claims, minting, verifying, and the cache of verified tokens.
+//!
+//! Only tokens whose first segment is byte for byte one that this key ring mints are looked at. So `alg`, `typ` and `kid` are pinned
+//! before anything is decoded, and nothing that a stranger puts into a header is ever read.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{BindingKey, Session, SessionId, Subject};
+use crate::{
+    aal::{Aal, Method},
+    clock::Timestamp,
+};
+
+/// What a token is for (RFC 8725 section 3.11): no other JWT of the application passes for a session.
+const TOKEN_TYPE: &str = "session+jwt";
+
+/// Longer tokens are not looked at. A cookie with all its attributes must stay within 4,096 bytes (RFC 6265 section 6.1).
+const MAX_TOKEN_BYTES: usize = 3_800;
+
+/// A key that signs session tokens.
+///
+/// The first key of the builder signs; all of them verify. To rotate, put a new key first and keep the old one for as long as a
+/// session lives.
+///
+/// ```
+/// use tower_step_up::SigningKey;
+///
+/// let key = SigningKey::hs256("2026-11", [7; 32])?;
+/// assert!(SigningKey::hs256("2026-11", b"too short").is_err());
+/// # Ok::<(), tower_step_up::InvalidKey>(())
+/// ```
+#[derive(Clone)]
+pub struct SigningKey {
+    id: String,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+impl SigningKey {
+    /// An HMAC-SHA256 key with a name (the token's `kid`) and a secret of at least 32 bytes (RFC 7518 section 3.2) from a
+    /// cryptographic generator, for example `openssl rand 32`.
+    ///
+    /// # Errors
+    ///
+    /// The secret is shorter than 32 bytes, or the id is not 1 to 64 characters out of `A-Z a-z 0-9 . _ -`.
+    pub fn hs256(id: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
+        let id = id.into();
+        check_key(&id, secret.as_ref())?;
+        Ok(Self { id, secret: Zeroizing::new(secret.as_ref().to_vec()) })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A key cannot be used. The text says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidKey(&'static str);
+
+impl InvalidKey {
+    pub(crate) const fn unusable() -> Self {
+        Self("the cryptography behind this key does not work")
+    }
+}
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for InvalidKey {}
+
+pub(crate) fn check_key(id: &str, secret: &[u8]) -> Result<(), InvalidKey> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
+        return Err(InvalidKey("a key id is 1 to 64 characters out of A-Z a-z 0-9 . _ -, for example \"2026-11\""));
+    }
+    if secret.len() < 32 {
+        return Err(InvalidKey("a key needs a secret of at least 32 random bytes, for example from `openssl rand 32`"));
+    }
+    Ok(())
+}
+
+/// A session token: who holds it is signed in. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionToken(Zeroizing<String>);
+
+impl SessionToken {
+    /// The token's text, for a native client that sends it as `X-Session-Token` or `Authorization: Bearer`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionToken(..)")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: Subject,
+    sid: SessionId,
+    iat: i64,
+    exp: i64,
+    auth_time: i64,
+    acr: Aal,
+    amr: Vec<String>,
+    bnd: BindingKey,
+    proofs: Vec<ClaimedProof>,
+}
+
+/// Method, level, milliseconds since the Unix epoch.
+#[derive(Serialize, Deserialize)]
+struct ClaimedProof(Method, Aal, i64);
+
+/// What a verified token says. The proofs in it are for other readers of the token: here the store's record of the session counts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verified {
+    pub(crate) id: SessionId,
+    pub(crate) subject: Subject,
+    expires_at: Timestamp,
+}
+
+/// The token is not one of ours, or not any more. It says no more, on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InvalidToken;
+
+struct RingKey {
+    /// The first segment of every token under this key.
+    header_segment: String,
+    header: Header,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+/// The keys, newest first, with the cache of tokens that were verified under them.
+pub(crate) struct KeyRing {
+    keys: Vec<RingKey>,
+    issuer: String,
+    validation: Validation,
+    leeway: Duration,
+    verified: quick_cache::sync::Cache<Box<str>, Arc<Verified>>,
+}
+
+impl KeyRing {
+    pub(crate) fn new(
+        keys: &[SigningKey],
+        issuer: &str,
+        leeway: Duration,
+        cache_capacity: usize,
+    ) -> Result<Self, InvalidKey> {
+        install_cryptography();
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Expiry is checked on every request against the configured clock, also for tokens out of the cache.
+        validation.validate_exp = false;
+        let keys = keys.iter().map(RingKey::new).collect::<Result<_, _>>()?;
+        let verified = quick_cache::sync::Cache::new(cache_capacity);
+        Ok(Self { keys, issuer: issuer.to_owned(), validation, leeway, verified })
+    }
+
+    /// The token of a session that has this level.
+    pub(crate) fn mint(&self, session: &Session, level: Aal) -> Result<SessionToken, InvalidKey> {
+        let key = self.keys.first().ok_or(InvalidKey::unusable())?;
+        let mut amr: Vec<_> = session.proofs().iter().map(|proof| proof.method().reference().to_owned()).collect();
+        if level == Aal::Aal2 {
+            amr.push("mfa".to_owned());
+        }
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.issuer.clone(),
+            sub: session.subject().clone(),
+            sid: session.id(),
+            iat: session.issued_at().unix_seconds(),
+            exp: session.expires_at().unix_seconds(),
+            auth_time: session.authenticated_at().unix_seconds(),
+            acr: level,
+            amr,
+            bnd: session.binding(),
+            proofs: session
+                .proofs()
+                .iter()
+                .map(|proof| ClaimedProof(proof.method(), proof.aal(), proof.completed_at().unix_milliseconds()))
+                .collect(),
+        };
+        jsonwebtoken::encode(&key.header, &claims, &key.encoding)
+            .map(|token| SessionToken(Zeroizing::new(token)))
+            .map_err(|_| InvalidKey::unusable())
+    }
+
+    /// Whether the text could be a token of this ring: no cryptography yet.
+    pub(crate) fn recognises(&self, token: &str) -> bool {
+        self.key_of(token).is_some()
+    }
+
+    fn key_of(&self, token: &str) -> Option<&RingKey> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let segment = token.split('.').next()?;
+        self.keys.iter().find(|key| key.header_segment == segment)
+    }
+
+    /// The token's session, after at most one verification.
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, InvalidToken> {
+        let verified = match self.verified.get(token) {
+            Some(verified) => verified,
+            None => {
+                let verified = Arc::new(self.verify_signature(token, now)?);
+                // Only what was verified is kept, so garbage cannot push a good token out.
+                self.verified.insert(token.into(), Arc::clone(&verified));
+                verified
+            }
+        };
+        if now < verified.expires_at { Ok(verified) } else { Err(InvalidToken) }
+    }
+
+    fn verify_signature(&self, token: &str, now: Timestamp) -> Result<Verified, InvalidToken> {
+        let key = self.key_of(token).ok_or(InvalidToken)?;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation).map_err(|_| InvalidToken)?.claims;
+        let expires_at = Timestamp::from_unix_seconds(claims.exp);
+        let issued_in_time = Timestamp::from_unix_seconds(claims.iat) <= now + self.leeway;
+        if !issued_in_time || now >= expires_at {
+            return Err(InvalidToken);
+        }
+        Ok(Verified { id: claims.sid, subject: claims.sub, expires_at })
+    }
+}
+
+impl RingKey {
+    fn new(key: &SigningKey) -> Result<Self, InvalidKey> {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TOKEN_TYPE.to_owned());
+        header.kid = Some(key.id.clone());
+        let json = serde_json::to_vec(&header).map_err(|_| InvalidKey::unusable())?;
+        Ok(Self {
+            header_segment: URL_SAFE_NO_PAD.encode(json),
+            header,
+            encoding: EncodingKey::from_secret(&key.secret),
+            decoding: DecodingKey::from_secret(&key.secret),
+        })
+    }
+}
+
+/// `jsonwebtoken` panics at first use when it was compiled with both of its backends or with none and nobody chose. The feature
+/// of this crate chooses, unless the application did before.
+fn install_cryptography() {
+    #[cfg(feature = "aws_lc_rs")]
+    let _already_installed = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    #[cfg(all(feature = "rust_crypto", not(feature = "aws_lc_rs")))]
+    let _already_installed = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aal::Proof;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const ISSUER: &str = "https://bank.example/";
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn key(id: &str) -> SigningKey {
+        SigningKey::hs256(id, id.repeat(40)).unwrap()
+    }
+
+    fn ring(ids: &[&str]) -> KeyRing {
+        let keys: Vec<_> = ids.iter().map(|id| key(id)).collect();
+        KeyRing::new(&keys, ISSUER, Duration::from_secs(5), 100).unwrap()
+    }
+
+    fn session() -> Session {
+        Session::new(Subject::new("kim").unwrap(), Proof::new(Method::Password, Aal::Aal1, at(1000)), HOUR)
+    }
+
+    /// A token with any header and claims, signed with the ring's own key: what only a bug or a thief of the key could make.
+    fn forge(header: &str, claims: &serde_json::Value) -> String {
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let signature = jsonwebtoken::crypto::sign(
+            message.as_bytes(),
+            &EncodingKey::from_secret(key("a").secret()),
+            Algorithm::HS256,
+        );
+        format!("{message}.{}", signature.unwrap())
+    }
+
+    fn claims() -> serde_json::Value {
+        let token = ring(&["a"]).mint(&session(), Aal::Aal1).unwrap();
+        let payload = token.as_str().split('.').nth(1).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    }
+
+    const HEADER: &str = r#"{"typ":"session+jwt","alg":"HS256","kid":"a"}"#;
+
+    #[test]
+    fn a_minted_token_verifies_until_it_expires() {
+        let ring = ring(&["a"]);
+        let session = session();
+        let token = ring.mint(&session, Aal::Aal1).unwrap();
+        for _cold_then_warm in 0..2 {
+            let verified = ring.verify(token.as_str(), at(1000)).unwrap();
+            assert_eq!((verified.id, &verified.subject), (session.id(), session.subject()));
+        }
+        assert!(ring.verify(token.as_str(), at(4599)).is_ok());
+        assert!(ring.verify(token.as_str(), at(4600)).is_err(), "out of the cache too");
+    }
+
+    #[test]
+    fn the_newest_key_signs_and_all_verify() {
+        let old = ring(&["a"]).mint(&session(), Aal::Aal1).unwrap();
+        let both = ring(&["b", "a"]);
+        assert!(both.verify(old.as_str(), at(1000)).is_ok());
+        let new = both.mint(&session(), Aal::Aal1).unwrap();
+        assert!(ring(&["b"]).verify(new.as_str(), at(1000)).is_ok());
+        assert!(ring(&["b"]).verify(old.as_str(), at(1000)).is_err(), "a retired key");
+    }
+
+    #[test]
+    fn claims_carry_the_standard_names() {
+        let claims = claims();
+        for (name, value) in [("iss", ISSUER), ("aud", ISSUER), ("sub", "kim"), ("acr", "aal1")] {
+            assert_eq!(claims[name], value, "{name}");
+        }
+        assert_eq!(claims["amr"], serde_json::json!(["pwd"]));
+        assert_eq!((&claims["iat"], &claims["exp"], &claims["auth_time"]), (&1000.into(), &4600.into(), &1000.into()));
+    }
+
+    #[test]
+    fn headers_other_than_our_own_are_refused() {
+        let ring = ring(&["a"]);
+        assert!(ring.verify(&forge(HEADER, &claims()), at(1000)).is_ok(), "the honest twin");
+        for header in [
+            r#"{"typ":"session+jwt","alg":"none","kid":"a"}"#,
+            r#"{"typ":"session+jwt","alg":"nOnE","kid":"a"}"#,
+            r#"{"typ":"session+jwt","alg":"HS512","kid":"a"}"#,
+            r#"{"typ":"session+jwt","kid":"a"}"#,
+            r#"{"typ":"JWT","alg":"HS256","kid":"a"}"#,
+            r#"{"alg":"HS256","kid":"a"}"#,
+            r#"{"typ":"session+jwt","alg":"HS256"}"#,
+            r#"{"typ":"session+jwt","alg":"HS256","kid":"b"}"#,
+            r#"{"typ":"session+jwt","alg":"HS256","kid":"../../a"}"#,
+            r#"{"typ":"session+jwt","alg":"HS256","kid":"a","jku":"https://evil.example"}"#,
+            r#"{"typ":"session+jwt","alg":"HS256","kid":"a","crit":["exp"]}"#,
+            r#"{"kid":"a","typ":"session+jwt","alg":"HS256"}"#,
+        ] {
+            assert!(ring.verify(&forge(header, &claims()), at(1000)).is_err(), "{header}");
+        }
+    }
+
+    #[test]
+    fn claims_of_the_wrong_shape_are_refused() {
+        let ring = ring(&["a"]);
+        assert!(ring.verify(&forge(HEADER, &claims()), at(1000)).is_ok(), "the honest twin");
+        for (name, value) in [
+            ("iss", serde_json::json!("https://evil.example/")),
+            ("aud", serde_json::json!([ISSUER])),
+            ("aud", serde_json::json!("other")),
+            ("aud", serde_json::Value::Null),
+            ("exp", serde_json::json!("9999999999")),
+            ("exp", serde_json::json!(1e30)),
+            ("exp", serde_json::json!(u64::MAX)),
+            ("exp", serde_json::json!(-1)),
+            ("exp", serde_json::json!(4600.5)),
+            ("exp", serde_json::Value::Null),
+            ("iat", serde_json::json!(1006)),
+            ("acr", serde_json::json!("aal3")),
+            ("acr", serde_json::json!("aal10")),
+            ("sub", serde_json::json!("")),
+            ("proofs", serde_json::json!([["magic", "aal2", 1]])),
+        ] {
+            let mut claims = claims();
+            claims[name] = value;
+            assert!(ring.verify(&forge(HEADER, &claims), at(1000)).is_err(), "{name}: {}", claims[name]);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_and_never_kept() {
+        let ring = ring(&["a"]);
+        let token = ring.mint(&session(), Aal::Aal1).unwrap();
+        let (message, signature) = token.as_str().rsplit_once('.').unwrap();
+        let padded = format!("{}=", token.as_str());
+        let unsigned = format!("{message}.");
+        let longer = format!("{message}.{signature}{}", "A".repeat(4000));
+        for bad in ["", ".", "..", message, unsigned.as_str(), &padded, &longer, &".".repeat(10_000)] {
+            assert!(ring.verify(bad, at(1000)).is_err(), "{bad}");
+        }
+        assert_eq!(ring.verified.len(), 0);
+    }
+
+    #[test]
+    fn keys_that_are_too_weak_or_misnamed_are_refused() {
+        assert!(SigningKey::hs256("a", [0; 31]).is_err());
+        for id in ["", "a b", "../x", &"x".repeat(65)] {
+            assert!(SigningKey::hs256(id, [0; 32]).is_err(), "{id}");
+        }
+        let shown = format!("{:?} {:?}", key("abcd"), ring(&["a"]).mint(&session(), Aal::Aal1).unwrap());
+        assert_eq!(shown, "SigningKey { id: \"abcd\", .. } SessionToken(..)");
+    }
+}

@@ -1,0 +1,110 @@
+//! The stores as the rest of the crate reaches them: every call ends in time.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
+    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+};
+use crate::{
+    clock::Timestamp,
+    session::{Session, SessionId, Subject},
+};
+
+#[derive(Clone)]
+pub(crate) struct Stores {
+    subjects: Arc<dyn SubjectStore>,
+    flows: Arc<dyn FlowStore>,
+    /// Whether both are one, so that a completion ends its flow and counter in the same transaction.
+    one: bool,
+    timeout: Duration,
+}
+
+impl Stores {
+    pub(crate) fn new(
+        subjects: Arc<dyn SubjectStore>,
+        flows: Arc<dyn FlowStore>,
+        one: bool,
+        timeout: Duration,
+    ) -> Self {
+        Self { subjects, flows, one, timeout }
+    }
+
+    async fn within<T>(&self, call: StoreFuture<'_, T>) -> Result<T, StoreError> {
+        tokio::time::timeout(self.timeout, call)
+            .await
+            .map_err(|elapsed| StoreError::with_source(StoreErrorKind::Unavailable, elapsed))?
+    }
+
+    pub(crate) async fn create_session(&self, session: &Session) -> Result<(), StoreError> {
+        self.within(self.subjects.create_session(session)).await
+    }
+
+    pub(crate) async fn standing(
+        &self,
+        subject: &Subject,
+        id: SessionId,
+    ) -> Result<Option<StoredStanding>, StoreError> {
+        self.within(self.subjects.standing(subject, id)).await
+    }
+
+    pub(crate) async fn sessions(&self, subject: &Subject, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        self.within(self.subjects.sessions(subject, now)).await
+    }
+
+    pub(crate) async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, StoreError> {
+        self.within(self.subjects.revoke(subject, which)).await
+    }
+
+    pub(crate) async fn credentials(&self, subject: &Subject) -> Result<Vec<Credential>, StoreError> {
+        self.within(self.subjects.credentials(subject)).await
+    }
+
+    /// Applies the completion. Where flows are kept elsewhere the flow ends first: a crash in between costs the user a new flow,
+    /// never a code that counts twice or a session that nobody proved.
+    pub(crate) async fn complete(&self, mut completion: Completion) -> Result<Completed, StoreError> {
+        if self.one {
+            return self.within(self.subjects.complete(&completion)).await;
+        }
+        if let Some(flow) = completion.flow.take()
+            && !self.within(self.flows.complete_flow(flow, completion.now)).await?
+        {
+            return Ok(Completed::FlowGone);
+        }
+        let reset = completion.reset.take();
+        let completed = self.within(self.subjects.complete(&completion)).await?;
+        if completed == Completed::Done
+            && let Some(key) = reset
+            && let Err(error) = self.within(self.flows.reset_attempts(&key)).await
+        {
+            // The step-up stands; the count merely stays higher than it should until the next success.
+            tracing::warn!(%error, method = %key.method, "could not reset the counter of attempts");
+        }
+        Ok(completed)
+    }
+
+    pub(crate) async fn create_flow(&self, flow: &StoredFlow, keep: u32, now: Timestamp) -> Result<(), StoreError> {
+        self.within(self.flows.create_flow(flow, keep, now)).await
+    }
+
+    pub(crate) async fn flow(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
+        self.within(self.flows.flow(id)).await
+    }
+
+    pub(crate) async fn update_flow(&self, flow: &StoredFlow) -> Result<bool, StoreError> {
+        self.within(self.flows.update_flow(flow)).await
+    }
+
+    pub(crate) async fn remove_flows(&self, subject: &Subject, except: Option<FlowId>) -> Result<(), StoreError> {
+        self.within(self.flows.remove_flows(subject, except)).await
+    }
+
+    pub(crate) async fn begin_attempt(
+        &self,
+        key: &AttemptKey,
+        policy: &AttemptPolicy,
+        now: Timestamp,
+    ) -> Result<Attempt, StoreError> {
+        self.within(self.flows.begin_attempt(key, policy, now)).await
+    }
+}

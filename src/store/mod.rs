@@ -1,0 +1,378 @@
+//! What must survive a request, behind two traits, and what of it must be atomic.
+//!
+//! [`SubjectStore`] keeps what is durable: sessions and credentials. [`FlowStore`] keeps what is short-lived: flows and counters
+//! of attempts. A store knows nothing of HTTP, of levels or of cryptography: secrets reach it sealed or hashed.
+//!
+//! Wherever two requests could race, the trait has *one* operation that checks and writes, and a store must carry it out as one
+//! conditional statement or one transaction, never as a read and a later write.
+
+pub(crate) mod access;
+mod memory;
+
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use self::memory::MemoryStore;
+pub use crate::error::{StoreError, StoreErrorKind};
+use crate::{
+    aal::{CredentialId, Method},
+    clock::Timestamp,
+    session::{Session, SessionId, Subject},
+    standing::CredentialSummary,
+};
+
+/// What the methods of the store traits return.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A stored credential with its secret, which is sealed or hashed by the factor that made it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Id, method and level.
+    pub summary: CredentialSummary,
+    /// What the factor keeps for itself; sealed if it is a secret.
+    pub data: Vec<u8>,
+    /// Hashes of single-use secrets, each with whether it was used. Empty for factors that have none.
+    pub secrets: Vec<StoredSecret>,
+    /// The last accepted step (TOTP) or counter; 0 if none was accepted yet. It only ever rises.
+    pub last_step: u64,
+    /// When it was enrolled.
+    pub created_at: Timestamp,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("summary", &self.summary)
+            .field("created_at", &self.created_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A single-use secret as it is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredSecret {
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// When it was used, if it was.
+    pub used_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for StoredSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredSecret").field("used_at", &self.used_at).finish_non_exhaustive()
+    }
+}
+
+/// What one read tells of a session and its subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredStanding {
+    /// The session as it was created. What the token says beyond its id does not count.
+    pub session: Session,
+    /// The subject's credentials, in any order.
+    pub credentials: Vec<CredentialSummary>,
+    /// Sessions that were first issued before this instant are dead.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Which sessions of a subject to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// This one.
+    One(SessionId),
+    /// All but this one.
+    Others(SessionId),
+    /// All, and those first issued before this instant, even if they are being created right now.
+    All(Timestamp),
+}
+
+/// What a proof uses up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consumption {
+    /// The credential's step rises to this one. Refused unless it is greater than the last.
+    Step {
+        /// Whose step.
+        credential: CredentialId,
+        /// The new step.
+        step: u64,
+    },
+    /// The secret with this hash is marked used. Refused if it is unknown or was used.
+    Secret {
+        /// Whose secret.
+        credential: CredentialId,
+        /// SHA-256 of the secret.
+        hash: [u8; 32],
+    },
+    /// Nothing, but the credential must still exist.
+    Present {
+        /// Which credential.
+        credential: CredentialId,
+    },
+}
+
+/// A change of a subject's credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialChange {
+    /// Add this one in place of all credentials of the same method.
+    Replace(Credential),
+    /// Add this one beside those of the same method.
+    Add(Credential),
+    /// Remove all credentials of the method.
+    Remove(Method),
+}
+
+/// The session that takes another's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The session that ends.
+    pub old: SessionId,
+    /// The session that begins.
+    pub new: Session,
+}
+
+/// All that a completed ceremony changes. A store applies the whole of it in one transaction, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Whose sessions and credentials.
+    pub subject: Subject,
+    /// When.
+    pub now: Timestamp,
+    /// What the proof uses up.
+    pub consume: Option<Consumption>,
+    /// Steps that rise at least to these values whatever they were; unknown credentials are passed over.
+    pub raise_steps: Vec<(CredentialId, u64)>,
+    /// What changes among the credentials.
+    pub credentials: Vec<CredentialChange>,
+    /// The session that is replaced.
+    pub rotate: Option<Rotation>,
+    /// The flow that is completed, if this store keeps it: ends as [`FlowStore::complete_flow`] does.
+    pub flow: Option<FlowId>,
+    /// The counter that starts anew, if this store keeps it.
+    pub reset: Option<AttemptKey>,
+}
+
+impl Completion {
+    /// A completion that changes nothing yet.
+    pub const fn new(subject: Subject, now: Timestamp) -> Self {
+        Self {
+            subject,
+            now,
+            consume: None,
+            raise_steps: Vec::new(),
+            credentials: Vec::new(),
+            rotate: None,
+            flow: None,
+            reset: None,
+        }
+    }
+}
+
+/// How a completion ended. In all cases but `Done`, nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Completed {
+    /// All of it was applied.
+    Done,
+    /// The step is not greater than the last, or the secret was used.
+    Used,
+    /// The credential or the secret does not exist.
+    Unknown,
+    /// The old session does not exist any more, or the subject's not-before has passed it.
+    SessionGone,
+    /// The flow does not exist, has expired or was completed.
+    FlowGone,
+}
+
+/// Keeps sessions and credentials.
+///
+/// `tower_step_up::store::contract` (feature `test-util`) checks an implementation.
+pub trait SubjectStore: Send + Sync + 'static {
+    /// Creates a session and forgets expired ones of the subject.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if the id exists; nothing is changed then.
+    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()>;
+
+    /// The session of that subject and id with the subject's standing, in one read; `None` if it is not there (never was, was
+    /// revoked or replaced). Expired sessions may or may not be there.
+    fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>>;
+
+    /// The subject's sessions that have not expired, newest first.
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>>;
+
+    /// Ends sessions of the subject and returns how many.
+    fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64>;
+
+    /// The subject's credentials, oldest first.
+    fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>>;
+
+    /// Applies a completion as a whole or not at all.
+    ///
+    /// Checks in this order: flow, old session, consumption.
+    fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed>;
+}
+
+/// Names one flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FlowId(Uuid);
+
+impl FlowId {
+    /// A new random id.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl From<Uuid> for FlowId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl From<FlowId> for Uuid {
+    fn from(id: FlowId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A flow as a store keeps it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredFlow {
+    /// The id.
+    pub id: FlowId,
+    /// Whose flow it is; `None` if it was begun without a session.
+    pub subject: Option<Subject>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// How often it was written: 0 when created.
+    pub version: u64,
+    /// Whether it was completed. A completed flow stays readable until it expires, but is never written again.
+    pub completed: bool,
+    /// All else, as JSON text that only the crate reads.
+    pub body: String,
+}
+
+impl fmt::Debug for StoredFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredFlow")
+            .field("id", &self.id)
+            .field("expires_at", &self.expires_at)
+            .field("version", &self.version)
+            .field("completed", &self.completed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whose attempts at what.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AttemptKey {
+    /// The subject.
+    pub subject: Subject,
+    /// The method.
+    pub method: Method,
+}
+
+/// How many wrong attempts in a row are allowed, and what follows.
+///
+/// After `free` failures in a row each further attempt has to wait: `first_delay` at first, twice as long each time, at most
+/// `longest_delay`. After `hard_stop` failures in a row nothing is evaluated any more (NIST SP 800-63B-4 section 3.2.2 asks for at
+/// most 100), until the factor is bound again or the application lifts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptPolicy {
+    /// Failures in a row that cost nothing.
+    pub free: u32,
+    /// The wait after the last free failure.
+    pub first_delay: Duration,
+    /// The longest wait.
+    pub longest_delay: Duration,
+    /// Failures in a row after which there is no further attempt.
+    pub hard_stop: u32,
+}
+
+impl Default for AttemptPolicy {
+    fn default() -> Self {
+        Self { free: 5, first_delay: Duration::from_secs(30), longest_delay: Duration::from_secs(3600), hard_stop: 100 }
+    }
+}
+
+/// Whether an attempt may be evaluated. It has been counted as failed already if it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attempt {
+    /// It may.
+    Allowed,
+    /// Not before this instant.
+    LockedUntil(Timestamp),
+    /// Not at all: the hard stop was reached.
+    Stopped,
+}
+
+/// Keeps flows and counters of attempts.
+///
+/// `tower_step_up::store::contract` (feature `test-util`) checks an implementation.
+pub trait FlowStore: Send + Sync + 'static {
+    /// Creates a flow. At most `keep` flows of one subject stay: the oldest give way. Expired flows may be removed.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if the id exists.
+    fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()>;
+
+    /// The flow, also when it has expired, as long as it has not been removed.
+    fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>>;
+
+    /// Replaces the flow's body and raises its version by one, if the stored version still is `flow.version` and the flow
+    /// was not completed. Returns whether it was so.
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool>;
+
+    /// Marks the flow completed, if it is there, has not expired and was not completed. Returns whether it was so.
+    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool>;
+
+    /// Removes all flows of the subject, except the named one.
+    fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()>;
+
+    /// Counts an attempt as failed *before* it is evaluated, unless it is locked; a success resets the count afterwards.
+    ///
+    /// With `n` failures counted including this one, the next attempt is locked until `now` + [`AttemptPolicy::delay_after`] of `n`.
+    fn begin_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Attempt>;
+
+    /// The count starts anew.
+    fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()>;
+}
+
+impl AttemptPolicy {
+    /// How long the next attempt has to wait after `failures` in a row.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_step_up::store::AttemptPolicy;
+    ///
+    /// let policy = AttemptPolicy::default();
+    /// assert_eq!(policy.delay_after(4), Duration::ZERO);
+    /// assert_eq!(policy.delay_after(5), Duration::from_secs(30));
+    /// assert_eq!(policy.delay_after(6), Duration::from_secs(60));
+    /// assert_eq!(policy.delay_after(99), Duration::from_secs(3600));
+    /// ```
+    pub fn delay_after(&self, failures: u32) -> Duration {
+        match failures.checked_sub(self.free) {
+            None => Duration::ZERO,
+            Some(beyond) => {
+                self.first_delay.saturating_mul(2u32.saturating_pow(beyond.min(31))).min(self.longest_delay)
+            }
+        }
+    }
+}
