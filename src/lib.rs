@@ -13,6 +13,8 @@ pub mod guard;
 mod requirement;
 #[cfg(feature = "axum")]
 mod router_ext;
+#[cfg(feature = "axum")]
+mod routes;
 mod seal;
 mod session;
 mod standing;

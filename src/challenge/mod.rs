@@ -18,8 +18,13 @@ mod redirect;
 mod rejection;
 
 use http::{HeaderMap, HeaderValue, header};
+use url::Url;
 
 pub(crate) use self::{envelope::Envelope, rejection::Rejection};
+use crate::{
+    context::{Denied, SessionContext},
+    requirement::Shortfall,
+};
 
 /// For every answer that depends on a session: nobody keeps it.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-cache, no-store, must-revalidate");
@@ -27,6 +32,14 @@ pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-c
 /// The request headers that an answer may depend on.
 pub(crate) const VARY: HeaderValue =
     HeaderValue::from_static("Cookie, Authorization, X-Session-Token, Accept, HX-Request");
+
+/// The answer of a gate of our own router, which has 403 for all clients, as Ory's has. A browser that goes on from there comes back
+/// to `return_to`.
+pub(crate) fn gate(shortfall: &Shortfall, context: &SessionContext, return_to: Option<&Url>) -> Envelope {
+    let denied = Denied::Shortfall(*shortfall);
+    let destination = redirect::destination(context, denied, return_to);
+    bearer::challenge(json::envelope(denied, destination.as_ref()), context, denied)
+}
 
 /// Marks an answer that depends on a session, unless it is marked so already.
 pub(crate) fn keep_private(headers: &mut HeaderMap) {

@@ -82,9 +82,9 @@ impl Rejection {
             Some(url) if self.is_navigation() => redirect::see_other(url),
             _ => {
                 let envelope = json::envelope(self.denied, destination.as_ref());
-                let envelope = bearer::adapt(envelope, &self.context, self.denied);
+                let envelope = bearer::unauthorized(envelope, &self.context, self.denied);
+                let envelope = bearer::challenge(envelope, &self.context, self.denied);
                 let (mut challenge, body) = envelope.respond(&self.headers).into_parts();
-                bearer::challenge(&mut challenge.headers, &self.context, self.denied);
                 if negotiation::is_htmx(&self.headers) {
                     htmx::redirect(&mut challenge.headers, destination.as_ref());
                 }
