@@ -4,10 +4,11 @@ use http::HeaderValue;
 
 use super::{AUDIT, StepUp};
 use crate::{
-    aal::{Aal, CredentialId, Method, Proof},
+    aal::{CredentialId, Method, Proof},
     error::{Error, ErrorKind},
     factor::{self, Totp},
     session::{Session, Subject, token::SessionToken, view},
+    standing::Standing,
     store::{Completion, CredentialChange},
 };
 
@@ -71,12 +72,14 @@ impl StepUp {
         let session = Session::new(subject, Proof::new(method, level, now), inner.limits.session_lifespan);
         inner.stores.create_session(&session).await?;
         tracing::info!(target: AUDIT, event = "signed_in", %method, "a session began");
-        self.hand_out(session, level)
+        // At sign-in only the proof itself counts, whatever the credentials.
+        self.hand_out(session, &inner.judge(Vec::new()))
     }
 
     /// Token and cookie of a session that the store has already.
-    pub(crate) fn hand_out(&self, session: Session, level: Aal) -> Result<SignedIn, Error> {
+    pub(crate) fn hand_out(&self, session: Session, standing: &Standing) -> Result<SignedIn, Error> {
         let inner = self.inner();
+        let level = standing.level(&session, inner.now());
         let token =
             inner.keys.mint(&session, level).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
         let cookie = inner

@@ -66,6 +66,9 @@ pub(crate) struct Flow {
     /// What is said about a field, by its name.
     field_messages: Vec<(String, Text)>,
     pub(crate) active: Option<Method>,
+    /// Wrong answers of somebody without a session, who has no counter elsewhere.
+    #[serde(default)]
+    pub(crate) failures: u32,
     /// What factors keep between their steps, sealed, in base64.
     factor_states: BTreeMap<Method, String>,
     // What follows is kept beside the body, where the store can act on it.
@@ -99,6 +102,7 @@ impl Flow {
             messages: opening.messages,
             field_messages: Vec::new(),
             active: None,
+            failures: 0,
             factor_states: BTreeMap::new(),
             id: FlowId::random(),
             subject: opening.session.map(|session| session.subject().clone()),
@@ -116,6 +120,7 @@ impl Flow {
             messages,
             field_messages: Vec::new(),
             active: None,
+            failures: 0,
             factor_states: BTreeMap::new(),
             id: FlowId::random(),
             version: 0,
@@ -175,6 +180,11 @@ impl Flow {
             completed: self.completed,
             body,
         })
+    }
+
+    /// The store has the flow as it is now.
+    pub(crate) const fn was_written(&mut self) {
+        self.version = self.version.saturating_add(1);
     }
 
     /// A new message in place of all older ones, about the whole flow or about one field.

@@ -4,10 +4,12 @@
 
 mod answer;
 mod body;
+mod checks;
 mod errors;
 mod failure;
 mod login;
 mod login_submit;
+mod login_success;
 mod pages;
 mod query;
 mod scope;

@@ -28,9 +28,19 @@ pub(crate) struct Button<'a> {
     pub(crate) label: &'a str,
 }
 
-/// The masked CSRF token among the nodes.
-pub(crate) fn csrf_value(nodes: &[Node]) -> String {
-    nodes.iter().find(|node| node.name() == "csrf_token").and_then(value_of).unwrap_or_default()
+/// A value that goes with every form of the page.
+pub(crate) struct Hidden<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: String,
+}
+
+/// The hidden values among the nodes: the CSRF token, and who it is.
+pub(crate) fn hidden(nodes: &[Node]) -> Vec<Hidden<'_>> {
+    let inputs = nodes.iter().filter_map(|node| match &node.attributes {
+        Attributes::Input(input) if input.kind == InputKind::Hidden => Some((node, input)),
+        _ => None,
+    });
+    inputs.map(|(node, input)| Hidden { name: &input.name, value: value_of(node).unwrap_or_default() }).collect()
 }
 
 fn value_of(node: &Node) -> Option<String> {
@@ -53,7 +63,8 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
 
 fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) -> Section<'a> {
     let mut section = Section { fields: Vec::new(), button: None, first };
-    for node in nodes.iter().filter(|node| node.group == group) {
+    // A visible field of no group, such as who wants to sign in, stands in the first section.
+    for node in nodes.iter().filter(|node| node.group == group || (first && node.group == Group::Default)) {
         let Attributes::Input(input) = &node.attributes else { continue };
         let label = node.meta.label.as_ref().map_or("", |label| label.text.as_ref());
         match input.kind {
@@ -69,7 +80,7 @@ fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) 
                 messages: &node.messages,
                 described_by: describing(&input.name, &node.messages, messages),
                 hints: hints(group),
-                autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(group)),
+                autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group)),
             }),
         }
     }

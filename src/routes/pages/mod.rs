@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-use self::form::Section;
+use self::form::{Hidden, Section};
 use super::{
     answer,
     failure::Failure,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::{Inner, StepUp},
-    flow::{login as login_flow, record::Flow},
+    flow::{login as login_flow, owner::Owner, record::Flow},
     ui::{Node, Text},
 };
 
@@ -42,7 +42,7 @@ struct LoginPage<'a> {
     frame: Frame<'a>,
     account: &'a str,
     action: String,
-    csrf_token: String,
+    hidden: Vec<Hidden<'a>>,
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
     cancel: &'a str,
@@ -60,31 +60,28 @@ struct ErrorPage<'a> {
 /// `GET /self-service/ui/login?flow=<id>`
 pub(crate) async fn login(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     let inner = scope.inner();
-    let shown = match find_flow(&scope, &Query::of(&uri), "flow").await {
-        Ok(Shown::Flow { flow, nodes, .. }) => login_page(&scope, &flow, &nodes).await,
+    let query = Query::of(&uri);
+    if matches!(query.one("flow"), Ok(None)) {
+        return answer::see_other(&inner.urls.login(false, false, None));
+    }
+    let shown = match find_flow(&scope, &query, "flow").await {
         // Nobody reads an error about a form that was only open for too long: a new one appears.
-        Ok(Shown::Expired(flow, asked)) => {
+        Ok(Shown { flow, asked, nodes: None, .. }) => {
             Ok(answer::see_other(&begin_url(flow.flow_type, asked, flow.return_to.as_ref(), &scope)))
         }
+        Ok(Shown { flow, owner, nodes: Some(nodes), .. }) => login_page(&scope, &flow, owner.as_ref(), &nodes),
         Err(failure) => Err(failure),
     };
     shown.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, false))
 }
 
-async fn login_page(scope: &Scope, flow: &Flow, nodes: &[Node]) -> Result<Response, Failure> {
+fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node]) -> Result<Response, Failure> {
     let inner = scope.inner();
-    let account = match flow.subject() {
-        Some(subject) => inner.directory.account_name(subject).await.map_err(|error| {
-            tracing::error!(%error, "the directory did not answer");
-            Failure::Unavailable
-        })?,
-        None => String::new(),
-    };
     let page = LoginPage {
         frame: Frame::of(inner),
-        account: &account,
+        account: owner.map_or("", |owner| owner.identifier.as_str()),
         action: login_flow::action(flow, inner).into(),
-        csrf_token: form::csrf_value(nodes),
+        hidden: form::hidden(nodes),
         messages: &flow.messages,
         sections: form::sections(nodes, &flow.messages),
         cancel: inner.urls.default_return.as_str(),
