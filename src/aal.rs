@@ -115,6 +115,12 @@ impl Method {
         }
     }
 
+    /// Whether it can be a second factor.
+    #[cfg(feature = "axum")]
+    pub(crate) const fn is_second_factor(self) -> bool {
+        matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code)
+    }
+
     /// Whether a form can name it: a way in which somebody proves something now.
     #[cfg(feature = "axum")]
     pub(crate) const fn is_interactive(self) -> bool {

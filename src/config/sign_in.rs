@@ -104,14 +104,7 @@ impl StepUp {
                 .await?
                 .ok_or(Error::new(ErrorKind::Inactive))?,
         };
-        let identity = inner
-            .directory
-            .identity(session.subject())
-            .await
-            .map_err(|error| Error::with_source(ErrorKind::Directory, error))?
-            .map_or(serde_json::Value::Null, |identity| {
-                view::identity(session.subject(), &identity, &inner.urls.public)
-            });
+        let identity = inner.identity(session.subject()).await?;
         let lapse = inner.limits.second_factor_lifespan;
         Ok(view::session(&found.session, &found.standing, identity, now, lapse))
     }

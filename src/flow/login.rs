@@ -98,7 +98,7 @@ pub(crate) fn opening_messages(asked: Asked, level: Aal, outcome: Begin, setting
 
 /// What a login flow is for; `None` if the flow has another purpose.
 pub(crate) const fn asked(flow: &Flow) -> Option<Asked> {
-    let Purpose::Login { requested_aal, refresh } = flow.purpose;
+    let Purpose::Login { requested_aal, refresh } = flow.purpose else { return None };
     Some(Asked { aal2: matches!(requested_aal, Aal::Aal2), refresh })
 }
 

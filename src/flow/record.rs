@@ -35,6 +35,8 @@ pub(crate) enum FlowType {
 pub(crate) enum Purpose {
     /// To prove a level, or to prove it anew.
     Login { requested_aal: Aal, refresh: bool },
+    /// To change one's factors. `success`: whether the last thing that happened was a change.
+    Settings { success: bool },
 }
 
 /// What a new flow is made of.
@@ -225,6 +227,10 @@ impl Flow {
         let sealed = inner.sealer.seal(&self.state_context(method), state)?;
         self.factor_states.insert(method, STANDARD.encode(sealed));
         Ok(())
+    }
+
+    pub(crate) fn drop_state(&mut self, method: Method) {
+        self.factor_states.remove(&method);
     }
 
     /// What a factor kept.

@@ -225,7 +225,8 @@ impl<'a> Submission<'a> {
                 login_success::answer(&self, session, owner).await
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,
-            Completed::Unknown => self.wrong(factor, Refusal::Wrong).await,
+            // Expected only where credentials change; not here.
+            Completed::Unknown | Completed::CredentialsChanged => self.wrong(factor, Refusal::Wrong).await,
             Completed::SessionGone if self.asked.aal2 => Err(Failure::FirstFactorRequired),
             Completed::SessionGone => Err(Failure::NoSession),
             Completed::FlowGone => self.refuse(None, message::completed_already()).await,

@@ -13,6 +13,8 @@ mod login_success;
 mod pages;
 mod query;
 mod scope;
+mod settings;
+mod settings_submit;
 mod whoami;
 
 use axum::{
@@ -53,6 +55,10 @@ impl StepUp {
             .route("/self-service/login/api", only("GET", get(login::begin_by_api)))
             .route("/self-service/login/flows", only("GET", get(login::get_flow)))
             .route("/self-service/login", only("POST", post(login_submit::submit)))
+            .route("/self-service/settings/browser", only("GET", get(settings::begin_in_browser)))
+            .route("/self-service/settings/api", only("GET", get(settings::begin_by_api)))
+            .route("/self-service/settings/flows", only("GET", get(settings::get_flow)))
+            .route("/self-service/settings", only("POST", post(settings_submit::submit)))
             .route("/self-service/errors", only("GET", get(errors::get_error)))
             .route("/self-service/ui/login", only("GET", get(pages::login)))
             .route("/self-service/ui/error", only("GET", get(pages::error)))
