@@ -17,10 +17,12 @@ use super::{
     login::{Shown, begin_url, find_flow},
     query::Query,
     scope::Scope,
+    settings::{Refused, find as find_settings, nodes as settings_nodes, restart_url as settings_restart_url},
 };
 use crate::{
+    challenge::keep_private,
     config::{Inner, StepUp},
-    flow::{login as login_flow, owner::Owner, record::Flow},
+    flow::{csrf::CsrfToken, login as login_flow, owner::Owner, record::Flow, settings as settings_flow},
     ui::{Node, Text},
 };
 
@@ -46,6 +48,18 @@ struct LoginPage<'a> {
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
     cancel: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage<'a> {
+    frame: Frame<'a>,
+    account: &'a str,
+    action: String,
+    hidden: Vec<Hidden<'a>>,
+    messages: &'a [Text],
+    sections: Vec<Section<'a>>,
+    home: &'a str,
 }
 
 #[derive(Template)]
@@ -89,6 +103,42 @@ fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node])
     html(StatusCode::OK, inner, &page)
 }
 
+/// `GET /self-service/ui/settings?flow=<id>`
+pub(crate) async fn settings(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    let inner = scope.inner();
+    let query = Query::of(&uri);
+    if matches!(query.one("flow"), Ok(None)) {
+        return answer::see_other(&inner.urls.enrolment(None));
+    }
+    let shown = match find_settings(&scope, &query, "flow").await {
+        Ok((flow, owner)) if scope.now() < flow.expires_at => settings_page(&scope, &flow, &owner),
+        Ok((flow, _)) => Ok(answer::see_other(&settings_restart_url(&flow, &scope))),
+        // Whoever signed in anew on the way here has a new session: they get a form of their own.
+        Err(Refused::Failure(Failure::IdentityMismatch | Failure::UnknownFlow)) => {
+            Ok(answer::see_other(&inner.urls.enrolment(None)))
+        }
+        Err(Refused::NoSession(_)) => Ok(answer::see_other(&inner.urls.login(false, false, None))),
+        Err(refused) => return refused.respond(&scope, false),
+    };
+    shown.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, false))
+}
+
+fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, Failure> {
+    let inner = scope.inner();
+    let csrf = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
+    let nodes = settings_nodes(scope, flow, owner, csrf.as_ref())?;
+    let page = SettingsPage {
+        frame: Frame::of(inner),
+        account: &owner.identifier,
+        action: settings_flow::action(flow, inner).into(),
+        hidden: form::hidden(&nodes),
+        messages: &flow.messages,
+        sections: form::sections(&nodes, &flow.messages),
+        home: flow.return_to.as_ref().unwrap_or(&inner.urls.default_return).as_str(),
+    };
+    html(StatusCode::OK, inner, &page)
+}
+
 /// `GET /self-service/ui/error?id=<id>`
 pub(crate) async fn error(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     let inner = scope.inner();
@@ -116,7 +166,7 @@ fn title(status: StatusCode) -> &'static str {
 pub(crate) async fn style() -> Response {
     let mut response = Response::new(Body::from(include_str!("style.css")));
     let headers = response.headers_mut();
-    answer::keep_private(headers);
+    keep_private(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -135,7 +185,7 @@ fn html(status: StatusCode, inner: &Inner, page: &impl Template) -> Result<Respo
 
 /// `form-action` also holds for where the answer to the form redirects to, so it lists the hosts that may be returned to.
 fn harden(headers: &mut HeaderMap, return_origins: &[String]) {
-    answer::keep_private(headers);
+    keep_private(headers);
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
         return_origins.join(" ")
