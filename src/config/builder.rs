@@ -270,6 +270,12 @@ impl StepUpBuilder {
         self
     }
 
+    #[cfg(feature = "config")]
+    pub(super) fn edit_attempts(mut self, edit: impl FnOnce(&mut AttemptPolicy)) -> Self {
+        edit(&mut self.limits.attempts);
+        self
+    }
+
     /// For how long a process may use what it read of a session. One second by default; with zero every request reads the store.
     ///
     /// Within this time, a session that was revoked on *another* process is still good here. At most 60 seconds.

@@ -1,6 +1,8 @@
 //! [`StepUp`]: the configured whole that layers, routes and the application share.
 
 mod builder;
+#[cfg(feature = "config")]
+mod file;
 mod sign_in;
 mod urls;
 
@@ -16,6 +18,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "config")]
+pub use self::file::Config;
 pub(crate) use self::urls::Urls;
 pub use self::{builder::StepUpBuilder, sign_in::SignedIn};
 use crate::{

@@ -9,7 +9,7 @@ use crate::{
     factor::{self, Totp},
     session::{Session, Subject, token::SessionToken, view},
     standing::Standing,
-    store::{Completion, CredentialChange},
+    store::{Completed, Completion, CredentialChange, Rotation},
 };
 
 /// A session that has just begun, with what the client needs to keep it.
@@ -74,6 +74,36 @@ impl StepUp {
         tracing::info!(target: AUDIT, event = "signed_in", %method, "a session began");
         // At sign-in only the proof itself counts, whatever the credentials.
         self.hand_out(session, &inner.judge(Vec::new()))
+    }
+
+    /// Renews the first factor of a session whose holder has just proven it to the application once more.
+    ///
+    /// The session goes on under a new id: second factors keep counting, with the age they have, and open flows stay the user's. The old
+    /// cookie and token die. Use it where the application's login page is shown to somebody who is signed in already.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign_in`](Self::sign_in); also if the session has ended meanwhile (`Inactive`).
+    pub async fn reauthenticate(&self, session: &Session, method: Method) -> Result<SignedIn, Error> {
+        let inner = self.inner();
+        let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
+        let now = inner.now();
+        let found = inner.read_session(session.id(), session.subject(), now).await?;
+        let found = found.ok_or(Error::new(ErrorKind::Inactive))?;
+        let renewed = inner.renew(&found.session, Proof::new(method, level, now));
+        let mut completion = Completion::new(session.subject().clone(), now);
+        completion.rotate = Some(Rotation { old: session.id(), new: renewed.clone() });
+        if inner.complete(completion).await? != Completed::Done {
+            return Err(Error::new(ErrorKind::Inactive));
+        }
+        tracing::info!(target: AUDIT, event = "reauthenticated", %method, "a first factor was proven anew");
+        self.hand_out(renewed, &found.standing)
+    }
+
+    /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for the application's own logout. End the
+    /// session itself with [`revoke`](Self::revoke).
+    pub fn removal_cookie(&self) -> Option<HeaderValue> {
+        self.inner().cookies.session_removal()
     }
 
     /// Token and cookie of a session that the store has already.
