@@ -122,6 +122,5 @@ pub async fn mint(
     }
     inner.complete(completion).await?;
     inner.stores.create_session(&session).await?;
-    let level = inner.judge(credentials).level(&session, inner.now());
-    step_up.hand_out(session, level)
+    step_up.hand_out(session, &inner.judge(credentials))
 }

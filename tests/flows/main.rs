@@ -1,0 +1,23 @@
+//! The companion router, by what clients of every kind see of it: wire.md section by section.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::new_without_default,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that fails panics"
+)]
+
+mod login_begin;
+mod login_submit;
+mod logout;
+mod settings;
+mod site;
+mod whoami;
