@@ -8,6 +8,8 @@
 
 pub(crate) mod access;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sql;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use self::sql::SqlStore;
 pub use crate::error::{StoreError, StoreErrorKind};
 use crate::{
     aal::{CredentialId, Method},
