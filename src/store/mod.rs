@@ -7,6 +7,8 @@
 //! conditional statement or one transaction, never as a read and a later write.
 
 pub(crate) mod access;
+#[cfg(feature = "test-util")]
+pub mod contract;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sql;
