@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{
-    SqlitePool,
+    AssertSqlSafe, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tower_step_up::{
@@ -237,27 +237,62 @@ async fn what_was_answered_is_there_after_a_restart() {
     assert!(!store.complete_flow(flow.id, NOW).await.unwrap());
 }
 
+/// Opens many stores at once and checks that they share one set of tables.
+async fn assert_start_together(directory: &Directory) {
+    let opening: Vec<_> = (0..10)
+        .map(|_| {
+            let url = directory.url();
+            tokio::spawn(async move { SqlStore::connect(&url).await })
+        })
+        .collect();
+    for (number, store) in opening.into_iter().enumerate() {
+        let store = store.await.unwrap().unwrap();
+        store.create_session(&session_at(NOW)).await.unwrap();
+        assert_eq!(store.sessions(&kim(), NOW).await.unwrap().len(), number + 1);
+    }
+    let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
+    let applied: i64 = applied.fetch_one(&directory.pool().await).await.unwrap();
+    assert_eq!(applied, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_that_start_together_make_the_tables_once() {
     for _ in 0..5 {
-        let directory = Directory::new();
-        let opening: Vec<_> = (0..10)
-            .map(|_| {
-                let url = directory.url();
-                tokio::spawn(async move { SqlStore::connect(&url).await })
-            })
-            .collect();
-        for (number, store) in opening.into_iter().enumerate() {
-            let store = store.await.unwrap().unwrap();
-            store.create_session(&session_at(NOW)).await.unwrap();
-            assert_eq!(store.sessions(&kim(), NOW).await.unwrap().len(), number + 1);
-        }
-        let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations")
-            .fetch_one(&directory.pool().await)
-            .await
-            .unwrap();
-        assert_eq!(applied, 1);
+        assert_start_together(&Directory::new()).await;
     }
+    // As before an upgrade: the record of migrations is there, a migration is missing.
+    for _ in 0..5 {
+        let directory = Directory::new();
+        drop(directory.store().await);
+        let pool = directory.pool().await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'step_up_%' AND name <> 'step_up_migrations'",
+        )
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        for table in tables {
+            sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {table}"))).execute(&pool).await.unwrap();
+        }
+        sqlx::query("DELETE FROM step_up_migrations").execute(&pool).await.unwrap();
+        pool.close().await;
+        assert_start_together(&directory).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_starts_waits_for_whoever_is_writing() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    let blocking = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let url = directory.url();
+    let opening = tokio::spawn(async move { SqlStore::connect(&url).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!opening.is_finished());
+    blocking.rollback().await.unwrap();
+    opening.await.unwrap().unwrap();
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&directory.pool().await).await.unwrap();
+    assert_eq!(mode, "wal");
 }
 
 #[tokio::test]
