@@ -195,6 +195,11 @@ impl StepUp {
     ///
     /// The store did not answer; whether sessions were ended is not known.
     pub async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, Error> {
+        // A session's first issue is a whole second; one that begins after the revocation, in the same second, must live.
+        let which = match which {
+            Revocation::All(not_before) => Revocation::All(not_before.whole_seconds()),
+            other => other,
+        };
         let revoked = self.inner.stores.revoke(subject, which).await;
         self.inner.standing.forget(subject);
         let revoked = revoked?;

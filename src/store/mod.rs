@@ -7,7 +7,11 @@
 //! conditional statement or one transaction, never as a read and a later write.
 
 pub(crate) mod access;
+#[cfg(feature = "test-util")]
+pub mod contract;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sql;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -15,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use self::sql::SqlStore;
 pub use crate::error::{StoreError, StoreErrorKind};
 use crate::{
     aal::{CredentialId, Method},
@@ -35,7 +41,8 @@ pub struct Credential {
     pub data: Vec<u8>,
     /// Hashes of single-use secrets, each with whether it was used. Empty for factors that have none.
     pub secrets: Vec<StoredSecret>,
-    /// The last accepted step (TOTP) or counter; 0 if none was accepted yet. It only ever rises.
+    /// The last accepted step (TOTP) or counter; 0 if none was accepted yet. It only ever rises. At most [`i64::MAX`], since that
+    /// is what databases can keep.
     pub last_step: u64,
     /// When it was enrolled.
     pub created_at: Timestamp,
@@ -194,7 +201,8 @@ pub enum Completed {
     Unknown,
     /// The subject's credentials are not those that were expected.
     CredentialsChanged,
-    /// The old session does not exist any more, or the subject's not-before has passed it.
+    /// The old session does not exist any more or has expired, the subject's not-before has passed it, or either session is not
+    /// the subject's.
     SessionGone,
     /// The flow does not exist, has expired or was completed.
     FlowGone,
@@ -215,10 +223,10 @@ pub trait SubjectStore: Send + Sync + 'static {
     /// revoked or replaced). Expired sessions may or may not be there.
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>>;
 
-    /// The subject's sessions that have not expired, newest first.
+    /// The subject's sessions that are alive (not expired, not issued before the subject's not-before), newest first.
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>>;
 
-    /// Ends sessions of the subject and returns how many.
+    /// Ends sessions of the subject and returns how many. A not-before only ever moves forward.
     fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64>;
 
     /// The subject's credentials, oldest first.
@@ -226,7 +234,12 @@ pub trait SubjectStore: Send + Sync + 'static {
 
     /// Applies a completion as a whole or not at all.
     ///
-    /// Checks in this order: flow, old session, expected credentials, consumption.
+    /// Checks in this order: flow, old session, expected credentials, consumption. Then it applies the consumption, the raised steps, and the changes
+    /// of credentials in their order.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if the id of the new session or of an added credential exists; nothing is changed then.
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed>;
 }
 
@@ -320,6 +333,9 @@ impl Default for AttemptPolicy {
     }
 }
 
+/// For how long expired flows stay readable.
+const EXPIRED_FLOWS_KEPT: Duration = Duration::from_secs(86_400);
+
 /// Whether an attempt may be evaluated. It has been counted as failed already if it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -336,7 +352,9 @@ pub enum Attempt {
 ///
 /// `tower_step_up::store::contract` (feature `test-util`) checks an implementation.
 pub trait FlowStore: Send + Sync + 'static {
-    /// Creates a flow. At most `keep` flows of one subject stay: the oldest give way. Expired flows may be removed.
+    /// Creates a flow. At most `keep` flows of one subject stay: those created first give way. Flows without a subject are not
+    /// counted. Flows that expired a day ago may be removed: until then they stay, so that a late user learns that the flow has
+    /// expired and what it was for.
     ///
     /// # Errors
     ///
@@ -359,6 +377,10 @@ pub trait FlowStore: Send + Sync + 'static {
     /// Counts an attempt as failed *before* it is evaluated, unless it is locked; a success resets the count afterwards.
     ///
     /// With `n` failures counted including this one, the next attempt is locked until `now` + [`AttemptPolicy::delay_after`] of `n`.
+    /// A delay of zero is no lock, not even for a machine whose clock is behind. An attempt that is refused changes nothing.
+    ///
+    /// A counter may be forgotten [`AttemptPolicy::REMEMBERED_FOR`] after its last attempt, but not sooner, and never when it
+    /// has reached the hard stop.
     fn begin_attempt<'a>(
         &'a self,
         key: &'a AttemptKey,
@@ -371,6 +393,25 @@ pub trait FlowStore: Send + Sync + 'static {
 }
 
 impl AttemptPolicy {
+    /// For how long a store remembers failures at least: 30 days after the last attempt.
+    ///
+    /// Long, because whoever waits for a counter to be forgotten starts anew and never meets the hard stop: this way at about
+    /// three guesses a day.
+    pub const REMEMBERED_FOR: Duration = Duration::from_secs(30 * 86_400);
+
+    /// Until when the next attempt is locked after `failures` in a row, the last of them at `now`; `None` if it is not.
+    #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
+    fn locked_until(&self, failures: u32, now: Timestamp) -> Option<Timestamp> {
+        let delay = self.delay_after(failures);
+        (!delay.is_zero()).then(|| now + delay)
+    }
+
+    /// When a counter with so many failures may be forgotten, if ever.
+    #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
+    fn forgotten_at(&self, failures: u32, now: Timestamp) -> Option<Timestamp> {
+        (failures < self.hard_stop).then(|| now + Self::REMEMBERED_FOR)
+    }
+
     /// How long the next attempt has to wait after `failures` in a row.
     ///
     /// ```

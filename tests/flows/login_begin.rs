@@ -43,7 +43,11 @@ async fn bad_queries_are_refused_whoever_asks() {
                 ("?aal=aal0", 400, ""),
                 ("?aal=aal2&aal=aal2", 400, ""),
             ] {
-                assert_eq!(error_of(&site, kind, query, user).await, (code, id.to_owned()), "{kind:?} {user:?} {query}");
+                assert_eq!(
+                    error_of(&site, kind, query, user).await,
+                    (code, id.to_owned()),
+                    "{kind:?} {user:?} {query}"
+                );
             }
         }
     }
@@ -67,7 +71,10 @@ async fn without_a_session_the_first_login_is_the_applications() {
         let url = format!("{ORIGIN}/login?return_to=https%3A%2F%2Fbank.example%2Fpayments");
         assert_eq!(site.stranger(Kind::Browser).get(&login(Kind::Browser, query)).await.location(), url);
         let spa = site.stranger(Kind::Spa).get(&login(Kind::Spa, query)).await;
-        assert_eq!((spa.status, spa.error_id().as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "browser_location_change_required"));
+        assert_eq!(
+            (spa.status, spa.error_id().as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, "browser_location_change_required")
+        );
         assert_eq!(spa.json()["redirect_browser_to"], url);
         assert_eq!(error_of(&site, Kind::Native, query, None).await, (400, "self_service_flow_disabled".to_owned()));
     }
@@ -79,8 +86,15 @@ async fn with_a_verifier_a_flow_without_session_is_a_plain_one() {
     for kind in KINDS {
         for query in ["", "?aal=aal1", "?refresh=true"] {
             let flow = site.stranger(kind).begin("login", query).await;
-            assert_eq!((&flow.view["refresh"], &flow.view["requested_aal"]), (&false.into(), &"aal1".into()), "{kind:?}");
-            assert_eq!(flow.nodes(), ["default: csrf_token", "default: identifier", "password: password", "password: method"]);
+            assert_eq!(
+                (&flow.view["refresh"], &flow.view["requested_aal"]),
+                (&false.into(), &"aal1".into()),
+                "{kind:?}"
+            );
+            assert_eq!(
+                flow.nodes(),
+                ["default: csrf_token", "default: identifier", "password: password", "password: method"]
+            );
             assert!(flow.messages().is_empty());
         }
     }
@@ -121,7 +135,11 @@ async fn flows_say_what_they_are_for() {
         assert_eq!((flow.messages(), flow.nodes()), (vec![1_010_004], nodes.map(str::to_owned).to_vec()), "{kind:?}");
         assert_eq!(flow.view["return_to"], "https://bank.example/pay");
         assert_eq!(flow.view["refresh"], false);
-        assert_eq!(client.begin("login", "?aal=aal2&refresh=true").await.messages(), [1_010_003, 1_010_004], "{kind:?}");
+        assert_eq!(
+            client.begin("login", "?aal=aal2&refresh=true").await.messages(),
+            [1_010_003, 1_010_004],
+            "{kind:?}"
+        );
         client.step_up(&site.next_code()).await;
         let flow = client.begin("login", "?aal=aal2&refresh=true").await;
         assert_eq!((flow.messages(), flow.view["refresh"].as_bool()), (vec![1_010_003], Some(true)), "{kind:?}");
@@ -188,10 +206,13 @@ async fn a_flow_is_read_only_by_whose_it_is() {
     assert_eq!(without_cookie.read("login", flow.id()).await.error_id(), "security_csrf_violation");
 
     let mut lee = site.spa("lee").await;
-    lee.cookies.extend(kim.cookies.iter().filter(|(name, _)| name.contains("csrf")).map(|(n, v)| (n.clone(), v.clone())));
+    lee.cookies
+        .extend(kim.cookies.iter().filter(|(name, _)| name.contains("csrf")).map(|(n, v)| (n.clone(), v.clone())));
     assert_eq!(lee.read("login", flow.id()).await.error_id(), "security_identity_mismatch");
     let mut other_session = site.spa("kim").await;
-    other_session.cookies.extend(lee.cookies.iter().filter(|(name, _)| name.contains("csrf")).map(|(n, v)| (n.clone(), v.clone())));
+    other_session
+        .cookies
+        .extend(lee.cookies.iter().filter(|(name, _)| name.contains("csrf")).map(|(n, v)| (n.clone(), v.clone())));
     assert_eq!(other_session.read("login", flow.id()).await.error_id(), "security_identity_mismatch");
 
     for id in ["", "x", "3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20", "3C1DE7A4-9A0E-4A55-8C33-1B7F0F6F5D20"] {

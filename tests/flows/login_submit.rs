@@ -62,7 +62,8 @@ async fn a_right_code_lifts_the_session_for_every_client() {
         }
         let after = client.whoami().await.json();
         assert_eq!(after["authenticator_assurance_level"], "aal2", "{kind:?}");
-        let methods: Vec<_> = after["authentication_methods"].as_array().unwrap().iter().map(|one| &one["method"]).collect();
+        let methods: Vec<_> =
+            after["authentication_methods"].as_array().unwrap().iter().map(|one| &one["method"]).collect();
         assert_eq!(methods, ["password", "totp"]);
         assert_eq!(after["authenticated_at"], after["authentication_methods"][1]["completed_at"]);
         assert_eq!(after["aal2_authenticated_at"], after["authenticated_at"]);
@@ -211,7 +212,10 @@ async fn browsers_see_errors_on_a_page() {
     }
     assert_eq!(kim.get("/self-service/errors?id=stub:500").await.json()["error"]["code"], 500);
     assert_eq!(kim.get("/self-service/errors?error=stub:500").await.status, StatusCode::OK);
-    assert_eq!(kim.get("/self-service/errors?id=3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        kim.get("/self-service/errors?id=3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20").await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]
@@ -429,7 +433,10 @@ async fn too_many_wrong_codes_lock_the_factor() {
                 assert_eq!(refused(&mut client, &flow, answer).await.messages(), [4_990_001]);
                 continue;
             }
-            assert_eq!((answer.status, answer.error_id().as_str()), (StatusCode::TOO_MANY_REQUESTS, "security_too_many_attempts"));
+            assert_eq!(
+                (answer.status, answer.error_id().as_str()),
+                (StatusCode::TOO_MANY_REQUESTS, "security_too_many_attempts")
+            );
             assert_eq!(answer.headers["retry-after"], "30");
             assert_eq!(answer.json()["error"]["details"]["retry_after"], 30);
         }
@@ -449,7 +456,10 @@ async fn a_success_starts_the_count_anew() {
     for _ in 0..4 {
         for _ in 0..2 {
             let flow = client.begin("login", "?aal=aal2&refresh=true").await;
-            assert_eq!(client.submit(&flow, &[("method", "totp"), ("totp_code", "000000")]).await.messages(), [4_000_008]);
+            assert_eq!(
+                client.submit(&flow, &[("method", "totp"), ("totp_code", "000000")]).await.messages(),
+                [4_000_008]
+            );
         }
         let flow = client.begin("login", "?aal=aal2&refresh=true").await;
         let answer = client.submit(&flow, &[("method", "totp"), ("totp_code", &site.next_code())]).await;
@@ -513,7 +523,10 @@ async fn a_first_factor_refresh_keeps_the_level_but_not_the_age() {
         site.clock.advance(Duration::from_secs(301));
         let flow = client.begin("login", "?refresh=true&return_to=/transfer").await;
         assert_eq!(flow.messages(), [1_010_003]);
-        assert_eq!(flow.nodes(), ["default: csrf_token", "default: identifier", "password: password", "password: method"]);
+        assert_eq!(
+            flow.nodes(),
+            ["default: csrf_token", "default: identifier", "password: password", "password: method"]
+        );
 
         let wrong = [("method", "password"), ("identifier", "kim"), ("password", "wrong")];
         let answer = client.submit(&flow, &wrong).await;

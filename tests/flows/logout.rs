@@ -48,7 +48,10 @@ async fn nobody_is_logged_out_without_the_right_token() {
     }
     assert_eq!(site.stranger(Kind::Spa).get("/self-service/logout?token=x").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(site.stranger(Kind::Spa).get(BEGIN).await.error_id(), "session_inactive");
-    assert_eq!(kim.get(&format!("{BEGIN}?return_to=//evil.example")).await.error_id(), "self_service_flow_return_to_forbidden");
+    assert_eq!(
+        kim.get(&format!("{BEGIN}?return_to=//evil.example")).await.error_id(),
+        "self_service_flow_return_to_forbidden"
+    );
     assert_eq!(kim.get("/account").await.status, StatusCode::OK);
 }
 
@@ -84,6 +87,9 @@ async fn a_native_client_logs_out_by_its_token() {
     assert_eq!(anybody.delete(NATIVE, &body(&token)).await.status, StatusCode::NO_CONTENT, "already revoked");
 
     let other = site.native("kim").await;
-    site.step_up.revoke(&Subject::new("kim").unwrap(), Revocation::All(tower_step_up::Clock::now(&site.clock))).await.unwrap();
+    site.step_up
+        .revoke(&Subject::new("kim").unwrap(), Revocation::All(tower_step_up::Clock::now(&site.clock)))
+        .await
+        .unwrap();
     assert_eq!(anybody.delete(NATIVE, &body(other.token.as_deref().unwrap())).await.status, StatusCode::NO_CONTENT);
 }

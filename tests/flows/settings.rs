@@ -101,7 +101,10 @@ async fn enrolling_totp_lifts_the_session_at_once() {
             Kind::Spa => {
                 assert_eq!((answer.json()["state"].as_str(), answer.messages()), (Some("success"), vec![1_050_001]));
                 assert_eq!(answer.json()["continue_with"][0]["redirect_browser_to"], format!("{ORIGIN}/payments"));
-                assert_eq!(answer.nodes(), ["default: csrf_token", "lookup_secret: lookup_secret_regenerate", "totp: totp_unlink"]);
+                assert_eq!(
+                    answer.nodes(),
+                    ["default: csrf_token", "lookup_secret: lookup_secret_regenerate", "totp: totp_unlink"]
+                );
             }
             Kind::Native => {
                 assert_eq!(answer.json()["continue_with"][0]["action"], "set_ory_session_token");
@@ -225,7 +228,10 @@ async fn lookup_codes_are_made_confirmed_used_and_replaced() {
         let answer = kim.submit(&flow, &[("lookup_secret_disable", "true")]).await;
         kim.keep_token_if_any(&answer);
         let mut fourth = site.spa("kim").await;
-        assert_eq!(fourth.begin("login", "?aal=aal2").await.nodes(), ["default: csrf_token", "totp: totp_code", "totp: method"]);
+        assert_eq!(
+            fourth.begin("login", "?aal=aal2").await.nodes(),
+            ["default: csrf_token", "totp: totp_code", "totp: method"]
+        );
     }
 }
 
@@ -289,7 +295,10 @@ async fn strict_settings_ask_for_the_second_factor_first() {
     );
     let mut native = site.native("kim").await;
     let answer = native.get("/self-service/settings/api").await;
-    assert_eq!((answer.error_id().as_str(), answer.json()["redirect_browser_to"].as_str()), ("session_aal2_required", Some(second("").as_str())));
+    assert_eq!(
+        (answer.error_id().as_str(), answer.json()["redirect_browser_to"].as_str()),
+        ("session_aal2_required", Some(second("").as_str()))
+    );
 
     let mut kim = site.spa("kim").await;
     kim.step_up(&site.code()).await;
@@ -302,7 +311,9 @@ async fn strict_settings_ask_for_the_second_factor_first() {
 #[tokio::test]
 async fn lax_mode_leaves_no_hole() {
     for kind in KINDS {
-        let site = Site::with(|builder| builder.settings_required_aal(RequiredAal::Aal1).whoami_required_aal(RequiredAal::Aal1));
+        let site = Site::with(|builder| {
+            builder.settings_required_aal(RequiredAal::Aal1).whoami_required_aal(RequiredAal::Aal1)
+        });
         site.enrol("kim").await;
         let mut kim = client(&site, kind, "kim").await;
         let flow = kim.begin("settings", "").await;
@@ -319,7 +330,10 @@ async fn lax_mode_leaves_no_hole() {
             if kind == Kind::Browser {
                 assert_eq!(answer.location(), url, "{fields:?}");
             } else {
-                assert_eq!((answer.status, answer.error_id().as_str()), (StatusCode::FORBIDDEN, "session_refresh_required"));
+                assert_eq!(
+                    (answer.status, answer.error_id().as_str()),
+                    (StatusCode::FORBIDDEN, "session_refresh_required")
+                );
                 assert_eq!(answer.json()["redirect_browser_to"], url);
             }
         }
@@ -460,12 +474,15 @@ async fn forged_and_nameless_changes_are_refused() {
     let code = code_of(&secret_of(&flow.view), site.seconds());
     let forged = kim.post(&flow.action(), &[("method", "totp"), ("totp_code", &code)]).await;
     assert_eq!(forged.error_id(), "security_csrf_violation");
-    for fields in [vec![("x", "y")], vec![("method", "magic")], vec![("method", "password")], vec![("totp_unlink", "false")]] {
+    for fields in
+        [vec![("x", "y")], vec![("method", "magic")], vec![("method", "password")], vec![("totp_unlink", "false")]]
+    {
         assert_eq!(kim.submit(&flow, &fields).await.messages(), [4_010_004], "{fields:?}");
     }
     assert_eq!(kim.submit(&flow, &[("method", "webauthn")]).await.status, StatusCode::NOT_FOUND);
     assert_eq!(kim.submit(&flow, &[("totp_unlink", "true")]).await.messages(), [4_000_001], "nothing to remove");
-    let posted = [("method", "totp"), ("totp_code", "123456"), ("totp_url", "otpauth://totp/x?secret=AAAA"), ("secret", "AAAA")];
+    let posted =
+        [("method", "totp"), ("totp_code", "123456"), ("totp_url", "otpauth://totp/x?secret=AAAA"), ("secret", "AAAA")];
     assert_eq!(kim.submit(&flow, &posted).await.node_messages("totp_code"), [4_000_008], "a posted secret is ignored");
     let answer = kim.submit(&flow, &[("method", "totp"), ("totp_code", &code)]).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -483,7 +500,10 @@ async fn the_lock_of_a_factor_closes_the_settings_too() {
         kim.submit(&flow, &[("method", "totp"), ("totp_code", "000000")]).await;
     }
     let answer = kim.submit(&settings, &[("totp_unlink", "true")]).await;
-    assert_eq!((answer.status, answer.error_id().as_str()), (StatusCode::TOO_MANY_REQUESTS, "security_too_many_attempts"));
+    assert_eq!(
+        (answer.status, answer.error_id().as_str()),
+        (StatusCode::TOO_MANY_REQUESTS, "security_too_many_attempts")
+    );
 }
 
 #[tokio::test]

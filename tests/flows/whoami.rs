@@ -31,9 +31,14 @@ async fn every_http_method_is_answered_in_json() {
         let request = kim.request(method.clone(), "/sessions/whoami").body(Body::empty()).unwrap();
         let answer = kim.send(request).await;
         assert_eq!((answer.status, answer.json()["active"].as_bool()), (StatusCode::OK, Some(true)), "{method}");
-        let request = site.stranger(Kind::Browser).request(method.clone(), "/sessions/whoami").body(Body::empty()).unwrap();
+        let request =
+            site.stranger(Kind::Browser).request(method.clone(), "/sessions/whoami").body(Body::empty()).unwrap();
         let answer = site.stranger(Kind::Browser).send(request).await;
-        assert_eq!((answer.status, answer.error_id().as_str()), (StatusCode::UNAUTHORIZED, "session_inactive"), "{method}");
+        assert_eq!(
+            (answer.status, answer.error_id().as_str()),
+            (StatusCode::UNAUTHORIZED, "session_inactive"),
+            "{method}"
+        );
         assert_eq!(answer.headers.get("x-kratos-authenticated-identity-id"), None);
         assert_eq!(answer.headers["ory-error-id"], "session_inactive");
     }
@@ -76,7 +81,10 @@ async fn the_gates_of_whoami_and_of_the_list() {
                     assert_eq!(answer.status, StatusCode::OK, "{required:?} {enrolled} {stepped_up} {path}");
                     continue;
                 };
-                assert_eq!((answer.status, answer.error_id().as_str()), (StatusCode::FORBIDDEN, "session_aal2_required"));
+                assert_eq!(
+                    (answer.status, answer.error_id().as_str()),
+                    (StatusCode::FORBIDDEN, "session_aal2_required")
+                );
                 assert_eq!(answer.json()["redirect_browser_to"], url.as_str());
                 assert_eq!(answer.json()["error"]["details"]["redirect_browser_to"], url.as_str());
                 let missing = answer.json()["error"]["details"]["second_factor"] == "missing";
@@ -109,7 +117,8 @@ async fn other_sessions_are_listed_and_ended() {
     }
     let lee = site.spa("lee").await;
     let list = kim.get("/sessions").await;
-    let ids: Vec<_> = list.json().as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<_> =
+        list.json().as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!((ids.len(), list.headers["x-total-count"].to_str().unwrap()), (3, "3"));
     let own = kim.whoami().await.json()["id"].as_str().unwrap().to_owned();
     assert!(!ids.contains(&own));

@@ -1,0 +1,195 @@
+//! Completions: what a proof uses up, and the session that takes another's place.
+
+use super::{
+    Attempt, AttemptPolicy, Completed, Completion, Consumption, DAY, HOUR, MINUTE, NOW, Rotation, attempt, begun,
+    complete, consume, created, credential, credentials_of, done, enrolled, flow_of, is_there, key, kim, rotation,
+    secret, signed_in_at, step, stepped_up, subject, totp,
+};
+use crate::{
+    aal::{CredentialId, Method},
+    session::{BindingKey, Session, SessionId},
+    store::{FlowStore, Revocation, StoreErrorKind, SubjectStore},
+};
+
+/// A step is accepted only if it is greater than the last.
+pub async fn steps_only_rise<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let app = enrolled(&store, &kim, totp()).await;
+    let steps = [
+        (0, Completed::Used),
+        (1, Completed::Done),
+        (1, Completed::Used),
+        (60_000_000, Completed::Done),
+        (59_999_999, Completed::Used),
+        (60_000_000, Completed::Used),
+        (60_000_001, Completed::Done),
+        (0, Completed::Used),
+    ];
+    for (number, expected) in steps {
+        assert_eq!(consume(&store, &kim, step(&app, number)).await, expected, "step {number}");
+    }
+    assert_eq!(credentials_of(&store, &kim).await[0].last_step, 60_000_001);
+    assert_eq!(consume(&store, &kim, step(&totp(), 5)).await, Completed::Unknown);
+}
+
+/// Raised steps end at least where they are told to, never lower; unknown credentials are passed over.
+pub async fn raised_steps_never_fall<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let (app, other) = (enrolled(&store, &kim, totp()).await, enrolled(&store, &kim, totp()).await);
+    for (raised, expected) in [(10, 10), (9, 10), (10, 10), (11, 11), (0, 11)] {
+        let mut completion = Completion::new(kim.clone(), NOW);
+        completion.raise_steps = vec![(CredentialId::random(), 1000), (app.summary.id, raised)];
+        done(&store, &completion).await;
+        assert_eq!(credentials_of(&store, &kim).await[0].last_step, expected, "raised to {raised}");
+    }
+    let mut completion = consuming_with_raise(&kim, step(&app, 12), app.summary.id, 20);
+    done(&store, &completion).await;
+    completion.consume = Some(step(&app, 20));
+    assert_eq!(complete(&store, &completion).await, Completed::Used, "a raised step is a used one");
+    let credentials = credentials_of(&store, &kim).await;
+    assert_eq!((credentials[0].last_step, credentials[1].last_step), (20, other.last_step));
+}
+
+fn consuming_with_raise(
+    subject: &crate::session::Subject,
+    consumption: Consumption,
+    credential: CredentialId,
+    step: u64,
+) -> Completion {
+    let mut completion = super::consuming(subject, consumption);
+    completion.raise_steps = vec![(credential, step)];
+    completion
+}
+
+/// A secret is accepted once; the others stay good.
+pub async fn secrets_are_single_use<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let codes = enrolled(&store, &kim, credential(Method::LookupSecret, &[[1; 32], [2; 32]])).await;
+    let others = enrolled(&store, &kim, credential(Method::LookupSecret, &[[3; 32]])).await;
+    assert_eq!(consume(&store, &kim, secret(&codes, [1; 32])).await, Completed::Done);
+    assert_eq!(consume(&store, &kim, secret(&codes, [1; 32])).await, Completed::Used);
+    assert_eq!(consume(&store, &kim, secret(&codes, [3; 32])).await, Completed::Unknown, "of another credential");
+    assert_eq!(consume(&store, &kim, secret(&codes, [9; 32])).await, Completed::Unknown);
+    assert_eq!(consume(&store, &kim, secret(&totp(), [1; 32])).await, Completed::Unknown);
+    assert_eq!(consume(&store, &kim, secret(&codes, [2; 32])).await, Completed::Done);
+    let read = credentials_of(&store, &kim).await;
+    assert!(read[0].secrets.iter().all(|secret| secret.used_at == Some(NOW)));
+    assert_eq!(read[1], others);
+}
+
+/// A consumption that uses up nothing still needs the credential.
+pub async fn present_needs_the_credential<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let app = enrolled(&store, &kim, totp()).await;
+    let present = Consumption::Present { credential: app.summary.id };
+    assert_eq!(consume(&store, &kim, present.clone()).await, Completed::Done);
+    assert_eq!(consume(&store, &kim, present.clone()).await, Completed::Done);
+    super::change(&store, &kim, [super::CredentialChange::Remove(Method::Totp)]).await;
+    assert_eq!(consume(&store, &kim, present).await, Completed::Unknown);
+}
+
+/// A rotation ends the old session and begins the new one, with the consumption.
+pub async fn rotation_replaces_the_session<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let (old, other) = (created(&store, &kim, NOW).await, created(&store, &kim, NOW + MINUTE).await);
+    let app = enrolled(&store, &kim, totp()).await;
+    let rotate = rotation(&old, NOW + MINUTE);
+    let new = rotate.new.clone();
+    done(&store, &Completion { rotate: Some(rotate), ..super::consuming(&kim, step(&app, 7)) }).await;
+    assert!(!is_there(&store, &old).await);
+    assert_eq!(store.standing(&kim, new.id()).await.unwrap().expect("the new session").session, new);
+    assert_eq!(store.sessions(&kim, NOW + MINUTE).await.unwrap(), [other, new]);
+    assert_eq!(credentials_of(&store, &kim).await[0].last_step, 7);
+}
+
+/// A session that was revoked, replaced, has expired, is another subject's or lies before the not-before is not replaced.
+pub async fn rotation_needs_a_live_session<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let gone = |rotate: Rotation, now| Completion { rotate: Some(rotate), ..Completion::new(kim.clone(), now) };
+
+    assert_gone(&store, &gone(rotation(&signed_in_at(&kim, NOW), NOW), NOW), "never was").await;
+
+    let old = created(&store, &kim, NOW).await;
+    done(&store, &gone(rotation(&old, NOW), NOW)).await;
+    assert_gone(&store, &gone(rotation(&old, NOW), NOW), "replaced").await;
+
+    let lees = created(&store, &lee, NOW).await;
+    assert_gone(&store, &gone(rotation(&lees, NOW), NOW), "another subject's").await;
+    let own = created(&store, &kim, NOW).await;
+    let mixed = Rotation { old: own.id(), new: stepped_up(&lees, NOW) };
+    assert_gone(&store, &gone(mixed, NOW), "the new one is another subject's").await;
+    assert!(is_there(&store, &lees).await);
+    assert!(is_there(&store, &own).await);
+
+    assert_gone(&store, &gone(rotation(&own, NOW + DAY), NOW + DAY), "expired").await;
+
+    let revocations =
+        [Revocation::One(own.id()), Revocation::Others(SessionId::random()), Revocation::All(NOW + MINUTE)];
+    for revocation in revocations {
+        let session = if let Revocation::One(_) = revocation { own.clone() } else { created(&store, &kim, NOW).await };
+        store.revoke(&kim, revocation).await.unwrap();
+        assert_gone(&store, &gone(rotation(&session, NOW), NOW), "revoked").await;
+    }
+
+    // Issued before the not-before, created after it.
+    let late = signed_in_at(&kim, NOW);
+    drop(store.create_session(&late).await);
+    assert_gone(&store, &gone(rotation(&late, NOW + HOUR), NOW + HOUR), "before the not-before").await;
+    let live = created(&store, &kim, NOW + MINUTE).await;
+    done(&store, &gone(rotation(&live, NOW + MINUTE), NOW + MINUTE)).await;
+}
+
+async fn assert_gone<S: SubjectStore>(store: &S, completion: &Completion, why: &str) {
+    assert_eq!(complete(store, completion).await, Completed::SessionGone, "{why}");
+    let new = &completion.rotate.as_ref().expect("a rotation").new;
+    assert!(!is_there(store, new).await, "a session came of one that is gone: {why}");
+}
+
+/// A new session whose id exists is a conflict, and nothing is changed.
+pub async fn rotation_needs_a_new_id<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let app = enrolled(&store, &kim, totp()).await;
+    let old = created(&store, &kim, NOW).await;
+    let lees = created(&store, &lee, NOW).await;
+    let new = Session::from_parts(
+        lees.id(),
+        kim.clone(),
+        BindingKey::random(),
+        old.proofs().to_vec(),
+        old.issued_at(),
+        old.expires_at(),
+    );
+    let completion =
+        Completion { rotate: Some(Rotation { old: old.id(), new }), ..super::consuming(&kim, step(&app, 1)) };
+    let error = store.complete(&completion).await.expect_err("the id exists");
+    assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    assert!(is_there(&store, &old).await);
+    assert_eq!(store.standing(&lee, lees.id()).await.unwrap().unwrap().session, lees);
+    assert_eq!(credentials_of(&store, &kim).await, [app]);
+}
+
+/// Of several reasons to refuse, the session comes before the consumption.
+pub async fn check_session_before_consumption<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let gone = rotation(&signed_in_at(&kim, NOW), NOW);
+    let completion = Completion { rotate: Some(gone), ..super::consuming(&kim, step(&totp(), 1)) };
+    assert_eq!(complete(&store, &completion).await, Completed::SessionGone);
+}
+
+/// A completion ends its flow and lets the count start anew.
+pub async fn end_the_flow_and_the_count<S: SubjectStore + FlowStore>(store: S) {
+    let kim = kim();
+    let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };
+    let (locked, other) = (key(&kim, Method::Totp), key(&kim, Method::LookupSecret));
+    for key in [&locked, &other] {
+        assert_eq!(attempt(&store, key, &policy, NOW).await, Attempt::Allowed);
+    }
+    let flow = begun(&store, Some(&kim)).await;
+    let completion =
+        Completion { flow: Some(flow.id), reset: Some(locked.clone()), ..Completion::new(kim.clone(), NOW) };
+    done(&store, &completion).await;
+    assert!(flow_of(&store, flow.id).await.expect("the flow").completed);
+    assert_eq!(complete(&store, &completion).await, Completed::FlowGone);
+    assert_eq!(attempt(&store, &locked, &policy, NOW).await, Attempt::Allowed);
+    assert!(matches!(attempt(&store, &other, &policy, NOW).await, Attempt::LockedUntil(_)));
+}

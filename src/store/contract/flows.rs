@@ -1,0 +1,129 @@
+//! Flows: written by version, completed once, few for each subject.
+
+use super::{DAY, HOUR, NOW, begun, flow_of, kim, new_flow, subject};
+use crate::{
+    clock::Timestamp,
+    store::{FlowId, FlowStore, StoreErrorKind, StoredFlow},
+};
+
+/// A flow is read as it was written, with or without a subject, for some time after it has expired too.
+pub async fn come_back_as_they_were<S: FlowStore>(store: S) {
+    let odd = Timestamp::from_unix_milliseconds(NOW.unix_milliseconds() + 7);
+    for subject in [None, Some(kim())] {
+        let body = "{\"text\":\"\u{fc}ber 'quoted' \\u0000 \u{1f511}\"}".repeat(200);
+        let flow = StoredFlow { expires_at: odd, body, ..new_flow(subject.as_ref()) };
+        store.create_flow(&flow, 10, NOW).await.unwrap();
+        assert_eq!(flow_of(&store, flow.id).await, Some(flow.clone()));
+        begun(&store, None).await;
+        store.create_flow(&new_flow(None), 10, NOW + HOUR).await.unwrap();
+        assert_eq!(flow_of(&store, flow.id).await, Some(flow), "expired for less than a day");
+    }
+    assert_eq!(flow_of(&store, FlowId::random()).await, None);
+}
+
+/// An id that exists is a conflict, and the flow that has it stays.
+pub async fn existing_ids_are_refused<S: FlowStore>(store: S) {
+    let flow = begun(&store, Some(&kim())).await;
+    for owner in [Some(kim()), Some(subject("lee")), None] {
+        let other = StoredFlow { id: flow.id, body: "other".to_owned(), ..new_flow(owner.as_ref()) };
+        let error = store.create_flow(&other, 1, NOW).await.expect_err("the id exists");
+        assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    }
+    assert_eq!(flow_of(&store, flow.id).await, Some(flow));
+}
+
+/// Only who knows the present version may write; the version then rises by one. Nothing but the body is written.
+pub async fn are_updated_by_version<S: FlowStore>(store: S) {
+    let kim = kim();
+    let flow = begun(&store, Some(&kim)).await;
+    let first = StoredFlow { body: "first".to_owned(), ..flow.clone() };
+    assert!(store.update_flow(&first).await.unwrap());
+    assert!(!store.update_flow(&StoredFlow { body: "late".to_owned(), ..flow.clone() }).await.unwrap());
+    assert_eq!(flow_of(&store, flow.id).await, Some(StoredFlow { version: 1, ..first }));
+
+    let widened = StoredFlow {
+        subject: Some(subject("lee")),
+        expires_at: NOW + DAY,
+        version: 1,
+        completed: true,
+        body: "second".to_owned(),
+        ..flow.clone()
+    };
+    assert!(store.update_flow(&widened).await.unwrap());
+    assert_eq!(
+        flow_of(&store, flow.id).await,
+        Some(StoredFlow { version: 2, body: "second".to_owned(), ..flow.clone() })
+    );
+    for version in [0, 1, 3] {
+        assert!(!store.update_flow(&StoredFlow { version, ..flow.clone() }).await.unwrap(), "version {version}");
+    }
+    assert!(!store.update_flow(&new_flow(Some(&kim))).await.unwrap(), "it does not exist");
+}
+
+/// A flow is completed once, stays readable, and is never written again.
+pub async fn are_completed_once<S: FlowStore>(store: S) {
+    let flow = begun(&store, Some(&kim())).await;
+    assert!(store.complete_flow(flow.id, NOW).await.unwrap());
+    assert!(!store.complete_flow(flow.id, NOW).await.unwrap());
+    let completed = flow_of(&store, flow.id).await.expect("a completed flow stays");
+    assert!(completed.completed);
+    for version in [flow.version, completed.version] {
+        let late = StoredFlow { version, body: "late".to_owned(), completed: false, ..flow.clone() };
+        assert!(!store.update_flow(&late).await.unwrap());
+    }
+    assert_eq!(flow_of(&store, flow.id).await, Some(completed));
+    assert!(!store.complete_flow(FlowId::random(), NOW).await.unwrap(), "it does not exist");
+}
+
+/// A flow that has expired is not completed; until then it is.
+pub async fn are_not_completed_when_expired<S: FlowStore>(store: S) {
+    let flow = begun(&store, Some(&kim())).await;
+    assert!(!store.complete_flow(flow.id, flow.expires_at).await.unwrap());
+    assert!(!store.complete_flow(flow.id, flow.expires_at + DAY).await.unwrap());
+    let last = Timestamp::from_unix_milliseconds(flow.expires_at.unix_milliseconds() - 1);
+    assert!(store.complete_flow(flow.id, last).await.unwrap());
+}
+
+/// Of one subject's flows the newest stay, whether or not they were completed; those of others and of nobody do not count.
+pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let lees = begun(&store, Some(&lee)).await;
+    let nobodys = begun(&store, None).await;
+    let mut flows = Vec::new();
+    for number in 0..6 {
+        // The one created first expires last: age is the order of creation.
+        let expires_at = NOW + HOUR * (10 - number);
+        let flow = StoredFlow { expires_at, ..new_flow(Some(&kim)) };
+        store.create_flow(&flow, 3, NOW).await.unwrap();
+        store.create_flow(&new_flow(None), 3, NOW).await.unwrap();
+        if number == 4 {
+            assert!(store.complete_flow(flow.id, NOW).await.unwrap());
+        }
+        flows.push(flow);
+    }
+    let mut there = Vec::new();
+    for flow in flows.iter().chain([&lees, &nobodys]) {
+        there.push(flow_of(&store, flow.id).await.is_some());
+    }
+    assert_eq!(there, [false, false, false, true, true, true, true, true]);
+
+    store.create_flow(&new_flow(Some(&kim)), 1, NOW).await.unwrap();
+    assert_eq!(flow_of(&store, flows[5].id).await, None);
+}
+
+/// Removal takes a subject's flows but the named one, and nobody else's.
+pub async fn are_removed_by_subject<S: FlowStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let (first, second, third) =
+        (begun(&store, Some(&kim)).await, begun(&store, Some(&kim)).await, begun(&store, Some(&kim)).await);
+    let (lees, nobodys) = (begun(&store, Some(&lee)).await, begun(&store, None).await);
+    store.remove_flows(&kim, Some(second.id)).await.unwrap();
+    for (flow, there) in [(&first, false), (&second, true), (&third, false)] {
+        assert_eq!(flow_of(&store, flow.id).await.is_some(), there);
+    }
+    store.remove_flows(&kim, Some(lees.id)).await.unwrap();
+    assert_eq!(flow_of(&store, second.id).await, None);
+    store.remove_flows(&kim, None).await.unwrap();
+    assert_eq!(flow_of(&store, lees.id).await, Some(lees));
+    assert_eq!(flow_of(&store, nobodys.id).await, Some(nobodys));
+}

@@ -1,0 +1,207 @@
+//! Many tasks at once: of those that want the same thing, one gets it.
+//!
+//! To race two stores on one database, give a store that sends every second call to the other.
+
+use std::sync::Arc;
+
+use super::{
+    Attempt, AttemptPolicy, Completed, Completion, HOUR, NOW, Rotation, at_once, attempt, begun, complete, created,
+    credential, credentials_of, enrolled, flow_of, is_there, key, kim, new_flow, rotation, secret, step, stepped_up,
+    totp,
+};
+use crate::{
+    aal::Method,
+    session::Session,
+    store::{FlowStore, Revocation, StoredFlow, SubjectStore},
+};
+
+const TASKS: usize = 100;
+
+/// Runs the completions at once and checks that one was applied and all others were refused in this way. Returns which one.
+async fn one_wins<S: SubjectStore>(store: &Arc<S>, completions: Vec<Completion>, refused: Completed) -> usize {
+    let outcomes = at_once(completions.len(), |number| {
+        let (store, completion) = (Arc::clone(store), completions[number].clone());
+        async move { complete(&*store, &completion).await }
+    })
+    .await;
+    let winners: Vec<_> = (0..outcomes.len()).filter(|&number| outcomes[number] == Completed::Done).collect();
+    assert_eq!(winners.len(), 1, "exactly one wins");
+    for outcome in outcomes {
+        assert!(outcome == Completed::Done || outcome == refused, "{outcome:?} instead of {refused:?}");
+    }
+    winners[0]
+}
+
+/// One task takes a step, and only its session begins.
+pub async fn one_task_takes_a_step<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    let app = enrolled(&*store, &kim, totp()).await;
+    let mut completions = Vec::new();
+    // Each in a session of its own, so that nothing but the step decides.
+    for _ in 0..TASKS {
+        let old = created(&*store, &kim, NOW).await;
+        completions.push(Completion { rotate: Some(rotation(&old, NOW)), ..super::consuming(&kim, step(&app, 5)) });
+    }
+    let winner = one_wins(&store, completions.clone(), Completed::Used).await;
+    for (number, completion) in completions.iter().enumerate() {
+        let new = &completion.rotate.as_ref().expect("a rotation").new;
+        assert_eq!(is_there(&*store, new).await, number == winner);
+    }
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap().len(), TASKS);
+    assert_eq!(credentials_of(&*store, &kim).await[0].last_step, 5);
+}
+
+/// One task takes a secret.
+pub async fn one_task_takes_a_secret<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    let codes = enrolled(&*store, &kim, credential(Method::LookupSecret, &[[1; 32], [2; 32]])).await;
+    let completion = super::consuming(&kim, secret(&codes, [1; 32]));
+    one_wins(&store, vec![completion; TASKS], Completed::Used).await;
+    let used: Vec<_> = credentials_of(&*store, &kim).await[0].secrets.iter().map(|secret| secret.used_at).collect();
+    assert_eq!(used, [Some(NOW), None]);
+}
+
+/// One task replaces a session: never two live sessions of one.
+pub async fn one_task_rotates_a_session<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    let old = created(&*store, &kim, NOW).await;
+    let news: Vec<Session> = (0..TASKS).map(|_| stepped_up(&old, NOW)).collect();
+    let rotate = |new: &Session| Some(Rotation { old: old.id(), new: new.clone() });
+    let completions =
+        news.iter().map(|new| Completion { rotate: rotate(new), ..Completion::new(kim.clone(), NOW) }).collect();
+    let winner = one_wins(&store, completions, Completed::SessionGone).await;
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [news[winner].clone()]);
+}
+
+/// One task creates a session with an id that several want.
+pub async fn one_task_creates_a_session<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let session = super::signed_in_at(&kim(), NOW);
+    let outcomes = at_once(TASKS, |_| {
+        let (store, session) = (Arc::clone(&store), session.clone());
+        async move { store.create_session(&session).await.is_ok() }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|created| **created).count(), 1);
+}
+
+/// Either the revocation ends the session or one of the step-ups in flight does: who signs out stays signed out.
+pub async fn one_of_rotation_and_revocation_ends_a_session<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    for _ in 0..10 {
+        let old = created(&*store, &kim, NOW).await;
+        let ended = at_once(8, |number| {
+            let (store, kim, old) = (Arc::clone(&store), kim.clone(), old.clone());
+            async move {
+                if number % 4 == 1 {
+                    return store.revoke(&kim, Revocation::One(old.id())).await.expect("a revocation");
+                }
+                let rotate = Some(rotation(&old, NOW));
+                let completed = complete(&*store, &Completion { rotate, ..Completion::new(kim, NOW) }).await;
+                u64::from(completed == Completed::Done)
+            }
+        })
+        .await;
+        assert_eq!(ended.iter().sum::<u64>(), 1, "a session ended more or less than once");
+        assert!(!is_there(&*store, &old).await);
+    }
+}
+
+/// Whichever comes first, a revocation of all and the step-ups in flight: no session is left.
+pub async fn revocation_of_all_leaves_no_session<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    for round in 0..10 {
+        let old = created(&*store, &kim, NOW + HOUR * round).await;
+        let news: Vec<Session> = (0..8).map(|_| stepped_up(&old, NOW)).collect();
+        at_once(8, |number| {
+            let (store, kim) = (Arc::clone(&store), kim.clone());
+            let rotate = Some(Rotation { old: old.id(), new: news[number].clone() });
+            async move {
+                if number % 4 == 1 {
+                    store.revoke(&kim, Revocation::All(NOW + HOUR * (round + 1))).await.expect("a revocation");
+                } else {
+                    complete(&*store, &Completion { rotate, ..Completion::new(kim.clone(), NOW) }).await;
+                }
+            }
+        })
+        .await;
+        assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [], "a session outlived the revocation");
+        for new in &news {
+            assert!(!is_there(&*store, new).await, "a session outlived the revocation");
+        }
+    }
+}
+
+/// However many guesses come at one instant, as many are allowed as are free.
+pub async fn parallel_guesses_stay_within_the_limit<S: FlowStore>(store: S) {
+    let store = Arc::new(store);
+    let policy = AttemptPolicy { free: 5, ..AttemptPolicy::default() };
+    let key = key(&kim(), Method::Totp);
+    let outcomes = at_once(2 * TASKS, |_| {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        async move { attempt(&*store, &key, &policy, NOW).await }
+    })
+    .await;
+    let allowed = outcomes.iter().filter(|outcome| **outcome == Attempt::Allowed).count();
+    assert_eq!(allowed, 5, "guesses were allowed");
+    let until = NOW + policy.first_delay;
+    for outcome in outcomes {
+        assert!(matches!(outcome, Attempt::Allowed) || outcome == Attempt::LockedUntil(until), "{outcome:?}");
+    }
+}
+
+/// One task writes a version of a flow.
+pub async fn one_task_updates_a_flow<S: FlowStore>(store: S) {
+    let store = Arc::new(store);
+    let flow = begun(&*store, Some(&kim())).await;
+    let outcomes = at_once(TASKS, |number| {
+        let (store, flow) = (Arc::clone(&store), StoredFlow { body: number.to_string(), ..flow.clone() });
+        async move { store.update_flow(&flow).await.expect("an update") }
+    })
+    .await;
+    let winners: Vec<_> = (0..TASKS).filter(|&number| outcomes[number]).collect();
+    assert_eq!(winners.len(), 1, "exactly one wins");
+    let written = flow_of(&*store, flow.id).await.expect("the flow");
+    assert_eq!((written.version, written.body), (1, winners[0].to_string()));
+}
+
+/// One task completes a flow by itself.
+pub async fn one_task_completes_a_flow<S: FlowStore>(store: S) {
+    let store = Arc::new(store);
+    let flow = begun(&*store, Some(&kim())).await;
+    let outcomes = at_once(TASKS, |_| {
+        let store = Arc::clone(&store);
+        async move { store.complete_flow(flow.id, NOW).await.expect("an answer") }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|completed| **completed).count(), 1);
+}
+
+/// One of the completions that end the same flow is applied.
+pub async fn one_completion_ends_a_flow<S: SubjectStore + FlowStore>(store: S) {
+    let store = Arc::new(store);
+    let flow = begun(&*store, Some(&kim())).await;
+    let completion = Completion { flow: Some(flow.id), ..Completion::new(kim(), NOW) };
+    one_wins(&store, vec![completion; TASKS], Completed::FlowGone).await;
+}
+
+/// However many flows a subject begins at once, no more stay than are kept.
+pub async fn flows_created_at_once_stay_within_the_limit<S: FlowStore>(store: S) {
+    let store = Arc::new(store);
+    let flows: Vec<_> = (0..TASKS).map(|_| new_flow(Some(&kim()))).collect();
+    at_once(TASKS, |number| {
+        let (store, flow) = (Arc::clone(&store), flows[number].clone());
+        async move { store.create_flow(&flow, 5, NOW).await.expect("a new flow") }
+    })
+    .await;
+    let mut left = 0;
+    for flow in &flows {
+        left += usize::from(flow_of(&*store, flow.id).await.is_some());
+    }
+    assert_eq!(left, 5, "flows stayed");
+}

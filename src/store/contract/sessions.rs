@@ -1,0 +1,132 @@
+//! Sessions: created once, listed while alive, revoked at once.
+
+use super::{DAY, HOUR, MINUTE, NOW, created, is_there, kim, signed_in_at, stepped_up, subject};
+use crate::{
+    aal::{Aal, CredentialId, Method, Proof},
+    clock::Timestamp,
+    session::{BindingKey, Session, SessionId},
+    store::{Revocation, StoreErrorKind, SubjectStore},
+};
+
+/// A session is read as it was written, to the millisecond, and only under its own subject.
+pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
+    let odd = Timestamp::from_unix_milliseconds(NOW.unix_milliseconds() + 7);
+    let proofs = vec![
+        Proof::new(Method::Oidc, Aal::Aal1, odd).with_provider("\u{fc}ber \"quoted\" 'provider' \\"),
+        Proof::new(Method::Totp, Aal::Aal2, odd + MINUTE).with_credential(CredentialId::random()),
+    ];
+    let kim = kim();
+    let session = Session::from_parts(SessionId::random(), kim.clone(), BindingKey::random(), proofs, odd, odd + HOUR);
+    store.create_session(&session).await.unwrap();
+    let standing = store.standing(&kim, session.id()).await.unwrap().expect("the session");
+    assert_eq!(standing.session, session);
+    assert_eq!((standing.credentials, standing.not_before), (vec![], None));
+    assert_eq!(store.standing(&kim, SessionId::random()).await.unwrap(), None);
+    assert_eq!(store.standing(&subject("lee"), session.id()).await.unwrap(), None);
+    assert_eq!(store.sessions(&kim, odd).await.unwrap(), [session]);
+}
+
+/// An id that exists is a conflict, whoever's it is, and the session that has it stays.
+pub async fn existing_ids_are_refused<S: SubjectStore>(store: S) {
+    let first = created(&store, &kim(), NOW).await;
+    for owner in [kim(), subject("lee")] {
+        let second = Session::from_parts(
+            first.id(),
+            owner.clone(),
+            BindingKey::random(),
+            vec![Proof::new(Method::Password, Aal::Aal1, NOW)],
+            NOW,
+            NOW + HOUR,
+        );
+        let error = store.create_session(&second).await.expect_err("the id exists");
+        assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    }
+    assert_eq!(store.standing(&kim(), first.id()).await.unwrap().unwrap().session, first);
+    assert_eq!(store.sessions(&subject("lee"), NOW).await.unwrap(), []);
+}
+
+/// The list has the newest first and leaves out what has expired.
+pub async fn are_listed_newest_first_while_alive<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let middle = created(&store, &kim, NOW + MINUTE).await;
+    let oldest = created(&store, &kim, NOW).await;
+    let newest = created(&store, &kim, NOW + HOUR).await;
+    let now = NOW + HOUR;
+    assert_eq!(store.sessions(&kim, now).await.unwrap(), [newest.clone(), middle.clone(), oldest.clone()]);
+    assert_eq!(store.sessions(&kim, oldest.expires_at()).await.unwrap(), [newest.clone(), middle]);
+    assert_eq!(store.sessions(&kim, newest.expires_at()).await.unwrap(), []);
+}
+
+/// Revoking one ends this one, once.
+pub async fn one_is_revoked<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let (ended, kept) = (created(&store, &kim, NOW).await, created(&store, &kim, NOW).await);
+    assert_eq!(store.revoke(&subject("lee"), Revocation::One(ended.id())).await.unwrap(), 0, "not lee's");
+    assert_eq!(store.revoke(&kim, Revocation::One(ended.id())).await.unwrap(), 1);
+    assert_eq!(store.revoke(&kim, Revocation::One(ended.id())).await.unwrap(), 0);
+    assert!(!is_there(&store, &ended).await);
+    assert!(is_there(&store, &kept).await);
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [kept]);
+}
+
+/// Revoking the others keeps one, and other subjects' sessions.
+pub async fn others_are_revoked<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let kept = created(&store, &kim, NOW).await;
+    let lees = created(&store, &subject("lee"), NOW).await;
+    for minute in 0..3 {
+        created(&store, &kim, NOW + MINUTE * minute).await;
+    }
+    assert_eq!(store.revoke(&kim, Revocation::Others(kept.id())).await.unwrap(), 3);
+    assert_eq!(store.revoke(&kim, Revocation::Others(kept.id())).await.unwrap(), 0);
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [kept]);
+    assert!(is_there(&store, &lees).await);
+}
+
+/// Revoking all ends them all, and a session that was issued before but is created only now is dead too; a later one is not.
+pub async fn all_are_revoked<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let first = created(&store, &kim, NOW).await;
+    created(&store, &kim, NOW).await;
+    let lees = created(&store, &subject("lee"), NOW).await;
+    assert_eq!(store.revoke(&kim, Revocation::All(NOW + MINUTE)).await.unwrap(), 2);
+    assert!(!is_there(&store, &first).await);
+    assert!(is_there(&store, &lees).await);
+
+    let late = signed_in_at(&kim, NOW);
+    // A store may refuse it or tell that it is dead.
+    drop(store.create_session(&late).await);
+    if let Some(standing) = store.standing(&kim, late.id()).await.unwrap() {
+        assert!(standing.not_before > Some(late.issued_at()), "the late session passes for alive");
+    }
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), []);
+
+    let after = created(&store, &kim, NOW + MINUTE).await;
+    let standing = store.standing(&kim, after.id()).await.unwrap().expect("the new session");
+    assert!(standing.not_before <= Some(after.issued_at()), "issued at the very instant, it lives");
+    assert_eq!(store.sessions(&kim, NOW + MINUTE).await.unwrap(), [after]);
+    assert_eq!(store.standing(lees.subject(), lees.id()).await.unwrap().unwrap().not_before, None);
+}
+
+/// An earlier revocation that comes late takes nothing back.
+pub async fn not_before_only_moves_forward<S: SubjectStore>(store: S) {
+    let kim = kim();
+    store.revoke(&kim, Revocation::All(NOW + HOUR)).await.unwrap();
+    store.revoke(&kim, Revocation::All(NOW)).await.unwrap();
+    let session = created(&store, &kim, NOW + HOUR).await;
+    let standing = store.standing(&kim, session.id()).await.unwrap().expect("the session");
+    assert_eq!(standing.not_before, Some(NOW + HOUR));
+}
+
+/// Many sessions that expire one after the other leave those alive that have not.
+pub async fn expired_ones_make_room<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let mut last = created(&store, &kim, NOW).await;
+    for day in 1..50 {
+        last = created(&store, &kim, NOW + DAY * day).await;
+    }
+    let renewed = stepped_up(&last, last.issued_at());
+    assert!(is_there(&store, &last).await);
+    assert!(!is_there(&store, &renewed).await);
+    assert_eq!(store.sessions(&kim, last.issued_at()).await.unwrap(), [last]);
+}

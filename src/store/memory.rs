@@ -1,2 +1,0 @@
-#[derive(Debug, Default)]
-pub struct MemoryStore {}

@@ -1,0 +1,260 @@
+//! Sessions and credentials, by subject.
+
+use std::{cmp::Reverse, collections::HashSet};
+
+use super::{State, full};
+use crate::{
+    aal::CredentialId,
+    clock::Timestamp,
+    session::{Session, SessionId, Subject},
+    store::{
+        Completed, Completion, Consumption, Credential, CredentialChange, Revocation, Rotation, StoreError,
+        StoreErrorKind, StoredStanding,
+    },
+};
+
+#[derive(Default)]
+pub(super) struct Account {
+    /// In the order in which they were created.
+    sessions: Vec<SessionId>,
+    credentials: Vec<Credential>,
+    not_before: Option<Timestamp>,
+}
+
+impl Account {
+    fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.credentials.is_empty() && self.not_before.is_none()
+    }
+
+    /// Whether a session that was first issued then may live.
+    fn lets_live(&self, issued_at: Timestamp) -> bool {
+        self.not_before.is_none_or(|not_before| issued_at >= not_before)
+    }
+}
+
+impl State {
+    pub(super) fn sweep_accounts(&mut self, now: Timestamp) {
+        self.sessions.retain(|_, session| session.expires_at() > now);
+        for account in self.accounts.values_mut() {
+            account.sessions.retain(|id| self.sessions.contains_key(id));
+        }
+        self.accounts.retain(|_, account| !account.is_empty());
+    }
+
+    pub(super) fn create_session(&mut self, session: &Session, capacity: usize) -> Result<(), StoreError> {
+        if self.sessions.contains_key(&session.id()) {
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        }
+        let now = session.authenticated_at();
+        self.sweep(now, self.sessions.len() >= capacity);
+        if self.sessions.len() >= capacity {
+            return Err(full());
+        }
+        let account = self.accounts.entry(session.subject().clone()).or_default();
+        account.sessions.retain(|id| {
+            let alive = self.sessions.get(id).is_some_and(|session| session.expires_at() > now);
+            if !alive {
+                self.sessions.remove(id);
+            }
+            alive
+        });
+        account.sessions.push(session.id());
+        self.sessions.insert(session.id(), session.clone());
+        Ok(())
+    }
+
+    pub(super) fn standing(&self, subject: &Subject, id: SessionId) -> Option<StoredStanding> {
+        let session = self.sessions.get(&id).filter(|session| session.subject() == subject)?;
+        let account = self.accounts.get(subject)?;
+        Some(StoredStanding {
+            session: session.clone(),
+            credentials: account.credentials.iter().map(|credential| credential.summary).collect(),
+            not_before: account.not_before,
+        })
+    }
+
+    pub(super) fn sessions(&self, subject: &Subject, now: Timestamp) -> Vec<Session> {
+        let Some(account) = self.accounts.get(subject) else { return Vec::new() };
+        let sessions = account.sessions.iter().rev().filter_map(|id| self.sessions.get(id));
+        let alive = |session: &&Session| session.expires_at() > now && account.lets_live(session.issued_at());
+        let mut sessions: Vec<_> = sessions.filter(alive).cloned().collect();
+        sessions.sort_by_key(|session| Reverse(session.issued_at()));
+        sessions
+    }
+
+    pub(super) fn revoke(&mut self, subject: &Subject, which: Revocation, capacity: usize) -> u64 {
+        let ends = |id: SessionId| match which {
+            Revocation::One(one) => id == one,
+            Revocation::Others(kept) => id != kept,
+            Revocation::All(_) => true,
+        };
+        let mut ended = 0_u64;
+        if let Some(account) = self.accounts.get_mut(subject) {
+            account.sessions.retain(|&id| {
+                if ends(id) && self.sessions.remove(&id).is_some() {
+                    ended = ended.saturating_add(1);
+                }
+                !ends(id)
+            });
+        }
+        if let Revocation::All(not_before) = which {
+            self.bound_not_befores(capacity);
+            let account = self.accounts.entry(subject.clone()).or_default();
+            account.not_before = account.not_before.max(Some(not_before));
+        }
+        ended
+    }
+
+    /// A revocation is never refused for lack of room. The earliest not-before gives way instead: the sessions that it ended are
+    /// gone in any case, and it only has work to do while a session is being created.
+    fn bound_not_befores(&mut self, capacity: usize) {
+        if self.accounts.len() < capacity.saturating_mul(2) {
+            return;
+        }
+        let dated = self.accounts.iter().filter_map(|(subject, account)| Some((account.not_before?, subject)));
+        if let Some(subject) = dated.min().map(|(_, subject)| subject.clone())
+            && let Some(account) = self.accounts.get_mut(&subject)
+        {
+            account.not_before = None;
+            if account.is_empty() {
+                self.accounts.remove(&subject);
+            }
+        }
+    }
+
+    pub(super) fn credentials(&self, subject: &Subject) -> Vec<Credential> {
+        let mut credentials = self.accounts.get(subject).map(|account| account.credentials.clone()).unwrap_or_default();
+        credentials.sort_by_key(|credential| credential.created_at);
+        credentials
+    }
+
+    /// Everything that can refuse comes first, on a copy of the credentials; then everything is written.
+    pub(super) fn complete(&mut self, completion: &Completion, capacity: usize) -> Result<Completed, StoreError> {
+        let Completion { subject, now, .. } = completion;
+        if let Some(flow) = completion.flow
+            && !self.is_open(flow, *now)
+        {
+            return Ok(Completed::FlowGone);
+        }
+        if let Some(rotation) = &completion.rotate
+            && !self.can_rotate(subject, rotation, *now)
+        {
+            return Ok(Completed::SessionGone);
+        }
+        let before = self.accounts.get(subject).map(|account| account.credentials.clone()).unwrap_or_default();
+        if let Some(expected) = &completion.expect_credentials {
+            let expected: HashSet<_> = expected.iter().copied().collect();
+            if expected != before.iter().map(|credential| credential.summary.id).collect() {
+                return Ok(Completed::CredentialsChanged);
+            }
+        }
+        let mut after = before.clone();
+        if let Some(consumption) = &completion.consume {
+            match consume(&mut after, consumption, *now) {
+                Completed::Done => {}
+                refused => return Ok(refused),
+            }
+        }
+        for &(id, step) in &completion.raise_steps {
+            if let Some(credential) = find(&mut after, id) {
+                credential.last_step = credential.last_step.max(step);
+            }
+        }
+        for change in &completion.credentials {
+            apply(&mut after, change);
+        }
+        self.check_ids(&before, &after, capacity)?;
+        if let Some(Rotation { old, new }) = &completion.rotate
+            && new.id() != *old
+            && self.sessions.contains_key(&new.id())
+        {
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        }
+
+        for credential in &before {
+            self.credential_ids.remove(&credential.summary.id);
+        }
+        self.credential_ids.extend(after.iter().map(|credential| credential.summary.id));
+        let account = self.accounts.entry(subject.clone()).or_default();
+        account.credentials = after;
+        if let Some(Rotation { old, new }) = &completion.rotate {
+            account.sessions.retain(|id| id != old);
+            account.sessions.push(new.id());
+            self.sessions.remove(old);
+            self.sessions.insert(new.id(), new.clone());
+        }
+        if account.is_empty() {
+            self.accounts.remove(subject);
+        }
+        if let Some(flow) = completion.flow {
+            self.complete_flow(flow, *now);
+        }
+        if let Some(key) = &completion.reset {
+            self.attempts.remove(key);
+        }
+        self.sweep(*now, false);
+        Ok(Completed::Done)
+    }
+
+    fn can_rotate(&self, subject: &Subject, rotation: &Rotation, now: Timestamp) -> bool {
+        let old = self.sessions.get(&rotation.old);
+        rotation.new.subject() == subject
+            && old.is_some_and(|old| {
+                old.subject() == subject
+                    && old.expires_at() > now
+                    && self.accounts.get(subject).is_some_and(|account| account.lets_live(old.issued_at()))
+            })
+    }
+
+    /// Whether a subject's credentials may change so, as far as other subjects' ids and the capacity go.
+    fn check_ids(&self, before: &[Credential], after: &[Credential], capacity: usize) -> Result<(), StoreError> {
+        let own: HashSet<CredentialId> = before.iter().map(|credential| credential.summary.id).collect();
+        let mut seen = HashSet::with_capacity(after.len());
+        for Credential { summary, .. } in after {
+            let foreign = self.credential_ids.contains(&summary.id) && !own.contains(&summary.id);
+            if foreign || !seen.insert(summary.id) {
+                return Err(StoreError::new(StoreErrorKind::Conflict));
+            }
+        }
+        let total = self.credential_ids.len().saturating_sub(own.len()).saturating_add(seen.len());
+        if seen.len() > own.len() && total > capacity { Err(full()) } else { Ok(()) }
+    }
+}
+
+fn find(credentials: &mut [Credential], id: CredentialId) -> Option<&mut Credential> {
+    credentials.iter_mut().find(|credential| credential.summary.id == id)
+}
+
+fn consume(credentials: &mut [Credential], consumption: &Consumption, now: Timestamp) -> Completed {
+    let (Consumption::Step { credential: id, .. }
+    | Consumption::Secret { credential: id, .. }
+    | Consumption::Present { credential: id }) = consumption;
+    let Some(credential) = find(credentials, *id) else { return Completed::Unknown };
+    match consumption {
+        Consumption::Step { step, .. } if *step <= credential.last_step => Completed::Used,
+        Consumption::Step { step, .. } => {
+            credential.last_step = *step;
+            Completed::Done
+        }
+        Consumption::Secret { hash, .. } => match credential.secrets.iter_mut().find(|secret| secret.hash == *hash) {
+            None => Completed::Unknown,
+            Some(secret) if secret.used_at.is_some() => Completed::Used,
+            Some(secret) => {
+                secret.used_at = Some(now);
+                Completed::Done
+            }
+        },
+        Consumption::Present { .. } => Completed::Done,
+    }
+}
+
+fn apply(credentials: &mut Vec<Credential>, change: &CredentialChange) {
+    match change {
+        CredentialChange::Replace(new) => {
+            credentials.retain(|credential| credential.summary.method != new.summary.method);
+            credentials.push(new.clone());
+        }
+        CredentialChange::Add(new) => credentials.push(new.clone()),
+        CredentialChange::Remove(method) => credentials.retain(|credential| credential.summary.method != *method),
+    }
+}

@@ -1,0 +1,145 @@
+//! Flows and counters of attempts.
+
+use super::{State, full};
+use crate::{
+    clock::Timestamp,
+    session::Subject,
+    store::{Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, StoreError, StoreErrorKind, StoredFlow},
+};
+
+pub(super) struct Kept {
+    flow: StoredFlow,
+    /// Its place in [`State::flow_order`].
+    place: u64,
+}
+
+pub(super) struct Counter {
+    failures: u32,
+    locked_until: Option<Timestamp>,
+    forgotten_at: Option<Timestamp>,
+}
+
+impl Counter {
+    pub(super) fn is_forgotten(&self, now: Timestamp) -> bool {
+        self.forgotten_at.is_some_and(|at| at <= now)
+    }
+}
+
+impl State {
+    #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
+    pub(super) fn sweep_flows(&mut self, now: Timestamp) {
+        self.drop_flows(|flow| flow.expires_at + EXPIRED_FLOWS_KEPT <= now);
+    }
+
+    fn drop_flows(&mut self, mut which: impl FnMut(&StoredFlow) -> bool) {
+        self.flows.retain(|_, kept| {
+            let goes = which(&kept.flow);
+            if goes {
+                self.flow_order.remove(&kept.place);
+            }
+            !goes
+        });
+    }
+
+    fn drop_flow(&mut self, id: FlowId) {
+        if let Some(kept) = self.flows.remove(&id) {
+            self.flow_order.remove(&kept.place);
+        }
+    }
+
+    pub(super) fn create_flow(
+        &mut self,
+        flow: &StoredFlow,
+        keep: u32,
+        now: Timestamp,
+        capacity: usize,
+    ) -> Result<(), StoreError> {
+        if self.flows.contains_key(&flow.id) {
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        }
+        self.sweep(now, self.flows.len() >= capacity);
+        let place = self.flow_order.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+        self.flow_order.insert(place, flow.id);
+        self.flows.insert(flow.id, Kept { flow: flow.clone(), place });
+        if let Some(subject) = &flow.subject {
+            let own = self.flows.values().filter(|kept| kept.flow.subject.as_ref() == Some(subject));
+            let mut own: Vec<_> = own.map(|kept| (kept.place, kept.flow.id)).collect();
+            own.sort_unstable();
+            let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+            for (_, id) in own.iter().take(own.len().saturating_sub(keep)) {
+                self.drop_flow(*id);
+            }
+        }
+        while self.flows.len() > capacity
+            && let Some((_, &oldest)) = self.flow_order.first_key_value()
+        {
+            self.drop_flow(oldest);
+        }
+        Ok(())
+    }
+
+    pub(super) fn flow(&self, id: FlowId) -> Option<StoredFlow> {
+        self.flows.get(&id).map(|kept| kept.flow.clone())
+    }
+
+    pub(super) fn update_flow(&mut self, new: &StoredFlow) -> bool {
+        let Some(Kept { flow, .. }) = self.flows.get_mut(&new.id) else { return false };
+        if flow.version != new.version || flow.completed {
+            return false;
+        }
+        flow.version = flow.version.saturating_add(1);
+        flow.body.clone_from(&new.body);
+        true
+    }
+
+    pub(super) fn is_open(&self, id: FlowId, now: Timestamp) -> bool {
+        self.flows.get(&id).is_some_and(|kept| !kept.flow.completed && kept.flow.expires_at > now)
+    }
+
+    pub(super) fn complete_flow(&mut self, id: FlowId, now: Timestamp) -> bool {
+        let open = self.is_open(id, now);
+        if open && let Some(kept) = self.flows.get_mut(&id) {
+            kept.flow.completed = true;
+        }
+        open
+    }
+
+    pub(super) fn remove_flows(&mut self, subject: &Subject, except: Option<FlowId>) {
+        self.drop_flows(|flow| flow.subject.as_ref() == Some(subject) && Some(flow.id) != except);
+    }
+
+    pub(super) fn begin_attempt(
+        &mut self,
+        key: &AttemptKey,
+        policy: &AttemptPolicy,
+        now: Timestamp,
+        capacity: usize,
+    ) -> Result<Attempt, StoreError> {
+        let mut failures = 0;
+        if let Some(counter) = self.attempts.get(key).filter(|counter| !counter.is_forgotten(now)) {
+            failures = counter.failures;
+            if failures < policy.hard_stop
+                && let Some(until) = counter.locked_until.filter(|&until| now < until)
+            {
+                return Ok(Attempt::LockedUntil(until));
+            }
+        }
+        if failures >= policy.hard_stop {
+            return Ok(Attempt::Stopped);
+        }
+        if failures == 0 {
+            self.sweep(now, self.attempts.len() >= capacity);
+            if self.attempts.len() >= capacity {
+                return Err(full());
+            }
+        }
+        let failures = failures.saturating_add(1);
+        let counter = Counter {
+            failures,
+            locked_until: policy.locked_until(failures, now),
+            forgotten_at: policy.forgotten_at(failures, now),
+        };
+        self.attempts.insert(key.clone(), counter);
+        Ok(Attempt::Allowed)
+    }
+}

@@ -1,0 +1,186 @@
+//! A store in this process's memory.
+
+mod accounts;
+mod flows;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    sync::Mutex,
+};
+
+use self::{accounts::Account, flows::Counter};
+use super::{
+    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
+    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+};
+use crate::{
+    aal::CredentialId,
+    clock::Timestamp,
+    session::{Session, SessionId, Subject},
+};
+
+/// Keeps everything in this process's memory: for tests, for trying out, for one process that may forget.
+///
+/// A restart forgets all of it: sessions, enrolled credentials, which codes were used, who is locked. Several processes do not
+/// share it. In production use a durable store.
+///
+/// It is bounded: at most [`capacity`](Self::with_capacity) sessions, credentials, flows and counters of attempts, each. What has
+/// expired is dropped as the store is used. When it is full of live entries,
+///
+/// * the oldest flows give way to new ones: their users begin again;
+/// * new sessions, credentials and counters are refused with [`StoreErrorKind::Unavailable`]: nobody's live session is thrown
+///   out, and no attempt goes uncounted.
+///
+/// If a panic ever interrupts a change, the store answers `Unavailable` from then on rather than trust what is left.
+///
+/// ```
+/// use tower_step_up::store::MemoryStore;
+///
+/// let store = MemoryStore::default();
+/// # let _ = store;
+/// ```
+pub struct MemoryStore {
+    state: Mutex<State>,
+    capacity: usize,
+}
+
+/// What the lock guards. Nothing in it is reachable but through [`MemoryStore::with`].
+#[derive(Default)]
+struct State {
+    accounts: HashMap<Subject, Account>,
+    sessions: HashMap<SessionId, Session>,
+    credential_ids: HashSet<CredentialId>,
+    flows: HashMap<FlowId, flows::Kept>,
+    /// Flows by age, so that the oldest is at hand.
+    flow_order: BTreeMap<u64, FlowId>,
+    attempts: HashMap<AttemptKey, Counter>,
+    writes: u32,
+}
+
+impl MemoryStore {
+    const DEFAULT_CAPACITY: usize = 20_000;
+    /// After how many writes the store looks through itself for what has expired.
+    const SWEEP_EVERY: u32 = 256;
+
+    /// A store that keeps at most this many sessions, credentials, flows and counters of attempts, each. The default is 20 000.
+    ///
+    /// ```
+    /// use tower_step_up::store::MemoryStore;
+    ///
+    /// let store = MemoryStore::with_capacity(500);
+    /// # let _ = store;
+    /// ```
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { state: Mutex::default(), capacity }
+    }
+
+    /// The lock is never held across an await: `act` is not async.
+    fn with<'a, T: Send + 'a>(
+        &'a self,
+        act: impl FnOnce(&mut State, usize) -> Result<T, StoreError> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let mut state = self.state.lock().map_err(|_| StoreError::new(StoreErrorKind::Unavailable))?;
+            act(&mut state, self.capacity)
+        })
+    }
+}
+
+impl State {
+    /// Drops what has expired: now and then, and always when `full`.
+    fn sweep(&mut self, now: Timestamp, full: bool) {
+        self.writes = self.writes.wrapping_add(1);
+        if full || self.writes.is_multiple_of(MemoryStore::SWEEP_EVERY) {
+            self.sweep_flows(now);
+            self.attempts.retain(|_, counter| !counter.is_forgotten(now));
+            self.sweep_accounts(now);
+        }
+    }
+}
+
+fn full() -> StoreError {
+    StoreError::with_source(StoreErrorKind::Unavailable, "the memory store is full")
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::with_capacity(Self::DEFAULT_CAPACITY)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("capacity", &self.capacity).finish_non_exhaustive()
+    }
+}
+
+impl SubjectStore for MemoryStore {
+    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+        self.with(|state, capacity| state.create_session(session, capacity))
+    }
+
+    fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.with(move |state, _| Ok(state.standing(subject, session)))
+    }
+
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+        self.with(move |state, _| Ok(state.sessions(subject, now)))
+    }
+
+    fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64> {
+        self.with(move |state, capacity| Ok(state.revoke(subject, which, capacity)))
+    }
+
+    fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>> {
+        self.with(|state, _| Ok(state.credentials(subject)))
+    }
+
+    fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
+        self.with(|state, capacity| state.complete(completion, capacity))
+    }
+}
+
+impl FlowStore for MemoryStore {
+    fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()> {
+        self.with(move |state, capacity| state.create_flow(flow, keep, now, capacity))
+    }
+
+    fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
+        self.with(move |state, _| Ok(state.flow(id)))
+    }
+
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+        self.with(|state, _| Ok(state.update_flow(flow)))
+    }
+
+    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
+        self.with(move |state, _| Ok(state.complete_flow(id, now)))
+    }
+
+    fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
+        self.with(move |state, _| {
+            state.remove_flows(subject, except);
+            Ok(())
+        })
+    }
+
+    fn begin_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Attempt> {
+        self.with(move |state, capacity| state.begin_attempt(key, policy, now, capacity))
+    }
+
+    fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
+        self.with(|state, _| {
+            state.attempts.remove(key);
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

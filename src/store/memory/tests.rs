@@ -1,0 +1,123 @@
+use std::time::Duration;
+
+use super::*;
+use crate::aal::{Aal, Method, Proof};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn subject(number: usize) -> Subject {
+    Subject::new(format!("user-{number}")).unwrap()
+}
+
+fn session(number: usize, now: Timestamp) -> Session {
+    Session::new(subject(number), Proof::new(Method::Password, Aal::Aal1, now), HOUR)
+}
+
+fn flow(expires_at: Timestamp) -> StoredFlow {
+    StoredFlow { id: FlowId::random(), subject: None, expires_at, version: 0, completed: false, body: String::new() }
+}
+
+fn key(number: usize) -> AttemptKey {
+    AttemptKey { subject: subject(number), method: Method::Totp }
+}
+
+fn kind<T: fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_new_sessions_until_old_ones_expire() {
+    let store = MemoryStore::with_capacity(3);
+    let first = session(0, NOW);
+    store.create_session(&first).await.unwrap();
+    for number in 1..3 {
+        store.create_session(&session(number, NOW)).await.unwrap();
+    }
+    assert_eq!(kind(store.create_session(&session(3, NOW)).await), StoreErrorKind::Unavailable);
+    assert!(store.standing(&subject(0), first.id()).await.unwrap().is_some(), "nobody is thrown out");
+
+    let mut completion = Completion::new(subject(0), NOW);
+    let new = first.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), HOUR, None);
+    completion.rotate = Some(super::super::Rotation { old: first.id(), new });
+    assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done, "a rotation needs no room");
+
+    store.create_session(&session(3, NOW + HOUR)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_store_drops_the_oldest_flow() {
+    let store = MemoryStore::with_capacity(3);
+    let flows: Vec<_> = (0..5).map(|_| flow(NOW + HOUR)).collect();
+    for flow in &flows {
+        store.create_flow(flow, 10, NOW).await.unwrap();
+    }
+    let mut kept = Vec::new();
+    for flow in &flows {
+        kept.push(store.flow(flow.id).await.unwrap().is_some());
+    }
+    assert_eq!(kept, [false, false, true, true, true]);
+}
+
+#[tokio::test]
+async fn a_full_store_counts_nobody_uncounted() {
+    let store = MemoryStore::with_capacity(2);
+    let policy = AttemptPolicy::default();
+    for number in 0..2 {
+        assert_eq!(store.begin_attempt(&key(number), &policy, NOW).await.unwrap(), Attempt::Allowed);
+    }
+    assert_eq!(kind(store.begin_attempt(&key(2), &policy, NOW).await), StoreErrorKind::Unavailable);
+    assert_eq!(store.begin_attempt(&key(0), &policy, NOW).await.unwrap(), Attempt::Allowed);
+    let later = NOW + AttemptPolicy::REMEMBERED_FOR;
+    assert_eq!(store.begin_attempt(&key(2), &policy, later).await.unwrap(), Attempt::Allowed);
+}
+
+#[tokio::test]
+async fn revocations_are_never_refused_and_stay_bounded() {
+    let store = MemoryStore::with_capacity(2);
+    for number in 0..100 {
+        store.revoke(&subject(number), Revocation::All(NOW)).await.unwrap();
+    }
+    assert!(store.state.lock().unwrap().accounts.len() <= 4);
+    let last = session(99, NOW - HOUR);
+    store.create_session(&last).await.unwrap();
+    assert_eq!(store.standing(&subject(99), last.id()).await.unwrap().unwrap().not_before, Some(NOW));
+}
+
+#[tokio::test]
+async fn what_has_expired_is_dropped_in_use() {
+    let store = MemoryStore::default();
+    for number in 0..1000 {
+        store.create_session(&session(number, NOW)).await.unwrap();
+        store.create_flow(&flow(NOW + HOUR), 10, NOW).await.unwrap();
+        store.begin_attempt(&key(number), &AttemptPolicy::default(), NOW).await.unwrap();
+    }
+    let later = NOW + AttemptPolicy::REMEMBERED_FOR;
+    for number in 0..256 {
+        store.create_session(&session(number, later)).await.unwrap();
+    }
+    let state = store.state.lock().unwrap();
+    assert_eq!((state.sessions.len(), state.accounts.len(), state.attempts.len()), (256, 256, 0));
+    assert_eq!((state.flows.len(), state.flow_order.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn after_a_panic_it_refuses() {
+    let store = MemoryStore::default();
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| {
+            let _state = store.state.lock().unwrap();
+            panic!("while it was being changed");
+        });
+        assert!(held.join().is_err());
+    });
+    assert_eq!(kind(store.credentials(&subject(0)).await), StoreErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn nothing_happens_before_the_future_is_polled() {
+    let store = MemoryStore::default();
+    let session = session(0, NOW);
+    drop(store.create_session(&session));
+    assert!(store.standing(&subject(0), session.id()).await.unwrap().is_none());
+}

@@ -1,0 +1,140 @@
+//! From columns to values and back, and from sqlx's errors to the crate's. Nothing here knows which database it is.
+
+use serde::{Deserialize, de::IntoDeserializer};
+use uuid::Uuid;
+
+use crate::{
+    aal::{Aal, CredentialId, Proof},
+    clock::Timestamp,
+    session::{Session, Subject},
+    standing::CredentialSummary,
+    store::{Credential, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret, StoredStanding},
+};
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A column holds what this crate never wrote there.
+fn corrupt(cause: impl Into<Cause>) -> StoreError {
+    StoreError::with_source(StoreErrorKind::Corrupt, cause)
+}
+
+/// The database cannot do this, now or at all.
+pub(super) fn unavailable(cause: impl Into<Cause>) -> StoreError {
+    StoreError::with_source(StoreErrorKind::Unavailable, cause)
+}
+
+pub(super) fn failed(error: sqlx::Error) -> StoreError {
+    use sqlx::Error::{ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Configuration, Decode, TypeNotFound};
+    match error {
+        // The text may repeat parts of the database's address.
+        Configuration(_) => unavailable("the database's URL or configuration is not valid"),
+        ColumnDecode { .. } | ColumnIndexOutOfBounds { .. } | ColumnNotFound(_) | Decode(_) | TypeNotFound { .. } => {
+            corrupt(error)
+        }
+        sqlx::Error::Database(ref inner) if inner.is_unique_violation() => {
+            StoreError::with_source(StoreErrorKind::Conflict, error)
+        }
+        other => unavailable(other),
+    }
+}
+
+/// Databases have no unsigned numbers.
+pub(super) fn signed(number: impl TryInto<i64, Error: Into<Cause>>) -> Result<i64, StoreError> {
+    number.try_into().map_err(unavailable)
+}
+
+pub(super) fn unsigned<T: TryFrom<i64, Error: Into<Cause>>>(number: i64) -> Result<T, StoreError> {
+    number.try_into().map_err(corrupt)
+}
+
+/// `id, binding, proofs, issued_at, expires_at`
+pub(super) type SessionRow = (Uuid, Uuid, String, i64, i64);
+
+pub(super) fn session(subject: &Subject, row: &SessionRow) -> Result<Session, StoreError> {
+    let (id, binding, proofs, issued_at, expires_at) = row;
+    let proofs: Vec<Proof> = serde_json::from_str(proofs).map_err(|_| corrupt("a session's proofs"))?;
+    Ok(Session::from_parts(
+        (*id).into(),
+        subject.clone(),
+        (*binding).into(),
+        proofs,
+        Timestamp::from_unix_milliseconds(*issued_at),
+        Timestamp::from_unix_milliseconds(*expires_at),
+    ))
+}
+
+pub(super) fn proofs(session: &Session) -> Result<String, StoreError> {
+    serde_json::to_string(session.proofs()).map_err(unavailable)
+}
+
+fn summary(id: Uuid, method: &str, aal: &str) -> Result<CredentialSummary, StoreError> {
+    let aal = IntoDeserializer::<serde::de::value::Error>::into_deserializer(aal);
+    Ok(CredentialSummary {
+        id: CredentialId::from(id),
+        method: method.parse().map_err(|_| corrupt("a credential's method"))?,
+        aal: Aal::deserialize(aal).map_err(|_| corrupt("a credential's level"))?,
+    })
+}
+
+/// A session, the subject's `not_before`, and `id, method, aal` of one of its credentials.
+pub(super) type StandingRow = (Uuid, Uuid, String, i64, i64, Option<i64>, Option<Uuid>, Option<String>, Option<String>);
+
+/// One row for each credential, or one without a credential.
+pub(super) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Option<StoredStanding>, StoreError> {
+    let mut standing: Option<StoredStanding> = None;
+    for (id, binding, proofs, issued_at, expires_at, not_before, credential, method, aal) in rows {
+        let standing = match &mut standing {
+            Some(standing) => standing,
+            none => none.insert(StoredStanding {
+                session: session(subject, &(id, binding, proofs, issued_at, expires_at))?,
+                credentials: Vec::new(),
+                not_before: not_before.map(Timestamp::from_unix_milliseconds),
+            }),
+        };
+        if let (Some(credential), Some(method), Some(aal)) = (credential, method, aal) {
+            standing.credentials.push(summary(credential, &method, &aal)?);
+        }
+    }
+    Ok(standing)
+}
+
+/// `id, method, aal, data, last_step, created_at` of a credential, and `hash, used_at` of one of its secrets.
+pub(super) type CredentialRow = (Uuid, String, String, Vec<u8>, i64, i64, Option<Vec<u8>>, Option<i64>);
+
+/// One row for each secret, or one without a secret; rows of one credential stand together.
+pub(super) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, StoreError> {
+    let mut credentials: Vec<Credential> = Vec::new();
+    for (id, method, aal, data, last_step, created_at, hash, used_at) in rows {
+        if credentials.last().is_none_or(|last| last.summary.id != CredentialId::from(id)) {
+            credentials.push(Credential {
+                summary: summary(id, &method, &aal)?,
+                data,
+                secrets: Vec::new(),
+                last_step: unsigned(last_step)?,
+                created_at: Timestamp::from_unix_milliseconds(created_at),
+            });
+        }
+        if let (Some(hash), Some(credential)) = (hash, credentials.last_mut()) {
+            credential.secrets.push(StoredSecret {
+                hash: hash.try_into().map_err(|_| corrupt("a secret's hash"))?,
+                used_at: used_at.map(Timestamp::from_unix_milliseconds),
+            });
+        }
+    }
+    Ok(credentials)
+}
+
+/// `subject, expires_at, version, completed, body`
+pub(super) type FlowRow = (Option<String>, i64, i64, bool, String);
+
+pub(super) fn flow(id: FlowId, row: FlowRow) -> Result<StoredFlow, StoreError> {
+    let (subject, expires_at, version, completed, body) = row;
+    Ok(StoredFlow {
+        id,
+        subject: subject.map(Subject::new).transpose().map_err(corrupt)?,
+        expires_at: Timestamp::from_unix_milliseconds(expires_at),
+        version: unsigned(version)?,
+        completed,
+        body,
+    })
+}

@@ -1,0 +1,236 @@
+//! Flows and counters of attempts.
+
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::{SWEPT_AT_ONCE, Sqlite, failed};
+use crate::{
+    clock::Timestamp,
+    session::Subject,
+    store::{
+        Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, StoreError, StoreErrorKind, StoredFlow,
+        sql::rows::{self, FlowRow, signed, unavailable, unsigned},
+    },
+};
+
+impl Sqlite {
+    #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
+    pub(in crate::store::sql) async fn create_flow(
+        &self,
+        flow: &StoredFlow,
+        keep: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let removable = now - EXPIRED_FLOWS_KEPT;
+        let mut write = self.write().await?;
+        let inserted = sqlx::query(
+            "INSERT INTO step_up_flows (id, subject, expires_at, version, completed, body) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(Uuid::from(flow.id))
+        .bind(flow.subject.as_ref().map(Subject::as_str))
+        .bind(flow.expires_at.unix_milliseconds())
+        .bind(signed(flow.version)?)
+        .bind(flow.completed)
+        .bind(flow.body.as_str())
+        .execute(&mut *write.transaction)
+        .await
+        .map_err(failed)?;
+        if inserted.rows_affected() != 1 {
+            write.roll_back().await?;
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        }
+        if let Some(subject) = &flow.subject {
+            sqlx::query(
+                "DELETE FROM step_up_flows WHERE subject = ?1 AND seq NOT IN \
+                 (SELECT seq FROM step_up_flows WHERE subject = ?1 ORDER BY seq DESC LIMIT ?2)",
+            )
+            .bind(subject.as_str())
+            .bind(i64::from(keep))
+            .execute(&mut *write.transaction)
+            .await
+            .map_err(failed)?;
+        }
+        sqlx::query(
+            "DELETE FROM step_up_flows WHERE seq IN \
+             (SELECT seq FROM step_up_flows WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        )
+        .bind(removable.unix_milliseconds())
+        .bind(SWEPT_AT_ONCE)
+        .execute(&mut *write.transaction)
+        .await
+        .map_err(failed)?;
+        write.commit().await
+    }
+
+    pub(in crate::store::sql) async fn flow(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
+        let row: Option<FlowRow> =
+            sqlx::query_as("SELECT subject, expires_at, version, completed, body FROM step_up_flows WHERE id = ?1")
+                .bind(Uuid::from(id))
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed)?;
+        row.map(|row| rows::flow(id, row)).transpose()
+    }
+
+    pub(in crate::store::sql) async fn update_flow(&self, flow: &StoredFlow) -> Result<bool, StoreError> {
+        let mut write = self.write().await?;
+        let updated = sqlx::query(
+            "UPDATE step_up_flows SET body = ?1, version = version + 1 WHERE id = ?2 AND version = ?3 AND NOT completed",
+        )
+        .bind(flow.body.as_str())
+        .bind(Uuid::from(flow.id))
+        .bind(signed(flow.version)?)
+        .execute(&mut *write.transaction)
+        .await
+        .map_err(failed)?;
+        write.commit().await?;
+        Ok(updated.rows_affected() == 1)
+    }
+
+    pub(in crate::store::sql) async fn complete_flow(&self, id: FlowId, now: Timestamp) -> Result<bool, StoreError> {
+        let mut write = self.write().await?;
+        let completed = complete_flow(&mut write.transaction, id, now).await?;
+        write.commit().await?;
+        Ok(completed)
+    }
+
+    pub(in crate::store::sql) async fn remove_flows(
+        &self,
+        subject: &Subject,
+        except: Option<FlowId>,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query("DELETE FROM step_up_flows WHERE subject = ?1 AND (?2 IS NULL OR id <> ?2)")
+            .bind(subject.as_str())
+            .bind(except.map(Uuid::from))
+            .execute(&mut *write.transaction)
+            .await
+            .map_err(failed)?;
+        write.commit().await
+    }
+
+    pub(in crate::store::sql) async fn begin_attempt(
+        &self,
+        key: &AttemptKey,
+        policy: &AttemptPolicy,
+        now: Timestamp,
+    ) -> Result<Attempt, StoreError> {
+        if policy.hard_stop == 0 {
+            return Ok(Attempt::Stopped);
+        }
+        let mut write = self.write().await?;
+        sqlx::query("DELETE FROM step_up_attempts WHERE subject = ?1 AND method = ?2 AND forgotten_at <= ?3")
+            .bind(key.subject.as_str())
+            .bind(key.method.as_str())
+            .bind(now.unix_milliseconds())
+            .execute(&mut *write.transaction)
+            .await
+            .map_err(failed)?;
+        if count_attempt(&mut write.transaction, key, policy, now).await? {
+            sweep_attempts(&mut write.transaction, now).await?;
+            write.commit().await?;
+            return Ok(Attempt::Allowed);
+        }
+        let (failures, locked_until): (i64, Option<i64>) =
+            sqlx::query_as("SELECT failures, locked_until FROM step_up_attempts WHERE subject = ?1 AND method = ?2")
+                .bind(key.subject.as_str())
+                .bind(key.method.as_str())
+                .fetch_one(&mut *write.transaction)
+                .await
+                .map_err(failed)?;
+        write.roll_back().await?;
+        match locked_until {
+            Some(until) if unsigned::<u32>(failures)? < policy.hard_stop => {
+                Ok(Attempt::LockedUntil(Timestamp::from_unix_milliseconds(until)))
+            }
+            _ => Ok(Attempt::Stopped),
+        }
+    }
+
+    pub(in crate::store::sql) async fn reset_attempts(&self, key: &AttemptKey) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        reset_attempts(&mut write.transaction, key).await?;
+        write.commit().await
+    }
+}
+
+/// Counts the attempt if it is neither locked nor stopped, and says whether it did: one statement.
+///
+/// How many failures there will be only the statement knows. It gets the locks that could follow as a list, one for each failure
+/// from the last free one on until they no longer change, and picks its own: so the delays are those of
+/// [`AttemptPolicy::delay_after`], computed there and nowhere else.
+async fn count_attempt(
+    connection: &mut SqliteConnection,
+    key: &AttemptKey,
+    policy: &AttemptPolicy,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    const DOUBLINGS: u32 = 31;
+    let forgotten_after = |failures| policy.forgotten_at(failures, now).map(Timestamp::unix_milliseconds);
+    let lock_after = |failures| policy.locked_until(failures, now).map(Timestamp::unix_milliseconds);
+    let locks: Vec<_> = (0..=DOUBLINGS).map(|beyond| lock_after(policy.free.saturating_add(beyond))).collect();
+    let counted = sqlx::query(
+        "INSERT INTO step_up_attempts AS kept (subject, method, failures, locked_until, forgotten_at) \
+         VALUES (?1, ?2, 1, ?3, ?4) \
+         ON CONFLICT (subject, method) DO UPDATE SET \
+             failures = kept.failures + 1, \
+             locked_until = CASE WHEN kept.failures + 1 >= ?5 \
+                 THEN json_extract(?6, '$[' || min(kept.failures + 1 - ?5, ?7) || ']') END, \
+             forgotten_at = CASE WHEN kept.failures + 1 < ?8 THEN ?9 END \
+         WHERE kept.failures < ?8 AND (kept.locked_until IS NULL OR kept.locked_until <= ?10)",
+    )
+    .bind(key.subject.as_str())
+    .bind(key.method.as_str())
+    .bind(lock_after(1))
+    .bind(forgotten_after(1))
+    .bind(i64::from(policy.free))
+    .bind(serde_json::to_string(&locks).map_err(unavailable)?)
+    .bind(i64::from(DOUBLINGS))
+    .bind(i64::from(policy.hard_stop))
+    .bind(forgotten_after(0))
+    .bind(now.unix_milliseconds())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(counted.rows_affected() == 1)
+}
+
+async fn sweep_attempts(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM step_up_attempts WHERE rowid IN \
+         (SELECT rowid FROM step_up_attempts WHERE forgotten_at <= ?1 ORDER BY forgotten_at LIMIT ?2)",
+    )
+    .bind(now.unix_milliseconds())
+    .bind(SWEPT_AT_ONCE)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Whether the flow was open: there, not expired, not completed.
+pub(super) async fn complete_flow(
+    connection: &mut SqliteConnection,
+    id: FlowId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let completed =
+        sqlx::query("UPDATE step_up_flows SET completed = 1 WHERE id = ?1 AND NOT completed AND expires_at > ?2")
+            .bind(Uuid::from(id))
+            .bind(now.unix_milliseconds())
+            .execute(connection)
+            .await
+            .map_err(failed)?;
+    Ok(completed.rows_affected() == 1)
+}
+
+pub(super) async fn reset_attempts(connection: &mut SqliteConnection, key: &AttemptKey) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM step_up_attempts WHERE subject = ?1 AND method = ?2")
+        .bind(key.subject.as_str())
+        .bind(key.method.as_str())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! `SQLite`: how it is opened, and how a write gets its turn.
+
+mod complete;
+mod flows;
+mod subjects;
+
+use std::time::Duration;
+
+use sqlx::{
+    SqlSafeStr, SqlitePool, Transaction,
+    migrate::{Migrate, MigrateError, Migration, MigrationType},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::rows::{self, unavailable};
+use crate::store::{StoreError, StoreErrorKind, StoreFuture};
+
+const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql"))];
+
+const MIGRATIONS_TABLE: &str = "step_up_migrations";
+
+/// How many expired rows a write removes beside its own work.
+const SWEPT_AT_ONCE: i64 = 64;
+
+/// How long to wait for another process, or another part of this one, that writes.
+const BUSY: Duration = Duration::from_secs(5);
+
+pub(super) struct Sqlite {
+    pool: SqlitePool,
+    /// `SQLite` lets one connection write at a time. Waiting here is fair and holds no connection, so that reads go on; `SQLite`'s
+    /// own way is to try again and again.
+    turn: Mutex<()>,
+}
+
+/// A transaction that nobody else can write during. Dropped without a commit, also by a cancelled future, it is rolled back.
+struct Write<'a> {
+    transaction: Transaction<'static, sqlx::Sqlite>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Sqlite {
+    /// Boxed, as the next: the compiler cannot see that sqlx's futures are `Send` once they are part of another function's.
+    pub(super) fn connect(url: &str) -> StoreFuture<'_, Self> {
+        Box::pin(Self::connected(url))
+    }
+
+    pub(super) fn from_pool(pool: SqlitePool) -> StoreFuture<'static, Self> {
+        Box::pin(async move {
+            migrate(&pool).await?;
+            Ok(Self { pool, turn: Mutex::new(()) })
+        })
+    }
+
+    async fn connected(url: &str) -> Result<Self, StoreError> {
+        if !url.starts_with("sqlite:") {
+            return Err(unavailable("the database's URL does not begin with sqlite:"));
+        }
+        let options: SqliteConnectOptions = url.parse().map_err(failed)?;
+        let options =
+            options.create_if_missing(true).foreign_keys(true).busy_timeout(BUSY).synchronous(SqliteSynchronous::Full);
+        let mut pool = SqlitePoolOptions::new().max_connections(5).acquire_timeout(BUSY).test_before_acquire(false);
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            // The database ends with its last connection.
+            pool = pool.max_connections(1).idle_timeout(None).max_lifetime(None);
+        }
+        let pool = pool.connect_with(options).await.map_err(failed)?;
+        use_write_ahead_log(&pool).await?;
+        Self::from_pool(pool).await
+    }
+
+    async fn write(&self) -> Result<Write<'_>, StoreError> {
+        let turn = self.turn.lock().await;
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        Ok(Write { transaction, _turn: turn })
+    }
+}
+
+impl Write<'_> {
+    async fn commit(self) -> Result<(), StoreError> {
+        self.transaction.commit().await.map_err(failed)
+    }
+
+    async fn roll_back(self) -> Result<(), StoreError> {
+        self.transaction.rollback().await.map_err(failed)
+    }
+}
+
+/// The file remembers this, so one connection is enough. `SQLite` does not wait by itself when the switch meets another
+/// connection at work, such as that of a process that starts at the same moment.
+async fn use_write_ahead_log(pool: &SqlitePool) -> Result<(), StoreError> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
+    loop {
+        match sqlx::query("PRAGMA journal_mode = WAL").execute(pool).await {
+            Err(error) if is_busy(&error) && waited < BUSY => {
+                tokio::time::sleep(PAUSE).await;
+                waited = waited.saturating_add(PAUSE);
+            }
+            outcome => return outcome.map(drop).map_err(failed),
+        }
+    }
+}
+
+/// The primary code that `SQLite` gave, without the detail in its upper bits.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
+}
+
+/// `SQLITE_BUSY` and `SQLITE_LOCKED`.
+fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(code(error), Some(5 | 6))
+}
+
+fn failed(error: sqlx::Error) -> StoreError {
+    match code(&error) {
+        // SQLITE_CORRUPT and SQLITE_NOTADB.
+        Some(11 | 26) => StoreError::with_source(StoreErrorKind::Corrupt, error),
+        _ => rows::failed(error),
+    }
+}
+
+/// All in one transaction, since sqlx takes no lock of its own on `SQLite`: two processes that start together would both find the
+/// same migration missing. Migrations that this version does not know are no fault: a newer one may have been here, and may be
+/// again, while processes are replaced one by one.
+async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    transaction.ensure_migrations_table(MIGRATIONS_TABLE).await.map_err(not_migrated)?;
+    let applied = transaction.list_applied_migrations(MIGRATIONS_TABLE).await.map_err(not_migrated)?;
+    for (version, description, sql) in MIGRATIONS {
+        let kind = MigrationType::Simple;
+        let migration = Migration::new(version, description.into(), kind, sql.into_sql_str(), false);
+        match applied.iter().find(|applied| applied.version == version) {
+            Some(applied) if applied.checksum == migration.checksum => {}
+            Some(_) => return Err(not_migrated(MigrateError::VersionMismatch(version))),
+            None => {
+                transaction.apply(MIGRATIONS_TABLE, &migration).await.map_err(not_migrated)?;
+            }
+        }
+    }
+    transaction.commit().await.map_err(failed)
+}
+
+fn not_migrated(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed(error),
+        changed @ MigrateError::VersionMismatch(_) => StoreError::with_source(StoreErrorKind::Corrupt, changed),
+        other => unavailable(other),
+    }
+}

@@ -1,0 +1,509 @@
+//! `SqlStore` on `SQLite`: the kit, and what only a file can show.
+
+use std::{
+    path::PathBuf,
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use sqlx::{
+    AssertSqlSafe, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+use tower_step_up::{
+    Aal, CredentialId, CredentialSummary, Method, Proof, Session, SessionId, Subject, Timestamp,
+    store::{
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
+        FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredSecret,
+        StoredStanding, SubjectStore, contract,
+    },
+};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A directory of its own for the database and what `SQLite` puts beside it, removed at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("store-contract-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("bank.db")
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.file().display())
+    }
+
+    async fn store(&self) -> SqlStore {
+        SqlStore::connect(&self.url()).await.unwrap()
+    }
+
+    /// A pool as an application might have it.
+    async fn pool(&self) -> SqlitePool {
+        let options = SqliteConnectOptions::new()
+            .filename(self.file())
+            .create_if_missing(true)
+            .foreign_keys(false)
+            .busy_timeout(Duration::from_millis(100))
+            .synchronous(SqliteSynchronous::Off);
+        SqlitePoolOptions::new().max_connections(3).connect_with(options).await.unwrap()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// One or two stores on one file. Two take turns call by call, as two processes behind a balancer would.
+struct OnFile {
+    stores: Vec<SqlStore>,
+    calls: AtomicUsize,
+    _directory: Directory,
+}
+
+impl OnFile {
+    async fn new(stores: usize) -> Self {
+        let directory = Directory::new();
+        let mut opened = Vec::new();
+        for _ in 0..stores {
+            opened.push(directory.store().await);
+        }
+        Self { stores: opened, calls: AtomicUsize::new(0), _directory: directory }
+    }
+
+    fn next(&self) -> &SqlStore {
+        &self.stores[self.calls.fetch_add(1, Ordering::Relaxed) % self.stores.len()]
+    }
+}
+
+impl SubjectStore for OnFile {
+    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+        self.next().create_session(session)
+    }
+
+    fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.next().standing(subject, session)
+    }
+
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+        self.next().sessions(subject, now)
+    }
+
+    fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64> {
+        self.next().revoke(subject, which)
+    }
+
+    fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>> {
+        self.next().credentials(subject)
+    }
+
+    fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
+        self.next().complete(completion)
+    }
+}
+
+impl FlowStore for OnFile {
+    fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()> {
+        self.next().create_flow(flow, keep, now)
+    }
+
+    fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
+        self.next().flow(id)
+    }
+
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+        self.next().update_flow(flow)
+    }
+
+    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
+        self.next().complete_flow(id, now)
+    }
+
+    fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
+        self.next().remove_flows(subject, except)
+    }
+
+    fn begin_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Attempt> {
+        self.next().begin_attempt(key, policy, now)
+    }
+
+    fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
+        self.next().reset_attempts(key)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_keeps_the_contract() {
+    contract::run(|| OnFile::new(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_stores_on_one_file_keep_the_contract() {
+    contract::run(|| OnFile::new(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_in_memory_keeps_the_contract() {
+    contract::run(|| async { SqlStore::connect("sqlite::memory:").await.unwrap() }).await;
+}
+
+fn kim() -> Subject {
+    Subject::new("kim").unwrap()
+}
+
+fn session_at(now: Timestamp) -> Session {
+    Session::new(kim(), Proof::new(Method::Password, Aal::Aal1, now), DAY)
+}
+
+fn rotation(old: &Session) -> Rotation {
+    Rotation { old: old.id(), new: old.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), DAY, None) }
+}
+
+async fn enrolled(store: &SqlStore) -> Credential {
+    let credential = Credential {
+        summary: CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 },
+        data: vec![1, 2, 3],
+        secrets: vec![StoredSecret { hash: [4; 32], used_at: None }],
+        last_step: 0,
+        created_at: NOW,
+    };
+    let mut completion = Completion::new(kim(), NOW);
+    completion.credentials = vec![CredentialChange::Add(credential.clone())];
+    assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
+    credential
+}
+
+fn step(credential: &Credential, step: u64) -> Completion {
+    let consume = Consumption::Step { credential: credential.summary.id, step };
+    Completion { consume: Some(consume), ..Completion::new(kim(), NOW) }
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_is_there_after_a_restart() {
+    let directory = Directory::new();
+    let key = AttemptKey { subject: kim(), method: Method::Totp };
+    let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };
+    let flow = StoredFlow {
+        id: FlowId::random(),
+        subject: Some(kim()),
+        expires_at: NOW + HOUR,
+        version: 0,
+        completed: false,
+        body: "{}".into(),
+    };
+    let old = session_at(NOW);
+
+    let store = directory.store().await;
+    let app = enrolled(&store).await;
+    store.create_session(&old).await.unwrap();
+    let rotate = rotation(&old);
+    let new = rotate.new.clone();
+    let completion = Completion { rotate: Some(rotate), ..step(&app, 9) };
+    assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
+    assert_eq!(store.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed);
+    store.create_flow(&flow, 5, NOW).await.unwrap();
+    assert!(store.complete_flow(flow.id, NOW).await.unwrap());
+    // Not closed: as little as possible of what an orderly end would do.
+    std::mem::forget(store);
+
+    let store = directory.store().await;
+    assert_eq!(store.sessions(&kim(), NOW).await.unwrap(), std::slice::from_ref(&new));
+    assert_eq!(store.standing(&kim(), new.id()).await.unwrap().unwrap().credentials, [app.summary]);
+    assert!(store.standing(&kim(), old.id()).await.unwrap().is_none());
+    assert_eq!(store.complete(&step(&app, 9)).await.unwrap(), Completed::Used);
+    assert!(matches!(store.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::LockedUntil(_)));
+    assert!(!store.complete_flow(flow.id, NOW).await.unwrap());
+}
+
+/// Opens many stores at once and checks that they share one set of tables.
+async fn assert_start_together(directory: &Directory) {
+    let opening: Vec<_> = (0..10)
+        .map(|_| {
+            let url = directory.url();
+            tokio::spawn(async move { SqlStore::connect(&url).await })
+        })
+        .collect();
+    for (number, store) in opening.into_iter().enumerate() {
+        let store = store.await.unwrap().unwrap();
+        store.create_session(&session_at(NOW)).await.unwrap();
+        assert_eq!(store.sessions(&kim(), NOW).await.unwrap().len(), number + 1);
+    }
+    let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
+    let applied: i64 = applied.fetch_one(&directory.pool().await).await.unwrap();
+    assert_eq!(applied, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stores_that_start_together_make_the_tables_once() {
+    for _ in 0..5 {
+        assert_start_together(&Directory::new()).await;
+    }
+    // As before an upgrade: the record of migrations is there, a migration is missing.
+    for _ in 0..5 {
+        let directory = Directory::new();
+        drop(directory.store().await);
+        let pool = directory.pool().await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'step_up_%' AND name <> 'step_up_migrations'",
+        )
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        for table in tables {
+            sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {table}"))).execute(&pool).await.unwrap();
+        }
+        sqlx::query("DELETE FROM step_up_migrations").execute(&pool).await.unwrap();
+        pool.close().await;
+        assert_start_together(&directory).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_starts_waits_for_whoever_is_writing() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    let blocking = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let url = directory.url();
+    let opening = tokio::spawn(async move { SqlStore::connect(&url).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!opening.is_finished());
+    blocking.rollback().await.unwrap();
+    opening.await.unwrap().unwrap();
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&directory.pool().await).await.unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn it_lives_beside_an_applications_tables_and_migrations() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    for statement in [
+        "CREATE TABLE sessions (id TEXT)",
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP, \
+         success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)",
+        "INSERT INTO _sqlx_migrations VALUES (1, 'theirs', NULL, TRUE, x'00', 1), (2, 'theirs', NULL, TRUE, x'00', 1)",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    enrolled(&store).await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    assert_eq!(store.credentials(&kim()).await.unwrap().len(), 1, "nothing was dropped");
+
+    let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type IN ('table', 'index')")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    let foreign = |name: &&String| !name.starts_with("step_up_") && !name.starts_with("sqlite_autoindex_");
+    assert_eq!(tables.iter().filter(foreign).collect::<Vec<_>>(), ["sessions", "_sqlx_migrations"]);
+
+    // Foreign keys are off in this pool: no secret may be left without its credential all the same.
+    let mut removal = Completion::new(kim(), NOW);
+    removal.credentials = vec![CredentialChange::Remove(Method::Totp)];
+    assert_eq!(store.complete(&removal).await.unwrap(), Completed::Done);
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM step_up_secrets").fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_no_hindrance_and_a_changed_one_is() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    sqlx::query("INSERT INTO step_up_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 1)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    sqlx::query("UPDATE step_up_migrations SET checksum = x'00' WHERE version = 1").execute(&pool).await.unwrap();
+    assert_eq!(kind(SqlStore::from_pool(pool.clone()).await), StoreErrorKind::Corrupt);
+    // The failed attempt holds nothing.
+    sqlx::query("DELETE FROM step_up_migrations").execute(&pool).await.unwrap();
+}
+
+/// Polls the future so many times, then drops it. Whether it was ready.
+async fn cut<F: Future>(future: F, polls: usize) -> bool {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let poll = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+        if poll.is_ready() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_micros(300)).await;
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_call_leaves_no_transaction_open() {
+    let directory = Directory::new();
+    let (store, other) = (directory.store().await, directory.store().await);
+    let app = enrolled(&store).await;
+    let key = AttemptKey { subject: kim(), method: Method::Totp };
+    let mut last = 0;
+    let mut finished = 0;
+    for round in 0..120 {
+        let old = session_at(NOW);
+        store.create_session(&old).await.unwrap();
+        let rotate = rotation(&old);
+        let new = rotate.new.id();
+        let completion = Completion { rotate: Some(rotate), ..step(&app, last + 1) };
+        finished += usize::from(cut(store.complete(&completion), round % 30).await);
+        cut(store.begin_attempt(&key, &AttemptPolicy::default(), NOW), round % 7).await;
+        cut(store.create_session(&session_at(NOW)), round % 5).await;
+
+        // Another process gets its turn at once, and sees all of it or nothing.
+        let begun = Instant::now();
+        other.reset_attempts(&key).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2), "a lock was left");
+        let step_now = other.credentials(&kim()).await.unwrap()[0].last_step;
+        let rotated = other.standing(&kim(), new).await.unwrap().is_some();
+        let ended = other.standing(&kim(), old.id()).await.unwrap().is_none();
+        assert_eq!((step_now > last, rotated), (rotated, ended), "round {round}: half of it happened");
+        last = step_now;
+        store.revoke(&kim(), Revocation::All(NOW)).await.unwrap();
+    }
+    assert!(finished > 0 && finished < 120, "{finished} of 120: the cuts miss what they are to cut");
+    assert_eq!(store.complete(&step(&app, last + 1)).await.unwrap(), Completed::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_someone_else_writes_reads_go_on_and_writes_end_in_an_error() {
+    let directory = Directory::new();
+    // The store proper makes the file one with a write-ahead log.
+    let app = enrolled(&directory.store().await).await;
+    let pool = directory.pool().await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let blocking = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    assert_eq!(store.credentials(&kim()).await.unwrap(), std::slice::from_ref(&app));
+    let key = AttemptKey { subject: kim(), method: Method::Totp };
+    assert_eq!(kind(store.complete(&step(&app, 1)).await), StoreErrorKind::Unavailable);
+    assert_eq!(kind(store.begin_attempt(&key, &AttemptPolicy::default(), NOW).await), StoreErrorKind::Unavailable);
+    blocking.rollback().await.unwrap();
+    assert_eq!(store.complete(&step(&app, 1)).await.unwrap(), Completed::Done);
+    pool.close().await;
+    assert_eq!(kind(store.complete(&step(&app, 2)).await), StoreErrorKind::Unavailable);
+    assert_eq!(kind(store.standing(&kim(), session_at(NOW).id()).await), StoreErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn errors_tell_the_kind_and_not_the_address() {
+    let directory = Directory::new();
+    let (missing, garbage) = (directory.0.join("no/such/bank.db"), directory.0.join("garbage.db"));
+    std::fs::write(&garbage, "not a database, but long enough to look like one ".repeat(100)).unwrap();
+    let cases = [
+        (format!("sqlite://{}", missing.display()), StoreErrorKind::Unavailable),
+        (format!("sqlite://{}", directory.0.display()), StoreErrorKind::Unavailable),
+        (format!("sqlite://{}", garbage.display()), StoreErrorKind::Corrupt),
+        ("postgres://store-contract:hunter2@localhost/bank".to_owned(), StoreErrorKind::Unavailable),
+        ("sqlite://bank.db?mode=store-contract".to_owned(), StoreErrorKind::Unavailable),
+        (String::new(), StoreErrorKind::Unavailable),
+    ];
+    for (url, expected) in cases {
+        let error = SqlStore::connect(&url).await.unwrap_err();
+        assert_eq!(error.kind(), expected, "{url}: {error:?}");
+        let told = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+        for secret in ["store-contract", "hunter2", "bank.db", "garbage.db"] {
+            assert!(!told.contains(secret), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_that_nobody_can_have_written_are_corrupt() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let session = session_at(NOW);
+    store.create_session(&session).await.unwrap();
+    enrolled(&store).await;
+    for statement in [
+        "UPDATE step_up_credentials SET last_step = -1",
+        "UPDATE step_up_credentials SET last_step = 1, aal = 'aal3'",
+        "UPDATE step_up_credentials SET aal = 'aal2', method = 'magic'",
+        "UPDATE step_up_credentials SET method = 'totp'; UPDATE step_up_secrets SET hash = x'0102'",
+    ] {
+        sqlx::raw_sql(statement).execute(&pool).await.unwrap();
+        assert_eq!(kind(store.credentials(&kim()).await), StoreErrorKind::Corrupt, "{statement}");
+    }
+    for statement in [
+        "UPDATE step_up_sessions SET proofs = '[{\"method\":\"magic\"}]'",
+        "UPDATE step_up_sessions SET proofs = '[]', binding = x'00'",
+    ] {
+        sqlx::raw_sql(statement).execute(&pool).await.unwrap();
+        assert_eq!(kind(store.standing(&kim(), session.id()).await), StoreErrorKind::Corrupt, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_the_database_cannot_keep_are_refused() {
+    let directory = Directory::new();
+    let store = directory.store().await;
+    let app = enrolled(&store).await;
+    assert_eq!(kind(store.complete(&step(&app, u64::MAX)).await), StoreErrorKind::Unavailable);
+    assert_eq!(store.credentials(&kim()).await.unwrap(), [app]);
+}
+
+#[tokio::test]
+async fn what_has_expired_is_swept_in_use() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let policy = AttemptPolicy { hard_stop: 2, ..AttemptPolicy::default() };
+    let key =
+        |number: usize| AttemptKey { subject: Subject::new(format!("kim-{number}")).unwrap(), method: Method::Totp };
+    let flow = |now: Timestamp| StoredFlow {
+        id: FlowId::random(),
+        subject: None,
+        expires_at: now + HOUR,
+        version: 0,
+        completed: false,
+        body: String::new(),
+    };
+    let session =
+        |number: usize, now| Session::new(key(number).subject, Proof::new(Method::Password, Aal::Aal1, now), DAY);
+    for number in 0..100 {
+        store.create_session(&session(number, NOW)).await.unwrap();
+        store.create_flow(&flow(NOW), 5, NOW).await.unwrap();
+        store.begin_attempt(&key(number), &policy, NOW).await.unwrap();
+    }
+    store.begin_attempt(&key(0), &policy, NOW).await.unwrap();
+    let later = NOW + AttemptPolicy::REMEMBERED_FOR;
+    for number in 1..4 {
+        store.create_session(&session(number, later)).await.unwrap();
+        store.create_flow(&flow(later), 5, later).await.unwrap();
+        assert_eq!(store.begin_attempt(&key(number), &policy, later).await.unwrap(), Attempt::Allowed);
+    }
+    for (count, expected) in [
+        ("SELECT count(*) FROM step_up_sessions", 3),
+        ("SELECT count(*) FROM step_up_flows", 3),
+        // Those three and the one that was stopped.
+        ("SELECT count(*) FROM step_up_attempts", 4),
+    ] {
+        let left: i64 = sqlx::query_scalar(count).fetch_one(&pool).await.unwrap();
+        assert_eq!(left, expected, "{count}");
+    }
+    assert_eq!(store.begin_attempt(&key(0), &policy, later).await.unwrap(), Attempt::Stopped);
+}
