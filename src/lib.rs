@@ -8,6 +8,8 @@ mod error;
 pub mod factor;
 mod flow;
 mod requirement;
+#[cfg(feature = "axum")]
+mod routes;
 mod seal;
 mod session;
 mod standing;

@@ -38,6 +38,10 @@ impl Envelope {
         self.id
     }
 
+    pub(crate) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

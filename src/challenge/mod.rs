@@ -13,3 +13,12 @@ pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-c
 /// The request headers that an answer may depend on.
 pub(crate) const VARY: HeaderValue =
     HeaderValue::from_static("Cookie, Authorization, X-Session-Token, Accept, HX-Request");
+
+// Until the layers land.
+pub(crate) fn gate(
+    _: &crate::requirement::Shortfall,
+    _: &crate::context::SessionContext,
+    _: Option<&url::Url>,
+) -> Envelope {
+    Envelope::new(http::StatusCode::FORBIDDEN, None, "", "")
+}

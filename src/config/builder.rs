@@ -40,6 +40,7 @@ const MAX_BODY_BYTES: usize = 5_000_000;
 #[must_use = "a builder does nothing until it is built"]
 pub struct StepUpBuilder {
     public_url: String,
+    application_name: Option<String>,
     loopback_http: bool,
     signing_keys: Vec<SigningKey>,
     encryption_keys: Vec<EncryptionKey>,
@@ -68,6 +69,7 @@ impl StepUpBuilder {
     pub(super) fn new(public_url: String) -> Self {
         Self {
             public_url,
+            application_name: None,
             loopback_http: false,
             signing_keys: Vec::new(),
             encryption_keys: Vec::new(),
@@ -94,6 +96,12 @@ impl StepUpBuilder {
                 attempts: AttemptPolicy::default(),
             },
         }
+    }
+
+    /// The name that the built-in pages show. By default the public URL's host.
+    pub fn application_name(mut self, name: impl Into<String>) -> Self {
+        self.application_name = Some(name.into());
+        self
     }
 
     /// Adds a signing key. The first signs, all verify.
@@ -289,7 +297,9 @@ impl StepUpBuilder {
         let (subjects, flows) = self.stores.take().ok_or_else(|| BuildError::new(BuildErrorKind::Store, help))?;
         let one = self.flow_store.is_none();
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
+        let host = urls.public.host_str().unwrap_or_default();
         let inner = Inner {
+            application_name: self.application_name.take().unwrap_or_else(|| host.to_owned()),
             urls,
             cookies,
             keys,

@@ -130,6 +130,7 @@ pub(crate) struct Limits {
 }
 
 pub(crate) struct Inner {
+    pub(crate) application_name: String,
     pub(crate) urls: Urls,
     pub(crate) cookies: CookieJar,
     pub(crate) keys: KeyRing,

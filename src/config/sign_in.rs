@@ -7,7 +7,7 @@ use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     error::{Error, ErrorKind},
     factor::{self, Totp},
-    session::{Session, Subject, token::SessionToken},
+    session::{Session, Subject, token::SessionToken, view},
     store::{Completion, CredentialChange},
 };
 
@@ -84,6 +84,50 @@ impl StepUp {
             .session(&token, session.expires_at(), inner.now())
             .ok_or(Error::new(ErrorKind::Cryptography))?;
         Ok(SignedIn { session, token, cookie })
+    }
+
+    /// The session in JSON as `whoami` shows it, for the application's own login endpoint.
+    ///
+    /// # Errors
+    ///
+    /// The store or directory did not answer, or the session is not alive any more.
+    pub async fn describe(&self, session: &Session) -> Result<serde_json::Value, Error> {
+        let inner = self.inner();
+        let now = inner.now();
+        let found = match inner.cached_session(session.id(), session.subject(), now) {
+            Some(found) => found,
+            None => inner
+                .read_session(session.id(), session.subject(), now)
+                .await?
+                .ok_or(Error::new(ErrorKind::Inactive))?,
+        };
+        let identity = inner
+            .directory
+            .identity(session.subject())
+            .await
+            .map_err(|error| Error::with_source(ErrorKind::Directory, error))?
+            .map_or(serde_json::Value::Null, |identity| {
+                view::identity(session.subject(), &identity, &inner.urls.public)
+            });
+        let lapse = inner.limits.second_factor_lifespan;
+        Ok(view::session(&found.session, &found.standing, identity, now, lapse))
+    }
+
+    /// The URL to return to, normalised, if this application allows it: for a login page that takes `return_to` from its query.
+    ///
+    /// ```
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// assert_eq!(step_up.return_url("/payments").as_deref(), Some("https://bank.example/payments"));
+    /// assert_eq!(step_up.return_url("https://evil.example/"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn return_url(&self, return_to: &str) -> Option<String> {
+        self.inner().urls.return_policy.parse(return_to).ok().map(String::from)
     }
 
     /// Stores a TOTP secret that the subject enrolled elsewhere, in place of one it has. Codes of it work from now on.

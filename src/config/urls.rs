@@ -1,6 +1,6 @@
 //! Every URL that the crate writes, made once from the configuration and never from a request.
 
-use url::Url;
+use url::{Origin, Url};
 
 use crate::{
     error::{BuildError, BuildErrorKind},
@@ -19,6 +19,8 @@ pub(crate) struct Urls {
     /// Where a browser returns to that was refused at a request which cannot be repeated.
     pub(crate) after_unsafe: Option<Url>,
     pub(crate) return_policy: ReturnPolicy,
+    /// Origins whose pages may submit flows: the public URL's, then those of other pages that render them.
+    pub(crate) page_origins: Vec<Origin>,
 }
 
 /// URLs as the application gave them.
@@ -104,7 +106,23 @@ impl Urls {
                 return Err(BuildError::new(BuildErrorKind::Url, help));
             }
         }
-        Ok(Self { public, app_login, login_ui, settings_ui, error_ui, default_return, after_unsafe, return_policy })
+        let mut page_origins = vec![public.origin()];
+        for page in [&login_ui, &settings_ui] {
+            if !page_origins.contains(&page.origin()) {
+                page_origins.push(page.origin());
+            }
+        }
+        Ok(Self {
+            public,
+            app_login,
+            login_ui,
+            settings_ui,
+            error_ui,
+            default_return,
+            after_unsafe,
+            return_policy,
+            page_origins,
+        })
     }
 
     /// A URL of the companion router. `path` has no leading slash.

@@ -59,6 +59,14 @@ impl ReturnPolicy {
         }
     }
 
+    /// The origins under which everything allowed lies, as a content security policy writes them.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        let mut origins: Vec<_> = self.allowed.iter().map(|url| url.origin().ascii_serialization()).collect();
+        origins.sort_unstable();
+        origins.dedup();
+        origins
+    }
+
     /// The URL of a path and query of the application itself.
     pub(crate) fn own(&self, path_and_query: &str) -> Option<Url> {
         self.parse(path_and_query).ok()

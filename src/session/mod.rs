@@ -2,6 +2,7 @@
 
 pub(crate) mod cookie;
 pub(crate) mod token;
+pub(crate) mod view;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -111,6 +111,17 @@ pub enum Consumption {
     },
 }
 
+impl Consumption {
+    /// The credential that was used.
+    pub const fn credential(&self) -> CredentialId {
+        match self {
+            Self::Step { credential, .. } | Self::Secret { credential, .. } | Self::Present { credential } => {
+                *credential
+            }
+        }
+    }
+}
+
 /// A change of a subject's credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialChange {

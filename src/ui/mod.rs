@@ -36,6 +36,17 @@ pub enum TextKind {
     Success,
 }
 
+impl TextKind {
+    /// The name on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Error => "error",
+            Self::Success => "success",
+        }
+    }
+}
+
 impl Text {
     /// A text that informs, a label for one.
     pub fn info(id: u32, text: impl Into<Cow<'static, str>>) -> Self {
@@ -49,6 +60,10 @@ impl Text {
 
     pub(crate) fn success(id: u32, text: impl Into<Cow<'static, str>>) -> Self {
         Self { kind: TextKind::Success, ..Self::info(id, text) }
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        self.kind == TextKind::Error
     }
 
     pub(crate) fn with_context(self, context: Value) -> Self {

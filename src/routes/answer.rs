@@ -1,0 +1,52 @@
+//! Answers of the router: all of them say that nobody may keep them.
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+};
+use serde_json::Value;
+use url::Url;
+
+use crate::challenge::{NO_STORE, VARY};
+
+pub(crate) fn from_bytes(response: Response<Bytes>) -> Response<Body> {
+    response.map(Body::from)
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    keep_private(response.headers_mut());
+    response
+}
+
+/// Says that nobody may keep the answer, and what it depends on.
+pub(crate) fn keep_private(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(header::VARY, VARY);
+}
+
+/// 303: the browser goes on with GET, whatever it did before.
+pub(crate) fn see_other(url: &Url) -> Response<Body> {
+    let mut response = empty(StatusCode::SEE_OTHER);
+    // A parsed URL has nothing in it that a header could not carry.
+    if let Ok(location) = HeaderValue::from_str(url.as_str()) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+pub(crate) fn json(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = empty(status);
+    *response.body_mut() = body.to_string().into();
+    let content_type = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// Adds a cookie, if it could be written.
+pub(crate) fn set_cookie(response: &mut Response<Body>, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}

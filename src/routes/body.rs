@@ -1,0 +1,132 @@
+//! Submitted bodies: three media types, one limit, one outcome.
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{FromRequest, Multipart},
+    http::{HeaderMap, Request, header},
+};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use crate::{challenge::negotiation::has_media_type, factor::Form};
+
+/// Why a body is no form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// It is longer than the limit.
+    TooLarge,
+    /// For the user: what is wrong with it.
+    Unreadable(&'static str),
+}
+
+const UNREADABLE: BodyError = BodyError::Unreadable("The form could not be read.");
+
+/// Reads the whole body as a form.
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Form, BodyError> {
+    let bytes = to_bytes(body, limit).await.map_err(|_| BodyError::TooLarge)?;
+    if bytes.is_empty() {
+        return Err(BodyError::Unreadable("The form was empty."));
+    }
+    let form = if !has_known_charset(headers) {
+        Err(BodyError::Unreadable("The form's character encoding is not supported."))
+    } else if has_media_type(headers, "application/json") {
+        json(&bytes)
+    } else if has_media_type(headers, "application/x-www-form-urlencoded") {
+        urlencoded(&bytes)
+    } else if has_media_type(headers, "multipart/form-data") {
+        multipart(headers, bytes).await
+    } else {
+        Err(BodyError::Unreadable("The form's content type is not supported."))
+    }?;
+    if form.is_empty() { Err(BodyError::Unreadable("The form was empty.")) } else { Ok(form) }
+}
+
+/// UTF-8 is the only one that all three media types share.
+fn has_known_charset(headers: &HeaderMap) -> bool {
+    let Some(content_type) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return true;
+    };
+    content_type.split(';').skip(1).all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    })
+}
+
+fn json(bytes: &[u8]) -> Result<Form, BodyError> {
+    // serde_json itself refuses what is nested more than 128 levels deep.
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(Form::from_json(object)),
+        _ => Err(UNREADABLE),
+    }
+}
+
+fn urlencoded(bytes: &[u8]) -> Result<Form, BodyError> {
+    let fields = form_urlencoded::parse(bytes).into_owned();
+    Form::from_pairs(fields).map_err(|_| BodyError::Unreadable("A field of the form stands there twice."))
+}
+
+async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError> {
+    let mut request = Request::new(Body::from(bytes));
+    if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
+        request.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+    }
+    let mut parts = Multipart::from_request(request, &()).await.map_err(|_| UNREADABLE)?;
+    let mut fields = Vec::new();
+    while let Some(field) = parts.next_field().await.map_err(|_| UNREADABLE)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        fields.push((name, field.text().await.map_err(|_| UNREADABLE)?));
+    }
+    Form::from_pairs(fields).map_err(|_| BodyError::Unreadable("A field of the form stands there twice."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn parse(content_type: &str, body: &str) -> Result<Option<String>, BodyError> {
+        let headers = [(header::CONTENT_TYPE, content_type.parse().unwrap())].into_iter().collect();
+        let form = read(&headers, Body::from(body.to_owned()), 1000).await?;
+        Ok(form.get("totp_code").map(str::to_owned))
+    }
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const MULTIPART: &str = "multipart/form-data; boundary=x";
+
+    #[tokio::test]
+    async fn three_media_types_carry_the_same_fields() {
+        let multipart = "--x\r\nContent-Disposition: form-data; name=\"totp_code\"\r\n\r\n001234\r\n--x--\r\n";
+        for (content_type, body) in [
+            ("application/json", r#"{"totp_code":"001234","nested":{"totp_code":"x"}}"#),
+            ("application/json; charset=UTF-8", r#"{"totp_code":"001234"}"#),
+            (FORM, "totp_code=001234&method=totp"),
+            (MULTIPART, multipart),
+        ] {
+            assert_eq!(parse(content_type, body).await, Ok(Some("001234".to_owned())), "{content_type}");
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_else_is_unreadable() {
+        let deep = format!("{}1{}", "[".repeat(400), "]".repeat(400));
+        for (content_type, body) in [
+            ("application/json", ""),
+            ("application/json", "[]"),
+            ("application/json", "\"x\""),
+            ("application/json", "{"),
+            ("application/json", "totp_code=001234"),
+            ("application/json", "{}"),
+            ("application/json", &format!("{{\"a\":{deep}}}")),
+            ("application/json; charset=utf-16", r#"{"totp_code":"001234"}"#),
+            (FORM, "totp_code=1&totp_code=2"),
+            ("multipart/form-data", "x"),
+            (MULTIPART, "garbage"),
+            ("text/plain", "totp_code=001234"),
+            ("application/xml", "<totp_code>001234</totp_code>"),
+        ] {
+            assert!(matches!(parse(content_type, body).await, Err(BodyError::Unreadable(_))), "{content_type} {body}");
+        }
+        assert_eq!(parse(FORM, &"x".repeat(1001)).await, Err(BodyError::TooLarge));
+    }
+}

@@ -1,0 +1,33 @@
+//! `/self-service/errors`: what went wrong in a browser, for the page that shows it.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use serde_json::json;
+
+use super::{answer, failure::Failure, query::Query, scope::Scope};
+use crate::config::StepUp;
+
+/// `id`, or its alias `error`; `stub:500` gives a sample for people who build such a page.
+pub(crate) async fn get_error(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    show(&scope, &Query::of(&uri)).unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+}
+
+fn show(scope: &Scope, query: &Query) -> Result<Response, Failure> {
+    let name = if query.one("id")?.is_some() { "id" } else { "error" };
+    let (id, error) = match query.one(name)? {
+        Some("stub:500") => (
+            "stub:500".to_owned(),
+            json!({ "code": 500, "status": "Internal Server Error", "message": "sample", "reason": "This is a sample error." }),
+        ),
+        _ => {
+            let id = query.id(name)?.ok_or(Failure::UnknownError)?;
+            let failure = Failure::of_page(id).ok_or(Failure::UnknownError)?;
+            (id.to_string(), failure.envelope().error(None))
+        }
+    };
+    let now = scope.now();
+    Ok(answer::json(StatusCode::OK, &json!({ "id": id, "error": error, "created_at": now, "updated_at": now })))
+}

@@ -1,0 +1,222 @@
+//! Every way in which a route fails, as an envelope for programs and as an error page for browsers.
+//!
+//! The texts are fixed, so an error page needs nothing stored: its id is made of what the error says, and is the same each time.
+//! Nobody can fill a store with errors.
+
+use axum::{
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use uuid::Uuid;
+
+use super::answer;
+use crate::{
+    challenge::Envelope,
+    config::Inner,
+    error::{Error, StoreError},
+    factor::FactorError,
+    flow::return_to::with_query,
+};
+
+/// Why a route fails, apart from what depends on a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    NoSession,
+    FirstFactorRequired,
+    AlreadyAvailable,
+    ForbiddenReturnTo,
+    UnknownAal,
+    RepeatedParameter,
+    LoginChallenge,
+    TokenizeAs,
+    FlowDisabled,
+    BadFlowQuery,
+    UnknownFlow,
+    UnknownError,
+    MethodOff,
+    Csrf,
+    IdentityMismatch,
+    BodyTooLarge,
+    WrongHttpMethod,
+    Unavailable,
+}
+
+/// The name space of the ids of error pages (RFC 9562 section 5.5).
+const NAMESPACE: Uuid = Uuid::from_u128(0x7d1f_3c52_91b8_4c37_8d0e_5a1b_c1f2_8e44);
+
+impl Failure {
+    const ALL: [Self; 18] = [
+        Self::NoSession,
+        Self::FirstFactorRequired,
+        Self::AlreadyAvailable,
+        Self::ForbiddenReturnTo,
+        Self::UnknownAal,
+        Self::RepeatedParameter,
+        Self::LoginChallenge,
+        Self::TokenizeAs,
+        Self::FlowDisabled,
+        Self::BadFlowQuery,
+        Self::UnknownFlow,
+        Self::UnknownError,
+        Self::MethodOff,
+        Self::Csrf,
+        Self::IdentityMismatch,
+        Self::BodyTooLarge,
+        Self::WrongHttpMethod,
+        Self::Unavailable,
+    ];
+
+    pub(crate) fn envelope(self) -> Envelope {
+        let new = Envelope::new;
+        match self {
+            Self::NoSession => new(
+                StatusCode::UNAUTHORIZED,
+                Some("session_inactive"),
+                "no valid session",
+                "Sign in before you open this page.",
+            ),
+            Self::FirstFactorRequired => new(
+                StatusCode::UNAUTHORIZED,
+                Some("session_aal1_required"),
+                "no valid session",
+                "Sign in before you confirm with a second factor.",
+            ),
+            Self::AlreadyAvailable => new(
+                StatusCode::BAD_REQUEST,
+                Some("session_already_available"),
+                "session already available",
+                "You are signed in already. Ask with refresh=true to confirm again.",
+            ),
+            Self::ForbiddenReturnTo => new(
+                StatusCode::BAD_REQUEST,
+                Some("self_service_flow_return_to_forbidden"),
+                "return_to not allowed",
+                "The address to return to is not one that this application allows.",
+            ),
+            Self::UnknownAal => {
+                new(StatusCode::BAD_REQUEST, None, "unknown assurance level", "The parameter aal is aal1 or aal2.")
+            }
+            Self::RepeatedParameter => {
+                new(StatusCode::BAD_REQUEST, None, "repeated parameter", "Each parameter may stand there only once.")
+            }
+            Self::LoginChallenge => new(
+                StatusCode::BAD_REQUEST,
+                None,
+                "login_challenge not supported",
+                "OAuth2 logins are not supported here.",
+            ),
+            Self::TokenizeAs => new(
+                StatusCode::BAD_REQUEST,
+                None,
+                "tokenize_as not supported",
+                "Sessions cannot be turned into other tokens.",
+            ),
+            Self::FlowDisabled => new(
+                StatusCode::BAD_REQUEST,
+                Some("self_service_flow_disabled"),
+                "login flow not available",
+                "The first sign-in belongs to the application itself.",
+            ),
+            Self::BadFlowQuery => {
+                new(StatusCode::BAD_REQUEST, None, "flow is not an id", "The parameter flow must be the id of a flow.")
+            }
+            Self::UnknownFlow => {
+                new(StatusCode::NOT_FOUND, None, "unknown flow", "There is no such form, or not any more.")
+            }
+            Self::UnknownError => new(StatusCode::NOT_FOUND, None, "unknown error", "There is no error with this id."),
+            Self::MethodOff => {
+                new(StatusCode::NOT_FOUND, None, "method switched off", "This way to confirm is not offered here.")
+            }
+            Self::Csrf => new(
+                StatusCode::FORBIDDEN,
+                Some("security_csrf_violation"),
+                "cross-site request refused",
+                "The form does not belong to this browser. Please open it again.",
+            )
+            .detail("hint", "Send the cookies and the csrf_token of the flow, from a page of the application itself.")
+            .detail("reject_reason", "The CSRF cookie and the form's csrf_token are missing or do not fit this flow."),
+            Self::IdentityMismatch => new(
+                StatusCode::FORBIDDEN,
+                Some("security_identity_mismatch"),
+                "flow of another session",
+                "This form was opened by somebody else or in another session.",
+            ),
+            Self::BodyTooLarge => {
+                new(StatusCode::PAYLOAD_TOO_LARGE, None, "body too large", "The form is larger than is accepted here.")
+            }
+            Self::WrongHttpMethod => new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                None,
+                "method not allowed",
+                "This address takes another HTTP method.",
+            ),
+            Self::Unavailable => {
+                new(StatusCode::SERVICE_UNAVAILABLE, None, "temporarily unavailable", "Please try again in a moment.")
+            }
+        }
+    }
+
+    /// The id of the page that shows this error.
+    pub(crate) fn page_id(self) -> Uuid {
+        Uuid::new_v5(&NAMESPACE, self.envelope().error(None).to_string().as_bytes())
+    }
+
+    pub(crate) fn of_page(id: Uuid) -> Option<Self> {
+        Self::ALL.into_iter().find(|failure| failure.page_id() == id)
+    }
+
+    /// The answer: an envelope for programs, a redirect to the error page for browsers.
+    pub(crate) fn respond(self, inner: &Inner, headers: &HeaderMap, json: bool) -> Response {
+        tracing::debug!(failure = ?self, "a self-service request failed");
+        if json {
+            answer::from_bytes(self.envelope().respond(headers))
+        } else {
+            let id = self.page_id().to_string();
+            answer::see_other(&with_query(inner.urls.error_ui.clone(), &[("id", Some(&id))]))
+        }
+    }
+}
+
+/// The cause is logged and stays here; the client learns only that something is down.
+fn down(error: &dyn std::error::Error) -> Failure {
+    let cause = error.source().map(ToString::to_string);
+    tracing::error!(%error, cause, "a self-service request could not be served");
+    Failure::Unavailable
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        down(&error)
+    }
+}
+
+impl From<FactorError> for Failure {
+    fn from(error: FactorError) -> Self {
+        down(&error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        down(&error)
+    }
+}
+
+impl From<crate::context::Unavailable> for Failure {
+    fn from(_: crate::context::Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_a_page_of_its_own() {
+        for failure in Failure::ALL {
+            assert_eq!(Failure::of_page(failure.page_id()), Some(failure));
+        }
+        assert_eq!(Failure::of_page(Uuid::nil()), None);
+    }
+}

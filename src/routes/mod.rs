@@ -1,0 +1,70 @@
+//! The companion router: Ory's endpoints for step-up, one file a resource, and the built-in pages.
+//!
+//! It reads the session that the outer layer found and nothing else about who somebody is.
+
+mod answer;
+mod body;
+mod errors;
+mod failure;
+mod login;
+mod login_submit;
+mod pages;
+mod query;
+mod scope;
+mod whoami;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderMap, HeaderValue, Method, header},
+    response::Response,
+    routing::{MethodRouter, any, get, post},
+};
+
+use crate::config::StepUp;
+
+use self::failure::Failure;
+
+impl StepUp {
+    /// The companion router: `/self-service/...`, `/sessions/whoami` and the built-in pages.
+    ///
+    /// It must stand under [`layer`](Self::layer); without it, or under the layer of another `StepUp`, every route answers 500. If it is
+    /// nested under a path, the public URL must include that path.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    ///
+    /// let app: Router = Router::new().merge(step_up.router()).layer(step_up.layer());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let body_limit = self.inner().limits.body_bytes;
+        Router::new()
+            .route("/sessions/whoami", any(whoami::whoami))
+            .route("/self-service/login/browser", only("GET", get(login::begin_in_browser)))
+            .route("/self-service/login/api", only("GET", get(login::begin_by_api)))
+            .route("/self-service/login/flows", only("GET", get(login::get_flow)))
+            .route("/self-service/login", only("POST", post(login_submit::submit)))
+            .route("/self-service/errors", only("GET", get(errors::get_error)))
+            .route("/self-service/ui/login", only("GET", get(pages::login)))
+            .route("/self-service/ui/error", only("GET", get(pages::error)))
+            .route("/self-service/ui/style.css", only("GET", get(pages::style)))
+            .layer(DefaultBodyLimit::max(body_limit))
+            .with_state(self.clone())
+    }
+}
+
+/// Other methods get 405 with the envelope and the methods that are allowed.
+fn only(allow: &'static str, routes: MethodRouter<StepUp>) -> MethodRouter<StepUp> {
+    routes.fallback(move |_: Method, headers: HeaderMap| async move {
+        let mut response: Response = answer::from_bytes(Failure::WrongHttpMethod.envelope().respond(&headers));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        response
+    })
+}

@@ -1,0 +1,115 @@
+//! Query parameters, each at most once.
+
+use http::Uri;
+use url::{Url, form_urlencoded};
+use uuid::Uuid;
+
+use super::failure::Failure;
+use crate::{config::Inner, flow::login::Asked, store::FlowId};
+
+/// The decoded query of a request.
+#[derive(Debug)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn of(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default().as_bytes();
+        Self(form_urlencoded::parse(query).into_owned().collect())
+    }
+
+    /// The parameter's value; `None` if it is missing or empty.
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(Failure::RepeatedParameter),
+            (value, None) => Ok(value.filter(|value| !value.is_empty())),
+        }
+    }
+
+    /// Where to return to, if it is allowed.
+    pub(crate) fn return_to(&self, inner: &Inner) -> Result<Option<Url>, Failure> {
+        match self.one("return_to") {
+            Err(_) => Err(Failure::ForbiddenReturnTo),
+            Ok(None) => Ok(None),
+            // U+FFFD stands where the bytes were no UTF-8.
+            Ok(Some(text)) if text.contains('\u{fffd}') => Err(Failure::ForbiddenReturnTo),
+            Ok(Some(text)) => inner.urls.return_policy.parse(text).map(Some).map_err(|_| Failure::ForbiddenReturnTo),
+        }
+    }
+
+    /// Which level is asked for, and whether anew.
+    pub(crate) fn asked(&self) -> Result<Asked, Failure> {
+        let aal2 = match self.one("aal")?.map(str::to_ascii_lowercase).as_deref() {
+            None | Some("aal1") => false,
+            Some("aal2") => true,
+            Some(_) => return Err(Failure::UnknownAal),
+        };
+        let refresh = matches!(self.one("refresh")?, Some("1" | "t" | "T" | "true" | "True" | "TRUE"));
+        Ok(Asked { aal2, refresh })
+    }
+
+    /// The id in this parameter; `None` if it is none.
+    pub(crate) fn id(&self, name: &str) -> Result<Option<Uuid>, Failure> {
+        Ok(self.one(name)?.and_then(|text| Uuid::try_parse(text).ok().filter(|id| id.to_string() == text)))
+    }
+
+    pub(crate) fn flow_id(&self, name: &str) -> Result<Option<FlowId>, Failure> {
+        Ok(self.id(name)?.map(FlowId::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        Query::of(&format!("/x?{text}").parse().unwrap())
+    }
+
+    #[test]
+    fn refresh_is_true_for_six_texts_and_false_else() {
+        for (text, refresh) in [
+            ("refresh=1", true),
+            ("refresh=t", true),
+            ("refresh=T", true),
+            ("refresh=true", true),
+            ("refresh=True", true),
+            ("refresh=TRUE", true),
+            ("refresh=false", false),
+            ("refresh=yes", false),
+            ("refresh=tRUE", false),
+            ("refresh=", false),
+            ("", false),
+        ] {
+            assert_eq!(query(text).asked().unwrap().refresh, refresh, "{text}");
+        }
+    }
+
+    #[test]
+    fn levels_are_two_and_each_parameter_stands_once() {
+        for (text, aal2) in [
+            ("aal=aal2", Ok(true)),
+            ("aal=AAL2", Ok(true)),
+            ("aal=aal1", Ok(false)),
+            ("aal=", Ok(false)),
+            ("", Ok(false)),
+            ("aal=aal3", Err(Failure::UnknownAal)),
+            ("aal=aal0", Err(Failure::UnknownAal)),
+            ("aal=aal2%20", Err(Failure::UnknownAal)),
+            ("aal=aal2&aal=aal1", Err(Failure::RepeatedParameter)),
+        ] {
+            assert_eq!(query(text).asked().map(|asked| asked.aal2), aal2, "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_are_canonical() {
+        let id = "3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20";
+        assert!(query(&format!("flow={id}")).flow_id("flow").unwrap().is_some());
+        for bad in
+            [id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}"), "'%20OR%201=1".to_owned(), "x".repeat(10_000)]
+        {
+            assert_eq!(query(&format!("flow={bad}")).flow_id("flow"), Ok(None), "{bad}");
+        }
+    }
+}

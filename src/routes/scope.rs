@@ -1,0 +1,59 @@
+//! What every route needs: the configured whole, and the context that the outer layer of the *same* whole made.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    clock::Timestamp,
+    config::{Inner, StepUp},
+    context::SessionContext,
+};
+
+/// The configured whole and the request's context.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) context: SessionContext,
+    pub(crate) headers: HeaderMap,
+}
+
+static MISWIRED: AtomicBool = AtomicBool::new(false);
+
+impl FromRequestParts<StepUp> for Scope {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, step_up: &StepUp) -> Result<Self, Self::Rejection> {
+        match SessionContext::of(&parts.extensions) {
+            Some(context) if context.belongs_to(step_up) => {
+                Ok(Self { context: context.clone(), headers: parts.headers.clone() })
+            }
+            _ => {
+                if !MISWIRED.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        "the router of a StepUp must stand under the layer of the same StepUp: \
+                         write Router::new().merge(step_up.router()).layer(step_up.layer())"
+                    );
+                }
+                Err(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+            }
+        }
+    }
+}
+
+impl Scope {
+    pub(crate) fn inner(&self) -> &Inner {
+        self.context.inner()
+    }
+
+    pub(crate) fn step_up(&self) -> &StepUp {
+        self.context.step_up()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.context.now()
+    }
+}

@@ -1,0 +1,46 @@
+//! `/sessions/whoami`: who the client is, for gateways and front ends.
+
+use axum::{
+    extract::State,
+    http::{HeaderName, HeaderValue, StatusCode, Uri},
+    response::Response,
+};
+
+use super::{answer, failure::Failure, query::Query, scope::Scope};
+use crate::{
+    challenge,
+    config::StepUp,
+    context::Denied,
+    directory::identity_id,
+    requirement::{Requirement, Shortfall},
+};
+
+const IDENTITY_ID: HeaderName = HeaderName::from_static("x-kratos-authenticated-identity-id");
+
+/// Any method, since gateways forward the original one. Always JSON.
+pub(crate) async fn whoami(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    show(&scope, &Query::of(&uri)).await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+}
+
+async fn show(scope: &Scope, query: &Query) -> Result<Response, Failure> {
+    if query.one("tokenize_as")?.is_some() {
+        return Err(Failure::TokenizeAs);
+    }
+    let required = Requirement::from(scope.inner().whoami_required_aal());
+    let found = match scope.context.check(&required) {
+        Ok(found) => found,
+        Err(Denied::Unavailable) => return Err(Failure::Unavailable),
+        Err(Denied::Shortfall(Shortfall::NoSession)) => return Err(Failure::NoSession),
+        Err(Denied::Shortfall(shortfall)) => {
+            let envelope = challenge::gate(&shortfall, &scope.context, None);
+            return Ok(answer::from_bytes(envelope.respond(&scope.headers)));
+        }
+    };
+    let view = scope.step_up().describe(&found.session).await?;
+    let mut response = answer::json(StatusCode::OK, &view);
+    let id = identity_id(found.session.subject()).to_string();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(IDENTITY_ID, id);
+    }
+    Ok(response)
+}
