@@ -22,6 +22,8 @@ pub(crate) struct Envelope {
     details: Map<String, Value>,
     /// Beside `error`, for what SDKs look for at the top.
     top: Map<String, Value>,
+    /// `WWW-Authenticate`.
+    challenge: Option<HeaderValue>,
 }
 
 impl Envelope {
@@ -31,7 +33,7 @@ impl Envelope {
         message: &'static str,
         reason: &'static str,
     ) -> Self {
-        Self { status, id, message, reason, details: Map::new(), top: Map::new() }
+        Self { status, id, message, reason, details: Map::new(), top: Map::new(), challenge: None }
     }
 
     pub(crate) fn id(&self) -> Option<&'static str> {
@@ -49,6 +51,11 @@ impl Envelope {
     /// The same error under another status: Bearer clients get 401 where others get 403.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// Adds the header that tells an API client how to authenticate.
+    pub(crate) fn with_challenge(self, challenge: HeaderValue) -> Self {
+        Self { challenge: Some(challenge), ..self }
     }
 
     pub(crate) fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -105,6 +112,9 @@ impl Envelope {
         headers.insert(ORY_ERROR_ID, HeaderValue::from_static(self.id.unwrap_or_default()));
         headers.insert(header::CACHE_CONTROL, NO_STORE);
         headers.insert(header::VARY, VARY);
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
         response
     }
 }

@@ -1,7 +1,44 @@
-//! What the outer layer finds out about a request: its session, if it has one that is good, and what to come back to.
+//! The outer layer, and what it finds out about a request: its session, if it has one that is good, and what to come back to.
 //!
 //! The layer always puts a [`SessionContext`] into the request's extensions, in place of any that is there, so that nothing which
-//! came from elsewhere is believed.
+//! came from elsewhere is believed. On the way out it turns a guard's refusal into what the client understands.
+//!
+//! It knows nothing of requirements: guards decide.
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! # use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! # use tower_step_up::{RequireAal2, SigningKey, StepUp, factor::Totp, store::MemoryStore};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let step_up = StepUp::builder("https://bank.example")
+//! #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+//! #     .store(MemoryStore::default())
+//! #     .factor(Totp::new("Example Bank"))
+//! #     .build()?;
+//! async fn payments(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+//!     Ok(Response::new(Full::from("all payments")))
+//! }
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(step_up.layer()) // the outer layer comes first
+//!     .layer(RequireAal2)
+//!     .service_fn(payments);
+//!
+//! let request = Request::get("/payments").header("accept", "application/json").body(Full::default())?;
+//! let response = service.oneshot(request).await?;
+//! assert_eq!(response.status(), 401);
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod future;
+mod layer;
+mod service;
 
 use std::sync::{
     Arc,
@@ -10,6 +47,7 @@ use std::sync::{
 
 use http::{Extensions, Uri};
 
+pub use self::{body::ResponseBody, future::ResponseFuture, layer::StepUpLayer, service::StepUpService};
 use crate::{
     clock::Timestamp,
     config::{Inner, StepUp},
@@ -18,7 +56,7 @@ use crate::{
     standing::{Authenticated, Standing},
 };
 
-/// What is known of a request's session. [`StepUpLayer`](crate::StepUpLayer) puts it into the request's extensions.
+/// What is known of a request's session. [`StepUpLayer`] puts it into the request's extensions.
 ///
 /// Guards and extractors read it; so may any code under the layer, also where there is no axum:
 ///
@@ -50,6 +88,8 @@ struct Shared {
 pub(crate) enum Found {
     /// There is none that is good.
     Nothing,
+    /// There are several credentials, or one that cannot be read: that was reported as such, and counts as none.
+    Ambiguous,
     /// This one.
     Session(Arc<Authenticated>),
     /// The store or directory did not answer, so nothing is known.
@@ -116,6 +156,10 @@ impl SessionContext {
         Arc::ptr_eq(self.shared.step_up.inner(), step_up.inner())
     }
 
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        matches!(self.shared.found, Found::Ambiguous)
+    }
+
     pub(crate) fn was_consulted(&self) -> bool {
         self.shared.consulted.load(Ordering::Relaxed)
     }
@@ -124,7 +168,7 @@ impl SessionContext {
     pub(crate) fn authenticated(&self) -> Result<Option<&Arc<Authenticated>>, Unavailable> {
         self.shared.consulted.store(true, Ordering::Relaxed);
         match &self.shared.found {
-            Found::Nothing => Ok(None),
+            Found::Nothing | Found::Ambiguous => Ok(None),
             Found::Session(authenticated) => Ok(Some(authenticated)),
             Found::Unavailable => Err(Unavailable),
         }

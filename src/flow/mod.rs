@@ -3,4 +3,5 @@
 
 pub(crate) mod csrf;
 pub(crate) mod login;
+pub(crate) mod record;
 pub(crate) mod return_to;

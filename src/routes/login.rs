@@ -14,7 +14,8 @@ use crate::{
     config::StepUp,
     flow::{
         csrf::CsrfToken,
-        login::{Begin, FlowType, Known, LoginFlow, Opening, begin, opening_messages, usable_factors},
+        login::{self, Asked, Begin, Known, begin, opening_messages, usable_factors},
+        record::{Flow, FlowType, Opening},
     },
     standing::Authenticated,
     store::Credential,
@@ -45,9 +46,11 @@ pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri
 /// `GET /self-service/login/flows`, always in JSON.
 pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     match find_flow(&scope, &Query::of(&uri), "id").await {
-        Ok(Shown::Flow { flow, nodes }) => answer::json(StatusCode::OK, &flow.view(scope.inner(), &nodes)),
-        Ok(Shown::Expired(flow)) => {
-            let gone = gone(&flow, &scope);
+        Ok(Shown::Flow { flow, asked, nodes }) => {
+            answer::json(StatusCode::OK, &login::view(&flow, asked, scope.inner(), &nodes))
+        }
+        Ok(Shown::Expired(flow, asked)) => {
+            let gone = gone(&flow, asked, &scope);
             answer::from_bytes(gone.respond(&scope.headers))
         }
         Err(failure) => failure.respond(scope.inner(), &scope.headers, true),
@@ -56,8 +59,8 @@ pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
 
 /// What there is to show of a flow.
 pub(crate) enum Shown {
-    Flow { flow: LoginFlow, nodes: Vec<Node> },
-    Expired(LoginFlow),
+    Flow { flow: Flow, asked: Asked, nodes: Vec<Node> },
+    Expired(Flow, Asked),
 }
 
 /// The flow of this id, if this client may see it: a browser flow needs the CSRF cookie that it was begun with, and a session that comes
@@ -66,9 +69,10 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
     let inner = scope.inner();
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
     let stored = inner.stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
-    let flow = LoginFlow::from_stored(stored)?.ok_or(Failure::UnknownFlow)?;
+    let flow = Flow::from_stored(stored)?;
+    let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
     let csrf = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
-    if flow.flow_type == FlowType::Browser && !made_with(&flow, csrf.as_ref()) {
+    if flow.flow_type == FlowType::Browser && !flow.was_begun_with(csrf.as_ref()) {
         return Err(Failure::Csrf);
     }
     if let Some(found) = scope.context.authenticated()?
@@ -78,41 +82,33 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
         return Err(Failure::IdentityMismatch);
     }
     if scope.now() >= flow.expires_at {
-        return Ok(Shown::Expired(flow));
+        return Ok(Shown::Expired(flow, asked));
     }
     let credentials = match flow.subject() {
         Some(subject) => inner.stores.credentials(subject).await?,
         None => Vec::new(),
     };
-    let nodes = flow.nodes(inner, &credentials, csrf.as_ref(), scope.now())?;
-    Ok(Shown::Flow { flow, nodes })
+    let nodes = login::nodes(&flow, inner, &credentials, csrf.as_ref(), scope.now())?;
+    Ok(Shown::Flow { flow, asked, nodes })
 }
 
-fn made_with(flow: &LoginFlow, csrf: Option<&CsrfToken>) -> bool {
-    match (csrf, &flow.csrf) {
-        (Some(csrf), Some(hash)) => csrf.began(hash),
-        _ => false,
-    }
-}
-
-/// Where a flow with the purpose of this one is begun.
-pub(crate) fn restart_url(flow: &LoginFlow, scope: &Scope) -> Url {
-    let asked = flow.asked();
-    let path = match flow.flow_type {
+/// Where a flow of this kind is begun.
+pub(crate) fn begin_url(flow_type: FlowType, asked: Asked, return_to: Option<&Url>, scope: &Scope) -> Url {
+    let path = match flow_type {
         FlowType::Browser => "self-service/login/browser",
         FlowType::Api => "self-service/login/api",
     };
     let parameters = [
         ("aal", asked.aal2.then_some("aal2")),
         ("refresh", asked.refresh.then_some("true")),
-        ("return_to", flow.return_to.as_ref().map(Url::as_str)),
+        ("return_to", return_to.map(Url::as_str)),
     ];
     scope.inner().urls.route(path, &parameters)
 }
 
 /// 410: the flow has expired.
-fn gone(flow: &LoginFlow, scope: &Scope) -> Envelope {
-    let restart = restart_url(flow, scope);
+fn gone(flow: &Flow, asked: Asked, scope: &Scope) -> Envelope {
+    let restart = begin_url(flow.flow_type, asked, flow.return_to.as_ref(), scope);
     let envelope = expired_envelope(flow, scope);
     match flow.flow_type {
         FlowType::Browser => {
@@ -127,7 +123,7 @@ fn gone(flow: &LoginFlow, scope: &Scope) -> Envelope {
 }
 
 /// The error of an expired flow, without what to do about it.
-pub(crate) fn expired_envelope(flow: &LoginFlow, scope: &Scope) -> Envelope {
+pub(crate) fn expired_envelope(flow: &Flow, scope: &Scope) -> Envelope {
     let since = scope.now().since(flow.expires_at).as_nanos();
     Envelope::new(
         StatusCode::GONE,
@@ -141,7 +137,7 @@ pub(crate) fn expired_envelope(flow: &LoginFlow, scope: &Scope) -> Envelope {
 
 /// A request to begin a flow, checked in the order of the wire contract.
 struct Request {
-    asked: crate::flow::login::Asked,
+    asked: Asked,
     return_to: Option<Url>,
 }
 
@@ -157,6 +153,7 @@ impl Request {
     async fn begin_in_browser(self, scope: &Scope) -> Result<Response, Failure> {
         let inner = scope.inner();
         let spa = negotiation::init_wants_json(&scope.headers);
+        let asked = self.asked;
         let (session, credentials, outcome) = self.decide(scope).await?;
         match outcome {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
@@ -179,8 +176,8 @@ impl Request {
         let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
         let flow = self.open(scope, FlowType::Browser, session, &credentials, outcome, Some(&csrf)).await?;
         let mut response = if spa {
-            let nodes = flow.nodes(inner, &credentials, Some(&csrf), scope.now())?;
-            answer::json(StatusCode::OK, &flow.view(inner, &nodes))
+            let nodes = login::nodes(&flow, inner, &credentials, Some(&csrf), scope.now())?;
+            answer::json(StatusCode::OK, &login::view(&flow, asked, inner, &nodes))
         } else {
             answer::see_other(&page_of(&flow, scope))
         };
@@ -191,6 +188,7 @@ impl Request {
     }
 
     async fn begin_by_api(self, scope: &Scope) -> Result<Response, Failure> {
+        let asked = self.asked;
         let (session, credentials, outcome) = self.decide(scope).await?;
         match outcome {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
@@ -199,8 +197,8 @@ impl Request {
             Begin::EnrolFirst | Begin::NothingUsable | Begin::Flow => {}
         }
         let flow = self.open(scope, FlowType::Api, session, &credentials, outcome, None).await?;
-        let nodes = flow.nodes(scope.inner(), &credentials, None, scope.now())?;
-        Ok(answer::json(StatusCode::OK, &flow.view(scope.inner(), &nodes)))
+        let nodes = login::nodes(&flow, scope.inner(), &credentials, None, scope.now())?;
+        Ok(answer::json(StatusCode::OK, &login::view(&flow, asked, scope.inner(), &nodes)))
     }
 
     /// The session, the credentials of its subject as they are now, and how the request ends.
@@ -228,42 +226,32 @@ impl Request {
         credentials: &[Credential],
         outcome: Begin,
         csrf: Option<&CsrfToken>,
-    ) -> Result<LoginFlow, Failure> {
+    ) -> Result<Flow, Failure> {
         let inner = scope.inner();
         let now = scope.now();
         let level = found.map(|found| found.standing.level(&found.session, now)).unwrap_or_default();
         let enrolment = inner.urls.enrolment(self.return_to.as_ref());
         let messages = opening_messages(self.asked, level, outcome, &enrolment);
-        let path = match flow_type {
-            FlowType::Browser => "self-service/login/browser",
-            FlowType::Api => "self-service/login/api",
-        };
-        let request_url = inner.urls.route(
-            path,
-            &[
-                ("aal", self.asked.aal2.then_some("aal2")),
-                ("refresh", self.asked.refresh.then_some("true")),
-                ("return_to", self.return_to.as_ref().map(Url::as_str)),
-            ],
-        );
+        let request_url = begin_url(flow_type, self.asked, self.return_to.as_ref(), scope);
         let opening = Opening {
+            purpose: self.asked.purpose(),
             flow_type,
-            asked: self.asked,
             session: found.map(|found| &found.session),
             return_to: self.return_to,
             request_url,
             csrf: csrf.map(CsrfToken::hash),
             messages,
+            expires_at: now + inner.limits.login_flow_lifespan,
         };
-        let mut flow = LoginFlow::open(inner, opening, now);
-        flow.challenge(inner, credentials, now).await?;
+        let mut flow = Flow::open(opening, now);
+        login::challenge(&mut flow, inner, credentials, now).await?;
         inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_subject, now).await?;
         Ok(flow)
     }
 }
 
 /// The page that shows the flow.
-pub(crate) fn page_of(flow: &LoginFlow, scope: &Scope) -> Url {
+pub(crate) fn page_of(flow: &Flow, scope: &Scope) -> Url {
     let mut url = scope.inner().urls.login_ui.clone();
     url.query_pairs_mut().append_pair("flow", &flow.id().to_string());
     url

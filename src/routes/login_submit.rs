@@ -23,7 +23,8 @@ use crate::{
     factor::{Factor, FactorContext, Form, Refusal, Verdict},
     flow::{
         csrf::{self, CsrfToken},
-        login::{FlowType, LoginFlow, credentials_of, opening_messages, usable_factors},
+        login::{self, Asked, Begin, credentials_of, opening_messages, usable_factors},
+        record::{Flow, FlowType},
     },
     session::Subject,
     standing::Authenticated,
@@ -46,7 +47,8 @@ pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body
 struct Submission<'a> {
     scope: &'a Scope,
     found: &'a Authenticated,
-    flow: LoginFlow,
+    flow: Flow,
+    asked: Asked,
     /// Whether the client is a program; browsers that show pages get redirects.
     json: bool,
 }
@@ -63,14 +65,15 @@ impl<'a> Submission<'a> {
         let inner = scope.inner();
         let id = Query::of(uri).flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
         let stored = inner.stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
-        let flow = LoginFlow::from_stored(stored)?.ok_or(Failure::UnknownFlow)?;
-        let missing = if flow.requested_aal == Aal::Aal2 { Failure::FirstFactorRequired } else { Failure::NoSession };
+        let flow = Flow::from_stored(stored)?;
+        let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
+        let missing = if asked.aal2 { Failure::FirstFactorRequired } else { Failure::NoSession };
         let found = scope.context.authenticated()?.ok_or(missing)?.as_ref();
         if !flow.belongs_to(&found.session) {
             return Err(Failure::IdentityMismatch);
         }
         let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
-        Ok(Self { scope, found, flow, json })
+        Ok(Self { scope, found, flow, asked, json })
     }
 
     fn inner(&self) -> &'a Inner {
@@ -88,7 +91,7 @@ impl<'a> Submission<'a> {
     /// Checks 6 and on.
     async fn run(mut self, body: Body) -> Result<Response, Failure> {
         let level = self.found.standing.level(&self.found.session, self.scope.now());
-        if !self.flow.refresh && self.flow.requested_aal <= level {
+        if !self.asked.refresh && self.asked.level() <= level {
             return self.already_satisfied().await;
         }
         if self.scope.now() >= self.flow.expires_at {
@@ -136,16 +139,17 @@ impl<'a> Submission<'a> {
         let now = self.scope.now();
         let credentials = inner.stores.credentials(self.subject()).await?;
         let outcome = if usable_factors(inner, &credentials).next().is_some() {
-            crate::flow::login::Begin::Flow
+            Begin::Flow
         } else if self.found.standing.has_second_factor() {
-            crate::flow::login::Begin::NothingUsable
+            Begin::NothingUsable
         } else {
-            crate::flow::login::Begin::EnrolFirst
+            Begin::EnrolFirst
         };
         let enrolment = inner.urls.enrolment(self.flow.return_to.as_ref());
-        let messages = opening_messages(self.flow.asked(), level, outcome, &enrolment);
-        let mut successor = self.flow.reopen(inner, messages, now);
-        successor.challenge(inner, &credentials, now).await?;
+        let mut messages = opening_messages(self.asked, level, outcome, &enrolment);
+        messages.push(message::login_expired(self.flow.expires_at));
+        let mut successor = self.flow.reopen(messages, now + inner.limits.login_flow_lifespan, now);
+        login::challenge(&mut successor, inner, &credentials, now).await?;
         inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_subject, now).await?;
         if !self.json {
             return Ok(answer::see_other(&page_of(&successor, self.scope)));
@@ -158,7 +162,7 @@ impl<'a> Submission<'a> {
     fn factor_of(&self, form: &Form) -> Result<Option<&'a dyn Factor>, Failure> {
         let Some(method) = form.get("method").and_then(|name| name.parse::<Method>().ok()) else { return Ok(None) };
         match self.inner().factor(method) {
-            Some(factor) if factor.aal() == self.flow.requested_aal => Ok(Some(factor)),
+            Some(factor) if factor.aal() == self.asked.level() => Ok(Some(factor)),
             Some(_) => Ok(None),
             // A method that could be a second factor, but is not offered here.
             None if matches!(method, Method::Totp | Method::LookupSecret | Method::WebAuthn | Method::Code) => {
@@ -248,13 +252,8 @@ impl<'a> Submission<'a> {
             Completed::FlowGone => return self.refuse(None, message::completed_already()).await,
         }
         tracing::info!(target: AUDIT, event = "passed", method = %factor.method(), "a second factor was proven");
-        let signed_in = self.scope.step_up().hand_out(session, self.requested_level())?;
+        let signed_in = self.scope.step_up().hand_out(session, self.asked.level())?;
         self.succeed(signed_in).await
-    }
-
-    /// The level of the session that the flow made: a second factor on top of a first.
-    const fn requested_level(&self) -> Aal {
-        self.flow.requested_aal
     }
 
     async fn succeed(self, signed_in: SignedIn) -> Result<Response, Failure> {
@@ -336,8 +335,8 @@ impl<'a> Submission<'a> {
         let inner = self.inner();
         let credentials = inner.stores.credentials(self.subject()).await?;
         let csrf = CsrfToken::from_cookie(self.headers(), &inner.cookies.csrf);
-        let nodes = self.flow.nodes(inner, &credentials, csrf.as_ref(), self.scope.now())?;
-        Ok(answer::json(status, &self.flow.view(inner, &nodes)))
+        let nodes = login::nodes(&self.flow, inner, &credentials, csrf.as_ref(), self.scope.now())?;
+        Ok(answer::json(status, &login::view(&self.flow, self.asked, inner, &nodes)))
     }
 }
 

@@ -14,13 +14,13 @@ use self::form::Section;
 use super::{
     answer,
     failure::Failure,
-    login::{Shown, find_flow, restart_url},
+    login::{Shown, begin_url, find_flow},
     query::Query,
     scope::Scope,
 };
 use crate::{
     config::{Inner, StepUp},
-    flow::login::LoginFlow,
+    flow::{login as login_flow, record::Flow},
     ui::{Node, Text},
 };
 
@@ -61,15 +61,17 @@ struct ErrorPage<'a> {
 pub(crate) async fn login(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     let inner = scope.inner();
     let shown = match find_flow(&scope, &Query::of(&uri), "flow").await {
-        Ok(Shown::Flow { flow, nodes }) => login_page(&scope, &flow, &nodes).await,
+        Ok(Shown::Flow { flow, nodes, .. }) => login_page(&scope, &flow, &nodes).await,
         // Nobody reads an error about a form that was only open for too long: a new one appears.
-        Ok(Shown::Expired(flow)) => Ok(answer::see_other(&restart_url(&flow, &scope))),
+        Ok(Shown::Expired(flow, asked)) => {
+            Ok(answer::see_other(&begin_url(flow.flow_type, asked, flow.return_to.as_ref(), &scope)))
+        }
         Err(failure) => Err(failure),
     };
     shown.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, false))
 }
 
-async fn login_page(scope: &Scope, flow: &LoginFlow, nodes: &[Node]) -> Result<Response, Failure> {
+async fn login_page(scope: &Scope, flow: &Flow, nodes: &[Node]) -> Result<Response, Failure> {
     let inner = scope.inner();
     let account = match flow.subject() {
         Some(subject) => inner.directory.account_name(subject).await.map_err(|error| {
@@ -81,7 +83,7 @@ async fn login_page(scope: &Scope, flow: &LoginFlow, nodes: &[Node]) -> Result<R
     let page = LoginPage {
         frame: Frame::of(inner),
         account: &account,
-        action: inner.urls.route("self-service/login", &[("flow", Some(&flow.id().to_string()))]).into(),
+        action: login_flow::action(flow, inner).into(),
         csrf_token: form::csrf_value(nodes),
         messages: &flow.messages,
         sections: form::sections(nodes, &flow.messages),

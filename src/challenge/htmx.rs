@@ -1,0 +1,30 @@
+//! htmx follows a redirect inside its own request and would put the page into a fragment, so it is told to go there by a header.
+//!
+//! What the user sees is the page in `HX-Current-URL`; the request's own URL gives only a part of it. So a user comes back to that
+//! page, unless the request was boosted, that is, a link whose target is a whole page.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::redirect;
+use crate::config::Urls;
+
+pub(super) const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
+pub(super) const HX_BOOSTED: HeaderName = HeaderName::from_static("hx-boosted");
+const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
+
+pub(super) fn is_boosted(headers: &HeaderMap) -> bool {
+    headers.get(HX_BOOSTED).is_some_and(|value| value == "true")
+}
+
+/// The page that the user sees, if it may be returned to.
+pub(super) fn current_page(headers: &HeaderMap, urls: &Urls) -> Option<Url> {
+    redirect::absolute(headers, &HX_CURRENT_URL, urls)
+}
+
+/// Makes htmx load the page as a whole.
+pub(super) fn redirect(headers: &mut HeaderMap, destination: Option<&Url>) {
+    if let Some(url) = destination.and_then(|url| HeaderValue::from_str(url.as_str()).ok()) {
+        headers.insert(HX_REDIRECT, url);
+    }
+}

@@ -1,0 +1,112 @@
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, Request, Response};
+use tower_service::Service;
+
+use super::{Found, ResponseBody, ResponseFuture, SessionContext};
+use crate::{
+    clock::Timestamp,
+    config::{AUDIT, Inner, StepUp},
+    session::{
+        cookie::{Presented, Transport, presented},
+        token::Verified,
+    },
+};
+
+/// The service that [`StepUpLayer`](super::StepUpLayer) makes.
+#[derive(Clone, Debug)]
+pub struct StepUpService<S> {
+    inner: S,
+    step_up: StepUp,
+}
+
+impl<S> StepUpService<S> {
+    pub(super) const fn new(inner: S, step_up: StepUp) -> Self {
+        Self { inner, step_up }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for StepUpService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let step_up = self.step_up.clone();
+        let now = step_up.inner().now();
+        let uri = request.uri().clone();
+        let (search, transport) = search(step_up.inner(), request.headers(), now);
+        match search {
+            Search::Ended(found) => {
+                let context = SessionContext::new(step_up, found, transport, now, uri);
+                request.extensions_mut().insert(context.clone());
+                ResponseFuture::called(self.inner.call(request), context)
+            }
+            Search::AskStore(verified) => {
+                // The clone was never polled ready, so it stays behind and the ready one goes along.
+                let clone = self.inner.clone();
+                let ready = mem::replace(&mut self.inner, clone);
+                let read = Box::pin(async move {
+                    let found = read(step_up.inner(), &verified, now).await;
+                    SessionContext::new(step_up, found, transport, now, uri)
+                });
+                ResponseFuture::reading(read, ready, request)
+            }
+        }
+    }
+}
+
+enum Search {
+    Ended(Found),
+    AskStore(Arc<Verified>),
+}
+
+/// As far as it goes without waiting: headers, signature, cache.
+fn search(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> (Search, Option<Transport>) {
+    match presented(headers, &inner.cookies.session, |token| inner.keys.recognises(token)) {
+        Presented::Nothing => (Search::Ended(Found::Nothing), None),
+        Presented::Unusable(transport) => {
+            tracing::warn!(
+                target: AUDIT,
+                event = "credentials_refused",
+                reason = "ambiguous",
+                ?transport,
+                "a request had several credentials, or one that cannot be read"
+            );
+            (Search::Ended(Found::Ambiguous), Some(transport))
+        }
+        Presented::Token(token, transport) => {
+            let search = match inner.keys.verify(token, now) {
+                Err(_) => Search::Ended(Found::Nothing),
+                Ok(verified) => match inner.cached_session(verified.id, &verified.subject, now) {
+                    Some(authenticated) => Search::Ended(Found::Session(authenticated)),
+                    None => Search::AskStore(verified),
+                },
+            };
+            (search, Some(transport))
+        }
+    }
+}
+
+async fn read(inner: &Inner, verified: &Verified, now: Timestamp) -> Found {
+    match inner.read_session(verified.id, &verified.subject, now).await {
+        Ok(Some(authenticated)) => Found::Session(authenticated),
+        Ok(None) => Found::Nothing,
+        Err(error) => {
+            // The error's source may name a database; its own text never does.
+            tracing::error!(target: "tower_step_up::context", %error, kind = ?error.kind(), "a session could not be looked up");
+            Found::Unavailable
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A flow as it is kept, whatever its purpose. What it shows is made anew each time, from the credentials that exist then.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::csrf::{CsrfHash, CsrfToken};
+use crate::{
+    aal::{Aal, Method},
+    clock::Timestamp,
+    config::Inner,
+    error::StoreError,
+    factor::FactorError,
+    session::{BindingKey, Session, Subject},
+    store::{FlowId, StoreErrorKind, StoredFlow},
+    ui::{Group, Node, Text},
+};
+
+/// For whom a flow was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FlowType {
+    /// A browser, with cookies.
+    Browser,
+    /// A native or API client, with a token.
+    Api,
+}
+
+/// What a flow is for. The id of a flow of one purpose is unknown to the endpoints of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "purpose", rename_all = "lowercase")]
+pub(crate) enum Purpose {
+    /// To prove a level, or to prove it anew.
+    Login { requested_aal: Aal, refresh: bool },
+}
+
+/// What a new flow is made of.
+#[derive(Debug)]
+pub(crate) struct Opening<'a> {
+    pub(crate) purpose: Purpose,
+    pub(crate) flow_type: FlowType,
+    pub(crate) session: Option<&'a Session>,
+    pub(crate) return_to: Option<Url>,
+    pub(crate) request_url: Url,
+    pub(crate) csrf: Option<CsrfHash>,
+    pub(crate) messages: Vec<Text>,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// A flow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Flow {
+    #[serde(flatten)]
+    pub(crate) purpose: Purpose,
+    pub(crate) flow_type: FlowType,
+    binding: Option<BindingKey>,
+    pub(crate) return_to: Option<Url>,
+    pub(crate) request_url: Url,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) csrf: Option<CsrfHash>,
+    pub(crate) messages: Vec<Text>,
+    /// What is said about a field, by its name.
+    field_messages: Vec<(String, Text)>,
+    pub(crate) active: Option<Method>,
+    /// What factors keep between their steps, sealed, in base64.
+    factor_states: BTreeMap<Method, String>,
+    // What follows is kept beside the body, where the store can act on it.
+    #[serde(skip, default = "FlowId::random")]
+    id: FlowId,
+    #[serde(skip)]
+    subject: Option<Subject>,
+    #[serde(skip)]
+    version: u64,
+    #[serde(skip)]
+    pub(crate) completed: bool,
+    #[serde(skip, default = "epoch")]
+    pub(crate) expires_at: Timestamp,
+}
+
+fn epoch() -> Timestamp {
+    Timestamp::from_unix_seconds(0)
+}
+
+impl Flow {
+    pub(crate) fn open(opening: Opening<'_>, now: Timestamp) -> Self {
+        Self {
+            purpose: opening.purpose,
+            flow_type: opening.flow_type,
+            binding: opening.session.map(Session::binding),
+            return_to: opening.return_to,
+            request_url: opening.request_url,
+            issued_at: now,
+            updated_at: now,
+            csrf: opening.csrf,
+            messages: opening.messages,
+            field_messages: Vec::new(),
+            active: None,
+            factor_states: BTreeMap::new(),
+            id: FlowId::random(),
+            subject: opening.session.map(|session| session.subject().clone()),
+            version: 0,
+            completed: false,
+            expires_at: opening.expires_at,
+        }
+    }
+
+    /// A flow in place of this expired one: same purpose, same owner, same place to return to.
+    pub(crate) fn reopen(&self, messages: Vec<Text>, expires_at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            issued_at: now,
+            updated_at: now,
+            messages,
+            field_messages: Vec::new(),
+            active: None,
+            factor_states: BTreeMap::new(),
+            id: FlowId::random(),
+            version: 0,
+            completed: false,
+            expires_at,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) const fn id(&self) -> FlowId {
+        self.id
+    }
+
+    pub(crate) const fn subject(&self) -> Option<&Subject> {
+        self.subject.as_ref()
+    }
+
+    /// Whether the flow was begun with a session.
+    pub(crate) const fn is_bound(&self) -> bool {
+        self.binding.is_some()
+    }
+
+    /// Whether the flow belongs to the session: same subject, and the key that survives rotations.
+    pub(crate) fn belongs_to(&self, session: &Session) -> bool {
+        self.subject.as_ref() == Some(session.subject()) && self.binding == Some(session.binding())
+    }
+
+    /// Whether the flow was begun by the browser that has this token.
+    pub(crate) fn was_begun_with(&self, csrf: Option<&CsrfToken>) -> bool {
+        match (csrf, &self.csrf) {
+            (Some(csrf), Some(hash)) => csrf.began(hash),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn from_stored(stored: StoredFlow) -> Result<Self, StoreError> {
+        let flow: Self = serde_json::from_str(&stored.body)
+            .map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
+        Ok(Self {
+            id: stored.id,
+            subject: stored.subject,
+            version: stored.version,
+            completed: stored.completed,
+            expires_at: stored.expires_at,
+            ..flow
+        })
+    }
+
+    pub(crate) fn to_stored(&self) -> Result<StoredFlow, StoreError> {
+        let body =
+            serde_json::to_string(self).map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
+        Ok(StoredFlow {
+            id: self.id,
+            subject: self.subject.clone(),
+            expires_at: self.expires_at,
+            version: self.version,
+            completed: self.completed,
+            body,
+        })
+    }
+
+    /// A new message in place of all older ones, about the whole flow or about one field.
+    pub(crate) fn say(&mut self, field: Option<&str>, text: Text, now: Timestamp) {
+        self.clear_messages(now);
+        match field {
+            Some(field) => self.field_messages.push((field.to_owned(), text)),
+            None => self.messages.push(text),
+        }
+    }
+
+    pub(crate) fn clear_messages(&mut self, now: Timestamp) {
+        self.messages.clear();
+        self.field_messages.clear();
+        self.updated_at = now;
+    }
+
+    /// Puts what is said about fields onto their nodes.
+    pub(crate) fn annotate(&self, nodes: &mut [Node]) {
+        for node in nodes {
+            let own = self.field_messages.iter().filter(|(field, _)| field == node.name());
+            node.messages = own.map(|(_, text)| text.clone()).collect();
+        }
+    }
+
+    /// The node of the CSRF token. API flows have none to check; theirs is empty, and there only beside others.
+    pub(crate) fn csrf_node(&self, csrf: Option<&CsrfToken>, others: bool) -> Option<Node> {
+        let value = match self.flow_type {
+            FlowType::Browser => csrf.and_then(CsrfToken::mask).unwrap_or_default(),
+            FlowType::Api if others => String::new(),
+            FlowType::Api => return None,
+        };
+        Some(Node::hidden(Group::Default, "csrf_token", value).required())
+    }
+
+    /// Keeps what a factor needs for its next step.
+    pub(crate) fn keep_state(&mut self, inner: &Inner, method: Method, state: &[u8]) -> Result<(), FactorError> {
+        let sealed = inner.sealer.seal(&self.state_context(method), state)?;
+        self.factor_states.insert(method, STANDARD.encode(sealed));
+        Ok(())
+    }
+
+    /// What a factor kept.
+    pub(crate) fn state(&self, inner: &Inner, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
+        let Some(sealed) = self.factor_states.get(&method).and_then(|text| STANDARD.decode(text).ok()) else {
+            return Ok(None);
+        };
+        Ok(Some(inner.sealer.open(&self.state_context(method), &sealed)?.to_vec()))
+    }
+
+    fn state_context(&self, method: Method) -> Vec<u8> {
+        format!("flow\0{method}\0{}", self.id).into_bytes()
+    }
+
+    /// What flows of every purpose show.
+    pub(crate) fn view(&self, action: &Url, nodes: &[Node]) -> Map<String, Value> {
+        let mut ui = json!({ "action": action, "method": "POST", "nodes": nodes });
+        if !self.messages.is_empty() {
+            ui["messages"] = json!(self.messages);
+        }
+        let mut view = Map::new();
+        let optional = [
+            ("return_to", self.return_to.as_ref().map(|url| json!(url))),
+            ("active", self.active.map(|method| json!(method))),
+        ];
+        let always = [
+            ("id", json!(self.id)),
+            ("organization_id", Value::Null),
+            ("type", json!(self.flow_type)),
+            ("expires_at", json!(self.expires_at)),
+            ("issued_at", json!(self.issued_at)),
+            ("request_url", json!(self.request_url)),
+            ("ui", ui),
+        ];
+        for (name, value) in
+            always.into_iter().chain(optional.into_iter().filter_map(|(name, value)| Some((name, value?))))
+        {
+            view.insert(name.to_owned(), value);
+        }
+        view
+    }
+}

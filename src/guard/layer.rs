@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use super::RequireAalService;
+use crate::{config::StepUp, requirement::Requirement};
+
+/// Lets only requests through whose session has two factors.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_layer::Layer;
+/// use tower_step_up::RequireAal2;
+///
+/// # let (payments, transfer) = ((), ());
+/// let payments = RequireAal2.layer(payments);
+/// let transfer = RequireAal2.max_age(Duration::from_secs(300)).layer(transfer);
+/// ```
+///
+/// See the [module](super) for what it does not cover, and [`Requirement::aal2`] for what it asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequireAal2;
+
+impl RequireAal2 {
+    /// Two factors, the second of which was proven at most this long ago.
+    pub const fn max_age(self, max_age: Duration) -> RequireAal {
+        RequireAal::new(Requirement::aal2().max_age(max_age))
+    }
+
+    /// Bound to one [`StepUp`]: see [`RequireAal::within`].
+    pub fn within(self, step_up: &StepUp) -> RequireAal {
+        RequireAal::from(self).within(step_up)
+    }
+}
+
+/// Lets only requests through whose session meets a [`Requirement`].
+///
+/// ```
+/// use tower_layer::Layer;
+/// use tower_step_up::{RequireAal, Requirement};
+///
+/// # let accounts = ();
+/// let accounts = RequireAal::new(Requirement::highest_available()).layer(accounts);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it is put around a service"]
+pub struct RequireAal {
+    pub(super) requirement: Requirement,
+    pub(super) within: Option<StepUp>,
+}
+
+impl RequireAal {
+    /// A guard with this requirement.
+    pub const fn new(requirement: Requirement) -> Self {
+        Self { requirement, within: None }
+    }
+
+    /// The same guard, bound to one [`StepUp`]: a session that the layer of another one found is never believed, and answered
+    /// with 500.
+    ///
+    /// For applications with more than one, where a route under the wrong layer would else be open to the wrong users. Where there
+    /// is only one, it adds nothing.
+    pub fn within(mut self, step_up: &StepUp) -> Self {
+        self.within = Some(step_up.clone());
+        self
+    }
+}
+
+impl From<RequireAal2> for RequireAal {
+    fn from(_: RequireAal2) -> Self {
+        Self::new(Requirement::aal2())
+    }
+}
+
+impl From<Requirement> for RequireAal {
+    fn from(requirement: Requirement) -> Self {
+        Self::new(requirement)
+    }
+}
+
+impl<S> Layer<S> for RequireAal {
+    type Service = RequireAalService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireAalService::new(inner, self.clone())
+    }
+}
+
+impl<S> Layer<S> for RequireAal2 {
+    type Service = RequireAalService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireAalService::new(inner, RequireAal::from(*self))
+    }
+}

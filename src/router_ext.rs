@@ -1,0 +1,57 @@
+//! Routes with a requirement, for axum.
+
+use axum::{Router, routing::MethodRouter};
+
+use crate::{guard::RequireAal, requirement::Requirement};
+
+mod sealed {
+    pub trait Sealed {}
+    impl<S> Sealed for axum::Router<S> {}
+}
+
+/// What this crate adds to [`Router`].
+pub trait RouterExt<S>: sealed::Sealed + Sized {
+    /// Adds a route all of whose methods require this.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum::{Router, routing::get};
+    /// use tower_step_up::{Requirement, RouterExt};
+    ///
+    /// # async fn form() {}
+    /// # async fn send() {}
+    /// # let step_up = tower_step_up::StepUp::builder("https://bank.example")
+    /// #     .signing_key(tower_step_up::SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(tower_step_up::store::MemoryStore::default())
+    /// #     .factor(tower_step_up::factor::Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// let recent = Requirement::aal2().max_age(Duration::from_secs(300));
+    /// let app: Router = Router::new()
+    ///     .route_requiring("/transfer", recent, get(form).post(send))
+    ///     .layer(step_up.layer());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// It takes the finished `MethodRouter`, so that none of its methods can be forgotten: `HEAD`, which axum answers from `GET`, and
+    /// the answer to methods that the route does not have, are guarded too. `get(form).layer(RequireAal2).post(send)` would leave
+    /// `POST` open.
+    ///
+    /// A handler that is later given to [`Router::method_not_allowed_fallback`] is put in place of the guarded answer to such methods,
+    /// and itself is not guarded. Methods that are added to the path by another `route` have the requirement of that call, or none.
+    ///
+    /// # Panics
+    ///
+    /// As [`Router::route`] does: the path is not one, or has the method already.
+    #[must_use]
+    fn route_requiring(self, path: &str, requirement: Requirement, method_router: MethodRouter<S>) -> Self;
+}
+
+impl<S> RouterExt<S> for Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    #[track_caller]
+    fn route_requiring(self, path: &str, requirement: Requirement, method_router: MethodRouter<S>) -> Self {
+        self.route(path, method_router.layer(RequireAal::new(requirement)))
+    }
+}
