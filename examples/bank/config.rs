@@ -52,7 +52,9 @@ impl Config {
     pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
         let get = |name: &str| get(name).filter(|value| !value.is_empty());
         if get("BANK_FLOWS").is_some() {
-            return Err(BadSetting::new("BANK_FLOWS: keeping flows in Redis is not built into this bank; leave it unset"));
+            return Err(BadSetting::new(
+                "BANK_FLOWS: keeping flows in Redis is not built into this bank; leave it unset",
+            ));
         }
         Ok(Self {
             address: address(get("BANK_ADDR").as_deref().unwrap_or("127.0.0.1:3000"))?,
@@ -82,7 +84,9 @@ fn store(text: &str) -> Result<StoreSetting, BadSetting> {
 
 fn secret(text: &str) -> Result<Vec<u8>, BadSetting> {
     STANDARD.decode(text.trim()).ok().filter(|bytes| bytes.len() >= 32).ok_or_else(|| {
-        BadSetting::new("BANK_SECRET must be 32 or more random bytes in base64, for example from `openssl rand -base64 32`")
+        BadSetting::new(
+            "BANK_SECRET must be 32 or more random bytes in base64, for example from `openssl rand -base64 32`",
+        )
     })
 }
 

@@ -51,6 +51,7 @@ pub(crate) async fn secret(pool: &SqlitePool) -> Result<Vec<u8>, Box<dyn std::er
         .bind(STANDARD.encode(fresh))
         .execute(pool)
         .await?;
-    let kept: String = sqlx::query_scalar("SELECT secret FROM bank_secrets WHERE name = 'keys'").fetch_one(pool).await?;
+    let kept: String =
+        sqlx::query_scalar("SELECT secret FROM bank_secrets WHERE name = 'keys'").fetch_one(pool).await?;
     Ok(STANDARD.decode(kept)?)
 }

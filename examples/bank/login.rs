@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{
     Form, Json, Router,
     extract::{Query, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -64,7 +64,7 @@ async fn login(
     let signed_in = bank.step_up.sign_in(subject, Method::Password).await?;
     if let Some(old) = old {
         // The browser forgets it, so nobody should be able to use it any more.
-        bank.step_up.revoke(old.subject(), Revocation::One(old.id())).await?;
+        bank.step_up.revoke(old.subject(), Revocation::One(old.session().id())).await?;
     }
     Ok((signed_in, Redirect::to(return_to.as_deref().unwrap_or("/"))).into_response())
 }
@@ -80,9 +80,10 @@ async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials
     Ok(Json(json!({ "session_token": signed_in.token().as_str(), "session": session })).into_response())
 }
 
-async fn logout(State(bank): State<Bank>, MaybeSession(session): MaybeSession) -> Result<Response, Failure> {
+async fn logout(State(bank): State<Bank>, MaybeSession(session): MaybeSession) -> Result<Redirect, Failure> {
+    // The cookie may stay: it names a session that is no more, on this process and on all others.
     if let Some(session) = session {
-        bank.step_up.revoke(session.subject(), Revocation::One(session.id())).await?;
+        bank.step_up.revoke(session.subject(), Revocation::One(session.session().id())).await?;
     }
-    Ok(([(header::SET_COOKIE, bank.step_up.expired_cookie())], Redirect::to("/")).into_response())
+    Ok(Redirect::to("/"))
 }

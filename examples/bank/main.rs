@@ -33,7 +33,7 @@ use tokio::{net::TcpListener, signal};
 use tower_step_up::{
     EncryptionKey, Requirement, SigningKey, StepUp,
     factor::Totp,
-    store::{MemoryStore, sql::SqlStore},
+    store::{MemoryStore, SqlStore},
 };
 
 use self::{
@@ -131,9 +131,7 @@ async fn step_up(
         .factor(Totp::new("Example Bank"))
         .directory(users.clone())
         .whoami_required_aal(config.model)
-        .settings_required_aal(config.model)
-        // Where a transfer that was refused goes on: a form that was sent cannot be sent again by itself.
-        .login_url("/login");
+        .settings_required_aal(config.model);
     if public_url.starts_with("http://") {
         builder = builder.insecure_http_on_loopback();
     }

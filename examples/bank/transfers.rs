@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, SqlitePool};
+use sqlx::SqlitePool;
 use tower_step_up::{CurrentSession, Requirement, RouterExt, Subject};
 use uuid::Uuid;
 
@@ -32,10 +32,9 @@ pub(crate) struct Transfers {
 }
 
 /// A stored transfer.
-#[derive(FromRow, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct Transfer {
     id: i64,
-    #[sqlx(rename = "recipient")]
     pub(crate) to: String,
     pub(crate) amount: String,
 }
@@ -65,10 +64,13 @@ impl Transfers {
 
     /// The subject's transfers, newest first.
     pub(crate) async fn of(&self, subject: &Subject) -> Result<Vec<Transfer>, sqlx::Error> {
-        sqlx::query_as("SELECT id, recipient, amount FROM bank_transfers WHERE subject = ? ORDER BY id DESC LIMIT 100")
-            .bind(subject.as_str())
-            .fetch_all(&self.pool)
-            .await
+        let rows: Vec<(i64, String, String)> = sqlx::query_as(
+            "SELECT id, recipient, amount FROM bank_transfers WHERE subject = ? ORDER BY id DESC LIMIT 100",
+        )
+        .bind(subject.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(id, to, amount)| Transfer { id, to, amount }).collect())
     }
 
     /// Stores the order unless it was stored before.
