@@ -126,6 +126,7 @@ async fn step_up(
         None => database::secret(pool).await?,
     };
     let mut builder = StepUp::builder(public_url)
+        .application_name("Example Bank")
         .signing_key(SigningKey::hs256("bank-1", &secret)?)
         .encryption_key(EncryptionKey::new("bank-1", &secret)?)
         .factor(Totp::new("Example Bank"))
