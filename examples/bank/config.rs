@@ -24,7 +24,7 @@ pub(crate) struct Config {
 pub(crate) enum StoreSetting {
     /// In this process: gone when it ends.
     Memory,
-    /// In the SQLite database of this URL.
+    /// In the database file of this URL.
     Sqlite(String),
 }
 

@@ -1,4 +1,4 @@
-//! The bank's own tables: users, transfers and one secret. They lie beside the crate's tables in the same SQLite database.
+//! The bank's own tables: users, transfers and one secret. They lie beside the crate's tables in the same database.
 
 use std::{str::FromStr, time::Duration};
 
