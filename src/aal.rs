@@ -115,6 +115,28 @@ impl Method {
         }
     }
 
+    /// Whether it can be a second factor.
+    #[cfg(feature = "axum")]
+    pub(crate) const fn is_second_factor(self) -> bool {
+        matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code)
+    }
+
+    /// Whether a form can name it: a way in which somebody proves something now.
+    #[cfg(feature = "axum")]
+    pub(crate) const fn is_interactive(self) -> bool {
+        matches!(
+            self,
+            Self::Password
+                | Self::Totp
+                | Self::LookupSecret
+                | Self::WebAuthn
+                | Self::Code
+                | Self::Passkey
+                | Self::Oidc
+                | Self::Saml
+        )
+    }
+
     /// The value for the token's `amr` claim (RFC 8176), where that registry has one.
     pub(crate) const fn reference(self) -> &'static str {
         match self {

@@ -40,9 +40,24 @@ pub trait Directory: Send + Sync + 'static {
         Box::pin(async move { Ok(self.identity(subject).await?.is_some_and(|identity| identity.active)) })
     }
 
-    /// The name under which the subject knows itself, for the label in an authenticator app. By default, the subject.
-    fn account_name<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, String> {
+    /// The name under which the subject knows itself and signs in: for the label in an authenticator app, for the built-in
+    /// pages, and for the password form. By default, the subject.
+    fn identifier<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, String> {
         Box::pin(async move { Ok(subject.as_str().to_owned()) })
+    }
+
+    /// Whose identifier and password these are; `None` if they are wrong. Needed only with the factor
+    /// [`Password`](crate::factor::Password).
+    ///
+    /// It should take as long for an unknown identifier as for a wrong password, and limit attempts of strangers, which this
+    /// crate cannot count without giving strangers a way to lock users out.
+    ///
+    /// # Errors
+    ///
+    /// The directory did not answer. By default, there is no password check.
+    fn check_password<'a>(&'a self, identifier: &'a str, password: &'a str) -> DirectoryFuture<'a, Option<Subject>> {
+        let _ = (identifier, password);
+        Box::pin(async { Err("the application's Directory has no check_password".into()) })
     }
 }
 

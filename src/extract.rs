@@ -102,13 +102,11 @@ impl<S: Sync> FromRequestParts<S> for MaybeSession {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let context = guard::context(None, &parts.extensions).map_err(AccessDenied)?;
-        match context.authenticated() {
-            Ok(found) => Ok(Self(found.map(|authenticated| CurrentSession(Arc::clone(authenticated))))),
-            Err(Unavailable) => {
-                let rejection = Rejection::new(context.clone(), Denied::Unavailable, &parts.method, &parts.headers);
-                Err(AccessDenied(Refusal::Rejected(Box::new(rejection))))
-            }
-        }
+        let found = context.authenticated().map_err(|Unavailable| {
+            let rejection = Rejection::new(context.clone(), Denied::Unavailable, &parts.method, &parts.headers);
+            AccessDenied(Refusal::Rejected(Box::new(rejection)))
+        })?;
+        Ok(Self(found.map(|authenticated| CurrentSession(Arc::clone(authenticated)))))
     }
 }
 

@@ -23,6 +23,8 @@ pub mod store;
 pub mod test_util;
 pub mod ui;
 
+#[cfg(feature = "config")]
+pub use self::config::Config;
 pub use self::{
     aal::{Aal, CredentialId, Method, Proof, UnknownMethod},
     clock::{Clock, SystemClock, Timestamp},

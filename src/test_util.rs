@@ -45,7 +45,7 @@ impl FixedClock {
 
     /// Moves it forwards.
     pub fn advance(&self, duration: Duration) {
-        self.set(self.now() + duration);
+        self.0.fetch_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{NO_STORE, VARY, negotiation};
@@ -75,21 +75,21 @@ impl Envelope {
 
     /// The error without what is around it, as `getFlowError` has it. `request_id` is what the client sent as `X-Request-ID`.
     pub(crate) fn error(&self, request_id: Option<&str>) -> Value {
-        let mut error = json!({
-            "code": self.status.as_u16(),
-            "status": self.status.canonical_reason().unwrap_or_default(),
-            "reason": self.reason,
-            "message": self.message,
-        });
+        let mut error = Map::new();
+        let mut set = |name: &str, value: Value| error.insert(name.to_owned(), value);
+        set("code", self.status.as_u16().into());
+        set("status", self.status.canonical_reason().unwrap_or_default().into());
+        set("reason", self.reason.into());
+        set("message", self.message.into());
         for (name, value) in [("id", self.id), ("request", request_id)] {
             if let Some(value) = value {
-                error[name] = value.into();
+                set(name, value.into());
             }
         }
         if !self.details.is_empty() {
-            error["details"] = Value::Object(self.details.clone());
+            set("details", self.details.clone().into());
         }
-        error
+        Value::Object(error)
     }
 
     /// The answer to a request that had these headers.
@@ -121,6 +121,8 @@ impl Envelope {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn respond(request: &[(&'static str, &str)]) -> (Response<Bytes>, Value) {

@@ -91,6 +91,8 @@ impl StepUpBuilder {
                 second_factor_lifespan: None,
                 clock_leeway: Standing::DEFAULT_LEEWAY,
                 login_flow_lifespan: HOUR,
+                settings_flow_lifespan: HOUR,
+                privileged_session_max_age: HOUR,
                 flows_per_subject: 50,
                 body_bytes: 64 * 1024,
                 attempts: AttemptPolicy::default(),
@@ -249,9 +251,28 @@ impl StepUpBuilder {
         self
     }
 
+    /// How long a settings flow can be submitted. One hour by default.
+    pub fn settings_flow_lifespan(mut self, lifespan: Duration) -> Self {
+        self.limits.settings_flow_lifespan = lifespan;
+        self
+    }
+
+    /// How long after a proof factors may be changed: the second factor's, if the subject has one. One hour by default; zero
+    /// waives the age, but never the second factor.
+    pub fn privileged_session_max_age(mut self, max_age: Duration) -> Self {
+        self.limits.privileged_session_max_age = max_age;
+        self
+    }
+
     /// How many wrong attempts in a row are allowed.
     pub fn attempts(mut self, policy: AttemptPolicy) -> Self {
         self.limits.attempts = policy;
+        self
+    }
+
+    #[cfg(feature = "config")]
+    pub(super) fn edit_attempts(mut self, edit: impl FnOnce(&mut AttemptPolicy)) -> Self {
+        edit(&mut self.limits.attempts);
         self
     }
 
@@ -335,6 +356,9 @@ impl StepUpBuilder {
         }
         if limits.login_flow_lifespan < minute || limits.login_flow_lifespan > 24 * HOUR {
             return fail("login_flow_lifespan must be from one minute to one day");
+        }
+        if limits.settings_flow_lifespan < minute || limits.settings_flow_lifespan > 24 * HOUR {
+            return fail("settings_flow_lifespan must be from one minute to one day");
         }
         if self.standing_max_age > minute {
             return fail("standing_max_age must be at most 60 seconds: so long a revoked session stays good elsewhere");

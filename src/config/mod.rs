@@ -1,6 +1,8 @@
 //! [`StepUp`]: the configured whole that layers, routes and the application share.
 
 mod builder;
+#[cfg(feature = "config")]
+mod file;
 mod sign_in;
 mod urls;
 
@@ -16,6 +18,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "config")]
+pub use self::file::Config;
 pub(crate) use self::urls::Urls;
 pub use self::{builder::StepUpBuilder, sign_in::SignedIn};
 use crate::{
@@ -26,7 +30,7 @@ use crate::{
     factor::Factor,
     requirement::Requirement,
     seal::Sealer,
-    session::{Session, SessionId, Subject, cookie::CookieJar, token::KeyRing},
+    session::{Session, SessionId, Subject, cookie::CookieJar, token::KeyRing, view},
     standing::{Authenticated, CredentialSummary, Standing, StandingCache},
     store::{AttemptPolicy, Completed, Completion, Revocation, StoredStanding, access::Stores},
 };
@@ -124,6 +128,8 @@ pub(crate) struct Limits {
     pub(crate) second_factor_lifespan: Option<Duration>,
     pub(crate) clock_leeway: Duration,
     pub(crate) login_flow_lifespan: Duration,
+    pub(crate) settings_flow_lifespan: Duration,
+    pub(crate) privileged_session_max_age: Duration,
     pub(crate) flows_per_subject: u32,
     pub(crate) body_bytes: usize,
     pub(crate) attempts: AttemptPolicy,
@@ -253,6 +259,13 @@ impl Inner {
 
     pub(crate) async fn is_active(&self, subject: &Subject) -> Result<bool, Error> {
         self.directory.is_active(subject).await.map_err(|error| Error::with_source(ErrorKind::Directory, error))
+    }
+
+    /// The identity object of the wire contract; `null` if the application does not know the subject.
+    pub(crate) async fn identity(&self, subject: &Subject) -> Result<serde_json::Value, Error> {
+        let identity = self.directory.identity(subject).await;
+        let identity = identity.map_err(|error| Error::with_source(ErrorKind::Directory, error))?;
+        Ok(identity.map_or(serde_json::Value::Null, |identity| view::identity(subject, &identity, &self.urls.public)))
     }
 
     fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Authenticated> {

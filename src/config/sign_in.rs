@@ -4,11 +4,12 @@ use http::HeaderValue;
 
 use super::{AUDIT, StepUp};
 use crate::{
-    aal::{Aal, CredentialId, Method, Proof},
+    aal::{CredentialId, Method, Proof},
     error::{Error, ErrorKind},
     factor::{self, Totp},
     session::{Session, Subject, token::SessionToken, view},
-    store::{Completion, CredentialChange},
+    standing::Standing,
+    store::{Completed, Completion, CredentialChange, Rotation},
 };
 
 /// A session that has just begun, with what the client needs to keep it.
@@ -71,12 +72,44 @@ impl StepUp {
         let session = Session::new(subject, Proof::new(method, level, now), inner.limits.session_lifespan);
         inner.stores.create_session(&session).await?;
         tracing::info!(target: AUDIT, event = "signed_in", %method, "a session began");
-        self.hand_out(session, level)
+        // At sign-in only the proof itself counts, whatever the credentials.
+        self.hand_out(session, &inner.judge(Vec::new()))
+    }
+
+    /// Renews the first factor of a session whose holder has just proven it to the application once more.
+    ///
+    /// The session goes on under a new id: second factors keep counting, with the age they have, and open flows stay the user's. The old
+    /// cookie and token die. Use it where the application's login page is shown to somebody who is signed in already.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign_in`](Self::sign_in); also if the session has ended meanwhile (`Inactive`).
+    pub async fn reauthenticate(&self, session: &Session, method: Method) -> Result<SignedIn, Error> {
+        let inner = self.inner();
+        let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
+        let now = inner.now();
+        let found = inner.read_session(session.id(), session.subject(), now).await?;
+        let found = found.ok_or(Error::new(ErrorKind::Inactive))?;
+        let renewed = inner.renew(&found.session, Proof::new(method, level, now));
+        let mut completion = Completion::new(session.subject().clone(), now);
+        completion.rotate = Some(Rotation { old: session.id(), new: renewed.clone() });
+        if inner.complete(completion).await? != Completed::Done {
+            return Err(Error::new(ErrorKind::Inactive));
+        }
+        tracing::info!(target: AUDIT, event = "reauthenticated", %method, "a first factor was proven anew");
+        self.hand_out(renewed, &found.standing)
+    }
+
+    /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for the application's own logout. End the
+    /// session itself with [`revoke`](Self::revoke).
+    pub fn removal_cookie(&self) -> Option<HeaderValue> {
+        self.inner().cookies.session_removal()
     }
 
     /// Token and cookie of a session that the store has already.
-    pub(crate) fn hand_out(&self, session: Session, level: Aal) -> Result<SignedIn, Error> {
+    pub(crate) fn hand_out(&self, session: Session, standing: &Standing) -> Result<SignedIn, Error> {
         let inner = self.inner();
+        let level = standing.level(&session, inner.now());
         let token =
             inner.keys.mint(&session, level).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
         let cookie = inner
@@ -101,14 +134,7 @@ impl StepUp {
                 .await?
                 .ok_or(Error::new(ErrorKind::Inactive))?,
         };
-        let identity = inner
-            .directory
-            .identity(session.subject())
-            .await
-            .map_err(|error| Error::with_source(ErrorKind::Directory, error))?
-            .map_or(serde_json::Value::Null, |identity| {
-                view::identity(session.subject(), &identity, &inner.urls.public)
-            });
+        let identity = inner.identity(session.subject()).await?;
         let lapse = inner.limits.second_factor_lifespan;
         Ok(view::session(&found.session, &found.standing, identity, now, lapse))
     }

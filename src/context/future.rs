@@ -93,14 +93,12 @@ where
 /// The way out: a rejection becomes a challenge, and an answer that depends on a session says so.
 fn finish<B>(response: Response<B>, context: &SessionContext) -> Response<ResponseBody<B>> {
     let (mut parts, body) = response.into_parts();
-    let body = match parts.extensions.remove::<Rejection>() {
-        Some(rejection) => ResponseBody::rendered(rejection.render(&mut parts)),
-        None => {
-            if context.was_consulted() {
-                challenge::keep_private(&mut parts.headers);
-            }
-            ResponseBody::new(body)
-        }
-    };
-    Response::from_parts(parts, body)
+    if let Some(rejection) = parts.extensions.remove::<Rejection>() {
+        let body = ResponseBody::rendered(rejection.render(&mut parts));
+        return Response::from_parts(parts, body);
+    }
+    if context.was_consulted() {
+        challenge::keep_private(&mut parts.headers);
+    }
+    Response::from_parts(parts, ResponseBody::new(body))
 }

@@ -2,16 +2,26 @@
 //!
 //! A factor decides; it never writes. What its answer uses up, the store consumes in the transaction that renews the session.
 
+mod enrolment;
 mod form;
+mod lookup_secret;
+mod password;
 mod totp;
 
 use std::{future::Future, pin::Pin};
 
-pub(crate) use self::totp::decode_secret as decode_totp_secret;
-pub use self::{form::Form, totp::Totp};
+pub use self::{
+    enrolment::{Enrolment, EnrolmentOutcome},
+    form::Form,
+    lookup_secret::LookupSecrets,
+    password::{FirstFactor, Password},
+    totp::Totp,
+};
+pub(crate) use self::{password::identifier as identifier_of, totp::decode_secret as decode_totp_secret};
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
+    directory::Directory,
     error::{BuildError, StoreError},
     seal::{SealError, Sealer},
     session::Subject,
@@ -20,11 +30,15 @@ use crate::{
 };
 
 /// What a factor is told of the moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct FactorContext<'a> {
     /// Whose proof it is to be.
     pub subject: &'a Subject,
+    /// The name under which the subject knows itself: [`Directory::identifier`].
+    pub identifier: &'a str,
+    /// What the application knows of its users.
+    pub directory: &'a dyn Directory,
     /// The subject's credentials of this factor's method.
     pub credentials: &'a [Credential],
     /// The present instant.
@@ -33,6 +47,12 @@ pub struct FactorContext<'a> {
     pub sealer: &'a Sealer,
     /// What the factor's last step left in the flow.
     pub state: Option<&'a [u8]>,
+}
+
+impl std::fmt::Debug for FactorContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FactorContext").field("subject", &self.subject).field("now", &self.now).finish_non_exhaustive()
+    }
 }
 
 /// What the steps of a [`Factor`] return.
@@ -84,6 +104,8 @@ impl std::error::Error for FactorError {
 pub enum Verdict {
     /// It is right, if the store can still consume this.
     Proven(Consumption),
+    /// It is right, and there is nothing in this crate's store to consume: the application keeps the credential.
+    ProvenElsewhere,
     /// It is wrong.
     Wrong,
     /// It is right but there is one more step, for which the flow keeps this.
@@ -156,6 +178,22 @@ pub trait Factor: Send + Sync + 'static {
 
     /// What the user reads when the answer is refused.
     fn refusal(&self, why: Refusal) -> Text;
+
+    /// How somebody without a session signs in by this factor alone; `None` if that is not possible.
+    fn first_factor(&self) -> Option<&dyn FirstFactor> {
+        None
+    }
+
+    /// Whether the factor only stands in for another that is lost. When the last other second factor is removed, credentials of
+    /// such a factor go with it: left-over codes must neither lift a session nor be asked for.
+    fn is_backup(&self) -> bool {
+        false
+    }
+
+    /// How subjects bind and remove credentials of this factor in the settings; `None` if the application does that itself.
+    fn enrolment(&self) -> Option<&dyn Enrolment> {
+        None
+    }
 
     /// The step up to which the credential's open window is burnt when *another* factor succeeds, if it has steps.
     fn open_step(&self, now: Timestamp) -> Option<u64> {

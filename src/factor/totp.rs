@@ -1,9 +1,12 @@
 //! Time-based one-time passwords (RFC 6238), through totp-rs.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use totp_rs::{Builder, Secret};
 use zeroize::Zeroizing;
 
-use super::{Factor, FactorContext, FactorFuture, FieldError, Form, Refusal, Verdict};
+use super::{
+    Enrolment, EnrolmentOutcome, Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict,
+};
 use crate::{
     aal::{Aal, CredentialId, Method},
     clock::Timestamp,
@@ -164,9 +167,99 @@ impl Factor for Totp {
         }
     }
 
+    fn enrolment(&self) -> Option<&dyn Enrolment> {
+        Some(self)
+    }
+
     fn open_step(&self, now: Timestamp) -> Option<u64> {
         let present = u64::try_from(now.unix_seconds()).ok()?.checked_div(STEP_SECONDS)?;
         Some(present.saturating_add(u64::from(self.skew)))
+    }
+}
+
+/// A secret that a settings flow keeps until its first code is confirmed.
+fn pending(context: &FactorContext<'_>) -> Option<Secret> {
+    context.state.map(Secret::from)
+}
+
+const QR_PIXELS: u32 = 256;
+
+impl Totp {
+    /// The picture that an authenticator app scans, as a `data:` URL.
+    fn picture(&self, secret: &Secret, identifier: &str) -> Result<String, FactorError> {
+        let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| FactorError::Unavailable(error);
+        // A colon would end the issuer in the label.
+        let account = identifier.replace(':', " ");
+        let url = Builder::new()
+            .with_secret(secret.as_bytes().to_vec())
+            .with_issuer(Some(self.issuer.as_str()))
+            .with_account_name(if account.is_empty() { "account" } else { account.as_str() })
+            .build()
+            .and_then(|totp| totp.to_url())
+            .map_err(|error| unavailable(error.to_string().into()))?;
+        let code = qrcode::QrCode::new(Zeroizing::new(url).as_bytes()).map_err(|error| unavailable(error.into()))?;
+        let picture = code
+            .render::<qrcode::render::svg::Color<'_>>()
+            .min_dimensions(QR_PIXELS, QR_PIXELS)
+            .quiet_zone(true)
+            .build();
+        Ok(format!("data:image/svg+xml;base64,{}", STANDARD.encode(picture)))
+    }
+}
+
+impl Enrolment for Totp {
+    fn begin(&self, context: FactorContext<'_>) -> Result<Option<Vec<u8>>, FactorError> {
+        // 160 random bits, as RFC 4226 section 4 recommends.
+        Ok(context.credentials.is_empty().then(|| Secret::generate().as_bytes().to_vec()))
+    }
+
+    fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
+        if !context.credentials.is_empty() {
+            return Ok(vec![Node::button(Group::Totp, "totp_unlink", "true", message::totp_unlink()).required()]);
+        }
+        let Some(secret) = pending(&context) else { return Ok(Vec::new()) };
+        let picture = self.picture(&secret, context.identifier)?;
+        let base32 = Zeroizing::new(secret.to_base32());
+        Ok(vec![
+            Node::image(Group::Totp, "totp_qr", picture, QR_PIXELS, message::totp_qr()),
+            Node::text(Group::Totp, "totp_secret_key", message::totp_secret(&base32), message::totp_secret_label()),
+            Node::field(Group::Totp, "totp_code", InputKind::Text, message::totp_verify_field()),
+            Node::button(Group::Totp, "method", Method::Totp.as_str(), message::save()),
+        ])
+    }
+
+    fn claims(&self, form: &Form) -> bool {
+        form.flag("totp_unlink")
+    }
+
+    fn check_fields(&self, context: FactorContext<'_>, form: &Form) -> Result<(), FieldError> {
+        if form.flag("totp_unlink") || !context.credentials.is_empty() {
+            return Ok(());
+        }
+        Factor::check_fields(self, form)
+    }
+
+    fn submit(&self, context: FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
+        let enrolled = !context.credentials.is_empty();
+        if form.flag("totp_unlink") {
+            return Ok(if enrolled {
+                EnrolmentOutcome::Removed
+            } else {
+                EnrolmentOutcome::Refused(message::generic("There is no authenticator app to remove."))
+            });
+        }
+        let (false, Some(secret)) = (enrolled, pending(&context)) else {
+            let reason = "An authenticator app is set up already. Remove it before you add another.";
+            return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
+        };
+        let code = form.get("totp_code").unwrap_or_default().trim();
+        let Some(step) = self.matching_step(secret.as_bytes(), code, context.now) else {
+            let error = FieldError { field: "totp_code", text: message::totp_wrong() };
+            return Ok(EnrolmentOutcome::Wrong(error));
+        };
+        // The code that confirmed the secret is burnt with it.
+        let credential = Self::credential(context.subject, secret.as_bytes(), step, context.sealer, context.now)?;
+        Ok(EnrolmentOutcome::Enrolled(credential))
     }
 }
 
@@ -230,7 +323,7 @@ mod tests {
     fn fields_are_told_apart() {
         let check = |code: &str| {
             let form = Form::from_pairs([("totp_code".to_owned(), code.to_owned())]).unwrap();
-            Totp::new("x").check_fields(&form).map_err(|error| error.text.id)
+            Factor::check_fields(&Totp::new("x"), &form).map_err(|error| error.text.id)
         };
         assert_eq!(check(""), Err(4_000_002));
         assert_eq!(check("   "), Err(4_000_002));

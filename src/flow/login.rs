@@ -5,14 +5,14 @@ use url::Url;
 
 use super::{
     csrf::CsrfToken,
+    owner::Owner,
     record::{Flow, Purpose},
 };
 use crate::{
-    aal::{Aal, Method},
+    aal::Aal,
     clock::Timestamp,
     config::Inner,
-    factor::{Factor, FactorContext, FactorError},
-    store::Credential,
+    factor::{FactorError, FirstFactor},
     ui::{Node, Text, message, sort_login_nodes},
 };
 
@@ -60,12 +60,16 @@ pub(crate) enum Begin {
     AlreadyAvailable,
 }
 
-/// The outcome table of the wire contract, section 4. `None`: no session.
-pub(crate) fn begin(asked: Asked, session: Option<Known>) -> Begin {
+/// The outcome table of the wire contract, section 4. `None`: no session. `first_factor`: whether one can be proven here.
+pub(crate) fn begin(asked: Asked, session: Option<Known>, first_factor: bool) -> Begin {
     match (session, asked) {
         (None, Asked { aal2: true, .. }) => Begin::FirstFactorRequired,
-        (None | Some(_), Asked { aal2: false, refresh: true }) | (None, Asked { aal2: false, refresh: false }) => {
-            Begin::FirstLogin
+        (None, Asked { aal2: false, .. }) | (Some(_), Asked { aal2: false, refresh: true }) => {
+            if first_factor {
+                Begin::Flow
+            } else {
+                Begin::FirstLogin
+            }
         }
         (Some(_), Asked { aal2: false, refresh: false }) => Begin::AlreadyAvailable,
         (Some(Known { level: Aal::Aal2, .. }), Asked { aal2: true, refresh: false }) => Begin::AlreadyAvailable,
@@ -94,7 +98,7 @@ pub(crate) fn opening_messages(asked: Asked, level: Aal, outcome: Begin, setting
 
 /// What a login flow is for; `None` if the flow has another purpose.
 pub(crate) const fn asked(flow: &Flow) -> Option<Asked> {
-    let Purpose::Login { requested_aal, refresh } = flow.purpose;
+    let Purpose::Login { requested_aal, refresh } = flow.purpose else { return None };
     Some(Asked { aal2: matches!(requested_aal, Aal::Aal2), refresh })
 }
 
@@ -102,34 +106,37 @@ pub(crate) const fn asked(flow: &Flow) -> Option<Asked> {
 pub(crate) async fn challenge(
     flow: &mut Flow,
     inner: &Inner,
-    credentials: &[Credential],
+    owner: &Owner,
+    level: Aal,
     now: Timestamp,
 ) -> Result<(), FactorError> {
-    let Some(subject) = flow.subject().cloned() else { return Ok(()) };
-    for (factor, own) in usable_factors(inner, credentials) {
-        let context = FactorContext { subject: &subject, credentials: &own, now, sealer: &inner.sealer, state: None };
-        if let Some(state) = factor.challenge(context).await? {
+    for (factor, own) in owner.usable_factors(inner, level) {
+        if let Some(state) = factor.challenge(owner.context(inner, &own, None, now)).await? {
             flow.keep_state(inner, factor.method(), &state)?;
         }
     }
     Ok(())
 }
 
-/// The nodes that the flow shows to its subject, who has these credentials.
+/// The nodes that the flow shows to its owner, or to somebody who has no session yet.
 pub(crate) fn nodes(
     flow: &Flow,
+    asked: Asked,
     inner: &Inner,
-    credentials: &[Credential],
+    owner: Option<&Owner>,
     csrf: Option<&CsrfToken>,
     now: Timestamp,
 ) -> Result<Vec<Node>, FactorError> {
     let mut nodes = Vec::new();
-    if let (Some(subject), Some(Asked { aal2: true, .. })) = (flow.subject(), asked(flow)) {
-        for (factor, own) in usable_factors(inner, credentials) {
-            let state = flow.state(inner, factor.method())?;
-            let context =
-                FactorContext { subject, credentials: &own, now, sealer: &inner.sealer, state: state.as_deref() };
-            nodes.extend(factor.nodes(context));
+    match owner {
+        Some(owner) => {
+            for (factor, own) in owner.usable_factors(inner, asked.level()) {
+                let state = flow.state(inner, factor.method())?;
+                nodes.extend(factor.nodes(owner.context(inner, &own, state.as_deref(), now)));
+            }
+        }
+        None => {
+            nodes.extend(inner.factors.iter().filter_map(|factor| factor.first_factor()).flat_map(FirstFactor::nodes));
         }
     }
     nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
@@ -158,21 +165,6 @@ pub(crate) fn view(flow: &Flow, asked: Asked, inner: &Inner, nodes: &[Node]) -> 
     Value::Object(view)
 }
 
-/// The second factors that the subject can use now, with its credentials of each.
-pub(crate) fn usable_factors<'a>(
-    inner: &'a Inner,
-    credentials: &'a [Credential],
-) -> impl Iterator<Item = (&'a dyn Factor, Vec<Credential>)> {
-    inner.factors.iter().filter(|factor| factor.aal() == Aal::Aal2).filter_map(|factor| {
-        let own = credentials_of(credentials, factor.method());
-        factor.is_usable(&own).then(|| (factor.as_ref(), own))
-    })
-}
-
-pub(crate) fn credentials_of(credentials: &[Credential], method: Method) -> Vec<Credential> {
-    credentials.iter().filter(|credential| credential.summary.method == method).cloned().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +172,7 @@ mod tests {
     #[test]
     fn every_row_of_the_outcome_table() {
         let asked = |aal2, refresh| Asked { aal2, refresh };
+        let flow_with_verifier = |outcome| if outcome == Begin::FirstLogin { Begin::Flow } else { outcome };
         let known = |level, enrolled, usable| Some(Known { level, enrolled, usable });
         let aal1 = known(Aal::Aal1, true, true);
         let aal2 = known(Aal::Aal2, true, true);
@@ -201,7 +194,9 @@ mod tests {
             (known(Aal::Aal1, true, false), true, false, Begin::NothingUsable),
             (known(Aal::Aal2, true, false), true, true, Begin::NothingUsable),
         ] {
-            assert_eq!(begin(asked(aal2_asked, refresh), session), expected, "{session:?} {aal2_asked} {refresh}");
+            let asked = asked(aal2_asked, refresh);
+            assert_eq!(begin(asked, session, false), expected, "{session:?} {asked:?}");
+            assert_eq!(begin(asked, session, true), flow_with_verifier(expected), "{session:?} {asked:?}");
         }
     }
 

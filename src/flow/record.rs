@@ -35,6 +35,8 @@ pub(crate) enum FlowType {
 pub(crate) enum Purpose {
     /// To prove a level, or to prove it anew.
     Login { requested_aal: Aal, refresh: bool },
+    /// To change one's factors. `success`: whether the last thing that happened was a change.
+    Settings { success: bool },
 }
 
 /// What a new flow is made of.
@@ -66,6 +68,9 @@ pub(crate) struct Flow {
     /// What is said about a field, by its name.
     field_messages: Vec<(String, Text)>,
     pub(crate) active: Option<Method>,
+    /// Wrong answers of somebody without a session, who has no counter elsewhere.
+    #[serde(default)]
+    pub(crate) failures: u32,
     /// What factors keep between their steps, sealed, in base64.
     factor_states: BTreeMap<Method, String>,
     // What follows is kept beside the body, where the store can act on it.
@@ -99,6 +104,7 @@ impl Flow {
             messages: opening.messages,
             field_messages: Vec::new(),
             active: None,
+            failures: 0,
             factor_states: BTreeMap::new(),
             id: FlowId::random(),
             subject: opening.session.map(|session| session.subject().clone()),
@@ -116,6 +122,7 @@ impl Flow {
             messages,
             field_messages: Vec::new(),
             active: None,
+            failures: 0,
             factor_states: BTreeMap::new(),
             id: FlowId::random(),
             version: 0,
@@ -177,6 +184,11 @@ impl Flow {
         })
     }
 
+    /// The store has the flow as it is now.
+    pub(crate) const fn was_written(&mut self) {
+        self.version = self.version.saturating_add(1);
+    }
+
     /// A new message in place of all older ones, about the whole flow or about one field.
     pub(crate) fn say(&mut self, field: Option<&str>, text: Text, now: Timestamp) {
         self.clear_messages(now);
@@ -215,6 +227,10 @@ impl Flow {
         let sealed = inner.sealer.seal(&self.state_context(method), state)?;
         self.factor_states.insert(method, STANDARD.encode(sealed));
         Ok(())
+    }
+
+    pub(crate) fn drop_state(&mut self, method: Method) {
+        self.factor_states.remove(&method);
     }
 
     /// What a factor kept.

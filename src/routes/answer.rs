@@ -2,28 +2,22 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    http::{HeaderValue, Response, StatusCode, header},
 };
 use serde_json::Value;
 use url::Url;
 
-use crate::challenge::{NO_STORE, VARY};
+use crate::challenge::keep_private;
 
 pub(crate) fn from_bytes(response: Response<Bytes>) -> Response<Body> {
     response.map(Body::from)
 }
 
-fn empty(status: StatusCode) -> Response<Body> {
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     keep_private(response.headers_mut());
     response
-}
-
-/// Says that nobody may keep the answer, and what it depends on.
-pub(crate) fn keep_private(headers: &mut HeaderMap) {
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    headers.insert(header::VARY, VARY);
 }
 
 /// 303: the browser goes on with GET, whatever it did before.

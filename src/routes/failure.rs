@@ -38,6 +38,13 @@ pub(crate) enum Failure {
     IdentityMismatch,
     BodyTooLarge,
     WrongHttpMethod,
+    BadBody,
+    MissingLogoutToken,
+    WrongLogoutToken,
+    WrongSessionToken,
+    BadPage,
+    BadSessionId,
+    OwnSession,
     Unavailable,
 }
 
@@ -45,7 +52,7 @@ pub(crate) enum Failure {
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1f_3c52_91b8_4c37_8d0e_5a1b_c1f2_8e44);
 
 impl Failure {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 25] = [
         Self::NoSession,
         Self::FirstFactorRequired,
         Self::AlreadyAvailable,
@@ -63,6 +70,13 @@ impl Failure {
         Self::IdentityMismatch,
         Self::BodyTooLarge,
         Self::WrongHttpMethod,
+        Self::BadBody,
+        Self::MissingLogoutToken,
+        Self::WrongLogoutToken,
+        Self::WrongSessionToken,
+        Self::BadPage,
+        Self::BadSessionId,
+        Self::OwnSession,
         Self::Unavailable,
     ];
 
@@ -150,6 +164,29 @@ impl Failure {
                 "method not allowed",
                 "This address takes another HTTP method.",
             ),
+            Self::BadBody => new(StatusCode::BAD_REQUEST, None, "unreadable body", "The body must be a JSON object."),
+            Self::MissingLogoutToken => new(
+                StatusCode::BAD_REQUEST,
+                None,
+                "logout token missing",
+                "Use the logout_url that logout/browser gives.",
+            ),
+            Self::WrongLogoutToken => {
+                new(StatusCode::FORBIDDEN, None, "wrong logout token", "This logout link belongs to another session.")
+            }
+            Self::WrongSessionToken => new(
+                StatusCode::FORBIDDEN,
+                None,
+                "wrong session token",
+                "The body needs the session_token of a session.",
+            ),
+            Self::BadPage => new(StatusCode::BAD_REQUEST, None, "bad page", "Page parameters are whole numbers."),
+            Self::BadSessionId => {
+                new(StatusCode::BAD_REQUEST, None, "not a session id", "The path must end in the id of a session.")
+            }
+            Self::OwnSession => {
+                new(StatusCode::BAD_REQUEST, None, "own session", "Use the logout to end the session that you are in.")
+            }
             Self::Unavailable => {
                 new(StatusCode::SERVICE_UNAVAILABLE, None, "temporarily unavailable", "Please try again in a moment.")
             }

@@ -14,53 +14,53 @@ use crate::{
     config::StepUp,
     flow::{
         csrf::CsrfToken,
-        login::{self, Asked, Begin, Known, begin, opening_messages, usable_factors},
+        login::{self, Asked, Begin, Known, begin, opening_messages},
+        owner::Owner,
         record::{Flow, FlowType, Opening},
     },
     standing::Authenticated,
-    store::Credential,
     ui::Node,
 };
 
 /// `GET /self-service/login/browser`
 pub(crate) async fn begin_in_browser(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    let inner = scope.inner();
     let json_error = negotiation::wants_json(&scope.headers);
     let begun = match Request::read(&scope, &Query::of(&uri)) {
         Ok(request) => request.begin_in_browser(&scope).await,
         Err(failure) => Err(failure),
     };
-    begun.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, json_error))
+    begun.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json_error))
 }
 
 /// `GET /self-service/login/api`
 pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    let inner = scope.inner();
     let begun = match Request::read(&scope, &Query::of(&uri)) {
         Ok(request) => request.begin_by_api(&scope).await,
         Err(failure) => Err(failure),
     };
-    begun.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, true))
+    begun.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
 }
 
 /// `GET /self-service/login/flows`, always in JSON.
 pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     match find_flow(&scope, &Query::of(&uri), "id").await {
-        Ok(Shown::Flow { flow, asked, nodes }) => {
+        Ok(Shown { flow, asked, nodes: Some(nodes), .. }) => {
             answer::json(StatusCode::OK, &login::view(&flow, asked, scope.inner(), &nodes))
         }
-        Ok(Shown::Expired(flow, asked)) => {
-            let gone = gone(&flow, asked, &scope);
-            answer::from_bytes(gone.respond(&scope.headers))
+        Ok(Shown { flow, asked, nodes: None, .. }) => {
+            answer::from_bytes(gone(&flow, asked, &scope).respond(&scope.headers))
         }
         Err(failure) => failure.respond(scope.inner(), &scope.headers, true),
     }
 }
 
 /// What there is to show of a flow.
-pub(crate) enum Shown {
-    Flow { flow: Flow, asked: Asked, nodes: Vec<Node> },
-    Expired(Flow, Asked),
+pub(crate) struct Shown {
+    pub(crate) flow: Flow,
+    pub(crate) asked: Asked,
+    pub(crate) owner: Option<Owner>,
+    /// `None` if the flow has expired.
+    pub(crate) nodes: Option<Vec<Node>>,
 }
 
 /// The flow of this id, if this client may see it: a browser flow needs the CSRF cookie that it was begun with, and a session that comes
@@ -82,14 +82,14 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
         return Err(Failure::IdentityMismatch);
     }
     if scope.now() >= flow.expires_at {
-        return Ok(Shown::Expired(flow, asked));
+        return Ok(Shown { flow, asked, owner: None, nodes: None });
     }
-    let credentials = match flow.subject() {
-        Some(subject) => inner.stores.credentials(subject).await?,
-        None => Vec::new(),
+    let owner = match flow.subject() {
+        Some(subject) => Some(Owner::read(inner, subject).await?),
+        None => None,
     };
-    let nodes = login::nodes(&flow, inner, &credentials, csrf.as_ref(), scope.now())?;
-    Ok(Shown::Flow { flow, asked, nodes })
+    let nodes = login::nodes(&flow, asked, inner, owner.as_ref(), csrf.as_ref(), scope.now())?;
+    Ok(Shown { flow, asked, owner, nodes: Some(nodes) })
 }
 
 /// Where a flow of this kind is begun.
@@ -109,16 +109,18 @@ pub(crate) fn begin_url(flow_type: FlowType, asked: Asked, return_to: Option<&Ur
 /// 410: the flow has expired.
 fn gone(flow: &Flow, asked: Asked, scope: &Scope) -> Envelope {
     let restart = begin_url(flow.flow_type, asked, flow.return_to.as_ref(), scope);
+    expired_with_restart(flow, &restart, scope)
+}
+
+/// The error of an expired flow, with where to begin anew.
+pub(crate) fn expired_with_restart(flow: &Flow, restart: &Url, scope: &Scope) -> Envelope {
     let envelope = expired_envelope(flow, scope);
-    match flow.flow_type {
-        FlowType::Browser => {
-            let envelope = envelope.detail("redirect_to", restart.as_str());
-            match &flow.return_to {
-                Some(return_to) => envelope.detail("return_to", return_to.as_str()),
-                None => envelope,
-            }
+    match (flow.flow_type, &flow.return_to) {
+        (FlowType::Api, _) => envelope.detail("api", restart.as_str()),
+        (FlowType::Browser, None) => envelope.detail("redirect_to", restart.as_str()),
+        (FlowType::Browser, Some(return_to)) => {
+            envelope.detail("redirect_to", restart.as_str()).detail("return_to", return_to.as_str())
         }
-        FlowType::Api => envelope.detail("api", restart.as_str()),
     }
 }
 
@@ -141,21 +143,30 @@ struct Request {
     return_to: Option<Url>,
 }
 
+/// What is known before a flow begins.
+struct Decision<'a> {
+    found: Option<&'a Authenticated>,
+    owner: Option<Owner>,
+    outcome: Begin,
+}
+
 impl Request {
     fn read(scope: &Scope, query: &Query) -> Result<Self, Failure> {
         let return_to = query.return_to(scope.inner())?;
         if query.one("login_challenge")?.is_some() {
             return Err(Failure::LoginChallenge);
         }
-        Ok(Self { asked: query.asked()?, return_to })
+        let mut asked = query.asked()?;
+        // Without a session there is nothing to prove anew.
+        asked.refresh &= scope.context.authenticated()?.is_some();
+        Ok(Self { asked, return_to })
     }
 
     async fn begin_in_browser(self, scope: &Scope) -> Result<Response, Failure> {
         let inner = scope.inner();
         let spa = negotiation::init_wants_json(&scope.headers);
-        let asked = self.asked;
-        let (session, credentials, outcome) = self.decide(scope).await?;
-        match outcome {
+        let decision = self.decide(scope).await?;
+        match decision.outcome {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
             Begin::FirstLogin => {
                 let url = inner.urls.first_login(self.return_to.as_ref());
@@ -174,10 +185,10 @@ impl Request {
         }
         let known = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
         let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
-        let flow = self.open(scope, FlowType::Browser, session, &credentials, outcome, Some(&csrf)).await?;
+        let flow = self.open(scope, FlowType::Browser, &decision, Some(&csrf)).await?;
         let mut response = if spa {
-            let nodes = login::nodes(&flow, inner, &credentials, Some(&csrf), scope.now())?;
-            answer::json(StatusCode::OK, &login::view(&flow, asked, inner, &nodes))
+            let nodes = login::nodes(&flow, self.asked, inner, decision.owner.as_ref(), Some(&csrf), scope.now())?;
+            answer::json(StatusCode::OK, &login::view(&flow, self.asked, inner, &nodes))
         } else {
             answer::see_other(&page_of(&flow, scope))
         };
@@ -188,63 +199,60 @@ impl Request {
     }
 
     async fn begin_by_api(self, scope: &Scope) -> Result<Response, Failure> {
-        let asked = self.asked;
-        let (session, credentials, outcome) = self.decide(scope).await?;
-        match outcome {
+        let decision = self.decide(scope).await?;
+        match decision.outcome {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
             Begin::FirstLogin => return Err(Failure::FlowDisabled),
             Begin::AlreadyAvailable => return Err(Failure::AlreadyAvailable),
             Begin::EnrolFirst | Begin::NothingUsable | Begin::Flow => {}
         }
-        let flow = self.open(scope, FlowType::Api, session, &credentials, outcome, None).await?;
-        let nodes = login::nodes(&flow, scope.inner(), &credentials, None, scope.now())?;
-        Ok(answer::json(StatusCode::OK, &login::view(&flow, asked, scope.inner(), &nodes)))
+        let flow = self.open(scope, FlowType::Api, &decision, None).await?;
+        let nodes = login::nodes(&flow, self.asked, scope.inner(), decision.owner.as_ref(), None, scope.now())?;
+        Ok(answer::json(StatusCode::OK, &login::view(&flow, self.asked, scope.inner(), &nodes)))
     }
 
-    /// The session, the credentials of its subject as they are now, and how the request ends.
-    async fn decide<'a>(
-        &self,
-        scope: &'a Scope,
-    ) -> Result<(Option<&'a Authenticated>, Vec<Credential>, Begin), Failure> {
+    /// The session, its subject with the credentials as they are now, and how the request ends.
+    async fn decide<'a>(&self, scope: &'a Scope) -> Result<Decision<'a>, Failure> {
         let inner = scope.inner();
-        let session = scope.context.authenticated()?.map(AsRef::as_ref);
-        let Some(found) = session else { return Ok((None, Vec::new(), begin(self.asked, None))) };
-        let credentials = inner.stores.credentials(found.session.subject()).await?;
+        let first_factor = inner.factors.iter().any(|factor| factor.first_factor().is_some());
+        let Some(found) = scope.context.authenticated()?.map(AsRef::as_ref) else {
+            return Ok(Decision { found: None, owner: None, outcome: begin(self.asked, None, first_factor) });
+        };
+        let owner = Owner::read(inner, found.session.subject()).await?;
         let known = Known {
             level: found.standing.level(&found.session, scope.now()),
-            enrolled: credentials.iter().any(|credential| credential.summary.aal == crate::aal::Aal::Aal2),
-            usable: usable_factors(inner, &credentials).next().is_some(),
+            enrolled: owner.has_second_factor(),
+            usable: owner.has_usable_second_factor(inner),
         };
-        Ok((session, credentials, begin(self.asked, Some(known))))
+        let outcome = begin(self.asked, Some(known), first_factor);
+        Ok(Decision { found: Some(found), owner: Some(owner), outcome })
     }
 
     async fn open(
-        self,
+        &self,
         scope: &Scope,
         flow_type: FlowType,
-        found: Option<&Authenticated>,
-        credentials: &[Credential],
-        outcome: Begin,
+        decision: &Decision<'_>,
         csrf: Option<&CsrfToken>,
     ) -> Result<Flow, Failure> {
         let inner = scope.inner();
         let now = scope.now();
-        let level = found.map(|found| found.standing.level(&found.session, now)).unwrap_or_default();
-        let enrolment = inner.urls.enrolment(self.return_to.as_ref());
-        let messages = opening_messages(self.asked, level, outcome, &enrolment);
-        let request_url = begin_url(flow_type, self.asked, self.return_to.as_ref(), scope);
+        let return_to = self.return_to.as_ref();
+        let level = decision.found.map(|found| found.standing.level(&found.session, now)).unwrap_or_default();
         let opening = Opening {
             purpose: self.asked.purpose(),
             flow_type,
-            session: found.map(|found| &found.session),
-            return_to: self.return_to,
-            request_url,
+            session: decision.found.map(|found| &found.session),
+            return_to: self.return_to.clone(),
+            request_url: begin_url(flow_type, self.asked, return_to, scope),
             csrf: csrf.map(CsrfToken::hash),
-            messages,
+            messages: opening_messages(self.asked, level, decision.outcome, &inner.urls.enrolment(return_to)),
             expires_at: now + inner.limits.login_flow_lifespan,
         };
         let mut flow = Flow::open(opening, now);
-        login::challenge(&mut flow, inner, credentials, now).await?;
+        if let Some(owner) = &decision.owner {
+            login::challenge(&mut flow, inner, owner, self.asked.level(), now).await?;
+        }
         inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_subject, now).await?;
         Ok(flow)
     }

@@ -1,34 +1,30 @@
 //! Submitting a login flow: the checks of the wire contract, section 6, in its order. The first that fails answers.
 
-use axum::{
-    body::Body,
-    extract::State,
-    http::{HeaderMap, StatusCode, Uri},
-    response::Response,
-};
-use serde_json::{Value, json};
+use axum::{body::Body, extract::State, http::StatusCode, http::Uri, response::Response};
 
 use super::{
     answer,
     body::{self, BodyError},
+    checks::{self, Origin},
     failure::Failure,
     login::{expired_envelope, page_of},
+    login_success::{self, Proven},
     query::Query,
     scope::Scope,
 };
 use crate::{
-    aal::{Aal, Method, Proof},
-    challenge::{Envelope, negotiation},
-    config::{AUDIT, Inner, SignedIn, StepUp},
-    factor::{Factor, FactorContext, Form, Refusal, Verdict},
+    aal::{Aal, Method},
+    challenge::negotiation,
+    config::{AUDIT, Inner, StepUp},
+    factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
     flow::{
-        csrf::{self, CsrfToken},
-        login::{self, Asked, Begin, credentials_of, opening_messages, usable_factors},
+        csrf::CsrfToken,
+        login::{self, Asked, Begin, opening_messages},
+        owner::Owner,
         record::{Flow, FlowType},
     },
-    session::Subject,
     standing::Authenticated,
-    store::{Attempt, AttemptKey, Completed, Completion, Consumption, Credential, Rotation},
+    store::{AttemptKey, Completed, Consumption},
     ui::{Text, message},
 };
 
@@ -43,21 +39,18 @@ pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body
     }
 }
 
-/// A submitted flow that exists and belongs to the client's session.
-struct Submission<'a> {
-    scope: &'a Scope,
-    found: &'a Authenticated,
-    flow: Flow,
-    asked: Asked,
+/// A submitted flow that exists and belongs to the client's session, if it belongs to anybody.
+pub(crate) struct Submission<'a> {
+    pub(crate) scope: &'a Scope,
+    pub(crate) found: Option<&'a Authenticated>,
+    pub(crate) flow: Flow,
+    pub(crate) asked: Asked,
     /// Whether the client is a program; browsers that show pages get redirects.
-    json: bool,
+    pub(crate) json: bool,
 }
 
-/// What the checks before the secret leave.
-struct Answered<'a> {
-    factor: &'a dyn Factor,
-    form: Form,
-}
+/// How many wrong passwords a flow without a session takes.
+const ANONYMOUS_FAILURES: u32 = 5;
 
 impl<'a> Submission<'a> {
     /// Checks 2 to 5.
@@ -67,40 +60,39 @@ impl<'a> Submission<'a> {
         let stored = inner.stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
         let flow = Flow::from_stored(stored)?;
         let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
-        let missing = if asked.aal2 { Failure::FirstFactorRequired } else { Failure::NoSession };
-        let found = scope.context.authenticated()?.ok_or(missing)?.as_ref();
-        if !flow.belongs_to(&found.session) {
-            return Err(Failure::IdentityMismatch);
+        let found = scope.context.authenticated()?.map(AsRef::as_ref);
+        match found {
+            None if asked.aal2 => return Err(Failure::FirstFactorRequired),
+            None if flow.is_bound() => return Err(Failure::NoSession),
+            Some(found) if flow.is_bound() && !flow.belongs_to(&found.session) => {
+                return Err(Failure::IdentityMismatch);
+            }
+            _ => {}
         }
         let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
         Ok(Self { scope, found, flow, asked, json })
     }
 
-    fn inner(&self) -> &'a Inner {
+    pub(crate) fn inner(&self) -> &'a Inner {
         self.scope.inner()
     }
 
-    fn headers(&self) -> &'a HeaderMap {
-        &self.scope.headers
+    fn level(&self) -> Aal {
+        self.found.map(|found| found.standing.level(&found.session, self.scope.now())).unwrap_or_default()
     }
 
-    fn subject(&self) -> &'a Subject {
-        self.found.session.subject()
-    }
-
-    /// Checks 6 and on.
+    /// Checks 6 to 12.
     async fn run(mut self, body: Body) -> Result<Response, Failure> {
-        let level = self.found.standing.level(&self.found.session, self.scope.now());
-        if !self.asked.refresh && self.asked.level() <= level {
+        if !self.asked.refresh && self.asked.level() <= self.level() {
             return self.already_satisfied().await;
         }
         if self.scope.now() >= self.flow.expires_at {
-            return self.replace_expired(level).await;
+            return self.replace_expired().await;
         }
         if self.flow.completed {
             return self.refuse(None, message::completed_already()).await;
         }
-        let form = match body::read(self.headers(), body, self.inner().limits.body_bytes).await {
+        let form = match body::read(&self.scope.headers, body, self.inner().limits.body_bytes).await {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
             Err(BodyError::Unreadable(reason)) => return self.refuse(None, message::generic(reason)).await,
@@ -111,51 +103,53 @@ impl<'a> Submission<'a> {
         if let Err(error) = factor.check_fields(&form) {
             return self.refuse(Some(error.field), error.text).await;
         }
-        match self.flow.flow_type {
-            FlowType::Browser if !self.csrf_fits(&form) => return Err(Failure::Csrf),
-            FlowType::Api if csrf::comes_from_a_browser(self.headers()) => {
-                let reason = "This form was begun by a program and cannot be sent from a browser.";
-                return self.refuse(None, message::generic(reason)).await;
-            }
-            FlowType::Browser | FlowType::Api => {}
+        match checks::origin(self.scope, &self.flow, &form) {
+            Origin::Trusted => {}
+            Origin::Forged => return Err(Failure::Csrf),
+            Origin::BrowserInApiFlow => return self.refuse(None, message::generic(checks::BROWSER_IN_API_FLOW)).await,
         }
-        self.evaluate(Answered { factor, form }).await
+        match (self.found, factor.first_factor()) {
+            (Some(found), _) if self.flow.is_bound() => self.evaluate(found, factor, &form).await,
+            (None, Some(first)) => self.sign_in(factor, first, &form).await,
+            // A session began in another tab while this flow waited for one.
+            _ => self.refuse(None, message::generic("You are signed in already. Please begin anew.")).await,
+        }
     }
 
     /// Check 6: nothing more is needed.
     async fn already_satisfied(mut self) -> Result<Response, Failure> {
         if !self.json {
-            return Ok(self.back());
+            return Ok(answer::see_other(&self.return_url()));
         }
-        if self.flow.completed {
-            return self.refuse(None, message::generic("You have confirmed this already.")).await;
-        }
-        self.refuse(None, message::generic("You have proven this level already.")).await
+        self.refuse(None, message::generic("You have proven this already.")).await
     }
 
     /// Check 7: a new flow with the same purpose.
-    async fn replace_expired(self, level: Aal) -> Result<Response, Failure> {
+    async fn replace_expired(self) -> Result<Response, Failure> {
         let inner = self.inner();
         let now = self.scope.now();
-        let credentials = inner.stores.credentials(self.subject()).await?;
-        let outcome = if usable_factors(inner, &credentials).next().is_some() {
-            Begin::Flow
-        } else if self.found.standing.has_second_factor() {
-            Begin::NothingUsable
-        } else {
-            Begin::EnrolFirst
+        let owner = match self.found {
+            Some(found) => Some(Owner::read(inner, found.session.subject()).await?),
+            None => None,
+        };
+        let outcome = match &owner {
+            Some(owner) if self.asked.aal2 && !owner.has_second_factor() => Begin::EnrolFirst,
+            Some(owner) if self.asked.aal2 && !owner.has_usable_second_factor(inner) => Begin::NothingUsable,
+            _ => Begin::Flow,
         };
         let enrolment = inner.urls.enrolment(self.flow.return_to.as_ref());
-        let mut messages = opening_messages(self.asked, level, outcome, &enrolment);
+        let mut messages = opening_messages(self.asked, self.level(), outcome, &enrolment);
         messages.push(message::login_expired(self.flow.expires_at));
         let mut successor = self.flow.reopen(messages, now + inner.limits.login_flow_lifespan, now);
-        login::challenge(&mut successor, inner, &credentials, now).await?;
+        if let Some(owner) = &owner {
+            login::challenge(&mut successor, inner, owner, self.asked.level(), now).await?;
+        }
         inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_subject, now).await?;
         if !self.json {
             return Ok(answer::see_other(&page_of(&successor, self.scope)));
         }
         let envelope = expired_envelope(&self.flow, self.scope).top_level("use_flow_id", successor.id().to_string());
-        Ok(answer::from_bytes(envelope.respond(self.headers())))
+        Ok(answer::from_bytes(envelope.respond(&self.scope.headers)))
     }
 
     /// Check 10: the factor that the form names, if it fits the flow.
@@ -164,52 +158,41 @@ impl<'a> Submission<'a> {
         match self.inner().factor(method) {
             Some(factor) if factor.aal() == self.asked.level() => Ok(Some(factor)),
             Some(_) => Ok(None),
-            // A method that could be a second factor, but is not offered here.
-            None if matches!(method, Method::Totp | Method::LookupSecret | Method::WebAuthn | Method::Code) => {
-                Err(Failure::MethodOff)
-            }
+            // A method that clients may know, but that is not offered here.
+            None if method.is_interactive() => Err(Failure::MethodOff),
             None => Ok(None),
         }
     }
 
-    /// Check 12 for browsers.
-    fn csrf_fits(&self, form: &Form) -> bool {
-        let token = CsrfToken::from_cookie(self.headers(), &self.inner().cookies.csrf);
-        let pair = match (token, form.get("csrf_token"), &self.flow.csrf) {
-            (Some(token), Some(value), Some(hash)) => token.fits(value, hash),
-            _ => false,
-        };
-        pair && csrf::origin_is_ours(self.headers(), &self.inner().urls.page_origins)
-    }
-
-    /// Checks 13 to 16: the secret itself.
-    async fn evaluate(mut self, answered: Answered<'a>) -> Result<Response, Failure> {
+    /// Checks 13 to 16 for the holder of a session: the secret itself.
+    async fn evaluate(
+        mut self,
+        found: &'a Authenticated,
+        factor: &'a dyn Factor,
+        form: &Form,
+    ) -> Result<Response, Failure> {
         let inner = self.inner();
         let now = self.scope.now();
-        let Answered { factor, form } = answered;
         let method = factor.method();
-        let credentials = inner.stores.credentials(self.subject()).await?;
-        let own = credentials_of(&credentials, method);
-        if own.is_empty() {
+        let owner = Owner::read(inner, found.session.subject()).await?;
+        let own = owner.credentials_of(method);
+        if factor.aal() == Aal::Aal2 && own.is_empty() {
             return self.refuse(None, factor.refusal(Refusal::NotEnrolled)).await;
         }
+        // Told before the secret is looked at: nobody tests another user's password in this session.
+        if factor.first_factor().is_some() && identifier_of(form) != Some(owner.identifier.trim()) {
+            return Err(Failure::IdentityMismatch);
+        }
         // Counted before anything is compared, so that no failure of a later step makes a guess free.
-        let key = AttemptKey { subject: self.subject().clone(), method };
-        match inner.stores.begin_attempt(&key, &inner.limits.attempts, now).await? {
-            Attempt::Allowed => {}
-            Attempt::LockedUntil(until) => return self.locked(method, retry_after(now, until)).await,
-            Attempt::Stopped => return self.locked(method, STOPPED_RETRY_SECONDS).await,
+        let key = AttemptKey { subject: owner.subject.clone(), method };
+        let attempt = inner.stores.begin_attempt(&key, &inner.limits.attempts, now).await?;
+        if let Some(retry_after) = checks::locked_for(attempt, now) {
+            return self.locked(method, retry_after).await;
         }
         let state = self.flow.state(inner, method)?;
-        let context = FactorContext {
-            subject: self.subject(),
-            credentials: &own,
-            now,
-            sealer: &inner.sealer,
-            state: state.as_deref(),
-        };
-        let consumption = match factor.answer(context, &form).await? {
-            Verdict::Proven(consumption) => consumption,
+        let consumption = match factor.answer(owner.context(inner, &own, state.as_deref(), now), form).await? {
+            Verdict::Proven(consumption) => Some(consumption),
+            Verdict::ProvenElsewhere => None,
             Verdict::Wrong => return self.wrong(factor, Refusal::Wrong).await,
             Verdict::Continue(state) => {
                 self.flow.keep_state(inner, method, &state)?;
@@ -219,103 +202,85 @@ impl<'a> Submission<'a> {
             }
         };
         // Asked once more at the last moment: an account that was disabled meanwhile gets nothing.
-        if !inner.is_active(self.subject()).await? {
+        if !inner.is_active(&owner.subject).await? {
             return self.refuse(None, message::disabled()).await;
         }
-        self.complete(factor, consumption, key, &credentials).await
+        self.complete(found, factor, consumption, key, &owner).await
     }
 
     /// Everything that the success changes, in one transaction.
     async fn complete(
         mut self,
-        factor: &dyn Factor,
-        consumption: Consumption,
+        found: &'a Authenticated,
+        factor: &'a dyn Factor,
+        consumption: Option<Consumption>,
         key: AttemptKey,
-        credentials: &[Credential],
+        owner: &Owner,
     ) -> Result<Response, Failure> {
-        let inner = self.inner();
-        let now = self.scope.now();
-        let credential = consumption.credential();
-        let proof = Proof::new(factor.method(), factor.aal(), now).with_credential(credential);
-        let session = inner.renew(&self.found.session, proof);
-        let mut completion = Completion::new(self.subject().clone(), now);
-        completion.consume = Some(consumption);
-        completion.raise_steps = open_steps(inner, credentials, factor.method(), now);
-        completion.rotate = Some(Rotation { old: self.found.session.id(), new: session.clone() });
-        completion.flow = Some(self.flow.id());
-        completion.reset = Some(key);
-        match inner.complete(completion).await? {
-            Completed::Done => {}
-            Completed::Used => return self.wrong(factor, Refusal::Used).await,
-            Completed::Unknown => return self.wrong(factor, Refusal::Wrong).await,
-            Completed::SessionGone => return Err(Failure::FirstFactorRequired),
-            Completed::FlowGone => return self.refuse(None, message::completed_already()).await,
+        let proven = Proven { factor, consumption, key };
+        let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
+        match completed {
+            Completed::Done => {
+                tracing::info!(target: AUDIT, event = "passed", method = %factor.method(), "a factor was proven");
+                login_success::answer(&self, session, owner).await
+            }
+            Completed::Used => self.wrong(factor, Refusal::Used).await,
+            // Expected only where credentials change; not here.
+            Completed::Unknown | Completed::CredentialsChanged => self.wrong(factor, Refusal::Wrong).await,
+            Completed::SessionGone if self.asked.aal2 => Err(Failure::FirstFactorRequired),
+            Completed::SessionGone => Err(Failure::NoSession),
+            Completed::FlowGone => self.refuse(None, message::completed_already()).await,
         }
-        tracing::info!(target: AUDIT, event = "passed", method = %factor.method(), "a second factor was proven");
-        let signed_in = self.scope.step_up().hand_out(session, self.asked.level())?;
-        self.succeed(signed_in).await
     }
 
-    async fn succeed(self, signed_in: SignedIn) -> Result<Response, Failure> {
-        let mut response = if self.json {
-            let session = self.scope.step_up().describe(signed_in.session()).await?;
-            let body = match self.flow.flow_type {
-                FlowType::Api => json!({
-                    "session_token": signed_in.token().as_str(),
-                    "session": session,
-                    "continue_with": Value::Null,
-                }),
-                FlowType::Browser => json!({
-                    "session": session,
-                    "continue_with": [{
-                        "action": "redirect_browser_to",
-                        "redirect_browser_to": self.return_url(),
-                    }],
-                }),
-            };
-            answer::json(StatusCode::OK, &body)
-        } else {
-            self.back()
-        };
-        if self.flow.flow_type == FlowType::Browser {
-            answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
+    /// The same for somebody without a session, by a first factor.
+    async fn sign_in(
+        mut self,
+        factor: &'a dyn Factor,
+        first: &dyn FirstFactor,
+        form: &Form,
+    ) -> Result<Response, Failure> {
+        let inner = self.inner();
+        // Counted in the flow: a count of the subject's would let strangers lock it.
+        if self.flow.failures >= ANONYMOUS_FAILURES {
+            let left = self.flow.expires_at.since(self.scope.now()).as_secs().max(1);
+            return self.locked(factor.method(), left).await;
         }
-        Ok(response)
+        self.flow.failures = self.flow.failures.saturating_add(1);
+        if !inner.stores.update_flow(&self.flow.to_stored()?).await? {
+            return self.refuse(None, message::generic("This form was sent twice at once. Please try again.")).await;
+        }
+        self.flow.was_written();
+        let Some(subject) = first.identify(inner.directory.as_ref(), form).await? else {
+            return self.wrong(factor, Refusal::Wrong).await;
+        };
+        if !inner.is_active(&subject).await? {
+            return self.refuse(None, message::disabled()).await;
+        }
+        let owner = Owner::read(inner, &subject).await?;
+        match login_success::begin_session(&self, factor, subject).await? {
+            Some(session) => login_success::answer(&self, session, &owner).await,
+            None => self.refuse(None, message::completed_already()).await,
+        }
     }
 
     /// Where the browser goes when nothing is left to do. The list is looked at again, since it may have shrunk.
-    fn return_url(&self) -> url::Url {
+    pub(crate) fn return_url(&self) -> url::Url {
         let urls = &self.inner().urls;
         let wanted = self.flow.return_to.clone().and_then(|url| urls.return_policy.check(url).ok());
         wanted.unwrap_or_else(|| urls.default_return.clone())
     }
 
-    fn back(&self) -> Response {
-        answer::see_other(&self.return_url())
-    }
-
     /// A wrong answer: it stays counted.
     async fn wrong(mut self, factor: &dyn Factor, why: Refusal) -> Result<Response, Failure> {
-        tracing::info!(target: AUDIT, event = "failed", method = %factor.method(), "a second factor was not proven");
+        tracing::info!(target: AUDIT, event = "failed", method = %factor.method(), "a factor was not proven");
         self.refuse(None, factor.refusal(why)).await
     }
 
     /// Check 13: too many attempts.
     async fn locked(mut self, method: Method, retry_after: u64) -> Result<Response, Failure> {
-        tracing::warn!(target: AUDIT, event = "locked", %method, "too many attempts");
-        if self.json {
-            let envelope = Envelope::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                Some("security_too_many_attempts"),
-                "too many attempts",
-                "Too many attempts in a row. Please wait before you try again.",
-            )
-            .detail("retry_after", retry_after);
-            let mut response = answer::from_bytes(envelope.respond(self.headers()));
-            response.headers_mut().insert(axum::http::header::RETRY_AFTER, retry_after.into());
-            return Ok(response);
-        }
-        self.refuse(None, message::too_many_attempts(retry_after)).await
+        let response = checks::too_many_attempts(&self.scope.headers, method, retry_after);
+        if self.json { Ok(response) } else { self.refuse(None, message::too_many_attempts(retry_after)).await }
     }
 
     /// The same flow with a new message: what it says is kept, so that the page shows it after the redirect.
@@ -333,36 +298,12 @@ impl<'a> Submission<'a> {
             return Ok(answer::see_other(&page_of(&self.flow, self.scope)));
         }
         let inner = self.inner();
-        let credentials = inner.stores.credentials(self.subject()).await?;
-        let csrf = CsrfToken::from_cookie(self.headers(), &inner.cookies.csrf);
-        let nodes = login::nodes(&self.flow, inner, &credentials, csrf.as_ref(), self.scope.now())?;
+        let owner = match self.flow.subject() {
+            Some(subject) => Some(Owner::read(inner, subject).await?),
+            None => None,
+        };
+        let csrf = CsrfToken::from_cookie(&self.scope.headers, &inner.cookies.csrf);
+        let nodes = login::nodes(&self.flow, self.asked, inner, owner.as_ref(), csrf.as_ref(), self.scope.now())?;
         Ok(answer::json(status, &login::view(&self.flow, self.asked, inner, &nodes)))
     }
-}
-
-/// What `Retry-After` says when no waiting helps: look again in a day.
-const STOPPED_RETRY_SECONDS: u64 = 86_400;
-
-/// Whole seconds, rounded up, so that nobody comes back too early.
-fn retry_after(now: crate::clock::Timestamp, until: crate::clock::Timestamp) -> u64 {
-    let wait = until.since(now);
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
-}
-
-/// When one factor is proven, codes of the others that are open at that moment are burnt: whoever looked over the user's shoulder
-/// must not use them.
-fn open_steps(
-    inner: &Inner,
-    credentials: &[Credential],
-    proven: Method,
-    now: crate::clock::Timestamp,
-) -> Vec<(crate::aal::CredentialId, u64)> {
-    credentials
-        .iter()
-        .filter(|credential| credential.summary.method != proven)
-        .filter_map(|credential| {
-            let step = inner.factor(credential.summary.method)?.open_step(now)?;
-            Some((credential.summary.id, step))
-        })
-        .collect()
 }

@@ -4,13 +4,19 @@
 
 mod answer;
 mod body;
+mod checks;
 mod errors;
 mod failure;
 mod login;
 mod login_submit;
+mod login_success;
+mod logout;
 mod pages;
 mod query;
 mod scope;
+mod sessions;
+mod settings;
+mod settings_submit;
 mod whoami;
 
 use axum::{
@@ -18,7 +24,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderMap, HeaderValue, Method, header},
     response::Response,
-    routing::{MethodRouter, any, get, post},
+    routing::{MethodRouter, any, delete, get, post},
 };
 
 use crate::config::StepUp;
@@ -51,8 +57,18 @@ impl StepUp {
             .route("/self-service/login/api", only("GET", get(login::begin_by_api)))
             .route("/self-service/login/flows", only("GET", get(login::get_flow)))
             .route("/self-service/login", only("POST", post(login_submit::submit)))
+            .route("/self-service/settings/browser", only("GET", get(settings::begin_in_browser)))
+            .route("/self-service/settings/api", only("GET", get(settings::begin_by_api)))
+            .route("/self-service/settings/flows", only("GET", get(settings::get_flow)))
+            .route("/self-service/settings", only("POST", post(settings_submit::submit)))
+            .route("/self-service/logout/browser", only("GET", get(logout::begin)))
+            .route("/self-service/logout", only("GET", get(logout::finish)))
+            .route("/self-service/logout/api", only("DELETE", delete(logout::native)))
+            .route("/sessions", only("GET, DELETE", get(sessions::list).delete(sessions::revoke_others)))
+            .route("/sessions/{id}", only("DELETE", delete(sessions::revoke_one)))
             .route("/self-service/errors", only("GET", get(errors::get_error)))
             .route("/self-service/ui/login", only("GET", get(pages::login)))
+            .route("/self-service/ui/settings", only("GET", get(pages::settings)))
             .route("/self-service/ui/error", only("GET", get(pages::error)))
             .route("/self-service/ui/style.css", only("GET", get(pages::style)))
             .layer(DefaultBodyLimit::max(body_limit))

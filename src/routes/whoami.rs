@@ -1,5 +1,7 @@
 //! `/sessions/whoami`: who the client is, for gateways and front ends.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::{HeaderName, HeaderValue, StatusCode, Uri},
@@ -13,6 +15,7 @@ use crate::{
     context::Denied,
     directory::identity_id,
     requirement::{Requirement, Shortfall},
+    standing::Authenticated,
 };
 
 const IDENTITY_ID: HeaderName = HeaderName::from_static("x-kratos-authenticated-identity-id");
@@ -22,19 +25,27 @@ pub(crate) async fn whoami(State(_): State<StepUp>, scope: Scope, uri: Uri) -> R
     show(&scope, &Query::of(&uri)).await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
 }
 
+/// The session, if it meets what whoami asks; else what to answer.
+pub(crate) fn gate(scope: &Scope) -> Result<Result<&Arc<Authenticated>, Response>, Failure> {
+    let required = Requirement::from(scope.inner().whoami_required_aal());
+    match scope.context.check(&required) {
+        Ok(found) => Ok(Ok(found)),
+        Err(Denied::Unavailable) => Err(Failure::Unavailable),
+        Err(Denied::Shortfall(Shortfall::NoSession)) => Err(Failure::NoSession),
+        Err(Denied::Shortfall(shortfall)) => {
+            let envelope = challenge::gate(&shortfall, &scope.context, None);
+            Ok(Err(answer::from_bytes(envelope.respond(&scope.headers))))
+        }
+    }
+}
+
 async fn show(scope: &Scope, query: &Query) -> Result<Response, Failure> {
     if query.one("tokenize_as")?.is_some() {
         return Err(Failure::TokenizeAs);
     }
-    let required = Requirement::from(scope.inner().whoami_required_aal());
-    let found = match scope.context.check(&required) {
+    let found = match gate(scope)? {
         Ok(found) => found,
-        Err(Denied::Unavailable) => return Err(Failure::Unavailable),
-        Err(Denied::Shortfall(Shortfall::NoSession)) => return Err(Failure::NoSession),
-        Err(Denied::Shortfall(shortfall)) => {
-            let envelope = challenge::gate(&shortfall, &scope.context, None);
-            return Ok(answer::from_bytes(envelope.respond(&scope.headers)));
-        }
+        Err(response) => return Ok(response),
     };
     let view = scope.step_up().describe(&found.session).await?;
     let mut response = answer::json(StatusCode::OK, &view);

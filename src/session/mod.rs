@@ -208,6 +208,12 @@ impl Session {
         Self { id: SessionId::random(), proofs, expires_at, ..self.clone() }
     }
 
+    /// The same session under a new id, for when what it may do changes without a new proof.
+    #[must_use]
+    pub fn rotated(&self) -> Self {
+        Self { id: SessionId::random(), ..self.clone() }
+    }
+
     /// The id.
     pub const fn id(&self) -> SessionId {
         self.id

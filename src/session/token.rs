@@ -6,8 +6,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hkdf::Hkdf;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{BindingKey, Session, SessionId, Subject};
@@ -138,6 +140,7 @@ struct ClaimedProof(Method, Aal, i64);
 pub(crate) struct Verified {
     pub(crate) id: SessionId,
     pub(crate) subject: Subject,
+    pub(crate) binding: BindingKey,
     expires_at: Timestamp,
 }
 
@@ -151,6 +154,7 @@ struct RingKey {
     header: Header,
     encoding: EncodingKey,
     decoding: DecodingKey,
+    secret: Zeroizing<Vec<u8>>,
 }
 
 /// The keys, newest first, with the cache of tokens that were verified under them.
@@ -210,6 +214,17 @@ impl KeyRing {
             .map_err(|_| InvalidKey::unusable())
     }
 
+    /// What ends the session in a browser: a secret that only this key ring can make of the session's id. It needs no storage, differs
+    /// for every session, and is worth nothing once the session is gone or rotated.
+    pub(crate) fn logout_token(&self, session: SessionId) -> Option<String> {
+        let key = self.keys.first()?;
+        let mut token = [0; 32];
+        Hkdf::<Sha256>::new(None, &key.secret)
+            .expand(format!("tower-step-up logout v1\0{session}").as_bytes(), &mut token)
+            .ok()?;
+        Some(URL_SAFE_NO_PAD.encode(token))
+    }
+
     /// Whether the text could be a token of this ring: no cryptography yet.
     pub(crate) fn recognises(&self, token: &str) -> bool {
         self.key_of(token).is_some()
@@ -246,7 +261,7 @@ impl KeyRing {
         if !issued_in_time || now >= expires_at {
             return Err(InvalidToken);
         }
-        Ok(Verified { id: claims.sid, subject: claims.sub, expires_at })
+        Ok(Verified { id: claims.sid, subject: claims.sub, binding: claims.bnd, expires_at })
     }
 }
 
@@ -261,6 +276,7 @@ impl RingKey {
             header,
             encoding: EncodingKey::from_secret(&key.secret),
             decoding: DecodingKey::from_secret(&key.secret),
+            secret: key.secret.clone(),
         })
     }
 }

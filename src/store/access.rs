@@ -99,6 +99,10 @@ impl Stores {
         self.within(self.flows.remove_flows(subject, except)).await
     }
 
+    pub(crate) async fn reset_attempts(&self, key: &AttemptKey) -> Result<(), StoreError> {
+        self.within(self.flows.reset_attempts(key)).await
+    }
+
     pub(crate) async fn begin_attempt(
         &self,
         key: &AttemptKey,

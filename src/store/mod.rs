@@ -149,6 +149,8 @@ pub struct Completion {
     pub subject: Subject,
     /// When.
     pub now: Timestamp,
+    /// The ids of all credentials that the decision was made on, in any order. Refused if the subject has others by now.
+    pub expect_credentials: Option<Vec<CredentialId>>,
     /// What the proof uses up.
     pub consume: Option<Consumption>,
     /// Steps that rise at least to these values whatever they were; unknown credentials are passed over.
@@ -169,6 +171,7 @@ impl Completion {
         Self {
             subject,
             now,
+            expect_credentials: None,
             consume: None,
             raise_steps: Vec::new(),
             credentials: Vec::new(),
@@ -189,6 +192,8 @@ pub enum Completed {
     Used,
     /// The credential or the secret does not exist.
     Unknown,
+    /// The subject's credentials are not those that were expected.
+    CredentialsChanged,
     /// The old session does not exist any more, or the subject's not-before has passed it.
     SessionGone,
     /// The flow does not exist, has expired or was completed.
@@ -221,7 +226,7 @@ pub trait SubjectStore: Send + Sync + 'static {
 
     /// Applies a completion as a whole or not at all.
     ///
-    /// Checks in this order: flow, old session, consumption.
+    /// Checks in this order: flow, old session, expected credentials, consumption.
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed>;
 }
 

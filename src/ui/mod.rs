@@ -281,6 +281,19 @@ pub(crate) fn sort_login_nodes(nodes: &mut [Node]) {
     nodes.sort_by_key(|node| (node.group, node.rank()));
 }
 
+/// Puts the nodes of a settings flow into the order of the wire contract.
+pub(crate) fn sort_settings_nodes(nodes: &mut [Node]) {
+    let place = |group| match group {
+        Group::Default => 0,
+        Group::LookupSecret => 1,
+        Group::WebAuthn => 2,
+        Group::Passkey => 3,
+        Group::Totp => 4,
+        Group::Oidc | Group::Code | Group::Password => 5,
+    };
+    nodes.sort_by_key(|node| (place(node.group), node.rank()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,12 +2,31 @@
 
 use crate::ui::{Attributes, Group, InputKind, Node, Text};
 
-/// One factor's part of the form: its fields and the button that sends them.
+/// One factor's part of the page.
+#[derive(Default)]
 pub(crate) struct Section<'a> {
+    pub(crate) title: &'static str,
+    pub(crate) pictures: Vec<Picture<'a>>,
+    pub(crate) texts: Vec<Reading<'a>>,
     pub(crate) fields: Vec<Field<'a>>,
-    pub(crate) button: Option<Button<'a>>,
+    pub(crate) buttons: Vec<Button<'a>>,
     /// Several factors stand in one page; the first is the one that most people want.
     pub(crate) first: bool,
+}
+
+pub(crate) struct Picture<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) src: &'a str,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) label: &'a str,
+}
+
+/// A text to read, or several.
+pub(crate) struct Reading<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) label: &'a str,
+    pub(crate) items: Vec<&'a str>,
 }
 
 pub(crate) struct Field<'a> {
@@ -26,11 +45,23 @@ pub(crate) struct Button<'a> {
     pub(crate) name: &'a str,
     pub(crate) value: String,
     pub(crate) label: &'a str,
+    /// Whether it takes a factor away: such a button must not look like the one to press.
+    pub(crate) takes_away: bool,
 }
 
-/// The masked CSRF token among the nodes.
-pub(crate) fn csrf_value(nodes: &[Node]) -> String {
-    nodes.iter().find(|node| node.name() == "csrf_token").and_then(value_of).unwrap_or_default()
+/// A value that goes with every form of the page.
+pub(crate) struct Hidden<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: String,
+}
+
+/// The hidden values among the nodes: the CSRF token, and who it is.
+pub(crate) fn hidden(nodes: &[Node]) -> Vec<Hidden<'_>> {
+    let inputs = nodes.iter().filter_map(|node| match &node.attributes {
+        Attributes::Input(input) if input.kind == InputKind::Hidden => Some((node, input)),
+        _ => None,
+    });
+    inputs.map(|(node, input)| Hidden { name: &input.name, value: value_of(node).unwrap_or_default() }).collect()
 }
 
 fn value_of(node: &Node) -> Option<String> {
@@ -52,28 +83,57 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
 }
 
 fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) -> Section<'a> {
-    let mut section = Section { fields: Vec::new(), button: None, first };
-    for node in nodes.iter().filter(|node| node.group == group) {
-        let Attributes::Input(input) = &node.attributes else { continue };
+    let mut section = Section { title: title(group), first, ..Section::default() };
+    // A visible field of no group, such as who wants to sign in, stands in the first section.
+    for node in nodes.iter().filter(|node| node.group == group || (first && node.group == Group::Default)) {
         let label = node.meta.label.as_ref().map_or("", |label| label.text.as_ref());
-        match input.kind {
-            InputKind::Submit => {
-                let value = value_of(node).unwrap_or_default();
-                section.button = Some(Button { name: &input.name, value, label });
+        match &node.attributes {
+            Attributes::Img { src, id, width, height } => {
+                section.pictures.push(Picture { id, src, width: *width, height: *height, label });
             }
-            InputKind::Hidden => {}
-            kind => section.fields.push(Field {
-                name: &input.name,
-                kind: if kind == InputKind::Password { "password" } else { "text" },
-                label,
-                messages: &node.messages,
-                described_by: describing(&input.name, &node.messages, messages),
-                hints: hints(group),
-                autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(group)),
-            }),
+            Attributes::Text { text, id } => section.texts.push(Reading { id, label, items: items(text) }),
+            Attributes::Input(input) => match input.kind {
+                InputKind::Hidden => {}
+                InputKind::Submit => section.buttons.push(Button {
+                    name: &input.name,
+                    value: value_of(node).unwrap_or_default(),
+                    label,
+                    takes_away: input.name.ends_with("_unlink") || input.name.ends_with("_disable"),
+                }),
+                kind => section.fields.push(Field {
+                    name: &input.name,
+                    kind: if kind == InputKind::Password { "password" } else { "text" },
+                    label,
+                    messages: &node.messages,
+                    described_by: describing(&input.name, &node.messages, messages),
+                    hints: hints(node.group),
+                    autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group)),
+                }),
+            },
         }
     }
     section
+}
+
+/// The single texts of a list of secrets, or the text itself.
+fn items(text: &Text) -> Vec<&str> {
+    let list = text.context.as_ref().and_then(|context| context.get("secrets")?.as_array());
+    match list {
+        Some(list) => list.iter().filter_map(|item| item.get("text")?.as_str()).collect(),
+        None => vec![text.text.as_ref()],
+    }
+}
+
+fn title(group: Group) -> &'static str {
+    match group {
+        Group::Totp => "Authenticator app",
+        Group::LookupSecret => "Recovery codes",
+        Group::WebAuthn | Group::Passkey => "Security key",
+        Group::Code => "Codes by message",
+        Group::Password => "Password",
+        Group::Oidc => "Other accounts",
+        Group::Default => "",
+    }
 }
 
 /// Fixed texts, never from a request: they go into the tag as they are.

@@ -10,17 +10,19 @@ use axum::{
     response::Response,
 };
 
-use self::form::Section;
+use self::form::{Hidden, Section};
 use super::{
     answer,
     failure::Failure,
     login::{Shown, begin_url, find_flow},
     query::Query,
     scope::Scope,
+    settings::{Refused, find as find_settings, nodes as settings_nodes, restart_url as settings_restart_url},
 };
 use crate::{
+    challenge::keep_private,
     config::{Inner, StepUp},
-    flow::{login as login_flow, record::Flow},
+    flow::{csrf::CsrfToken, login as login_flow, owner::Owner, record::Flow, settings as settings_flow},
     ui::{Node, Text},
 };
 
@@ -42,10 +44,22 @@ struct LoginPage<'a> {
     frame: Frame<'a>,
     account: &'a str,
     action: String,
-    csrf_token: String,
+    hidden: Vec<Hidden<'a>>,
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
     cancel: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage<'a> {
+    frame: Frame<'a>,
+    account: &'a str,
+    action: String,
+    hidden: Vec<Hidden<'a>>,
+    messages: &'a [Text],
+    sections: Vec<Section<'a>>,
+    home: &'a str,
 }
 
 #[derive(Template)]
@@ -60,34 +74,67 @@ struct ErrorPage<'a> {
 /// `GET /self-service/ui/login?flow=<id>`
 pub(crate) async fn login(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     let inner = scope.inner();
-    let shown = match find_flow(&scope, &Query::of(&uri), "flow").await {
-        Ok(Shown::Flow { flow, nodes, .. }) => login_page(&scope, &flow, &nodes).await,
+    let query = Query::of(&uri);
+    if matches!(query.one("flow"), Ok(None)) {
+        return answer::see_other(&inner.urls.login(false, false, None));
+    }
+    let shown = match find_flow(&scope, &query, "flow").await {
         // Nobody reads an error about a form that was only open for too long: a new one appears.
-        Ok(Shown::Expired(flow, asked)) => {
+        Ok(Shown { flow, asked, nodes: None, .. }) => {
             Ok(answer::see_other(&begin_url(flow.flow_type, asked, flow.return_to.as_ref(), &scope)))
         }
+        Ok(Shown { flow, owner, nodes: Some(nodes), .. }) => login_page(&scope, &flow, owner.as_ref(), &nodes),
         Err(failure) => Err(failure),
     };
     shown.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, false))
 }
 
-async fn login_page(scope: &Scope, flow: &Flow, nodes: &[Node]) -> Result<Response, Failure> {
+fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node]) -> Result<Response, Failure> {
     let inner = scope.inner();
-    let account = match flow.subject() {
-        Some(subject) => inner.directory.account_name(subject).await.map_err(|error| {
-            tracing::error!(%error, "the directory did not answer");
-            Failure::Unavailable
-        })?,
-        None => String::new(),
-    };
     let page = LoginPage {
         frame: Frame::of(inner),
-        account: &account,
+        account: owner.map_or("", |owner| owner.identifier.as_str()),
         action: login_flow::action(flow, inner).into(),
-        csrf_token: form::csrf_value(nodes),
+        hidden: form::hidden(nodes),
         messages: &flow.messages,
         sections: form::sections(nodes, &flow.messages),
         cancel: inner.urls.default_return.as_str(),
+    };
+    html(StatusCode::OK, inner, &page)
+}
+
+/// `GET /self-service/ui/settings?flow=<id>`
+pub(crate) async fn settings(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    let inner = scope.inner();
+    let query = Query::of(&uri);
+    if matches!(query.one("flow"), Ok(None)) {
+        return answer::see_other(&inner.urls.enrolment(None));
+    }
+    let shown = match find_settings(&scope, &query, "flow").await {
+        Ok((flow, owner)) if scope.now() < flow.expires_at => settings_page(&scope, &flow, &owner),
+        Ok((flow, _)) => Ok(answer::see_other(&settings_restart_url(&flow, &scope))),
+        // Whoever signed in anew on the way here has a new session: they get a form of their own.
+        Err(Refused::Failure(Failure::IdentityMismatch | Failure::UnknownFlow)) => {
+            Ok(answer::see_other(&inner.urls.enrolment(None)))
+        }
+        Err(Refused::NoSession(_)) => Ok(answer::see_other(&inner.urls.login(false, false, None))),
+        Err(refused) => return refused.respond(&scope, false),
+    };
+    shown.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, false))
+}
+
+fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, Failure> {
+    let inner = scope.inner();
+    let csrf = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
+    let nodes = settings_nodes(scope, flow, owner, csrf.as_ref())?;
+    let page = SettingsPage {
+        frame: Frame::of(inner),
+        account: &owner.identifier,
+        action: settings_flow::action(flow, inner).into(),
+        hidden: form::hidden(&nodes),
+        messages: &flow.messages,
+        sections: form::sections(&nodes, &flow.messages),
+        home: flow.return_to.as_ref().unwrap_or(&inner.urls.default_return).as_str(),
     };
     html(StatusCode::OK, inner, &page)
 }
@@ -119,7 +166,7 @@ fn title(status: StatusCode) -> &'static str {
 pub(crate) async fn style() -> Response {
     let mut response = Response::new(Body::from(include_str!("style.css")));
     let headers = response.headers_mut();
-    answer::keep_private(headers);
+    keep_private(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -138,7 +185,7 @@ fn html(status: StatusCode, inner: &Inner, page: &impl Template) -> Result<Respo
 
 /// `form-action` also holds for where the answer to the form redirects to, so it lists the hosts that may be returned to.
 fn harden(headers: &mut HeaderMap, return_origins: &[String]) {
-    answer::keep_private(headers);
+    keep_private(headers);
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
         return_origins.join(" ")

@@ -1,0 +1,246 @@
+//! Look-up secrets (NIST SP 800-63B-4 section 3.1.2): codes on paper for the day when the phone is lost.
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::{
+    Enrolment, EnrolmentOutcome, Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict,
+};
+use crate::{
+    aal::{Aal, CredentialId, Method},
+    standing::CredentialSummary,
+    store::{Consumption, Credential, StoredSecret},
+    ui::{Group, InputKind, Node, Text, message},
+};
+
+/// Codes of a set.
+const COUNT: usize = 12;
+
+/// 16 characters of base32: 80 random bits, where NIST asks for 20 and the wire contract for 64.
+const CHARACTERS: usize = 16;
+
+const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// Look-up secrets: sets of 12 single-use codes of 80 random bits, stored hashed and shown once.
+///
+/// A set whose codes are all used still counts as enrolled: else using the last one would lower what is asked of its owner.
+///
+/// ```
+/// use tower_step_up::factor::LookupSecrets;
+///
+/// let lookup_secrets = LookupSecrets::default();
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LookupSecrets {}
+
+/// A code as it is typed: case, blanks and hyphens do not matter.
+fn normalise(code: &str) -> Zeroizing<String> {
+    let kept = code.chars().filter(|character| !character.is_whitespace() && *character != '-');
+    Zeroizing::new(kept.map(|character| character.to_ascii_uppercase()).collect())
+}
+
+/// Bound to its set, so that equal codes of two users do not look equal in the store.
+fn hash(set: CredentialId, code: &str) -> [u8; 32] {
+    Sha256::new_with_prefix(format!("lookup_secret\0{set}\0"))
+        .chain_update(normalise(code).as_bytes())
+        .finalize()
+        .into()
+}
+
+fn random_set() -> Result<Zeroizing<String>, FactorError> {
+    let mut random = Zeroizing::new([0u8; COUNT * CHARACTERS]);
+    getrandom::fill(random.as_mut()).map_err(|error| FactorError::Unavailable(error.into()))?;
+    let mut set = Zeroizing::new(String::with_capacity(COUNT * (CHARACTERS + 4)));
+    for (position, byte) in random.iter().enumerate() {
+        if position % CHARACTERS == 0 && position > 0 {
+            set.push('\n');
+        } else if position % 4 == 0 && position > 0 {
+            set.push('-');
+        }
+        // 256 is a multiple of 32, so every character is as likely as any other.
+        let character = ALPHABET.get(usize::from(byte % 32)).copied().unwrap_or(b'A');
+        set.push(char::from(character));
+    }
+    Ok(set)
+}
+
+fn pending<'a>(context: &FactorContext<'a>) -> Option<&'a str> {
+    context.state.and_then(|state| std::str::from_utf8(state).ok())
+}
+
+impl Factor for LookupSecrets {
+    fn method(&self) -> Method {
+        Method::LookupSecret
+    }
+
+    fn is_usable(&self, credentials: &[Credential]) -> bool {
+        credentials.iter().flat_map(|set| &set.secrets).any(|secret| secret.used_at.is_none())
+    }
+
+    fn nodes(&self, _: FactorContext<'_>) -> Vec<Node> {
+        vec![
+            Node::field(Group::LookupSecret, "lookup_secret", InputKind::Text, message::lookup_field()).value(""),
+            Node::button(Group::LookupSecret, "method", Method::LookupSecret.as_str(), message::lookup_button()),
+        ]
+    }
+
+    fn check_fields(&self, form: &Form) -> Result<(), FieldError> {
+        if normalise(form.get("lookup_secret").unwrap_or_default()).is_empty() {
+            return Err(FieldError { field: "lookup_secret", text: message::missing("lookup_secret") });
+        }
+        Ok(())
+    }
+
+    fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
+        Box::pin(async move {
+            let code = form.get("lookup_secret").unwrap_or_default();
+            let mut verdict = Verdict::Wrong;
+            for set in context.credentials {
+                let credential = set.summary.id;
+                let hash = hash(credential, code);
+                // All are compared. Whether it was used, only the store can tell for sure.
+                for stored in &set.secrets {
+                    if bool::from(stored.hash.ct_eq(&hash)) {
+                        verdict = Verdict::Proven(Consumption::Secret { credential, hash });
+                    }
+                }
+            }
+            Ok(verdict)
+        })
+    }
+
+    fn refusal(&self, why: Refusal) -> Text {
+        match why {
+            Refusal::NotEnrolled => message::no_lookup_secrets(),
+            Refusal::Used => message::lookup_used(),
+            Refusal::Wrong => message::lookup_wrong(),
+        }
+    }
+
+    fn is_backup(&self) -> bool {
+        true
+    }
+
+    fn enrolment(&self) -> Option<&dyn Enrolment> {
+        Some(self)
+    }
+}
+
+impl Enrolment for LookupSecrets {
+    fn begin(&self, _: FactorContext<'_>) -> Result<Option<Vec<u8>>, FactorError> {
+        Ok(None)
+    }
+
+    fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
+        let flag = |name, label| Node::button(Group::LookupSecret, name, "true", label);
+        if let Some(codes) = pending(&context) {
+            return Ok(vec![
+                Node::text(
+                    Group::LookupSecret,
+                    "lookup_secret_codes",
+                    message::lookup_codes(codes.lines()),
+                    message::lookup_codes_label(),
+                ),
+                flag("lookup_secret_confirm", message::lookup_confirm()),
+            ]);
+        }
+        let mut nodes = vec![flag("lookup_secret_regenerate", message::lookup_regenerate())];
+        if !context.credentials.is_empty() {
+            nodes.push(flag("lookup_secret_disable", message::lookup_disable()));
+        }
+        Ok(nodes)
+    }
+
+    fn claims(&self, form: &Form) -> bool {
+        ["confirm", "reveal", "disable", "regenerate"].iter().any(|flag| form.flag(&format!("lookup_secret_{flag}")))
+    }
+
+    fn check_fields(&self, _: FactorContext<'_>, _: &Form) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    fn submit(&self, context: FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
+        if form.flag("lookup_secret_confirm") {
+            let Some(codes) = pending(&context) else {
+                return Ok(EnrolmentOutcome::Refused(message::generic("Make new codes before you confirm them.")));
+            };
+            let id = CredentialId::random();
+            let secrets = codes.lines().map(|code| StoredSecret { hash: hash(id, code), used_at: None }).collect();
+            return Ok(EnrolmentOutcome::Enrolled(Credential {
+                summary: CredentialSummary { id, method: Method::LookupSecret, aal: Aal::Aal2 },
+                data: Vec::new(),
+                secrets,
+                last_step: 0,
+                created_at: context.now,
+            }));
+        }
+        if form.flag("lookup_secret_reveal") {
+            let reason = "Codes are shown once only. Make new ones if you have lost them.";
+            return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
+        }
+        if form.flag("lookup_secret_disable") {
+            return Ok(EnrolmentOutcome::Removed);
+        }
+        if form.flag("lookup_secret_regenerate") {
+            return Ok(EnrolmentOutcome::Pending(random_set()?.as_bytes().to_vec()));
+        }
+        Ok(EnrolmentOutcome::Refused(message::generic("Please choose what to do with your codes.")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_set_is_twelve_codes_of_eighty_bits() {
+        let set = random_set().unwrap();
+        let codes: Vec<_> = set.lines().collect();
+        assert_eq!(codes.len(), COUNT);
+        for code in &codes {
+            assert_eq!(code.len(), CHARACTERS + 3, "{code}");
+            assert_eq!(normalise(code).len(), CHARACTERS);
+            assert!(normalise(code).bytes().all(|byte| ALPHABET.contains(&byte)));
+        }
+        let distinct: std::collections::BTreeSet<_> = codes.iter().collect();
+        assert_eq!(distinct.len(), COUNT);
+        assert_ne!(*random_set().unwrap(), *set);
+    }
+
+    #[test]
+    fn a_code_is_read_however_it_is_typed() {
+        let set = CredentialId::random();
+        let expected = hash(set, "ABCD-EFGH-IJKL-2345");
+        for typed in ["abcdefghijkl2345", " ABCD efgh\tIJKL-2345 ", "A-B-C-D-E-F-G-H-I-J-K-L-2-3-4-5"] {
+            assert_eq!(hash(set, typed), expected, "{typed}");
+        }
+        assert_ne!(hash(CredentialId::random(), "ABCD-EFGH-IJKL-2345"), expected, "bound to its set");
+        assert_ne!(hash(set, "ABCD-EFGH-IJKL-2346"), expected);
+    }
+
+    #[test]
+    fn a_used_up_set_cannot_be_used_but_is_there() {
+        let set = |used_at| Credential {
+            summary: CredentialSummary { id: CredentialId::random(), method: Method::LookupSecret, aal: Aal::Aal2 },
+            data: Vec::new(),
+            secrets: vec![StoredSecret { hash: [0; 32], used_at }],
+            last_step: 0,
+            created_at: crate::clock::Timestamp::from_unix_seconds(0),
+        };
+        let used = Some(crate::clock::Timestamp::from_unix_seconds(1));
+        let factor = LookupSecrets::default();
+        assert!(factor.is_usable(&[set(None)]));
+        assert!(!factor.is_usable(&[set(used)]));
+        assert!(!factor.is_usable(&[]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_typed(text in any::<String>()) {
+            let _ = hash(CredentialId::from(uuid::Uuid::nil()), &text);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The password as a first factor that is proven anew. The application checks it: this crate keeps none.
+
+use super::{Factor, FactorContext, FactorFuture, FieldError, Form, Refusal, Verdict};
+use crate::{
+    aal::{Aal, Method},
+    directory::Directory,
+    factor::FactorError,
+    session::Subject,
+    store::Credential,
+    ui::{Group, InputKind, Node, Text, message},
+};
+
+/// The application's password, so that users can confirm with it that they are still there (`refresh=true`).
+///
+/// The check is [`Directory::check_password`](crate::Directory::check_password).
+///
+/// ```
+/// use tower_step_up::factor::Password;
+///
+/// let password = Password::default();
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Password {}
+
+impl Factor for Password {
+    fn method(&self) -> Method {
+        Method::Password
+    }
+
+    fn aal(&self) -> Aal {
+        Aal::Aal1
+    }
+
+    /// Whether a subject has a password, only the application knows.
+    fn is_usable(&self, _: &[Credential]) -> bool {
+        true
+    }
+
+    fn nodes(&self, context: FactorContext<'_>) -> Vec<Node> {
+        vec![
+            Node::hidden(Group::Default, "identifier", context.identifier),
+            Node::field(Group::Password, "password", InputKind::Password, message::password_field())
+                .autocomplete("current-password"),
+            Node::button(Group::Password, "method", Method::Password.as_str(), message::password_button()),
+        ]
+    }
+
+    fn check_fields(&self, form: &Form) -> Result<(), FieldError> {
+        if identifier(form).is_none() {
+            return Err(FieldError { field: "identifier", text: message::missing("identifier") });
+        }
+        if form.get("password").is_none() {
+            return Err(FieldError { field: "password", text: message::missing("password") });
+        }
+        Ok(())
+    }
+
+    fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
+        Box::pin(async move {
+            let password = form.get("password").unwrap_or_default();
+            let found = context
+                .directory
+                .check_password(context.identifier, password)
+                .await
+                .map_err(FactorError::Unavailable)?;
+            Ok(if found.as_ref() == Some(context.subject) { Verdict::ProvenElsewhere } else { Verdict::Wrong })
+        })
+    }
+
+    fn refusal(&self, _: Refusal) -> Text {
+        message::wrong_credentials()
+    }
+
+    fn first_factor(&self) -> Option<&dyn FirstFactor> {
+        Some(self)
+    }
+}
+
+/// A factor by which somebody without a session can sign in.
+pub trait FirstFactor: Send + Sync {
+    /// The nodes of a login flow that was begun without a session.
+    fn nodes(&self) -> Vec<Node>;
+
+    /// Whose proof the form holds; `None` if it is wrong.
+    fn identify<'a>(&'a self, directory: &'a dyn Directory, form: &'a Form) -> FactorFuture<'a, Option<Subject>>;
+}
+
+impl FirstFactor for Password {
+    fn nodes(&self) -> Vec<Node> {
+        vec![
+            Node::field(Group::Default, "identifier", InputKind::Text, message::identifier_field())
+                .value("")
+                .autocomplete("username"),
+            Node::field(Group::Password, "password", InputKind::Password, message::password_field())
+                .autocomplete("current-password"),
+            Node::button(Group::Password, "method", Method::Password.as_str(), message::password_button()),
+        ]
+    }
+
+    fn identify<'a>(&'a self, directory: &'a dyn Directory, form: &'a Form) -> FactorFuture<'a, Option<Subject>> {
+        Box::pin(async move {
+            let identifier = identifier(form).unwrap_or_default();
+            let password = form.get("password").unwrap_or_default();
+            directory.check_password(identifier, password).await.map_err(FactorError::Unavailable)
+        })
+    }
+}
+
+/// The identifier that the form names.
+pub(crate) fn identifier(form: &Form) -> Option<&str> {
+    form.get("identifier").or_else(|| form.get("password_identifier")).map(str::trim).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,76 @@
+//! The subject of a flow with all that its factors need to know, read once for a request.
+
+use crate::{
+    aal::{Aal, Method},
+    clock::Timestamp,
+    config::Inner,
+    error::{Error, ErrorKind},
+    factor::{Factor, FactorContext},
+    session::Subject,
+    store::Credential,
+};
+
+/// A subject, its name for itself, and its credentials as they are now.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    pub(crate) subject: Subject,
+    pub(crate) identifier: String,
+    pub(crate) credentials: Vec<Credential>,
+}
+
+impl Owner {
+    pub(crate) async fn read(inner: &Inner, subject: &Subject) -> Result<Self, Error> {
+        let credentials = inner.stores.credentials(subject).await?;
+        let identifier = inner
+            .directory
+            .identifier(subject)
+            .await
+            .map_err(|error| Error::with_source(ErrorKind::Directory, error))?;
+        Ok(Self { subject: subject.clone(), identifier, credentials })
+    }
+
+    /// The credentials of one method.
+    pub(crate) fn credentials_of(&self, method: Method) -> Vec<Credential> {
+        self.credentials.iter().filter(|credential| credential.summary.method == method).cloned().collect()
+    }
+
+    /// Whether any second factor is enrolled, used up or not.
+    pub(crate) fn has_second_factor(&self) -> bool {
+        self.credentials.iter().any(|credential| credential.summary.aal == Aal::Aal2)
+    }
+
+    /// The factors of this level that can be used now, with the credentials of each.
+    pub(crate) fn usable_factors<'a>(
+        &'a self,
+        inner: &'a Inner,
+        level: Aal,
+    ) -> impl Iterator<Item = (&'a dyn Factor, Vec<Credential>)> {
+        inner.factors.iter().filter(move |factor| factor.aal() == level).filter_map(|factor| {
+            let own = self.credentials_of(factor.method());
+            factor.is_usable(&own).then(|| (factor.as_ref(), own))
+        })
+    }
+
+    pub(crate) fn has_usable_second_factor(&self, inner: &Inner) -> bool {
+        self.usable_factors(inner, Aal::Aal2).next().is_some()
+    }
+
+    /// What a factor is told. `credentials` are those of its method, `state` what it kept in the flow.
+    pub(crate) fn context<'a>(
+        &'a self,
+        inner: &'a Inner,
+        credentials: &'a [Credential],
+        state: Option<&'a [u8]>,
+        now: Timestamp,
+    ) -> FactorContext<'a> {
+        FactorContext {
+            subject: &self.subject,
+            identifier: &self.identifier,
+            directory: inner.directory.as_ref(),
+            credentials,
+            now,
+            sealer: &inner.sealer,
+            state,
+        }
+    }
+}

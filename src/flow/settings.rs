@@ -1,0 +1,197 @@
+//! Settings flows: binding and removing second factors, and how recent a proof that takes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    csrf::CsrfToken,
+    owner::Owner,
+    record::{Flow, Purpose},
+};
+use crate::{
+    aal::{Aal, Method},
+    clock::Timestamp,
+    config::Inner,
+    factor::{Enrolment, Factor, FactorError, Form},
+    session::Session,
+    standing::Standing,
+    ui::{Node, sort_settings_nodes},
+};
+
+/// Whether the session may change factors now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recency {
+    /// It may.
+    Recent,
+    /// Not before a proof is made anew: of a second factor, if there is one.
+    ProveAnew { second_factor: bool },
+}
+
+/// The rule of the wire contract, section 8.3, in the lax model too: once there is any second factor, a change of factors takes a
+/// recent second-factor proof. A `max_age` of zero waives the age, never the level.
+pub(crate) fn recency(session: &Session, standing: &Standing, max_age: Duration, now: Timestamp) -> Recency {
+    let second_factor = standing.has_second_factor();
+    let proven_at = if second_factor {
+        let proven = standing.level(session, now) == Aal::Aal2;
+        standing.second_factor_at(session, now).filter(|_| proven)
+    } else {
+        standing.authenticated_at(session, now)
+    };
+    match proven_at {
+        Some(at) if max_age.is_zero() || now < at + max_age => Recency::Recent,
+        _ => Recency::ProveAnew { second_factor },
+    }
+}
+
+/// Whether the flow is a settings flow.
+pub(crate) const fn is_settings(flow: &Flow) -> bool {
+    matches!(flow.purpose, Purpose::Settings { .. })
+}
+
+fn enrolments(inner: &Inner) -> impl Iterator<Item = (&dyn Factor, &dyn Enrolment)> {
+    inner.factors.iter().filter_map(|factor| Some((factor.as_ref(), factor.enrolment()?)))
+}
+
+/// Keeps what the factors need to bind a credential: of one method, or of all.
+pub(crate) fn begin(
+    flow: &mut Flow,
+    inner: &Inner,
+    owner: &Owner,
+    only: Option<Method>,
+    now: Timestamp,
+) -> Result<(), FactorError> {
+    for (factor, enrolment) in enrolments(inner) {
+        let method = factor.method();
+        if only.is_some_and(|only| only != method) {
+            continue;
+        }
+        let own = owner.credentials_of(method);
+        match enrolment.begin(owner.context(inner, &own, None, now))? {
+            Some(state) => flow.keep_state(inner, method, &state)?,
+            None => flow.drop_state(method),
+        }
+    }
+    Ok(())
+}
+
+/// The factor that a form is for; `Err` with the method if it is not offered here.
+pub(crate) fn factor_of<'a>(
+    inner: &'a Inner,
+    form: &Form,
+) -> Result<Option<(&'a dyn Factor, &'a dyn Enrolment)>, Method> {
+    let Some(name) = form.get("method") else {
+        return Ok(enrolments(inner).find(|(_, enrolment)| enrolment.claims(form)));
+    };
+    let Ok(method) = name.parse::<Method>() else { return Ok(None) };
+    match enrolments(inner).find(|(factor, _)| factor.method() == method) {
+        Some(found) => Ok(Some(found)),
+        None if inner.factor(method).is_none() && method.is_second_factor() => Err(method),
+        None => Ok(None),
+    }
+}
+
+/// The nodes that the flow shows to its owner.
+pub(crate) fn nodes(
+    flow: &Flow,
+    inner: &Inner,
+    owner: &Owner,
+    csrf: Option<&CsrfToken>,
+    now: Timestamp,
+) -> Result<Vec<Node>, FactorError> {
+    let mut nodes = Vec::new();
+    for (factor, enrolment) in enrolments(inner) {
+        let own = owner.credentials_of(factor.method());
+        let state = flow.state(inner, factor.method())?;
+        nodes.extend(enrolment.nodes(owner.context(inner, &own, state.as_deref(), now))?);
+    }
+    nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
+    flow.annotate(&mut nodes);
+    sort_settings_nodes(&mut nodes);
+    Ok(nodes)
+}
+
+/// The URL that the flow is sent to.
+pub(crate) fn action(flow: &Flow, inner: &Inner) -> Url {
+    inner.urls.route("self-service/settings", &[("flow", Some(&flow.id().to_string()))])
+}
+
+/// The page that shows the flow.
+pub(crate) fn page(flow: &Flow, inner: &Inner) -> Url {
+    let mut url = inner.urls.settings_ui.clone();
+    url.query_pairs_mut().append_pair("flow", &flow.id().to_string());
+    url
+}
+
+/// The settings flow object of the wire contract.
+pub(crate) fn view(flow: &Flow, inner: &Inner, identity: Value, nodes: &[Node], continue_with: Option<Value>) -> Value {
+    let mut view = flow.view(&action(flow, inner), nodes);
+    view.insert("identity".to_owned(), identity);
+    let success = matches!(flow.purpose, Purpose::Settings { success: true });
+    view.insert("state".to_owned(), json!(if success { "success" } else { "show_form" }));
+    if let Some(continue_with) = continue_with {
+        view.insert("continue_with".to_owned(), continue_with);
+    }
+    Value::Object(view)
+}
+
+/// The methods whose credentials go when those of `removed` do: its own, and those of factors that only stand in for others, if no
+/// other is left.
+pub(crate) fn removed_with(inner: &Inner, owner: &Owner, removed: Method) -> Vec<Method> {
+    let is_backup = |method| inner.factor(method).is_some_and(Factor::is_backup);
+    let left: Vec<_> = owner
+        .credentials
+        .iter()
+        .filter(|credential| credential.summary.aal == Aal::Aal2 && credential.summary.method != removed)
+        .map(|credential| credential.summary.method)
+        .collect();
+    let mut gone = vec![removed];
+    if !is_backup(removed) && left.iter().all(|method| is_backup(*method)) {
+        gone.extend(left);
+    }
+    gone.sort_unstable();
+    gone.dedup();
+    gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        aal::{CredentialId, Proof},
+        session::Subject,
+        standing::CredentialSummary,
+    };
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    #[test]
+    fn a_change_of_factors_takes_what_the_contract_says() {
+        let totp = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
+        let password = |second| Proof::new(Method::Password, Aal::Aal1, at(second));
+        let aal1 = Session::new(Subject::new("kim").unwrap(), password(0), 24 * HOUR);
+        let aal2 =
+            aal1.renewed(Proof::new(Method::Totp, Aal::Aal2, at(1000)).with_credential(totp.id), 24 * HOUR, None);
+        let password_again = aal2.renewed(password(9000), 24 * HOUR, None);
+        let (none, enrolled) = (Standing::new(vec![]), Standing::new(vec![totp]));
+        let again = |second_factor| Recency::ProveAnew { second_factor };
+        for (session, standing, max_age, now, expected) in [
+            (&aal1, &none, HOUR, 3599, Recency::Recent),
+            (&aal1, &none, HOUR, 3600, again(false)),
+            (&aal1, &none, Duration::ZERO, 80_000, Recency::Recent),
+            (&aal1, &enrolled, HOUR, 1, again(true)),
+            (&aal1, &enrolled, Duration::ZERO, 1, again(true)),
+            (&aal2, &enrolled, HOUR, 4599, Recency::Recent),
+            (&aal2, &enrolled, HOUR, 4600, again(true)),
+            (&aal2, &enrolled, Duration::ZERO, 80_000, Recency::Recent),
+            (&password_again, &enrolled, HOUR, 9001, again(true)),
+        ] {
+            assert_eq!(recency(session, standing, max_age, at(now)), expected, "{now} {max_age:?}");
+        }
+    }
+}

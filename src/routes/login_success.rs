@@ -1,0 +1,127 @@
+//! What a proven factor changes, and what the client gets for it.
+
+use axum::{http::StatusCode, response::Response};
+use serde_json::{Value, json};
+
+use super::{answer, failure::Failure, login::leave_for, login_submit::Submission};
+use crate::{
+    aal::{CredentialId, Method, Proof},
+    clock::Timestamp,
+    config::{AUDIT, Inner},
+    factor::Factor,
+    flow::{csrf::CsrfToken, owner::Owner, record::FlowType},
+    requirement::{Requirement, Shortfall},
+    session::{Session, Subject},
+    standing::Authenticated,
+    store::{AttemptKey, Completed, Completion, Consumption, Rotation},
+};
+
+/// A proof that the store has yet to accept.
+pub(crate) struct Proven<'a> {
+    pub(crate) factor: &'a dyn Factor,
+    pub(crate) consumption: Option<Consumption>,
+    pub(crate) key: AttemptKey,
+}
+
+/// Everything that the success changes, in one transaction: the code, the flow, the old session and the new one.
+pub(crate) async fn complete(
+    submission: &Submission<'_>,
+    found: &Authenticated,
+    proven: Proven<'_>,
+    owner: &Owner,
+) -> Result<(Completed, Session), Failure> {
+    let inner = submission.inner();
+    let now = submission.scope.now();
+    let method = proven.factor.method();
+    let mut proof = Proof::new(method, proven.factor.aal(), now);
+    if let Some(consumption) = &proven.consumption {
+        proof = proof.with_credential(consumption.credential());
+    }
+    let session = inner.renew(&found.session, proof);
+    let mut completion = Completion::new(owner.subject.clone(), now);
+    completion.consume = proven.consumption;
+    completion.raise_steps = open_steps(inner, owner, method, now);
+    completion.rotate = Some(Rotation { old: found.session.id(), new: session.clone() });
+    completion.flow = Some(submission.flow.id());
+    completion.reset = Some(proven.key);
+    Ok((inner.complete(completion).await?, session))
+}
+
+/// A session for somebody who had none; `None` if the flow was completed by another request meanwhile.
+pub(crate) async fn begin_session(
+    submission: &Submission<'_>,
+    factor: &dyn Factor,
+    subject: Subject,
+) -> Result<Option<Session>, Failure> {
+    let inner = submission.inner();
+    let now = submission.scope.now();
+    let mut completion = Completion::new(subject.clone(), now);
+    completion.flow = Some(submission.flow.id());
+    if inner.complete(completion).await? != Completed::Done {
+        return Ok(None);
+    }
+    let proof = Proof::new(factor.method(), factor.aal(), now);
+    let session = Session::new(subject, proof, inner.limits.session_lifespan);
+    inner.stores.create_session(&session).await?;
+    tracing::info!(target: AUDIT, event = "signed_in", method = %factor.method(), "a session began");
+    Ok(Some(session))
+}
+
+/// What the client gets.
+pub(crate) async fn answer(submission: &Submission<'_>, session: Session, owner: &Owner) -> Result<Response, Failure> {
+    let inner = submission.inner();
+    let now = submission.scope.now();
+    let flow = &submission.flow;
+    let standing = inner.judge(owner.credentials.iter().map(|credential| credential.summary).collect());
+    let signed_in = submission.scope.step_up().hand_out(session, &standing)?;
+    // Whoever has a second factor is not done after the first, if whoami asks for the highest level.
+    let gate = Requirement::from(inner.whoami_required_aal());
+    let return_to = flow.return_to.as_ref();
+    let next = match gate.check(signed_in.session(), &standing, now) {
+        Err(Shortfall::LevelTooLow) => Some(inner.urls.login(true, false, return_to)),
+        Err(Shortfall::NothingEnrolled) => Some(inner.urls.enrolment(return_to)),
+        Ok(()) | Err(_) => None,
+    };
+    let mut response = if flow.flow_type == FlowType::Api {
+        let mut view = submission.scope.step_up().describe(signed_in.session()).await?;
+        if next.is_some() {
+            view["identity"] = Value::Null;
+        }
+        let token = signed_in.token().as_str();
+        answer::json(StatusCode::OK, &json!({ "session_token": token, "session": view, "continue_with": Value::Null }))
+    } else if submission.json {
+        if let Some(next) = &next {
+            answer::from_bytes(leave_for(next).respond(&submission.scope.headers))
+        } else {
+            let go_on = json!({ "action": "redirect_browser_to", "redirect_browser_to": submission.return_url() });
+            let view = submission.scope.step_up().describe(signed_in.session()).await?;
+            answer::json(StatusCode::OK, &json!({ "session": view, "continue_with": [go_on] }))
+        }
+    } else {
+        answer::see_other(&next.unwrap_or_else(|| submission.return_url()))
+    };
+    if flow.flow_type == FlowType::Browser {
+        answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
+        // Another person may have used this browser before.
+        if !flow.is_bound()
+            && let Some(csrf) = CsrfToken::random()
+        {
+            answer::set_cookie(&mut response, inner.cookies.csrf(&csrf.cookie_value()));
+        }
+    }
+    Ok(response)
+}
+
+/// When one factor is proven, codes of the others that are open at that moment are burnt: whoever looked over the user's shoulder
+/// must not use them.
+fn open_steps(inner: &Inner, owner: &Owner, proven: Method, now: Timestamp) -> Vec<(CredentialId, u64)> {
+    owner
+        .credentials
+        .iter()
+        .filter(|credential| credential.summary.method != proven)
+        .filter_map(|credential| {
+            let step = inner.factor(credential.summary.method)?.open_step(now)?;
+            Some((credential.summary.id, step))
+        })
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! Logout: by URL and token for browsers, by session token for native clients.
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use serde::Deserialize;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+
+use super::{answer, failure::Failure, query::Query, scope::Scope};
+use crate::{
+    challenge::negotiation,
+    config::{AUDIT, StepUp},
+    flow::csrf::CsrfToken,
+    session::{Session, SessionId},
+    store::Revocation,
+};
+
+/// `GET /self-service/logout/browser`: the URL that ends this session. JSON for pages too.
+pub(crate) async fn begin(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    let json = negotiation::wants_json(&scope.headers);
+    let begun = begin_logout(&scope, &Query::of(&uri));
+    begun.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json))
+}
+
+fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
+    let inner = scope.inner();
+    let return_to = query.return_to(inner)?;
+    let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+    let token = inner.keys.logout_token(found.session.id()).ok_or(Failure::Unavailable)?;
+    let parameters = [("token", Some(token.as_str())), ("return_to", return_to.as_ref().map(url::Url::as_str))];
+    let url = inner.urls.route("self-service/logout", &parameters);
+    Ok(answer::json(StatusCode::OK, &json!({ "logout_url": url, "logout_token": token })))
+}
+
+/// `GET /self-service/logout?token=..`: only with the token, so that no link or image of a stranger logs anybody out.
+pub(crate) async fn finish(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    let json = negotiation::wants_json(&scope.headers);
+    let finished = log_out(&scope, &Query::of(&uri), json).await;
+    finished.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json))
+}
+
+async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, Failure> {
+    let inner = scope.inner();
+    let return_to = query.return_to(inner)?;
+    let token = query.one("token")?.ok_or(Failure::MissingLogoutToken)?;
+    let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+    let expected = inner.keys.logout_token(found.session.id()).ok_or(Failure::Unavailable)?;
+    if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
+        return Err(Failure::WrongLogoutToken);
+    }
+    end(scope, &found.session).await?;
+    let mut response = if json {
+        answer::empty(StatusCode::NO_CONTENT)
+    } else {
+        answer::see_other(return_to.as_ref().unwrap_or(&inner.urls.default_return))
+    };
+    answer::set_cookie(&mut response, inner.cookies.session_removal());
+    // Whoever comes next in this browser begins with a token of their own.
+    if let Some(csrf) = CsrfToken::random() {
+        answer::set_cookie(&mut response, inner.cookies.csrf(&csrf.cookie_value()));
+    }
+    Ok(response)
+}
+
+async fn end(scope: &Scope, session: &Session) -> Result<(), Failure> {
+    scope.step_up().revoke(session.subject(), Revocation::One(session.id())).await?;
+    tracing::info!(target: AUDIT, event = "signed_out", "a session ended");
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct NativeLogout {
+    session_token: Option<String>,
+}
+
+/// `DELETE /self-service/logout/api`
+pub(crate) async fn native(State(_): State<StepUp>, scope: Scope, body: Body) -> Response {
+    let ended = match to_bytes(body, scope.inner().limits.body_bytes).await {
+        Ok(body) => native_logout(&scope, &body).await,
+        Err(_) => Err(Failure::BodyTooLarge),
+    };
+    ended.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+}
+
+/// Ends the session whose token the body holds. Done already is done too; a token that a rotation replaced is not this client's any more.
+async fn native_logout(scope: &Scope, body: &Bytes) -> Result<Response, Failure> {
+    let inner = scope.inner();
+    let now = scope.now();
+    let body: NativeLogout = serde_json::from_slice(body).map_err(|_| Failure::BadBody)?;
+    let token = body.session_token.ok_or(Failure::WrongSessionToken)?;
+    let verified = inner.keys.verify(&token, now).map_err(|_| Failure::WrongSessionToken)?;
+    let id: SessionId = verified.id;
+    let sessions = inner.stores.sessions(&verified.subject, now).await?;
+    if let Some(session) = sessions.iter().find(|session| session.id() == id) {
+        end(scope, session).await?;
+    } else if sessions.iter().any(|session| session.binding() == verified.binding) {
+        return Err(Failure::WrongSessionToken);
+    }
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}

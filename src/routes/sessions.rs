@@ -1,0 +1,122 @@
+//! `/sessions`: the subject's other sessions, and ending them.
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
+    response::Response,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{answer, failure::Failure, query::Query, scope::Scope, whoami};
+use crate::{
+    config::StepUp,
+    session::{Session, SessionId, view},
+    store::Revocation,
+};
+
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+const DEFAULT_PAGE_SIZE: usize = 250;
+const MAX_PAGE_SIZE: usize = 1000;
+
+/// `GET /sessions`: all but the one that asks, behind the same gate as whoami. Always JSON.
+pub(crate) async fn list(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    let listed = match whoami::gate(&scope) {
+        Ok(Ok(found)) => list_others(&scope, &found.session, &Query::of(&uri)).await,
+        Ok(Err(response)) => Ok(response),
+        Err(failure) => Err(failure),
+    };
+    listed.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+}
+
+/// Which part of the list: `page` counts from 1, `page_token` is the number of entries to pass over.
+struct Page {
+    skip: usize,
+    size: usize,
+}
+
+impl Page {
+    fn read(query: &Query) -> Result<Self, Failure> {
+        let number = |name: &str| match query.one(name)? {
+            None => Ok(None),
+            Some(text) => text.parse::<usize>().map(Some).map_err(|_| Failure::BadPage),
+        };
+        let size = match number("page_size")? {
+            Some(size) => Some(size),
+            None => number("per_page")?,
+        };
+        let size = size.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE);
+        let skip = match (number("page_token")?, number("page")?) {
+            (Some(skip), _) => skip,
+            (None, Some(page)) => page.saturating_sub(1).saturating_mul(size),
+            (None, None) => 0,
+        };
+        Ok(Self { skip, size })
+    }
+}
+
+async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Response, Failure> {
+    let inner = scope.inner();
+    let now = scope.now();
+    let page = Page::read(query)?;
+    let credentials = inner.stores.credentials(own.subject()).await?;
+    let standing = inner.judge(credentials.iter().map(|credential| credential.summary).collect());
+    let identity = inner.identity(own.subject()).await?;
+    let mut others = inner.stores.sessions(own.subject(), now).await?;
+    others.retain(|session| session.id() != own.id());
+    let total = others.len();
+    let shown: Vec<Value> = others
+        .iter()
+        .skip(page.skip)
+        .take(page.size)
+        .map(|session| view::session(session, &standing, identity.clone(), now, inner.limits.second_factor_lifespan))
+        .collect();
+    let mut response = answer::json(StatusCode::OK, &Value::Array(shown));
+    let headers = response.headers_mut();
+    headers.insert(TOTAL_COUNT, total.into());
+    if let Ok(links) = HeaderValue::from_str(&links(scope, &page, total)) {
+        headers.insert(header::LINK, links);
+    }
+    Ok(response)
+}
+
+/// RFC 8288 links to the first page, and to the next if there is one.
+fn links(scope: &Scope, page: &Page, total: usize) -> String {
+    let link = |skip: usize, relation: &str| {
+        let (size, skip) = (page.size.to_string(), skip.to_string());
+        let url = scope.inner().urls.route("sessions", &[("page_size", Some(&size)), ("page_token", Some(&skip))]);
+        format!("<{url}>; rel=\"{relation}\"")
+    };
+    let next = page.skip.saturating_add(page.size);
+    let mut links = vec![link(0, "first")];
+    if next < total {
+        links.push(link(next, "next"));
+    }
+    links.join(", ")
+}
+
+/// `DELETE /sessions`: ends all but the one that asks. Not gated, since it only takes away.
+pub(crate) async fn revoke_others(State(_): State<StepUp>, scope: Scope) -> Response {
+    let revoked = async {
+        let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+        let which = Revocation::Others(found.session.id());
+        let count = scope.step_up().revoke(found.session.subject(), which).await?;
+        Ok::<_, Failure>(answer::json(StatusCode::OK, &json!({ "count": count })))
+    };
+    revoked.await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+}
+
+/// `DELETE /sessions/{id}`: ends another of the subject's sessions. An id that is unknown is gone already.
+pub(crate) async fn revoke_one(State(_): State<StepUp>, Path(id): Path<String>, scope: Scope) -> Response {
+    let revoked = async {
+        let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+        let id = Uuid::try_parse(&id).ok().filter(|parsed| parsed.to_string() == id).map(SessionId::from);
+        let id = id.ok_or(Failure::BadSessionId)?;
+        if id == found.session.id() {
+            return Err(Failure::OwnSession);
+        }
+        scope.step_up().revoke(found.session.subject(), Revocation::One(id)).await?;
+        Ok(answer::empty(StatusCode::NO_CONTENT))
+    };
+    revoked.await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+}

@@ -1,0 +1,208 @@
+//! Settings flows: beginning one, in a browser or by API, and reading one.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use serde_json::Value;
+use url::Url;
+
+use super::{answer, failure::Failure, login::expired_with_restart, query::Query, scope::Scope};
+use crate::{
+    challenge::{self, Envelope, negotiation},
+    config::StepUp,
+    context::Denied,
+    flow::{
+        csrf::CsrfToken,
+        owner::Owner,
+        record::{Flow, FlowType, Opening, Purpose},
+        settings,
+    },
+    requirement::{Requirement, Shortfall},
+    standing::Authenticated,
+    ui::Node,
+};
+
+/// Why a settings endpoint does not serve a request.
+pub(crate) enum Refused {
+    /// Something is wrong.
+    Failure(Failure),
+    /// There is no session: browsers go here.
+    NoSession(Url),
+    /// The session does not meet the gate: browsers go here.
+    Gate(Box<Envelope>, Url),
+}
+
+impl<F: Into<Failure>> From<F> for Refused {
+    fn from(failure: F) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+impl Refused {
+    pub(crate) fn respond(self, scope: &Scope, json: bool) -> Response {
+        match self {
+            Self::Failure(failure) => failure.respond(scope.inner(), &scope.headers, json),
+            Self::NoSession(_) if json => Failure::NoSession.respond(scope.inner(), &scope.headers, true),
+            Self::Gate(envelope, _) if json => answer::from_bytes(envelope.respond(&scope.headers)),
+            Self::NoSession(url) | Self::Gate(_, url) => answer::see_other(&url),
+        }
+    }
+}
+
+/// The session, if there is one.
+pub(crate) fn session<'a>(scope: &'a Scope, without: Url) -> Result<&'a Authenticated, Refused> {
+    scope.context.authenticated()?.map(AsRef::as_ref).ok_or(Refused::NoSession(without))
+}
+
+/// Whether the session meets what the settings ask. Who has no second factor is let in, to bind one.
+pub(crate) fn gate(scope: &Scope, return_to: Option<&Url>) -> Result<(), Refused> {
+    let inner = scope.inner();
+    let required = Requirement::from(inner.settings_required_aal());
+    match scope.context.check(&required) {
+        Ok(_) | Err(Denied::Shortfall(Shortfall::NothingEnrolled)) => Ok(()),
+        Err(Denied::Unavailable) => Err(Failure::Unavailable.into()),
+        Err(Denied::Shortfall(shortfall)) => {
+            let envelope = challenge::gate(&shortfall, &scope.context, return_to);
+            Err(Refused::Gate(Box::new(envelope), inner.urls.login(true, false, return_to)))
+        }
+    }
+}
+
+/// `GET /self-service/settings/browser`
+pub(crate) async fn begin_in_browser(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    let json = negotiation::wants_json(&scope.headers);
+    in_browser(&scope, &Query::of(&uri)).await.unwrap_or_else(|refused| refused.respond(&scope, json))
+}
+
+async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
+    let inner = scope.inner();
+    let return_to = query.return_to(inner)?;
+    let found = session(scope, inner.urls.login(false, false, return_to.as_ref()))?;
+    // Whoever must step up first comes back to this very request, if it knew where to go on from here.
+    let request_url = inner.urls.enrolment(return_to.as_ref());
+    gate(scope, return_to.as_ref().map(|_| &request_url))?;
+    let known = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
+    let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
+    let opening = Opening {
+        purpose: Purpose::Settings { success: false },
+        flow_type: FlowType::Browser,
+        session: Some(&found.session),
+        return_to,
+        request_url,
+        csrf: Some(csrf.hash()),
+        messages: Vec::new(),
+        expires_at: scope.now() + inner.limits.settings_flow_lifespan,
+    };
+    let (flow, owner) = open(scope, opening, found).await?;
+    let mut response = if negotiation::init_wants_json(&scope.headers) {
+        show(scope, StatusCode::OK, &flow, &owner, Some(&csrf), None).await?
+    } else {
+        answer::see_other(&settings::page(&flow, inner))
+    };
+    if known.is_none() {
+        answer::set_cookie(&mut response, inner.cookies.csrf(&csrf.cookie_value()));
+    }
+    Ok(response)
+}
+
+/// `GET /self-service/settings/api`
+pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    by_api(&scope, &Query::of(&uri)).await.unwrap_or_else(|refused| refused.respond(&scope, true))
+}
+
+async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
+    let inner = scope.inner();
+    let return_to = query.return_to(inner)?;
+    let found = session(scope, inner.urls.settings_ui.clone())?;
+    gate(scope, None)?;
+    let parameters = [("return_to", return_to.as_ref().map(Url::as_str))];
+    let opening = Opening {
+        purpose: Purpose::Settings { success: false },
+        flow_type: FlowType::Api,
+        session: Some(&found.session),
+        request_url: inner.urls.route("self-service/settings/api", &parameters),
+        return_to,
+        csrf: None,
+        messages: Vec::new(),
+        expires_at: scope.now() + inner.limits.settings_flow_lifespan,
+    };
+    let (flow, owner) = open(scope, opening, found).await?;
+    Ok(show(scope, StatusCode::OK, &flow, &owner, None, None).await?)
+}
+
+async fn open(scope: &Scope, opening: Opening<'_>, found: &Authenticated) -> Result<(Flow, Owner), Failure> {
+    let inner = scope.inner();
+    let now = scope.now();
+    let owner = Owner::read(inner, found.session.subject()).await?;
+    let mut flow = Flow::open(opening, now);
+    settings::begin(&mut flow, inner, &owner, None, now)?;
+    inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_subject, now).await?;
+    Ok((flow, owner))
+}
+
+/// `GET /self-service/settings/flows`
+pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+    let json = negotiation::wants_json(&scope.headers);
+    // Programs that say nothing of what they want are served as well: only without a session does it matter.
+    let answer = match find(&scope, &Query::of(&uri), "id").await {
+        Ok((flow, owner)) if scope.now() < flow.expires_at => {
+            let csrf = CsrfToken::from_cookie(&scope.headers, &scope.inner().cookies.csrf);
+            show(&scope, StatusCode::OK, &flow, &owner, csrf.as_ref(), None).await.map_err(Refused::Failure)
+        }
+        Ok((flow, _)) => {
+            let restart = restart_url(&flow, &scope);
+            Ok(answer::from_bytes(expired_with_restart(&flow, &restart, &scope).respond(&scope.headers)))
+        }
+        Err(Refused::NoSession(url)) if !json => Ok(answer::see_other(&url)),
+        Err(refused) => Err(refused),
+    };
+    answer.unwrap_or_else(|refused| refused.respond(&scope, true))
+}
+
+/// Where a settings flow with the purpose of this one is begun.
+pub(crate) fn restart_url(flow: &Flow, scope: &Scope) -> Url {
+    let path = match flow.flow_type {
+        FlowType::Browser => "self-service/settings/browser",
+        FlowType::Api => "self-service/settings/api",
+    };
+    scope.inner().urls.route(path, &[("return_to", flow.return_to.as_ref().map(Url::as_str))])
+}
+
+/// The flow of this id, if it is the session's own and the session meets the gate: the checks in the order of the wire contract.
+pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Result<(Flow, Owner), Refused> {
+    let inner = scope.inner();
+    let found = session(scope, inner.urls.login_ui.clone())?;
+    let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
+    let stored = inner.stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
+    let flow = Flow::from_stored(stored)?;
+    if !settings::is_settings(&flow) {
+        return Err(Failure::UnknownFlow.into());
+    }
+    if !flow.belongs_to(&found.session) {
+        return Err(Failure::IdentityMismatch.into());
+    }
+    let page = settings::page(&flow, inner);
+    gate(scope, Some(&page))?;
+    let owner = Owner::read(inner, found.session.subject()).await?;
+    Ok((flow, owner))
+}
+
+/// The flow object.
+pub(crate) async fn show(
+    scope: &Scope,
+    status: StatusCode,
+    flow: &Flow,
+    owner: &Owner,
+    csrf: Option<&CsrfToken>,
+    continue_with: Option<Value>,
+) -> Result<Response, Failure> {
+    let nodes = nodes(scope, flow, owner, csrf)?;
+    let identity = scope.inner().identity(&owner.subject).await?;
+    Ok(answer::json(status, &settings::view(flow, scope.inner(), identity, &nodes, continue_with)))
+}
+
+pub(crate) fn nodes(scope: &Scope, flow: &Flow, owner: &Owner, csrf: Option<&CsrfToken>) -> Result<Vec<Node>, Failure> {
+    Ok(settings::nodes(flow, scope.inner(), owner, csrf, scope.now())?)
+}

@@ -1,0 +1,278 @@
+//! Submitting a settings flow: the checks of the wire contract, section 8, in its order. The first that fails answers.
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    answer,
+    body::{self, BodyError},
+    checks::{self, Origin},
+    failure::Failure,
+    login::expired_envelope,
+    query::Query,
+    scope::Scope,
+    settings::{Refused, find, session, show},
+};
+use crate::{
+    aal::{Method, Proof},
+    challenge::{Envelope, negotiation},
+    config::{AUDIT, Inner, SignedIn, StepUp},
+    factor::{Enrolment, EnrolmentOutcome, Factor, Form},
+    flow::{
+        csrf::CsrfToken,
+        owner::Owner,
+        record::{Flow, FlowType, Purpose},
+        settings::{self, Recency},
+    },
+    session::Session,
+    standing::Authenticated,
+    store::{AttemptKey, Completed, Completion, CredentialChange, Rotation},
+    ui::{Text, message},
+};
+
+/// `POST /self-service/settings`
+pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body: Body) -> Response {
+    let json = negotiation::wants_json(&scope.headers);
+    match Change::read(&scope, &Query::of(&uri)).await {
+        Ok(change) => {
+            let json = change.json;
+            change.run(body).await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json))
+        }
+        Err(refused) => refused.respond(&scope, json),
+    }
+}
+
+/// A submitted flow that belongs to the client's session, which meets the gate.
+struct Change<'a> {
+    scope: &'a Scope,
+    found: &'a Authenticated,
+    owner: Owner,
+    flow: Flow,
+    json: bool,
+}
+
+impl<'a> Change<'a> {
+    async fn read(scope: &'a Scope, query: &Query) -> Result<Self, Refused> {
+        let found = session(scope, scope.inner().urls.login_ui.clone())?;
+        query.flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
+        let (flow, owner) = find(scope, query, "flow").await?;
+        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
+        Ok(Self { scope, found, owner, flow, json })
+    }
+
+    fn inner(&self) -> &'a Inner {
+        self.scope.inner()
+    }
+
+    async fn run(mut self, body: Body) -> Result<Response, Failure> {
+        if self.scope.now() >= self.flow.expires_at {
+            return self.replace_expired().await;
+        }
+        let form = match body::read(&self.scope.headers, body, self.inner().limits.body_bytes).await {
+            Ok(form) => form,
+            Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
+            Err(BodyError::Unreadable(reason)) => return self.refuse(None, message::generic(reason)).await,
+        };
+        let (factor, enrolment) = match settings::factor_of(self.inner(), &form) {
+            Ok(Some(found)) => found,
+            Ok(None) => return self.refuse(None, message::no_settings_method()).await,
+            Err(_) => return Err(Failure::MethodOff),
+        };
+        match checks::origin(self.scope, &self.flow, &form) {
+            Origin::Trusted => {}
+            Origin::Forged => return Err(Failure::Csrf),
+            Origin::BrowserInApiFlow => return self.refuse(None, message::generic(checks::BROWSER_IN_API_FLOW)).await,
+        }
+        // Against the credentials as they are now, not as they were when the session was last looked at.
+        let standing = self.inner().judge(self.owner.credentials.iter().map(|one| one.summary).collect());
+        let max_age = self.inner().limits.privileged_session_max_age;
+        match settings::recency(&self.found.session, &standing, max_age, self.scope.now()) {
+            Recency::Recent => self.apply(factor, enrolment, &form).await,
+            Recency::ProveAnew { second_factor } => Ok(self.prove_anew(second_factor)),
+        }
+    }
+
+    /// Not recent enough. What was sent is not kept: the user repeats the change.
+    fn prove_anew(&self, second_factor: bool) -> Response {
+        let inner = self.inner();
+        let page = settings::page(&self.flow, inner);
+        let url = inner.urls.login(second_factor, true, Some(&page));
+        if !self.json {
+            return answer::see_other(&url);
+        }
+        let envelope = Envelope::new(
+            StatusCode::FORBIDDEN,
+            Some("session_refresh_required"),
+            "recent proof required",
+            "Please confirm that it is you before you change how you sign in.",
+        )
+        .redirect_browser_to(&url);
+        answer::from_bytes(envelope.respond(&self.scope.headers))
+    }
+
+    async fn apply(
+        mut self,
+        factor: &'a dyn Factor,
+        enrolment: &'a dyn Enrolment,
+        form: &Form,
+    ) -> Result<Response, Failure> {
+        let inner = self.inner();
+        let now = self.scope.now();
+        let method = factor.method();
+        let own = self.owner.credentials_of(method);
+        let state = self.flow.state(inner, method)?;
+        let context = self.owner.context(inner, &own, state.as_deref(), now);
+        if let Err(error) = enrolment.check_fields(context, form) {
+            return self.refuse(Some(error.field), error.text).await;
+        }
+        // The same counter as at the login: no door to a factor has a lock of its own.
+        let key = AttemptKey { subject: self.owner.subject.clone(), method };
+        let attempt = inner.stores.begin_attempt(&key, &inner.limits.attempts, now).await?;
+        if let Some(retry_after) = checks::locked_for(attempt, now) {
+            return self.locked(method, retry_after).await;
+        }
+        match enrolment.submit(context, form)? {
+            EnrolmentOutcome::Wrong(error) => {
+                tracing::info!(target: AUDIT, event = "failed", %method, "a new factor was not confirmed");
+                self.refuse(Some(error.field), error.text).await
+            }
+            EnrolmentOutcome::Refused(text) => {
+                inner.stores.reset_attempts(&key).await?;
+                // What the flow kept may have been overtaken by a change elsewhere.
+                settings::begin(&mut self.flow, inner, &self.owner, Some(method), now)?;
+                self.refuse(None, text).await
+            }
+            EnrolmentOutcome::Pending(state) => {
+                inner.stores.reset_attempts(&key).await?;
+                self.flow.keep_state(inner, method, &state)?;
+                self.flow.clear_messages(now);
+                self.flow.purpose = Purpose::Settings { success: false };
+                inner.stores.update_flow(&self.flow.to_stored()?).await?;
+                self.show(StatusCode::OK, None).await
+            }
+            EnrolmentOutcome::Enrolled(credential) => {
+                let proof = Proof::new(method, factor.aal(), now).with_credential(credential.summary.id);
+                let session = inner.renew(&self.found.session, proof);
+                self.save(key, vec![CredentialChange::Replace(credential)], session, "enrolled").await
+            }
+            EnrolmentOutcome::Removed => {
+                let gone = settings::removed_with(inner, &self.owner, method);
+                let session = self.found.session.rotated();
+                self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session, "removed").await
+            }
+        }
+    }
+
+    /// The change, the new session and the end of the old one in one transaction, if the credentials still are those that the
+    /// decision was made on.
+    async fn save(
+        mut self,
+        key: AttemptKey,
+        changes: Vec<CredentialChange>,
+        session: Session,
+        event: &'static str,
+    ) -> Result<Response, Failure> {
+        let inner = self.inner();
+        let now = self.scope.now();
+        let method = key.method;
+        let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
+        let mut completion = Completion::new(self.owner.subject.clone(), now);
+        completion.expect_credentials = Some(self.owner.credentials.iter().map(|one| one.summary.id).collect());
+        completion.credentials = changes;
+        completion.rotate = Some(Rotation { old: self.found.session.id(), new: session.clone() });
+        completion.reset = Some(key);
+        match inner.complete(completion).await? {
+            Completed::Done => {}
+            Completed::SessionGone => return Err(Failure::NoSession),
+            _ => {
+                self.owner = Owner::read(inner, &self.owner.subject).await?;
+                settings::begin(&mut self.flow, inner, &self.owner, None, now)?;
+                let reason = "Your settings were changed elsewhere meanwhile. Please look again.";
+                return self.refuse(None, message::generic(reason)).await;
+            }
+        }
+        tracing::info!(target: AUDIT, event, %method, "the factors of a subject were changed");
+        self.owner = Owner::read(inner, &self.owner.subject).await?;
+        if removes {
+            // Flows that were begun with the factor must not outlive it.
+            inner.stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await?;
+        }
+        settings::begin(&mut self.flow, inner, &self.owner, Some(method), now)?;
+        self.flow.say(None, message::saved(), now);
+        self.flow.active = Some(method);
+        self.flow.purpose = Purpose::Settings { success: true };
+        inner.stores.update_flow(&self.flow.to_stored()?).await?;
+        let standing = inner.judge(self.owner.credentials.iter().map(|one| one.summary).collect());
+        let signed_in = self.scope.step_up().hand_out(session, &standing)?;
+        self.succeed(signed_in).await
+    }
+
+    async fn succeed(self, signed_in: SignedIn) -> Result<Response, Failure> {
+        let next = self.return_url();
+        if !self.json {
+            let mut response = answer::see_other(&next);
+            answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
+            return Ok(response);
+        }
+        match self.flow.flow_type {
+            FlowType::Api => {
+                let token = signed_in.token().as_str();
+                let go_on = json!([{ "action": "set_ory_session_token", "ory_session_token": token }]);
+                self.show(StatusCode::OK, Some(go_on)).await
+            }
+            FlowType::Browser => {
+                let go_on = json!([{ "action": "redirect_browser_to", "redirect_browser_to": next }]);
+                let mut response = self.show(StatusCode::OK, Some(go_on)).await?;
+                answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
+                Ok(response)
+            }
+        }
+    }
+
+    /// Where the browser goes after a change. The list is looked at again, since it may have shrunk.
+    fn return_url(&self) -> Url {
+        let wanted = self.flow.return_to.clone().and_then(|url| self.inner().urls.return_policy.check(url).ok());
+        wanted.unwrap_or_else(|| settings::page(&self.flow, self.inner()))
+    }
+
+    async fn replace_expired(self) -> Result<Response, Failure> {
+        let inner = self.inner();
+        let now = self.scope.now();
+        let messages = vec![message::settings_expired(self.flow.expires_at)];
+        let mut successor = self.flow.reopen(messages, now + inner.limits.settings_flow_lifespan, now);
+        successor.purpose = Purpose::Settings { success: false };
+        settings::begin(&mut successor, inner, &self.owner, None, now)?;
+        inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_subject, now).await?;
+        if !self.json {
+            return Ok(answer::see_other(&settings::page(&successor, inner)));
+        }
+        let envelope = expired_envelope(&self.flow, self.scope).top_level("use_flow_id", successor.id().to_string());
+        Ok(answer::from_bytes(envelope.respond(&self.scope.headers)))
+    }
+
+    async fn locked(mut self, method: Method, retry_after: u64) -> Result<Response, Failure> {
+        let response = checks::too_many_attempts(&self.scope.headers, method, retry_after);
+        if self.json { Ok(response) } else { self.refuse(None, message::too_many_attempts(retry_after)).await }
+    }
+
+    async fn refuse(&mut self, field: Option<&str>, text: Text) -> Result<Response, Failure> {
+        self.flow.say(field, text, self.scope.now());
+        self.flow.purpose = Purpose::Settings { success: false };
+        self.inner().stores.update_flow(&self.flow.to_stored()?).await?;
+        self.show(StatusCode::BAD_REQUEST, None).await
+    }
+
+    async fn show(&self, status: StatusCode, continue_with: Option<Value>) -> Result<Response, Failure> {
+        if !self.json {
+            return Ok(answer::see_other(&settings::page(&self.flow, self.inner())));
+        }
+        let csrf = CsrfToken::from_cookie(&self.scope.headers, &self.inner().cookies.csrf);
+        show(self.scope, status, &self.flow, &self.owner, csrf.as_ref(), continue_with).await
+    }
+}

@@ -1,0 +1,55 @@
+//! Attacks on a guarded application. Each is tried after its honest twin has passed, so that no test is green because nothing works.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod state_and_policy;
+mod tokens_and_transport;
+
+use axum::Router;
+use common::{Answer, Bank, log::Log, request, send};
+
+/// An application with a log, and the ways in which a refusal looks.
+struct Target {
+    bank: Bank,
+    log: Log,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Target {
+    fn new() -> Self {
+        Self::of(Bank::new())
+    }
+
+    fn of(bank: Bank) -> Self {
+        let (log, guard) = Log::begin();
+        Self { bank, log, _guard: guard }
+    }
+
+    /// The honest twin: it gets through, and the handler runs once.
+    #[track_caller]
+    fn assert_passed(&self, answer: &Answer) {
+        assert_eq!((answer.status.as_u16(), self.bank.calls.take()), (200, 1), "{answer:?}");
+        self.log.take();
+    }
+
+    /// The handler did not run, no session was handed out, and the audit has one line with a reason and no secret.
+    #[track_caller]
+    fn assert_refused(&self, answer: &Answer, status: u16, id: &str) {
+        assert_eq!(answer.status, status, "{answer:?}");
+        if answer.body.is_empty() {
+            assert_eq!(id, "");
+        } else {
+            assert_eq!(answer.error_id(), id, "{answer:?}");
+        }
+        assert_eq!(self.bank.calls.take(), 0, "the handler ran");
+        assert_eq!(answer.header("set-cookie"), None);
+        let audit = self.log.take_audit();
+        assert!(matches!(&audit[..], [line] if line.contains(" reason=") && !line.contains("eyJ")), "{audit:?}");
+    }
+}
+
+async fn get(app: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let headers = [headers, &[("accept", "application/json")]].concat();
+    send(app, request("GET", path, &headers)).await
+}
