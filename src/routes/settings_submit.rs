@@ -144,8 +144,10 @@ impl<'a> Change<'a> {
             }
             EnrolmentOutcome::Refused(text) => {
                 inner.stores.reset_attempts(&key).await?;
-                // What the flow kept may have been overtaken by a change elsewhere.
-                settings::begin(&mut self.flow, inner, &self.owner, Some(method), now)?;
+                if state.is_none() {
+                    // The factor may have been removed elsewhere meanwhile: then it can be bound again.
+                    settings::begin(&mut self.flow, inner, &self.owner, Some(method), now)?;
+                }
                 self.refuse(None, text).await
             }
             EnrolmentOutcome::Pending(state) => {

@@ -157,7 +157,7 @@ pub const KINDS: [Kind; 3] = [Kind::Browser, Kind::Spa, Kind::Native];
 /// A client with its cookies or token.
 #[derive(Clone)]
 pub struct Client {
-    router: Router,
+    pub router: Router,
     pub kind: Kind,
     pub cookies: BTreeMap<String, String>,
     pub token: Option<String>,
@@ -277,7 +277,6 @@ impl Client {
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
         } else {
             request = request.header(header::CONTENT_TYPE, "application/json");
-            fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<serde_json::Map<_, _>>();
             let object: serde_json::Map<_, _> =
                 fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
             Value::Object(object).to_string()
@@ -334,7 +333,9 @@ impl Client {
     pub async fn step_up(&mut self, code: &str) -> Answer {
         let flow = self.begin("login", "?aal=aal2").await;
         let answer = self.submit(&flow, &[("method", "totp"), ("totp_code", code)]).await;
-        self.keep_token(&answer);
+        if answer.status == StatusCode::OK {
+            self.keep_token(&answer);
+        }
         answer
     }
 

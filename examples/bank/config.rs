@@ -1,0 +1,105 @@
+//! Settings, read from the environment once and turned into types. Nothing else in the program looks at the environment.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tower_step_up::RequiredAal;
+
+/// What the environment asks for.
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) address: SocketAddr,
+    /// How browsers reach the bank; `None` if that is the address itself.
+    pub(crate) public_url: Option<String>,
+    pub(crate) store: StoreSetting,
+    /// The secret behind all keys; `None` if the store keeps one.
+    pub(crate) secret: Option<Vec<u8>>,
+    /// What whoami and the settings ask of a session.
+    pub(crate) model: RequiredAal,
+    /// How old the second factor may be for a transfer.
+    pub(crate) transfer_max_age: Duration,
+}
+
+/// Where everything is kept.
+pub(crate) enum StoreSetting {
+    /// In this process: gone when it ends.
+    Memory,
+    /// In the database file of this URL.
+    Sqlite(String),
+}
+
+/// A setting that the program cannot work with. The text names the setting and says what to write instead; it never repeats a
+/// value that may hold a password.
+#[derive(Debug)]
+pub(crate) struct BadSetting(String);
+
+impl BadSetting {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for BadSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadSetting {}
+
+impl Config {
+    /// Reads the settings through `get`, which is the environment but in tests. An empty value counts as none.
+    pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+        let get = |name: &str| get(name).filter(|value| !value.is_empty());
+        if get("BANK_FLOWS").is_some() {
+            return Err(BadSetting::new(
+                "BANK_FLOWS: keeping flows in Redis is not built into this bank; leave it unset",
+            ));
+        }
+        Ok(Self {
+            address: address(get("BANK_ADDR").as_deref().unwrap_or("127.0.0.1:3000"))?,
+            public_url: get("BANK_PUBLIC_URL"),
+            store: store(get("BANK_STORE").as_deref().unwrap_or("sqlite://bank.db"))?,
+            secret: get("BANK_SECRET").as_deref().map(secret).transpose()?,
+            model: model(get("BANK_MODEL").as_deref().unwrap_or("strict"))?,
+            transfer_max_age: seconds(get("BANK_TRANSFER_MAX_AGE").as_deref().unwrap_or("300"))?,
+        })
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, BadSetting> {
+    text.parse().map_err(|_| BadSetting::new("BANK_ADDR must be an address and a port, for example 127.0.0.1:3000"))
+}
+
+fn store(text: &str) -> Result<StoreSetting, BadSetting> {
+    match text.split_once("://").map_or(text, |(scheme, _)| scheme) {
+        "memory" => Ok(StoreSetting::Memory),
+        "sqlite" => Ok(StoreSetting::Sqlite(text.to_owned())),
+        "postgres" | "postgresql" => {
+            Err(BadSetting::new("BANK_STORE: PostgreSQL is not built into this bank; use memory or sqlite://FILE"))
+        }
+        _ => Err(BadSetting::new("BANK_STORE must be memory or sqlite://FILE")),
+    }
+}
+
+fn secret(text: &str) -> Result<Vec<u8>, BadSetting> {
+    STANDARD.decode(text.trim()).ok().filter(|bytes| bytes.len() >= 32).ok_or_else(|| {
+        BadSetting::new(
+            "BANK_SECRET must be 32 or more random bytes in base64, for example from `openssl rand -base64 32`",
+        )
+    })
+}
+
+fn model(text: &str) -> Result<RequiredAal, BadSetting> {
+    match text {
+        "strict" => Ok(RequiredAal::HighestAvailable),
+        "lax" => Ok(RequiredAal::Aal1),
+        _ => Err(BadSetting::new("BANK_MODEL must be strict or lax")),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, BadSetting> {
+    text.parse()
+        .map(Duration::from_secs)
+        .map_err(|_| BadSetting::new("BANK_TRANSFER_MAX_AGE must be a whole number of seconds, for example 300"))
+}

@@ -1,0 +1,89 @@
+//! The first factor, which belongs to the bank and not to the crate: a form for browsers, JSON for other clients, and the way out.
+
+use askama::Template;
+use axum::{
+    Form, Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tower_step_up::{MaybeSession, Method, store::Revocation};
+
+use crate::{
+    Bank,
+    pages::{Failure, page},
+};
+
+pub(crate) fn routes() -> Router<Bank> {
+    Router::new()
+        .route("/login", get(form).post(login))
+        .route("/api/login", post(api_login))
+        .route("/logout", post(logout))
+}
+
+#[derive(Template)]
+#[template(path = "login.html", config = "examples/bank/askama.toml")]
+struct LoginPage {
+    return_to: Option<String>,
+    wrong: bool,
+}
+
+#[derive(Deserialize)]
+struct ReturnTo {
+    return_to: Option<String>,
+}
+
+// No `Debug`: a password must not get into a log.
+#[derive(Deserialize)]
+struct Credentials {
+    username: String,
+    password: String,
+    return_to: Option<String>,
+}
+
+async fn form(State(bank): State<Bank>, Query(query): Query<ReturnTo>) -> Result<Response, Failure> {
+    let return_to = query.return_to.and_then(|text| bank.step_up.return_url(&text));
+    Ok(page(&LoginPage { return_to, wrong: false })?.into_response())
+}
+
+async fn login(
+    State(bank): State<Bank>,
+    MaybeSession(old): MaybeSession,
+    Form(credentials): Form<Credentials>,
+) -> Result<Response, Failure> {
+    // Checked here and not only when the form was made: a field of a form is the client's word. The result is a page of this
+    // bank or nothing, so this is no way to send people elsewhere.
+    let return_to = credentials.return_to.and_then(|text| bank.step_up.return_url(&text));
+    let Some(subject) = bank.users.verify(&credentials.username, credentials.password).await? else {
+        let page = page(&LoginPage { return_to, wrong: true })?;
+        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+    };
+    let signed_in = bank.step_up.sign_in(subject, Method::Password).await?;
+    if let Some(old) = old {
+        // The browser forgets it, so nobody should be able to use it any more.
+        bank.step_up.revoke(old.subject(), Revocation::One(old.session().id())).await?;
+    }
+    Ok((signed_in, Redirect::to(return_to.as_deref().unwrap_or("/"))).into_response())
+}
+
+async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials>) -> Result<Response, Failure> {
+    let Some(subject) = bank.users.verify(&credentials.username, credentials.password).await? else {
+        let body = Json(json!({ "error": "username or password is wrong" }));
+        return Ok((StatusCode::UNAUTHORIZED, body).into_response());
+    };
+    let signed_in = bank.step_up.sign_in(subject, Method::Password).await?;
+    let session = bank.step_up.describe(signed_in.session()).await?;
+    // The token is the client's to keep, so no cookie goes with it.
+    Ok(Json(json!({ "session_token": signed_in.token().as_str(), "session": session })).into_response())
+}
+
+async fn logout(State(bank): State<Bank>, MaybeSession(session): MaybeSession) -> Result<Redirect, Failure> {
+    // The cookie may stay: it names a session that is no more, on this process and on all others.
+    if let Some(session) = session {
+        bank.step_up.revoke(session.subject(), Revocation::One(session.session().id())).await?;
+    }
+    Ok(Redirect::to("/"))
+}

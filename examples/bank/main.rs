@@ -1,0 +1,159 @@
+//! A bank that asks for a second factor where it matters: the whole of `tower-step-up` in one program.
+//!
+//! ```text
+//! cargo run --example bank --features sqlite
+//! ```
+//!
+//! Then sign in as `alice` with `alice-password` and open the payments. Her authenticator app's code comes from
+//! `oathtool --totp -b JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP`.
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `BANK_ADDR` | `127.0.0.1:3000` | where to listen; port 0 picks a free one |
+//! | `BANK_PUBLIC_URL` | `http://<address>` | how browsers reach the bank |
+//! | `BANK_STORE` | `sqlite://bank.db` | `memory` or `sqlite://FILE` |
+//! | `BANK_SECRET` | created once, kept in the store | 32 or more random bytes in base64, behind all keys |
+//! | `BANK_MODEL` | `strict` | `strict` or `lax`: what whoami and the settings ask for |
+//! | `BANK_TRANSFER_MAX_AGE` | `300` | how many seconds old the second factor may be for a transfer |
+//!
+//! A bad setting ends it with one line and exit code 2.
+
+mod config;
+mod database;
+mod login;
+mod pages;
+mod security;
+mod transfers;
+mod users;
+
+use std::{env, error::Error, future::Future, io, process::ExitCode};
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use tokio::{net::TcpListener, signal};
+use tower_step_up::{
+    EncryptionKey, Requirement, SigningKey, StepUp,
+    factor::Totp,
+    store::{MemoryStore, SqlStore},
+};
+
+use self::{
+    config::{BadSetting, Config, StoreSetting},
+    security::OwnOrigin,
+    transfers::Transfers,
+    users::Users,
+};
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Bank {
+    step_up: StepUp,
+    users: Users,
+    transfers: Transfers,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let (listener, app) = match start().await {
+        Ok(started) => started,
+        Err(error) => {
+            eprintln!("bank: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match serve(listener, app).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bank: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
+    let stop = stop_signal()?;
+    println!("bank listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, app).with_graceful_shutdown(stop).await
+}
+
+/// Everything that can go wrong before the first request.
+async fn start() -> Result<(TcpListener, Router), Box<dyn Error + Send + Sync>> {
+    let config = Config::read(|name| env::var(name).ok())?;
+    let listener = TcpListener::bind(config.address)
+        .await
+        .map_err(|error| BadSetting::new(format!("BANK_ADDR {}: {error}", config.address)))?;
+    let public_url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => format!("http://{}", listener.local_addr()?),
+    };
+    let app = bank(&config, &public_url).await?;
+    Ok((listener, app))
+}
+
+async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
+    let pool = database::open(&config.store)
+        .await
+        .map_err(|error| BadSetting::new(format!("BANK_STORE cannot be opened: {error}")))?;
+    let users = Users::new(pool.clone()).await?;
+    let step_up = step_up(config, public_url, &users, &pool).await?;
+    users.seed(&step_up).await?;
+    let bank = Bank { step_up: step_up.clone(), users, transfers: Transfers::new(pool) };
+
+    let recent = Requirement::aal2().max_age(config.transfer_max_age);
+    let own_origin = OwnOrigin::of(&public_url.parse()?);
+    let pages = Router::new()
+        .merge(pages::routes())
+        .merge(login::routes())
+        .merge(transfers::routes(recent))
+        .fallback(pages::not_found)
+        .layer(DefaultBodyLimit::max(16 * 1024))
+        .layer(middleware::from_fn_with_state(own_origin, security::same_origin))
+        .layer(middleware::from_fn(security::page_headers))
+        .with_state(bank);
+    // The router of the crate has its own headers and its own protection of its forms. The layer comes last, so that it is
+    // outside of everything that asks for a session.
+    Ok(pages.merge(step_up.router()).layer(step_up.layer()))
+}
+
+async fn step_up(
+    config: &Config,
+    public_url: &str,
+    users: &Users,
+    pool: &sqlx::SqlitePool,
+) -> Result<StepUp, Box<dyn Error + Send + Sync>> {
+    let secret = match &config.secret {
+        Some(secret) => secret.clone(),
+        None => database::secret(pool).await?,
+    };
+    let mut builder = StepUp::builder(public_url)
+        .application_name("Example Bank")
+        .signing_key(SigningKey::hs256("bank-1", &secret)?)
+        .encryption_key(EncryptionKey::new("bank-1", &secret)?)
+        .factor(Totp::new("Example Bank"))
+        .directory(users.clone())
+        .whoami_required_aal(config.model)
+        .settings_required_aal(config.model);
+    if public_url.starts_with("http://") {
+        builder = builder.insecure_http_on_loopback();
+    }
+    let builder = match &config.store {
+        StoreSetting::Memory => builder.store(MemoryStore::default()),
+        StoreSetting::Sqlite(url) => builder.store(SqlStore::connect(url).await?),
+    };
+    Ok(builder.build()?)
+}
+
+/// Ends at Ctrl-C, and at SIGTERM where there is such a thing. Requests that run then are still answered.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    #[cfg(unix)]
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ended = signal::ctrl_c().await;
+    })
+}

@@ -1,0 +1,162 @@
+//! The bank's pages. Askama escapes whatever is put into them.
+
+use std::error::Error;
+
+use askama::Template;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tower_step_up::{
+    Aal2, Clock as _, CurrentSession, MaybeSession, RequireAal, RequireAal2, Requirement, Session, SystemClock,
+};
+
+use crate::{Bank, transfers::Transfer};
+
+/// Routes that show something. The three that need more than a session say so in three different ways.
+pub(crate) fn routes() -> Router<Bank> {
+    Router::new()
+        .route("/", get(home))
+        .route("/bank.css", get(style))
+        .route("/account", get(account))
+        .route("/payments", get(payments).layer(RequireAal2))
+        .route("/limits", get(limits).layer(RequireAal::new(Requirement::highest_available())))
+        .route("/api/payments", get(api_payments))
+        .route("/api/transfers", get(api_transfers))
+}
+
+/// A template as a response.
+pub(crate) fn page(template: &impl Template) -> Result<Html<String>, Failure> {
+    Ok(Html(template.render()?))
+}
+
+/// Something that is not the user's fault. The cause goes to the log; the user is told nothing of it.
+pub(crate) struct Failure(Box<dyn Error + Send + Sync>);
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        tracing::error!(error = %self.0, cause = self.0.source().map(tracing::field::display), "a request failed");
+        message(StatusCode::SERVICE_UNAVAILABLE, "Sorry", "We cannot answer right now. Please try again in a moment.")
+    }
+}
+
+/// The answer to a form that another site sent.
+pub(crate) fn refused() -> Response {
+    message(StatusCode::FORBIDDEN, "Not accepted", "This form did not come from our pages. Please open it here again.")
+}
+
+/// The answer where there is nothing.
+pub(crate) async fn not_found() -> Response {
+    message(StatusCode::NOT_FOUND, "Not found", "There is no such page.")
+}
+
+#[derive(Template)]
+#[template(path = "message.html", config = "examples/bank/askama.toml")]
+struct Message {
+    title: &'static str,
+    text: &'static str,
+}
+
+fn message(status: StatusCode, title: &'static str, text: &'static str) -> Response {
+    match (Message { title, text }).render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(_) => (status, text).into_response(),
+    }
+}
+
+async fn style() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
+    (headers, include_str!("bank.css"))
+}
+
+#[derive(Template)]
+#[template(path = "home.html", config = "examples/bank/askama.toml")]
+struct Home {
+    visitor: Option<Visitor>,
+}
+
+struct Visitor {
+    username: String,
+    level: &'static str,
+    methods: String,
+}
+
+fn methods(session: &Session) -> String {
+    session.proofs().iter().map(|proof| proof.method().as_str()).collect::<Vec<_>>().join(", ")
+}
+
+async fn home(MaybeSession(session): MaybeSession) -> Result<Html<String>, Failure> {
+    let visitor = session.map(|session| Visitor {
+        username: session.subject().to_string(),
+        level: session.standing().level(session.session(), SystemClock.now()).as_str(),
+        methods: methods(session.session()),
+    });
+    page(&Home { visitor })
+}
+
+#[derive(Template)]
+#[template(path = "account.html", config = "examples/bank/askama.toml")]
+struct Account {
+    username: String,
+    transfers: Vec<Transfer>,
+}
+
+async fn account(State(bank): State<Bank>, session: CurrentSession) -> Result<Html<String>, Failure> {
+    let transfers = bank.transfers.of(session.subject()).await?;
+    page(&Account { username: session.subject().to_string(), transfers })
+}
+
+#[derive(Serialize)]
+struct Payment {
+    from: &'static str,
+    amount: &'static str,
+}
+
+/// What everybody got. It stands for what a real bank reads from its books.
+const PAYMENTS: [Payment; 3] = [
+    Payment { from: "Example Widgets Ltd, salary", amount: "2,840.00" },
+    Payment { from: "Tax office, refund", amount: "112.35" },
+    Payment { from: "Flat share, deposit", amount: "450.00" },
+];
+
+#[derive(Template)]
+#[template(path = "payments.html", config = "examples/bank/askama.toml")]
+struct Payments {
+    username: String,
+    payments: &'static [Payment],
+}
+
+/// Guarded by the layer on its route.
+async fn payments(session: CurrentSession) -> Result<Html<String>, Failure> {
+    page(&Payments { username: session.subject().to_string(), payments: &PAYMENTS })
+}
+
+/// Guarded by its own signature: without the level there is no [`Aal2`], and so no call.
+async fn api_payments(user: Aal2) -> Json<Value> {
+    Json(json!({ "subject": user.subject().as_str(), "payments": PAYMENTS }))
+}
+
+async fn api_transfers(State(bank): State<Bank>, session: CurrentSession) -> Result<Json<Vec<Transfer>>, Failure> {
+    Ok(Json(bank.transfers.of(session.subject()).await?))
+}
+
+#[derive(Template)]
+#[template(path = "limits.html", config = "examples/bank/askama.toml")]
+struct Limits {
+    username: String,
+}
+
+async fn limits(session: CurrentSession) -> Result<Html<String>, Failure> {
+    page(&Limits { username: session.subject().to_string() })
+}

@@ -1,0 +1,163 @@
+//! Sending money: the table, what may be written into it, and the two routes.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use askama::Template;
+use axum::{
+    Form, Router,
+    extract::State,
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::SqlitePool;
+use tower_step_up::{CurrentSession, Requirement, RouterExt, Subject};
+use uuid::Uuid;
+
+use crate::{
+    Bank,
+    pages::{Failure, page},
+};
+
+/// Both methods have the same requirement, since `route_requiring` takes the finished method router.
+pub(crate) fn routes(requirement: Requirement) -> Router<Bank> {
+    Router::new().route_requiring("/transfer", requirement, get(form).post(send))
+}
+
+/// The table of transfers.
+#[derive(Clone)]
+pub(crate) struct Transfers {
+    pool: SqlitePool,
+}
+
+/// A stored transfer.
+#[derive(Serialize)]
+pub(crate) struct Transfer {
+    id: i64,
+    pub(crate) to: String,
+    pub(crate) amount: String,
+}
+
+/// What a transfer needs, checked.
+struct Order {
+    to: String,
+    amount: Amount,
+    /// Unique for its sender.
+    key: Uuid,
+}
+
+/// A positive amount with at most two decimals, as it was written.
+struct Amount(String);
+
+/// What is wrong with the fields of the form.
+#[derive(Default)]
+struct Problems {
+    to: Option<&'static str>,
+    amount: Option<&'static str>,
+}
+
+impl Transfers {
+    pub(crate) const fn new(pool: SqlitePool) -> Self {
+        Self { pool }
+    }
+
+    /// The subject's transfers, newest first.
+    pub(crate) async fn of(&self, subject: &Subject) -> Result<Vec<Transfer>, sqlx::Error> {
+        let rows: Vec<(i64, String, String)> = sqlx::query_as(
+            "SELECT id, recipient, amount FROM bank_transfers WHERE subject = ? ORDER BY id DESC LIMIT 100",
+        )
+        .bind(subject.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(id, to, amount)| Transfer { id, to, amount }).collect())
+    }
+
+    /// Stores the order unless it was stored before.
+    async fn send(&self, subject: &Subject, order: &Order) -> Result<(), Failure> {
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+        sqlx::query(
+            "INSERT INTO bank_transfers (subject, recipient, amount, key, sent_at) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(subject.as_str())
+        .bind(&order.to)
+        .bind(&order.amount.0)
+        .bind(order.key.to_string())
+        .bind(now)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Order {
+    fn parse(form: &TransferForm) -> Result<Self, Problems> {
+        let to = form.to.trim();
+        let printable = !to.is_empty() && to.len() <= 100 && !to.chars().any(char::is_control);
+        match Amount::parse(form.amount.trim()) {
+            Some(amount) if printable => {
+                Ok(Self { to: to.to_owned(), amount, key: form.key.unwrap_or_else(Uuid::new_v4) })
+            }
+            amount => Err(Problems {
+                to: (!printable).then_some("Please say who gets the money, in up to 100 characters."),
+                amount: amount.is_none().then_some("Please write an amount such as 25 or 25.50."),
+            }),
+        }
+    }
+}
+
+impl Amount {
+    fn parse(text: &str) -> Option<Self> {
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "00"));
+        let well_formed = matches!(whole.len(), 1..=9) && matches!(decimals.len(), 1..=2);
+        let positive = text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+        (well_formed && positive && digits(whole) && digits(decimals)).then(|| Self(text.to_owned()))
+    }
+}
+
+#[derive(Deserialize)]
+struct TransferForm {
+    to: String,
+    amount: String,
+    /// Ours have one. Clients that send none pay once for each request.
+    key: Option<Uuid>,
+}
+
+#[derive(Default, Template)]
+#[template(path = "transfer.html", config = "examples/bank/askama.toml")]
+struct TransferPage {
+    to: String,
+    amount: String,
+    key: Uuid,
+    problems: Problems,
+}
+
+#[derive(Template)]
+#[template(path = "sent.html", config = "examples/bank/askama.toml")]
+struct SentPage {
+    to: String,
+    amount: String,
+}
+
+async fn form() -> Result<Html<String>, Failure> {
+    page(&TransferPage { key: Uuid::new_v4(), ..TransferPage::default() })
+}
+
+async fn send(
+    State(bank): State<Bank>,
+    session: CurrentSession,
+    Form(form): Form<TransferForm>,
+) -> Result<Response, Failure> {
+    let order = match Order::parse(&form) {
+        Ok(order) => order,
+        Err(problems) => {
+            let key = form.key.unwrap_or_else(Uuid::new_v4);
+            let page = page(&TransferPage { to: form.to, amount: form.amount, key, problems })?;
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+        }
+    };
+    bank.transfers.send(session.subject(), &order).await?;
+    Ok(page(&SentPage { to: order.to, amount: order.amount.0 })?.into_response())
+}

@@ -1,0 +1,113 @@
+//! Who the bank's users are, and whether a password is right. The crate asks for none of this but [`Directory`].
+
+use std::{error::Error, sync::Arc};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use serde_json::json;
+use sqlx::SqlitePool;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use tower_step_up::{Directory, DirectoryFuture, Identity, StepUp, Subject};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A user who is created in an empty store.
+struct Seed {
+    username: &'static str,
+    password: &'static str,
+    /// The secret that the user's authenticator app has already.
+    totp: Option<&'static str>,
+}
+
+const SEEDS: [Seed; 3] = [
+    Seed { username: "alice", password: "alice-password", totp: Some("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP") },
+    Seed { username: "bob", password: "bob-password", totp: None },
+    Seed { username: "carol", password: "carol-password", totp: Some("KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N") },
+];
+
+/// Longer passwords are wrong without being hashed.
+const MAX_PASSWORD_BYTES: usize = 512;
+
+/// The table of users.
+#[derive(Clone)]
+pub(crate) struct Users {
+    pool: SqlitePool,
+    /// A hash is slow and large on purpose, so only a few run at once, however many people sign in.
+    hashing: Arc<Semaphore>,
+    /// What the password of an unknown user is compared with, so that it takes as long as that of a known one.
+    nobody: Arc<str>,
+}
+
+impl Users {
+    pub(crate) async fn new(pool: SqlitePool) -> Result<Self, BoxError> {
+        let nobody = spawn_blocking(|| hash("the password of nobody")).await??;
+        Ok(Self { pool, hashing: Arc::new(Semaphore::new(2)), nobody: nobody.into() })
+    }
+
+    /// Fills an empty store. Safe to repeat, and safe to be killed in the middle of: second factors come first, so no user
+    /// who should have one is ever there without it.
+    pub(crate) async fn seed(&self, step_up: &StepUp) -> Result<(), BoxError> {
+        let empty: bool =
+            sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM bank_users)").fetch_one(&self.pool).await?;
+        if !empty {
+            return Ok(());
+        }
+        let mut users = Vec::new();
+        for seed in SEEDS {
+            if let Some(secret) = seed.totp {
+                step_up.import_totp(&Subject::new(seed.username)?, secret).await?;
+            }
+            users.push((seed.username, spawn_blocking(move || hash(seed.password)).await??));
+        }
+        let mut transaction = self.pool.begin().await?;
+        for (username, password_hash) in users {
+            sqlx::query("INSERT INTO bank_users (username, password_hash) VALUES (?, ?) ON CONFLICT DO NOTHING")
+                .bind(username)
+                .bind(password_hash)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The user, if the password is theirs. Neither the answer nor the time it takes tells whether there is such a user.
+    ///
+    /// A real bank counts wrong passwords, too, for each account and for each address. The crate counts second factors only.
+    pub(crate) async fn verify(&self, username: &str, password: String) -> Result<Option<Subject>, BoxError> {
+        let stored: Option<String> = sqlx::query_scalar("SELECT password_hash FROM bank_users WHERE username = ?")
+            .bind(username)
+            .fetch_optional(&self.pool)
+            .await?;
+        let known = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.nobody.to_string());
+        if password.len() > MAX_PASSWORD_BYTES {
+            return Ok(None);
+        }
+        let permit = Arc::clone(&self.hashing).acquire_owned().await?;
+        let right = spawn_blocking(move || {
+            // It goes with the work, which ends later than the request if the client hangs up.
+            let _permit = permit;
+            PasswordHash::new(&stored).map(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+        })
+        .await??;
+        Ok(if known && right { Some(Subject::new(username)?) } else { None })
+    }
+}
+
+fn hash(password: &str) -> Result<String, argon2::password_hash::Error> {
+    Ok(Argon2::default().hash_password(password.as_bytes())?.to_string())
+}
+
+impl Directory for Users {
+    fn identity<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<Identity>> {
+        Box::pin(async move {
+            let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM bank_users WHERE username = ?)")
+                .bind(subject.as_str())
+                .fetch_one(&self.pool)
+                .await?;
+            Ok(known.then(|| Identity::new(json!({ "username": subject.as_str() }))))
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! The `bank` example as a running program, and the codes of its users' authenticator apps.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use totp_rs::{Builder, Secret};
+
+const ALICE_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+const STEP_SECONDS: u64 = 30;
+
+/// A bank of its own for one test, with its own database. It ends when this is dropped.
+pub(crate) struct Bank {
+    process: Child,
+    url: String,
+}
+
+impl Bank {
+    pub(crate) fn start(directory: &Path) -> Self {
+        let mut process = Command::new(executable())
+            .env("BANK_ADDR", "127.0.0.1:0")
+            .env("BANK_STORE", format!("sqlite://{}", directory.join("bank.db").display()))
+            .env_remove("BANK_PUBLIC_URL")
+            .env_remove("BANK_FLOWS")
+            .env_remove("BANK_SECRET")
+            .env_remove("BANK_MODEL")
+            .env_remove("BANK_TRANSFER_MAX_AGE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(directory.join("bank.log")).unwrap())
+            .spawn()
+            .unwrap();
+        let line = BufReader::new(process.stdout.take().unwrap()).lines().next();
+        let Some(url) = line.and_then(|line| Some(line.ok()?.strip_prefix("bank listening on ")?.to_owned())) else {
+            let _already_ended = process.kill();
+            let log = fs::read_to_string(directory.join("bank.log")).unwrap_or_default();
+            panic!("the bank did not say where it listens:\n{log}");
+        };
+        Self { process, url }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+}
+
+impl Drop for Bank {
+    fn drop(&mut self) {
+        let _already_ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+/// Cargo has no variable for an example's path. It lies beside the folder of this test's own executable.
+fn executable() -> PathBuf {
+    let own = env::current_exe().unwrap();
+    let profile = own.parent().and_then(Path::parent).unwrap();
+    let path = profile.join("examples").join(format!("bank{}", env::consts::EXE_SUFFIX));
+    assert!(path.is_file(), "{} is missing: run `cargo build --all-features --examples` first", path.display());
+    path
+}
+
+/// What alice's authenticator app shows now.
+pub(crate) fn code_of_alice() -> String {
+    codes(0..=0).remove(0)
+}
+
+/// Six digits that alice's app shows neither now nor soon before or after.
+pub(crate) fn wrong_code() -> String {
+    let near = codes(-4..=4);
+    (0..1_000_000).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap()
+}
+
+fn codes(steps: std::ops::RangeInclusive<i64>) -> Vec<String> {
+    let secret = Secret::try_from_base32(ALICE_SECRET).unwrap();
+    let totp = Builder::new().with_secret(secret.as_bytes().to_vec()).build().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / STEP_SECONDS;
+    steps.map(|step| totp.generate(now.saturating_add_signed(step) * STEP_SECONDS).to_string()).collect()
+}
