@@ -96,7 +96,7 @@ pub(crate) fn origin_is_ours(headers: &HeaderMap, ours: &[Origin]) -> bool {
         }
         (Some(_), Some(_)) => return false,
     };
-    match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
+    match headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => true,
         // Only another page of the application, on a host of its own, may say so.
         Some(_) => origin.is_some_and(|position| position > 0),
