@@ -109,3 +109,8 @@ pub use self::{
     extract::{Aal2, AccessDenied, CurrentSession, MaybeSession},
     router_ext::RouterExt,
 };
+
+/// The examples of the readme.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
