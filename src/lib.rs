@@ -59,6 +59,8 @@
 //! Without `axum`, the layer and the guards work under plain tower and hyper.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Flows and what they need are served by the router. Without it they are there, tested, and unused.
+#![cfg_attr(not(feature = "axum"), allow(dead_code))]
 #![cfg_attr(
     test,
     allow(clippy::arithmetic_side_effects, clippy::similar_names, reason = "a test that overflows fails")
