@@ -6,7 +6,8 @@
 //! [guard](RequireAal2) on a route compares it with what the route [requires](Requirement), and a companion [router](StepUp::router)
 //! serves the flows in which the user proves more. Who the user is and the first factor stay the application's own.
 //!
-//! ```
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
 //! use std::time::Duration;
 //!
 //! use axum::{Router, routing::get};
@@ -53,7 +54,7 @@
 //! | `aws_lc_rs` | yes | signatures by AWS-LC |
 //! | `rust_crypto` | | signatures in pure Rust |
 //! | `config` | | [`Config`], the configuration with serde under Ory's key names |
-//! | `sqlite` | | [`store::sql::SqlStore`] on SQLite |
+//! | `sqlite` | | [`store::SqlStore`] on SQLite |
 //! | `test-util` | | [`test_util`] and [`store::contract`], for tests |
 //!
 //! Without `axum`, the layer and the guards work under plain tower and hyper.
