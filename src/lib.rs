@@ -50,12 +50,12 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `axum` | yes | the companion router with its pages, extractors, [`RouterExt`] |
+//! | `axum` | yes | the companion router with its pages, extractors, `RouterExt` |
 //! | `aws_lc_rs` | yes | signatures by AWS-LC |
 //! | `rust_crypto` | | signatures in pure Rust |
-//! | `config` | | [`Config`], the configuration with serde under Ory's key names |
-//! | `sqlite` | | [`store::SqlStore`] on SQLite |
-//! | `test-util` | | [`test_util`] and [`store::contract`], for tests |
+//! | `config` | | `Config`, the configuration with serde under Ory's key names |
+//! | `sqlite` | | `store::SqlStore` on SQLite |
+//! | `test-util` | | `test_util` and `store::contract`, for tests |
 //!
 //! Without `axum`, the layer and the guards work under plain tower and hyper.
 
