@@ -32,7 +32,7 @@ use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio::{net::TcpListener, signal};
 use tower_step_up::{
     EncryptionKey, Requirement, SigningKey, StepUp,
-    factor::Totp,
+    factor::{LookupSecrets, Password, Totp},
     store::{MemoryStore, SqlStore},
 };
 
@@ -130,6 +130,9 @@ async fn step_up(
         .signing_key(SigningKey::hs256("bank-1", &secret)?)
         .encryption_key(EncryptionKey::new("bank-1", &secret)?)
         .factor(Totp::new("Example Bank"))
+        .factor(LookupSecrets::default())
+        // Who is signed in confirms with the password what needs no second factor.
+        .factor(Password::default())
         .directory(users.clone())
         .whoami_required_aal(config.model)
         .settings_required_aal(config.model);

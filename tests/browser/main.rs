@@ -18,7 +18,7 @@ use thirtyfour::Key;
 use tokio::sync::Semaphore;
 
 use self::{
-    bank::{Bank, code_of_alice, wrong_code},
+    bank::{ALICE_SECRET, Bank, code, wrong_code},
     browser::{Browser, Options},
 };
 
@@ -54,11 +54,15 @@ fn empty_directory(name: &str) -> PathBuf {
 /// Opens the payments without a session and signs in, which leads to the question for the second factor.
 async fn sign_in_on_the_way_to_payments(bank: &Bank, browser: &Browser) {
     browser.open(&bank.url("/payments")).await;
-    browser.arrives_at("/login").await;
-    browser.fill("input[name='username']", "alice").await;
-    browser.fill("input[name='password']", "alice-password").await;
-    browser.click("form button").await;
+    sign_in(browser, "alice").await;
     browser.find(CODE_FIELD).await;
+}
+
+async fn sign_in(browser: &Browser, username: &str) {
+    browser.arrives_at("/login").await;
+    browser.fill("input[name='username']", username).await;
+    browser.fill("input[name='password']", &format!("{username}-password")).await;
+    browser.click("form button").await;
 }
 
 async fn whole_way(bank: &Bank, browser: &Browser) {
@@ -71,7 +75,7 @@ async fn whole_way(bank: &Bank, browser: &Browser) {
     assert_eq!(field.attr("autocomplete").await.unwrap().as_deref(), Some("one-time-code"));
     assert_eq!(field.attr("inputmode").await.unwrap().as_deref(), Some("numeric"));
 
-    browser.fill(CODE_FIELD, &code_of_alice()).await;
+    browser.fill(CODE_FIELD, &code(ALICE_SECRET)).await;
     browser.click(CONFIRM).await;
     let text = browser.arrives_at("/payments").await;
     browser.take_picture("payments").await;
@@ -92,6 +96,7 @@ async fn the_whole_way_needs_no_javascript() {
 async fn the_whole_way_needs_no_mouse() {
     scenario("keyboard", Options::default(), async |bank, browser| {
         browser.open(&bank.url("/payments")).await;
+        browser.arrives_at("/login").await;
         browser.tab_to("input[name='username']").await;
         browser.take_picture("focus-on-login").await;
         browser.type_keys("alice").await;
@@ -102,7 +107,7 @@ async fn the_whole_way_needs_no_mouse() {
         browser.find(CODE_FIELD).await;
         browser.tab_to(CODE_FIELD).await;
         browser.take_picture("focus-on-challenge").await;
-        browser.type_keys(code_of_alice()).await;
+        browser.type_keys(code(ALICE_SECRET)).await;
         browser.tab_to(CONFIRM).await;
         browser.type_keys(Key::Enter).await;
         let text = browser.arrives_at("/payments").await;
@@ -123,7 +128,7 @@ async fn every_page_fits_a_phone() {
         browser.take_picture("challenge").await;
         assert!(browser.fits_the_width().await, "challenge");
 
-        browser.fill(CODE_FIELD, &code_of_alice()).await;
+        browser.fill(CODE_FIELD, &code(ALICE_SECRET)).await;
         browser.click(CONFIRM).await;
         browser.arrives_at("/payments").await;
         for page in ["/payments", "/", "/account", "/transfer", "/limits"] {
@@ -139,7 +144,7 @@ async fn every_page_fits_a_phone() {
 async fn a_wrong_code_is_told_at_its_field() {
     scenario("wrong_code", Options::default(), async |bank, browser| {
         sign_in_on_the_way_to_payments(bank, browser).await;
-        browser.fill(CODE_FIELD, &wrong_code()).await;
+        browser.fill(CODE_FIELD, &wrong_code(ALICE_SECRET)).await;
         browser.click(CONFIRM).await;
 
         let field = browser.find(&format!("{CODE_FIELD}[aria-invalid='true']")).await;
@@ -152,9 +157,32 @@ async fn a_wrong_code_is_told_at_its_field() {
         assert!(message.contains("code"), "{message:?}");
         assert_eq!(field.value().await.unwrap().as_deref(), Some(""), "the wrong code is gone");
 
-        browser.fill(CODE_FIELD, &code_of_alice()).await;
+        browser.fill(CODE_FIELD, &code(ALICE_SECRET)).await;
         browser.click(CONFIRM).await;
         browser.arrives_at("/payments").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_second_factor_sets_one_up_on_the_way() {
+    scenario("enrolment", Options { phone: true, ..Options::default() }, async |bank, browser| {
+        browser.open(&bank.url("/payments")).await;
+        sign_in(browser, "bob").await;
+        browser.find(CODE_FIELD).await;
+        browser.take_picture("enrolment").await;
+        assert!(browser.fits_the_width().await);
+        let secret = browser.find("#totp_secret_key").await.text().await.unwrap();
+
+        browser.fill(CODE_FIELD, &wrong_code(&secret)).await;
+        browser.click(CONFIRM).await;
+        browser.find(&format!("{CODE_FIELD}[aria-invalid='true']")).await;
+        assert_eq!(browser.find("#totp_secret_key").await.text().await.unwrap(), secret, "the app still has it");
+
+        browser.fill(CODE_FIELD, &code(&secret)).await;
+        browser.click(CONFIRM).await;
+        let text = browser.arrives_at("/payments").await;
+        assert!(text.contains("payments of bob"), "{text}");
     })
     .await;
 }
