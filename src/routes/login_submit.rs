@@ -156,8 +156,7 @@ impl<'a> Submission<'a> {
     fn factor_of(&self, form: &Form) -> Result<Option<&'a dyn Factor>, Failure> {
         let Some(method) = form.get("method").and_then(|name| name.parse::<Method>().ok()) else { return Ok(None) };
         match self.inner().factor(method) {
-            Some(factor) if factor.aal() == self.asked.level() => Ok(Some(factor)),
-            Some(_) => Ok(None),
+            Some(factor) => Ok(Some(factor).filter(|factor| factor.aal() == self.asked.level())),
             // A method that clients may know, but that is not offered here.
             None if method.is_interactive() => Err(Failure::MethodOff),
             None => Ok(None),

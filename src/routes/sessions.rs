@@ -69,7 +69,7 @@ async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Resp
         .iter()
         .skip(page.skip)
         .take(page.size)
-        .map(|session| view::session(session, &standing, identity.clone(), now, inner.limits.second_factor_lifespan))
+        .map(|session| view::session(session, &standing, &identity, now, inner.limits.second_factor_lifespan))
         .collect();
     let mut response = answer::json(StatusCode::OK, &Value::Array(shown));
     let headers = response.headers_mut();

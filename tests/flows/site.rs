@@ -225,7 +225,7 @@ impl Client {
 
     pub fn keep_cookie(&mut self, set_cookie: &str) {
         let cookie = cookie::Cookie::parse(set_cookie.to_owned()).unwrap();
-        if cookie.max_age().is_some_and(|age| age.is_zero()) {
+        if cookie.max_age() == Some(cookie::time::Duration::ZERO) {
             self.cookies.remove(cookie.name());
         } else {
             self.cookies.insert(cookie.name().to_owned(), cookie.value().to_owned());
