@@ -25,7 +25,8 @@ const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let path = env::args().nth(1).unwrap_or_else(|| "examples/configured.json".to_owned());
-    let config: Config = serde_json::from_str(&fs::read_to_string(&path)?).map_err(|error| format!("{path}: {error}"))?;
+    let config: Config =
+        serde_json::from_str(&fs::read_to_string(&path)?).map_err(|error| format!("{path}: {error}"))?;
     let public_url = config.public_url().ok_or("serve.public.base_url is missing")?;
     let step_up = StepUp::builder(public_url).configure(&config).store(MemoryStore::default()).build()?;
     step_up.import_totp(&Subject::new("alice")?, SECRET).await?;
