@@ -61,7 +61,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Flows and what they need are served by the router. Without it they are there, tested, and unused.
-#![cfg_attr(not(feature = "axum"), allow(dead_code))]
+#![cfg_attr(not(feature = "axum"), allow(dead_code, rustdoc::broken_intra_doc_links))]
 #![cfg_attr(
     test,
     allow(clippy::arithmetic_side_effects, clippy::similar_names, reason = "a test that overflows fails")
