@@ -116,7 +116,6 @@ impl Method {
     }
 
     /// Whether it can be a second factor.
-    #[cfg(feature = "axum")]
     pub(crate) const fn is_second_factor(self) -> bool {
         matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code)
     }

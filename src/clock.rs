@@ -101,7 +101,7 @@ impl From<SystemTime> for Timestamp {
 /// Writes RFC 3339 in UTC, as all times on the wire are written.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0).saturating_mul(1_000_000))
             .ok()
             .and_then(|time| time.format(&Rfc3339).ok())
             .ok_or(fmt::Error)?;

@@ -126,14 +126,6 @@ impl Requirement {
             _ => Err(Shortfall::TooOld { max_age, second_factor }),
         }
     }
-
-    /// The values of `acr_values` in an RFC 9470 challenge, in order of preference.
-    pub(crate) const fn acr_values(&self) -> &'static str {
-        match self.level {
-            Level::Aal1 => "aal1",
-            Level::HighestAvailable | Level::Aal2 => "aal2",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
+    body::HttpBody,
     http::{HeaderValue, header},
     response::Response,
     routing::{any, get},
@@ -330,6 +331,8 @@ async fn problem_details_and_the_request_id_are_given_to_who_asks() {
 async fn what_layers_in_between_added_stays_and_what_described_the_empty_body_goes() {
     let bank = Bank::new();
     let between = tower::util::MapResponseLayer::new(|mut response: Response| {
+        // What it sees is a refusal already, if an empty one.
+        assert_eq!((response.status().as_u16(), response.body().size_hint().exact()), (401, Some(0)));
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("https://app.example"));
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));

@@ -115,6 +115,16 @@ async fn the_body_of_a_refused_request_is_never_read() {
 }
 
 #[tokio::test]
+async fn a_refused_head_has_no_body_without_a_framework_that_strips_it() {
+    let bank = Bank::new();
+    let service = ServiceBuilder::new().layer(bank.step_up.layer()).layer(RequireAal2).service(Strict::default());
+    let ask = async |method| send(&service, request(method, "/", &[("accept", "application/json")])).await;
+    let (get, head) = (ask("GET").await, ask("HEAD").await);
+    assert_eq!((head.status, &head.headers, head.body.len()), (get.status, &get.headers, 0));
+    assert_eq!(get.header("content-length"), Some(get.body.len().to_string()));
+}
+
+#[tokio::test]
 async fn nothing_of_a_rejection_leaves_the_layer() {
     let bank = Bank::new();
     let service = ServiceBuilder::new().layer(bank.step_up.layer()).layer(RequireAal2).service(Strict::default());

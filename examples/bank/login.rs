@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{
     Form, Json, Router,
     extract::{Query, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -57,20 +57,25 @@ async fn login(
     // Checked here and not only when the form was made: a field of a form is the client's word. The result is a page of this
     // bank or nothing, so this is no way to send people elsewhere.
     let return_to = credentials.return_to.and_then(|text| bank.step_up.return_url(&text));
-    let Some(subject) = bank.users.verify(&credentials.username, credentials.password).await? else {
+    let Some(subject) = bank.users.verify(&credentials.username, &credentials.password).await? else {
         let page = page(&LoginPage { return_to, wrong: true })?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
-    let signed_in = bank.step_up.sign_in(subject, Method::Password).await?;
-    if let Some(old) = old {
-        // The browser forgets it, so nobody should be able to use it any more.
-        bank.step_up.revoke(old.subject(), Revocation::One(old.session().id())).await?;
-    }
+    let signed_in = match old {
+        // The same user, so the session goes on, with the second factor that was proven in it.
+        Some(old) if *old.subject() == subject => bank.step_up.reauthenticate(old.session(), Method::Password).await?,
+        // The browser forgets the other user's session, so nobody should be able to use it any more.
+        Some(old) => {
+            bank.step_up.revoke(old.subject(), Revocation::One(old.session().id())).await?;
+            bank.step_up.sign_in(subject, Method::Password).await?
+        }
+        None => bank.step_up.sign_in(subject, Method::Password).await?,
+    };
     Ok((signed_in, Redirect::to(return_to.as_deref().unwrap_or("/"))).into_response())
 }
 
 async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials>) -> Result<Response, Failure> {
-    let Some(subject) = bank.users.verify(&credentials.username, credentials.password).await? else {
+    let Some(subject) = bank.users.verify(&credentials.username, &credentials.password).await? else {
         let body = Json(json!({ "error": "username or password is wrong" }));
         return Ok((StatusCode::UNAUTHORIZED, body).into_response());
     };
@@ -80,10 +85,13 @@ async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials
     Ok(Json(json!({ "session_token": signed_in.token().as_str(), "session": session })).into_response())
 }
 
-async fn logout(State(bank): State<Bank>, MaybeSession(session): MaybeSession) -> Result<Redirect, Failure> {
-    // The cookie may stay: it names a session that is no more, on this process and on all others.
+async fn logout(State(bank): State<Bank>, MaybeSession(session): MaybeSession) -> Result<Response, Failure> {
     if let Some(session) = session {
         bank.step_up.revoke(session.subject(), Revocation::One(session.session().id())).await?;
     }
-    Ok(Redirect::to("/"))
+    let mut response = Redirect::to("/").into_response();
+    if let Some(cookie) = bank.step_up.removal_cookie() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }

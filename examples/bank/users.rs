@@ -74,8 +74,9 @@ impl Users {
 
     /// The user, if the password is theirs. Neither the answer nor the time it takes tells whether there is such a user.
     ///
-    /// A real bank counts wrong passwords, too, for each account and for each address. The crate counts second factors only.
-    pub(crate) async fn verify(&self, username: &str, password: String) -> Result<Option<Subject>, BoxError> {
+    /// A real bank limits the attempts of strangers, too. The crate counts only those of users who are signed in, since whoever could
+    /// make it count for a user could lock that user out.
+    pub(crate) async fn verify(&self, username: &str, password: &str) -> Result<Option<Subject>, BoxError> {
         let stored: Option<String> = sqlx::query_scalar("SELECT password_hash FROM bank_users WHERE username = ?")
             .bind(username)
             .fetch_optional(&self.pool)
@@ -86,6 +87,7 @@ impl Users {
             return Ok(None);
         }
         let permit = Arc::clone(&self.hashing).acquire_owned().await?;
+        let password = password.to_owned();
         let right = spawn_blocking(move || {
             // It goes with the work, which ends later than the request if the client hangs up.
             let _permit = permit;
@@ -109,5 +111,9 @@ impl Directory for Users {
                 .await?;
             Ok(known.then(|| Identity::new(json!({ "username": subject.as_str() }))))
         })
+    }
+
+    fn check_password<'a>(&'a self, identifier: &'a str, password: &'a str) -> DirectoryFuture<'a, Option<Subject>> {
+        Box::pin(self.verify(identifier, password))
     }
 }

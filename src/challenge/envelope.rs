@@ -36,10 +36,6 @@ impl Envelope {
         Self { status, id, message, reason, details: Map::new(), top: Map::new(), challenge: None }
     }
 
-    pub(crate) fn id(&self) -> Option<&'static str> {
-        self.id
-    }
-
     pub(crate) fn reason(&self) -> &'static str {
         self.reason
     }

@@ -5,7 +5,7 @@ use std::{panic, sync::Arc, time::Duration};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Inner, Limits, RequiredAal, StepUp, Switch,
+    Inner, Limits, RequiredAal, StepUp, Switch, hex,
     urls::{GivenUrls, Urls},
 };
 use crate::{
@@ -21,6 +21,13 @@ use crate::{
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Browsers keep no cookie for longer.
+const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
+
+/// Long enough for a database that is busy, short enough for somebody who waits.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest body that a flow ever needs to take (Ory's cap).
 const MAX_BODY_BYTES: usize = 5_000_000;
@@ -84,9 +91,9 @@ impl StepUpBuilder {
             settings: RequiredAal::default(),
             standing_max_age: Duration::from_secs(1),
             cached_sessions: 10_000,
-            store_timeout: Duration::from_secs(5),
+            store_timeout: DEFAULT_TIMEOUT,
             limits: Limits {
-                session_lifespan: 24 * HOUR,
+                session_lifespan: DAY,
                 session_absolute_lifespan: None,
                 second_factor_lifespan: None,
                 clock_leeway: Standing::DEFAULT_LEEWAY,
@@ -95,6 +102,7 @@ impl StepUpBuilder {
                 privileged_session_max_age: HOUR,
                 flows_per_subject: 50,
                 body_bytes: 64 * 1024,
+                directory_timeout: DEFAULT_TIMEOUT,
                 attempts: AttemptPolicy::default(),
             },
         }
@@ -296,6 +304,12 @@ impl StepUpBuilder {
         self
     }
 
+    /// How long the directory may take for one answer before the request is refused. 5 seconds by default.
+    pub fn directory_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.directory_timeout = timeout;
+        self
+    }
+
     /// The longest body of a submitted flow, in bytes. 64 KiB by default, 5 MB at most.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.limits.body_bytes = bytes;
@@ -341,8 +355,7 @@ impl StepUpBuilder {
         let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Limit, help));
         let limits = &self.limits;
         let minute = Duration::from_secs(60);
-        if limits.session_lifespan < minute || limits.session_lifespan > 24 * 400 * HOUR {
-            // Browsers keep no cookie for longer than 400 days.
+        if limits.session_lifespan < minute || limits.session_lifespan > LONGEST_COOKIE {
             return fail("session_lifespan must be from one minute to 400 days");
         }
         if limits.session_absolute_lifespan.is_some_and(|lifespan| lifespan < minute) {
@@ -354,10 +367,10 @@ impl StepUpBuilder {
         if limits.clock_leeway > minute {
             return fail("clock_leeway must be at most 60 seconds; set the clocks of your machines by NTP");
         }
-        if limits.login_flow_lifespan < minute || limits.login_flow_lifespan > 24 * HOUR {
+        if limits.login_flow_lifespan < minute || limits.login_flow_lifespan > DAY {
             return fail("login_flow_lifespan must be from one minute to one day");
         }
-        if limits.settings_flow_lifespan < minute || limits.settings_flow_lifespan > 24 * HOUR {
+        if limits.settings_flow_lifespan < minute || limits.settings_flow_lifespan > DAY {
             return fail("settings_flow_lifespan must be from one minute to one day");
         }
         if self.standing_max_age > minute {
@@ -365,6 +378,9 @@ impl StepUpBuilder {
         }
         if self.store_timeout.is_zero() || self.store_timeout > minute {
             return fail("store_timeout must be more than zero and at most 60 seconds");
+        }
+        if limits.directory_timeout.is_zero() || limits.directory_timeout > minute {
+            return fail("directory_timeout must be more than zero and at most 60 seconds");
         }
         if self.cached_sessions == 0 {
             return fail("cached_sessions must be at least 1");
@@ -416,8 +432,7 @@ impl StepUpBuilder {
             return fail("cookie_name must not begin with __ on plain HTTP: browsers refuse such a cookie");
         }
         let digest = Sha256::digest(urls.public.as_str().trim_end_matches('/'));
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(CookieJar { session, csrf: format!("{prefix}csrf_token_{hex}"), secure })
+        Ok(CookieJar { session, csrf: format!("{prefix}csrf_token_{}", hex(&digest)), secure })
     }
 
     fn key_ring(&self, urls: &Urls) -> Result<KeyRing, BuildError> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, de::Error as _};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{RequiredAal, StepUpBuilder};
+use super::{RequiredAal, StepUpBuilder, hex};
 use crate::{
     factor::{LookupSecrets, Password, Totp},
     seal::EncryptionKey,
@@ -75,6 +75,7 @@ use crate::{
 /// | `step_up.standing_max_age` | [`StepUpBuilder::standing_max_age`] |
 /// | `step_up.cached_sessions` | [`StepUpBuilder::cached_sessions`] |
 /// | `step_up.store_timeout` | [`StepUpBuilder::store_timeout`] |
+/// | `step_up.directory_timeout` | [`StepUpBuilder::directory_timeout`] |
 /// | `step_up.body_limit` | [`StepUpBuilder::body_limit`] |
 /// | `step_up.attempts.free`, `.first_delay`, `.longest_delay`, `.hard_stop` | [`StepUpBuilder::attempts`] |
 #[derive(Clone, Default)]
@@ -137,6 +138,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("step_up.clock_leeway", Kind::Time(StepUpBuilder::clock_leeway)),
     ("step_up.standing_max_age", Kind::Time(StepUpBuilder::standing_max_age)),
     ("step_up.store_timeout", Kind::Time(StepUpBuilder::store_timeout)),
+    ("step_up.directory_timeout", Kind::Time(StepUpBuilder::directory_timeout)),
     ("step_up.cached_sessions", Kind::Count(|builder, count| builder.cached_sessions(whole(count)))),
     ("step_up.body_limit", Kind::Count(|builder, count| builder.body_limit(whole(count)))),
     ("step_up.attempts.free", Kind::Count(|builder, count| builder.edit_attempts(|policy| policy.free = count))),
@@ -238,7 +240,7 @@ fn time(key: &str, value: &Value) -> Result<Duration, String> {
 
 /// Keys have no names in Ory's configuration: a part of the secret's hash tells them apart.
 fn key_id(secret: &str) -> String {
-    Sha256::digest(secret).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(secret)).chars().take(16).collect()
 }
 
 fn keys<K>(

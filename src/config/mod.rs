@@ -25,7 +25,7 @@ pub use self::{builder::StepUpBuilder, sign_in::SignedIn};
 use crate::{
     aal::{Aal, Method},
     clock::{Clock, Timestamp},
-    directory::Directory,
+    directory::{Directory, DirectoryFuture},
     error::{Error, ErrorKind, StoreError},
     factor::Factor,
     requirement::Requirement,
@@ -132,6 +132,7 @@ pub(crate) struct Limits {
     pub(crate) privileged_session_max_age: Duration,
     pub(crate) flows_per_subject: u32,
     pub(crate) body_bytes: usize,
+    pub(crate) directory_timeout: Duration,
     pub(crate) attempts: AttemptPolicy,
 }
 
@@ -214,6 +215,15 @@ impl StepUp {
     }
 }
 
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// The `tracing` target of events that an audit needs.
 pub(crate) const AUDIT: &str = "tower_step_up::audit";
 
@@ -263,13 +273,20 @@ impl Inner {
     }
 
     pub(crate) async fn is_active(&self, subject: &Subject) -> Result<bool, Error> {
-        self.directory.is_active(subject).await.map_err(|error| Error::with_source(ErrorKind::Directory, error))
+        self.ask_directory(self.directory.is_active(subject)).await
+    }
+
+    /// The directory's answer, if it comes in time.
+    pub(crate) async fn ask_directory<T>(&self, question: DirectoryFuture<'_, T>) -> Result<T, Error> {
+        let answer = tokio::time::timeout(self.limits.directory_timeout, question).await;
+        answer
+            .map_err(|elapsed| Error::with_source(ErrorKind::Directory, elapsed))?
+            .map_err(|error| Error::with_source(ErrorKind::Directory, error))
     }
 
     /// The identity object of the wire contract; `null` if the application does not know the subject.
     pub(crate) async fn identity(&self, subject: &Subject) -> Result<serde_json::Value, Error> {
-        let identity = self.directory.identity(subject).await;
-        let identity = identity.map_err(|error| Error::with_source(ErrorKind::Directory, error))?;
+        let identity = self.ask_directory(self.directory.identity(subject)).await?;
         Ok(identity.map_or(serde_json::Value::Null, |identity| view::identity(subject, &identity, &self.urls.public)))
     }
 

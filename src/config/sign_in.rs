@@ -136,7 +136,7 @@ impl StepUp {
         };
         let identity = inner.identity(session.subject()).await?;
         let lapse = inner.limits.second_factor_lifespan;
-        Ok(view::session(&found.session, &found.standing, identity, now, lapse))
+        Ok(view::session(&found.session, &found.standing, &identity, now, lapse))
     }
 
     /// The URL to return to, normalised, if this application allows it: for a login page that takes `return_to` from its query.

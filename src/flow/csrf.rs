@@ -83,10 +83,15 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether what the browser says of the request's origin allows a change. `ours` are the origins of the application's own pages,
 /// the one of the public URL first. Requests that say nothing (old browsers, programs) pass: the token decides for them.
+///
+/// A page that sends no referrer, as the built-in ones, sends `Origin: null` with its forms. Then `Sec-Fetch-Site`, which no page can
+/// set, must say that it is one of our own.
 pub(crate) fn origin_is_ours(headers: &HeaderMap, ours: &[Origin]) -> bool {
+    let site = headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let origin = match (origins.next(), origins.next()) {
         (None, _) => None,
+        (Some(origin), None) if origin == "null" => return site == Some(b"same-origin"),
         (Some(origin), None) => {
             let known = |text: &str| ours.iter().position(|ours| ours.ascii_serialization() == text);
             match origin.to_str().ok().and_then(known) {
@@ -96,7 +101,7 @@ pub(crate) fn origin_is_ours(headers: &HeaderMap, ours: &[Origin]) -> bool {
         }
         (Some(_), Some(_)) => return false,
     };
-    match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
+    match site {
         None | Some(b"same-origin" | b"none") => true,
         // Only another page of the application, on a host of its own, may say so.
         Some(_) => origin.is_some_and(|position| position > 0),
@@ -168,6 +173,10 @@ mod tests {
             (vec![("origin", "https://bank.example:8443")], false),
             (vec![("origin", "http://bank.example")], false),
             (vec![("origin", "null")], false),
+            (vec![("origin", "null"), ("sec-fetch-site", "cross-site")], false),
+            (vec![("origin", "null"), ("sec-fetch-site", "same-site")], false),
+            // What a browser sends from a page that sends no referrer, as the built-in ones are.
+            (vec![("origin", "null"), ("sec-fetch-site", "same-origin")], true),
             (vec![("origin", "https://bank.example"), ("origin", "https://bank.example")], false),
         ] {
             assert_eq!(origin_is_ours(&headers(&given), &ours), allowed, "{given:?}");

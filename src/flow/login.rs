@@ -71,8 +71,8 @@ pub(crate) fn begin(asked: Asked, session: Option<Known>, first_factor: bool) ->
                 Begin::FirstLogin
             }
         }
-        (Some(_), Asked { aal2: false, refresh: false }) => Begin::AlreadyAvailable,
-        (Some(Known { level: Aal::Aal2, .. }), Asked { aal2: true, refresh: false }) => Begin::AlreadyAvailable,
+        (Some(_), Asked { aal2: false, refresh: false })
+        | (Some(Known { level: Aal::Aal2, .. }), Asked { aal2: true, refresh: false }) => Begin::AlreadyAvailable,
         (Some(Known { usable: true, .. }), Asked { aal2: true, .. }) => Begin::Flow,
         (Some(Known { enrolled: true, .. }), Asked { aal2: true, .. }) => Begin::NothingUsable,
         (Some(_), Asked { aal2: true, .. }) => Begin::EnrolFirst,

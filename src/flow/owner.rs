@@ -4,7 +4,7 @@ use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
     config::Inner,
-    error::{Error, ErrorKind},
+    error::Error,
     factor::{Factor, FactorContext},
     session::Subject,
     store::Credential,
@@ -21,11 +21,7 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) async fn read(inner: &Inner, subject: &Subject) -> Result<Self, Error> {
         let credentials = inner.stores.credentials(subject).await?;
-        let identifier = inner
-            .directory
-            .identifier(subject)
-            .await
-            .map_err(|error| Error::with_source(ErrorKind::Directory, error))?;
+        let identifier = inner.ask_directory(inner.directory.identifier(subject)).await?;
         Ok(Self { subject: subject.clone(), identifier, credentials })
     }
 

@@ -57,6 +57,7 @@ pub(crate) struct Opening<'a> {
 pub(crate) struct Flow {
     #[serde(flatten)]
     pub(crate) purpose: Purpose,
+    #[allow(clippy::struct_field_names, reason = "`type` is a keyword")]
     pub(crate) flow_type: FlowType,
     binding: Option<BindingKey>,
     pub(crate) return_to: Option<Url>,
@@ -247,10 +248,11 @@ impl Flow {
 
     /// What flows of every purpose show.
     pub(crate) fn view(&self, action: &Url, nodes: &[Node]) -> Map<String, Value> {
-        let mut ui = json!({ "action": action, "method": "POST", "nodes": nodes });
-        if !self.messages.is_empty() {
-            ui["messages"] = json!(self.messages);
-        }
+        let ui = if self.messages.is_empty() {
+            json!({ "action": action, "method": "POST", "nodes": nodes })
+        } else {
+            json!({ "action": action, "method": "POST", "nodes": nodes, "messages": self.messages })
+        };
         let mut view = Map::new();
         let optional = [
             ("return_to", self.return_to.as_ref().map(|url| json!(url))),

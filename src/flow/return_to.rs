@@ -66,11 +66,6 @@ impl ReturnPolicy {
         origins.dedup();
         origins
     }
-
-    /// The URL of a path and query of the application itself.
-    pub(crate) fn own(&self, path_and_query: &str) -> Option<Url> {
-        self.parse(path_and_query).ok()
-    }
 }
 
 fn lies_under(url: &Url, allowed: &Url) -> bool {

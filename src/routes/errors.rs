@@ -17,16 +17,14 @@ pub(crate) async fn get_error(State(_): State<StepUp>, scope: Scope, uri: Uri) -
 
 fn show(scope: &Scope, query: &Query) -> Result<Response, Failure> {
     let name = if query.one("id")?.is_some() { "id" } else { "error" };
-    let (id, error) = match query.one(name)? {
-        Some("stub:500") => (
-            "stub:500".to_owned(),
-            json!({ "code": 500, "status": "Internal Server Error", "message": "sample", "reason": "This is a sample error." }),
-        ),
-        _ => {
-            let id = query.id(name)?.ok_or(Failure::UnknownError)?;
-            let failure = Failure::of_page(id).ok_or(Failure::UnknownError)?;
-            (id.to_string(), failure.envelope().error(None))
-        }
+    let (id, error) = if query.one(name)? == Some("stub:500") {
+        let reason = "This is a sample error.";
+        let error = json!({ "code": 500, "status": "Internal Server Error", "message": "sample", "reason": reason });
+        ("stub:500".to_owned(), error)
+    } else {
+        let id = query.id(name)?.ok_or(Failure::UnknownError)?;
+        let failure = Failure::of_page(id).ok_or(Failure::UnknownError)?;
+        (id.to_string(), failure.envelope().error(None))
     };
     let now = scope.now();
     Ok(answer::json(StatusCode::OK, &json!({ "id": id, "error": error, "created_at": now, "updated_at": now })))

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::answer;
 use crate::{
-    challenge::Envelope,
+    challenge::{Envelope, bearer},
     config::Inner,
     error::{Error, StoreError},
     factor::FactorError,
@@ -80,6 +80,8 @@ impl Failure {
         Self::Unavailable,
     ];
 
+    // A table, however long.
+    #[allow(clippy::too_many_lines)]
     pub(crate) fn envelope(self) -> Envelope {
         let new = Envelope::new;
         match self {
@@ -206,7 +208,13 @@ impl Failure {
     pub(crate) fn respond(self, inner: &Inner, headers: &HeaderMap, json: bool) -> Response {
         tracing::debug!(failure = ?self, "a self-service request failed");
         if json {
-            answer::from_bytes(self.envelope().respond(headers))
+            let envelope = self.envelope();
+            // RFC 9110 section 15.5.2: a 401 says how to authenticate.
+            let envelope = match envelope.status() {
+                StatusCode::UNAUTHORIZED => envelope.with_challenge(bearer::unauthenticated(headers)),
+                _ => envelope,
+            };
+            answer::from_bytes(envelope.respond(headers))
         } else {
             let id = self.page_id().to_string();
             answer::see_other(&with_query(inner.urls.error_ui.clone(), &[("id", Some(&id))]))
@@ -214,10 +222,9 @@ impl Failure {
     }
 }
 
-/// The cause is logged and stays here; the client learns only that something is down.
+/// The error is logged by its own text, without its cause, which may name a database; the client learns only that something is down.
 fn down(error: &dyn std::error::Error) -> Failure {
-    let cause = error.source().map(ToString::to_string);
-    tracing::error!(%error, cause, "a self-service request could not be served");
+    tracing::error!(%error, "a self-service request could not be served");
     Failure::Unavailable
 }
 

@@ -156,8 +156,7 @@ impl<'a> Submission<'a> {
     fn factor_of(&self, form: &Form) -> Result<Option<&'a dyn Factor>, Failure> {
         let Some(method) = form.get("method").and_then(|name| name.parse::<Method>().ok()) else { return Ok(None) };
         match self.inner().factor(method) {
-            Some(factor) if factor.aal() == self.asked.level() => Ok(Some(factor)),
-            Some(_) => Ok(None),
+            Some(factor) => Ok(Some(factor).filter(|factor| factor.aal() == self.asked.level())),
             // A method that clients may know, but that is not offered here.
             None if method.is_interactive() => Err(Failure::MethodOff),
             None => Ok(None),
@@ -217,6 +216,11 @@ impl<'a> Submission<'a> {
         key: AttemptKey,
         owner: &Owner,
     ) -> Result<Response, Failure> {
+        // Written before, since a completed flow is not written any more; if nothing is proven after all, it goes again.
+        self.flow.active = Some(factor.method());
+        if self.inner().stores.update_flow(&self.flow.to_stored()?).await? {
+            self.flow.was_written();
+        }
         let proven = Proven { factor, consumption, key };
         let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
         match completed {
@@ -247,6 +251,7 @@ impl<'a> Submission<'a> {
             return self.locked(factor.method(), left).await;
         }
         self.flow.failures = self.flow.failures.saturating_add(1);
+        self.flow.active = Some(factor.method());
         if !inner.stores.update_flow(&self.flow.to_stored()?).await? {
             return self.refuse(None, message::generic("This form was sent twice at once. Please try again.")).await;
         }
@@ -287,6 +292,7 @@ impl<'a> Submission<'a> {
     async fn refuse(&mut self, field: Option<&str>, text: Text) -> Result<Response, Failure> {
         self.flow.say(field, text, self.scope.now());
         if !self.flow.completed {
+            self.flow.active = None;
             // Another tab may have written meanwhile; then its message stands, and this answer still carries ours.
             self.inner().stores.update_flow(&self.flow.to_stored()?).await?;
         }

@@ -84,8 +84,8 @@ pub(crate) async fn answer(submission: &Submission<'_>, session: Session, owner:
     };
     let mut response = if flow.flow_type == FlowType::Api {
         let mut view = submission.scope.step_up().describe(signed_in.session()).await?;
-        if next.is_some() {
-            view["identity"] = Value::Null;
+        if let (Some(_), Some(members)) = (&next, view.as_object_mut()) {
+            members.insert("identity".to_owned(), Value::Null);
         }
         let token = signed_in.token().as_str();
         answer::json(StatusCode::OK, &json!({ "session_token": token, "session": view, "continue_with": Value::Null }))

@@ -1,7 +1,7 @@
 //! `/sessions`: the subject's other sessions, and ending them.
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::Response,
 };
@@ -69,7 +69,7 @@ async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Resp
         .iter()
         .skip(page.skip)
         .take(page.size)
-        .map(|session| view::session(session, &standing, identity.clone(), now, inner.limits.second_factor_lifespan))
+        .map(|session| view::session(session, &standing, &identity, now, inner.limits.second_factor_lifespan))
         .collect();
     let mut response = answer::json(StatusCode::OK, &Value::Array(shown));
     let headers = response.headers_mut();
@@ -107,9 +107,14 @@ pub(crate) async fn revoke_others(State(_): State<StepUp>, scope: Scope) -> Resp
 }
 
 /// `DELETE /sessions/{id}`: ends another of the subject's sessions. An id that is unknown is gone already.
-pub(crate) async fn revoke_one(State(_): State<StepUp>, Path(id): Path<String>, scope: Scope) -> Response {
+pub(crate) async fn revoke_one(
+    State(_): State<StepUp>,
+    path: Result<Path<String>, PathRejection>,
+    scope: Scope,
+) -> Response {
     let revoked = async {
         let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+        let Path(id) = path.map_err(|_| Failure::BadSessionId)?;
         let id = Uuid::try_parse(&id).ok().filter(|parsed| parsed.to_string() == id).map(SessionId::from);
         let id = id.ok_or(Failure::BadSessionId)?;
         if id == found.session.id() {

@@ -52,7 +52,7 @@ impl Refused {
 }
 
 /// The session, if there is one.
-pub(crate) fn session<'a>(scope: &'a Scope, without: Url) -> Result<&'a Authenticated, Refused> {
+pub(crate) fn session(scope: &Scope, without: Url) -> Result<&Authenticated, Refused> {
     scope.context.authenticated()?.map(AsRef::as_ref).ok_or(Refused::NoSession(without))
 }
 

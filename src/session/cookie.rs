@@ -143,7 +143,7 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn find<'a>(headers: &'a HeaderMap) -> Presented<'a> {
+    fn find(headers: &HeaderMap) -> Presented<'_> {
         presented(headers, NAME, |token| token.starts_with("ey"))
     }
 

@@ -240,14 +240,13 @@ impl KeyRing {
 
     /// The token's session, after at most one verification.
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, InvalidToken> {
-        let verified = match self.verified.get(token) {
-            Some(verified) => verified,
-            None => {
-                let verified = Arc::new(self.verify_signature(token, now)?);
-                // Only what was verified is kept, so garbage cannot push a good token out.
-                self.verified.insert(token.into(), Arc::clone(&verified));
-                verified
-            }
+        let verified = if let Some(verified) = self.verified.get(token) {
+            verified
+        } else {
+            let verified = Arc::new(self.verify_signature(token, now)?);
+            // Only what was verified is kept, so garbage cannot push a good token out.
+            self.verified.insert(token.into(), Arc::clone(&verified));
+            verified
         };
         if now < verified.expires_at { Ok(verified) } else { Err(InvalidToken) }
     }

@@ -1,10 +1,13 @@
 //! A session as the wire shows it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
 use crate::{
+    aal::Proof,
     clock::Timestamp,
     directory::{Identity, identity_id},
     session::{Session, Subject},
@@ -40,37 +43,34 @@ pub(crate) fn identity(subject: &Subject, identity: &Identity, public_url: &Url)
 pub(crate) fn session(
     session: &Session,
     standing: &Standing,
-    identity: Value,
+    identity: &Value,
     now: Timestamp,
-    second_factor_lifespan: Option<std::time::Duration>,
+    second_factor_lifespan: Option<Duration>,
 ) -> Value {
-    let methods: Vec<_> = standing
-        .counting_proofs(session, now)
-        .map(|proof| {
-            let mut entry =
-                json!({ "method": proof.method(), "aal": proof.aal(), "completed_at": proof.completed_at() });
-            if let Some(provider) = proof.provider() {
-                entry["provider"] = provider.into();
-            }
-            entry
-        })
-        .collect();
-    let mut view = json!({
-        "id": session.id(),
-        "active": now < session.expires_at(),
-        "authenticator_assurance_level": standing.level(session, now),
-        "expires_at": session.expires_at(),
-        "authenticated_at": standing.authenticated_at(session, now).unwrap_or(session.issued_at()),
-        "issued_at": session.issued_at(),
-        "authentication_methods": methods,
-        "identity": identity,
-        "devices": [],
-    });
-    if let Some(proven_at) = standing.second_factor_at(session, now) {
-        view["aal2_authenticated_at"] = json!(proven_at);
-        if let Some(lifespan) = second_factor_lifespan {
-            view["aal2_expires_at"] = json!(proven_at + lifespan);
+    let method = |proof: &Proof| {
+        let mut entry = Map::new();
+        entry.insert("method".to_owned(), json!(proof.method()));
+        entry.insert("aal".to_owned(), json!(proof.aal()));
+        entry.insert("completed_at".to_owned(), json!(proof.completed_at()));
+        if let Some(provider) = proof.provider() {
+            entry.insert("provider".to_owned(), json!(provider));
         }
-    }
-    view
+        Value::Object(entry)
+    };
+    let second_factor_at = standing.second_factor_at(session, now);
+    let lapses_at = second_factor_at.zip(second_factor_lifespan).map(|(proven_at, lifespan)| proven_at + lifespan);
+    let optional = [("aal2_authenticated_at", second_factor_at), ("aal2_expires_at", lapses_at)];
+    let always = [
+        ("id", json!(session.id())),
+        ("active", json!(now < session.expires_at())),
+        ("authenticator_assurance_level", json!(standing.level(session, now))),
+        ("expires_at", json!(session.expires_at())),
+        ("authenticated_at", json!(standing.authenticated_at(session, now).unwrap_or(session.issued_at()))),
+        ("issued_at", json!(session.issued_at())),
+        ("authentication_methods", standing.counting_proofs(session, now).map(method).collect()),
+        ("identity", identity.clone()),
+        ("devices", json!([])),
+    ];
+    let optional = optional.into_iter().filter_map(|(name, time)| Some((name, json!(time?))));
+    Value::Object(always.into_iter().chain(optional).map(|(name, value)| (name.to_owned(), value)).collect())
 }

@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
@@ -10,7 +11,8 @@ use std::{
 
 use totp_rs::{Builder, Secret};
 
-const ALICE_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+/// The secret in the app of alice.
+pub(crate) const ALICE_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 const STEP_SECONDS: u64 = 30;
 
 /// A bank of its own for one test, with its own database. It ends when this is dropped.
@@ -64,19 +66,19 @@ fn executable() -> PathBuf {
     path
 }
 
-/// What alice's authenticator app shows now.
-pub(crate) fn code_of_alice() -> String {
-    codes(0..=0).remove(0)
+/// What an authenticator app with this secret shows now.
+pub(crate) fn code(secret: &str) -> String {
+    codes(secret, 0..=0).remove(0)
 }
 
-/// Six digits that alice's app shows neither now nor soon before or after.
-pub(crate) fn wrong_code() -> String {
-    let near = codes(-4..=4);
+/// Six digits that the app shows neither now nor soon before or after.
+pub(crate) fn wrong_code(secret: &str) -> String {
+    let near = codes(secret, -4..=4);
     (0..1_000_000).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap()
 }
 
-fn codes(steps: std::ops::RangeInclusive<i64>) -> Vec<String> {
-    let secret = Secret::try_from_base32(ALICE_SECRET).unwrap();
+fn codes(secret: &str, steps: RangeInclusive<i64>) -> Vec<String> {
+    let secret = Secret::try_from_base32(secret.replace(' ', "")).unwrap();
     let totp = Builder::new().with_secret(secret.as_bytes().to_vec()).build().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / STEP_SECONDS;
     steps.map(|step| totp.generate(now.saturating_add_signed(step) * STEP_SECONDS).to_string()).collect()

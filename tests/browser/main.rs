@@ -18,7 +18,7 @@ use thirtyfour::Key;
 use tokio::sync::Semaphore;
 
 use self::{
-    bank::{Bank, code_of_alice, wrong_code},
+    bank::{ALICE_SECRET, Bank, code, wrong_code},
     browser::{Browser, Options},
 };
 
@@ -54,11 +54,15 @@ fn empty_directory(name: &str) -> PathBuf {
 /// Opens the payments without a session and signs in, which leads to the question for the second factor.
 async fn sign_in_on_the_way_to_payments(bank: &Bank, browser: &Browser) {
     browser.open(&bank.url("/payments")).await;
-    browser.arrives_at("/login").await;
-    browser.fill("input[name='username']", "alice").await;
-    browser.fill("input[name='password']", "alice-password").await;
-    browser.click("form button").await;
+    sign_in(browser, "alice").await;
     browser.find(CODE_FIELD).await;
+}
+
+async fn sign_in(browser: &Browser, username: &str) {
+    browser.arrives_at("/login").await;
+    browser.fill("input[name='username']", username).await;
+    browser.fill("input[name='password']", &format!("{username}-password")).await;
+    browser.click("form button").await;
 }
 
 async fn whole_way(bank: &Bank, browser: &Browser) {
@@ -71,7 +75,7 @@ async fn whole_way(bank: &Bank, browser: &Browser) {
     assert_eq!(field.attr("autocomplete").await.unwrap().as_deref(), Some("one-time-code"));
     assert_eq!(field.attr("inputmode").await.unwrap().as_deref(), Some("numeric"));
 
-    browser.fill(CODE_FIELD, &code_of_alice()).await;
+    browser.fill(CODE_FIELD, &code(ALICE_SECRET)).await;
     browser.click(CONFIRM).await;
     let text = browser.arrives_at("/payments").await;
     browser.take_picture("payments").await;
@@ -92,6 +96,7 @@ async fn the_whole_way_needs_no_javascript() {
 async fn the_whole_way_needs_no_mouse() {
     scenario("keyboard", Options::default(), async |bank, browser| {
         browser.open(&bank.url("/payments")).await;
+        browser.arrives_at("/login").await;
         browser.tab_to("input[name='username']").await;
         browser.take_picture("focus-on-login").await;
         browser.type_keys("alice").await;
@@ -102,7 +107,7 @@ async fn the_whole_way_needs_no_mouse() {
         browser.find(CODE_FIELD).await;
         browser.tab_to(CODE_FIELD).await;
         browser.take_picture("focus-on-challenge").await;
-        browser.type_keys(code_of_alice()).await;
+        browser.type_keys(code(ALICE_SECRET)).await;
         browser.tab_to(CONFIRM).await;
         browser.type_keys(Key::Enter).await;
         let text = browser.arrives_at("/payments").await;
@@ -123,7 +128,7 @@ async fn every_page_fits_a_phone() {
         browser.take_picture("challenge").await;
         assert!(browser.fits_the_width().await, "challenge");
 
-        browser.fill(CODE_FIELD, &code_of_alice()).await;
+        browser.fill(CODE_FIELD, &code(ALICE_SECRET)).await;
         browser.click(CONFIRM).await;
         browser.arrives_at("/payments").await;
         for page in ["/payments", "/", "/account", "/transfer", "/limits"] {
@@ -139,7 +144,7 @@ async fn every_page_fits_a_phone() {
 async fn a_wrong_code_is_told_at_its_field() {
     scenario("wrong_code", Options::default(), async |bank, browser| {
         sign_in_on_the_way_to_payments(bank, browser).await;
-        browser.fill(CODE_FIELD, &wrong_code()).await;
+        browser.fill(CODE_FIELD, &wrong_code(ALICE_SECRET)).await;
         browser.click(CONFIRM).await;
 
         let field = browser.find(&format!("{CODE_FIELD}[aria-invalid='true']")).await;
@@ -152,9 +157,32 @@ async fn a_wrong_code_is_told_at_its_field() {
         assert!(message.contains("code"), "{message:?}");
         assert_eq!(field.value().await.unwrap().as_deref(), Some(""), "the wrong code is gone");
 
-        browser.fill(CODE_FIELD, &code_of_alice()).await;
+        browser.fill(CODE_FIELD, &code(ALICE_SECRET)).await;
         browser.click(CONFIRM).await;
         browser.arrives_at("/payments").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_second_factor_sets_one_up_on_the_way() {
+    scenario("enrolment", Options { phone: true, ..Options::default() }, async |bank, browser| {
+        browser.open(&bank.url("/payments")).await;
+        sign_in(browser, "bob").await;
+        browser.find(CODE_FIELD).await;
+        browser.take_picture("enrolment").await;
+        assert!(browser.fits_the_width().await);
+        let secret = browser.find("#totp_secret_key").await.text().await.unwrap();
+
+        browser.fill(CODE_FIELD, &wrong_code(&secret)).await;
+        browser.click(CONFIRM).await;
+        browser.find(&format!("{CODE_FIELD}[aria-invalid='true']")).await;
+        assert_eq!(browser.find("#totp_secret_key").await.text().await.unwrap(), secret, "the app still has it");
+
+        browser.fill(CODE_FIELD, &code(&secret)).await;
+        browser.click(CONFIRM).await;
+        let text = browser.arrives_at("/payments").await;
+        assert!(text.contains("payments of bob"), "{text}");
     })
     .await;
 }
@@ -177,4 +205,62 @@ async fn a_wrong_password_is_told_and_says_no_more() {
         assert!(!browser.find_all("input[name='return_to']").await.is_empty(), "where to go on is not lost");
     })
     .await;
+}
+
+/// Sets up the app and recovery codes, confirms with one of the codes, and removes the app again.
+async fn second_factors(bank: &Bank, browser: &Browser) {
+    const SETTINGS: &str = "/self-service/settings/browser";
+    browser.open(&bank.url("/login")).await;
+    sign_in(browser, "bob").await;
+    browser.arrives_at("/").await;
+
+    browser.open(&bank.url(SETTINGS)).await;
+    browser.find("#totp_qr").await;
+    browser.take_picture("settings").await;
+    assert!(browser.fits_the_width().await);
+    let secret = browser.find("#totp_secret_key").await.text().await.unwrap();
+    browser.fill(CODE_FIELD, &code(&secret)).await;
+    browser.click(CONFIRM).await;
+    browser.find(".message.success").await;
+
+    browser.click("[name='lookup_secret_regenerate']").await;
+    browser.find("#lookup_secret_codes").await;
+    browser.take_picture("codes").await;
+    assert!(browser.fits_the_width().await);
+    let mut codes = Vec::new();
+    for item in browser.find_all("#lookup_secret_codes li").await {
+        codes.push(item.text().await.unwrap());
+    }
+    assert_eq!(codes.len(), 12);
+    browser.click("[name='lookup_secret_confirm']").await;
+    browser.find("[name='lookup_secret_disable']").await;
+    browser.take_picture("saved").await;
+
+    browser.open(&bank.url("/self-service/login/browser?aal=aal2&refresh=true&return_to=/payments")).await;
+    browser.find("#lookup_secret").await;
+    browser.take_picture("two-ways").await;
+    assert!(browser.fits_the_width().await);
+    browser.fill("#lookup_secret", &codes.remove(0).to_lowercase()).await;
+    browser.click("[name='method'][value='lookup_secret']").await;
+    assert!(browser.arrives_at("/payments").await.contains("payments of bob"));
+
+    browser.open(&bank.url(SETTINGS)).await;
+    browser.click("[name='totp_unlink']").await;
+    browser.find(CODE_FIELD).await;
+    assert!(browser.find_all("[name='lookup_secret_disable']").await.is_empty(), "the codes went with the app");
+
+    browser.open(&bank.url("/self-service/login/browser?aal=aal9")).await;
+    browser.arrives_at("/self-service/ui/error").await;
+    browser.take_picture("error").await;
+    assert!(browser.fits_the_width().await);
+}
+
+#[tokio::test]
+async fn second_factors_are_set_up_used_and_removed() {
+    scenario("settings", Options::default(), second_factors).await;
+}
+
+#[tokio::test]
+async fn second_factors_are_set_up_used_and_removed_on_a_phone() {
+    scenario("settings-phone", Options { phone: true, ..Options::default() }, second_factors).await;
 }

@@ -1,6 +1,6 @@
 //! Submitting a login flow: section 6, row by row, and what success changes (section 7).
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use axum::{
     body::Body,
@@ -344,7 +344,7 @@ async fn a_multipart_form_is_a_form() {
     let (mut client, flow) = opened(&site, Kind::Spa, "?aal=aal2").await;
     let mut body = String::new();
     for (name, value) in [("method", "totp"), ("totp_code", &site.code()), ("csrf_token", &flow.csrf())] {
-        body += &format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        write!(body, "--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").unwrap();
     }
     body += "--x--\r\n";
     let answer = raw(&mut client, &flow, Some("multipart/form-data; boundary=x"), body.into_bytes()).await;
