@@ -6,6 +6,7 @@ use super::{Server, directory, program};
 
 pub struct Nginx {
     server: Server,
+    directory: PathBuf,
 }
 
 impl Nginx {
@@ -13,7 +14,7 @@ impl Nginx {
     pub fn start(port: u16, upstream: &[&str]) -> Option<Self> {
         let nginx = program("nginx", &[PathBuf::from("/usr/sbin")])?;
         let directory = directory("nginx", None);
-        let servers: String = upstream.iter().map(|address| format!("server {address};")).collect();
+        let servers: String = upstream.iter().map(|address| format!("server {address} max_fails=0;")).collect();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .iter()
             .map(|kind| format!("{kind}_temp_path {kind};"))
@@ -23,22 +24,23 @@ impl Nginx {
             "daemon off; worker_processes 1; pid pid; error_log stderr;\n\
              events {{}}\n\
              http {{\n\
-             access_log off; {temporary}\n\
+             log_format upstream '$upstream_addr $status'; access_log served upstream; {temporary}\n\
              upstream bank {{ {servers} }}\n\
              server {{ listen 127.0.0.1:{port}; location / {{\n\
-             proxy_pass http://bank; proxy_set_header Host $http_host; proxy_next_upstream off;\n\
+             proxy_pass http://bank; proxy_set_header Host $http_host;\n\
              }} }}\n\
              }}\n"
         );
         fs::write(directory.join("nginx.conf"), configuration).unwrap();
         let mut command = Command::new(nginx);
         command.arg("-p").arg(&directory).args(["-c", "nginx.conf", "-e", "stderr"]);
-        let server = Server::start(directory, None, "TERM", &mut command);
+        let server = Server::start(directory.clone(), None, "TERM", &mut command);
         server.wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(Self { server })
+        Some(Self { server, directory })
     }
 
-    pub fn log(&self) -> String {
-        self.server.log()
+    /// Which server answered, a line for each request.
+    pub fn served(&self) -> String {
+        fs::read_to_string(self.directory.join("served")).unwrap_or_default() + &self.server.log()
     }
 }
