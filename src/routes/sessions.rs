@@ -39,7 +39,11 @@ impl Page {
     fn read(query: &Query) -> Result<Self, Failure> {
         let number = |name: &str| match query.one(name)? {
             None => Ok(None),
-            Some(text) => text.parse::<usize>().map(Some).map_err(|_| Failure::BadPage),
+            // Digits alone: the parser would take a sign too.
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse::<usize>().map(Some).map_err(|_| Failure::BadPage)
+            }
+            Some(_) => Err(Failure::BadPage),
         };
         let size = match number("page_size")? {
             Some(size) => Some(size),

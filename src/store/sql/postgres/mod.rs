@@ -80,7 +80,7 @@ async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Resul
     const LOCK: &str = "SELECT not_before FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
     let known: Option<Option<i64>> =
         sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_optional(&mut *connection).await.map_err(failed)?;
-    let not_before = if let Some(not_before) = known {
+    let not_before: Option<i64> = if let Some(not_before) = known {
         not_before
     } else {
         // If somebody else inserts it at this moment, this waits for them and does nothing.
