@@ -18,6 +18,7 @@
 mod login_begin;
 mod login_submit;
 mod logout;
+mod manage;
 mod settings;
 mod site;
 #[path = "../common/store.rs"]

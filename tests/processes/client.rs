@@ -52,7 +52,7 @@ impl Client {
     }
 
     pub(crate) fn take_token(&mut self, body: &Value) {
-        self.token = body["session_token"].as_str().unwrap().to_owned();
+        body["session_token"].as_str().unwrap().clone_into(&mut self.token);
     }
 
     /// Begins a flow to aal2 and returns its id.

@@ -14,18 +14,16 @@ impl Nginx {
     pub fn start(port: u16, upstream: &[&str]) -> Option<Self> {
         let nginx = program("nginx", &[PathBuf::from("/usr/sbin")])?;
         let directory = directory("nginx", None);
-        let servers: String = upstream.iter().map(|address| format!("server {address} max_fails=0;")).collect();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {kind};"))
-            .collect();
+        let servers = upstream.join(" max_fails=0; server ");
+        let temporary =
+            "client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; scgi_temp_path t;";
         // One worker: several would each have a turn of their own.
         let configuration = format!(
             "daemon off; worker_processes 1; pid pid; error_log stderr;\n\
              events {{}}\n\
              http {{\n\
              log_format upstream '$upstream_addr $status'; access_log served upstream; {temporary}\n\
-             upstream bank {{ {servers} }}\n\
+             upstream bank {{ server {servers} max_fails=0; }}\n\
              server {{ listen 127.0.0.1:{port}; location / {{\n\
              proxy_pass http://bank; proxy_set_header Host $http_host;\n\
              }} }}\n\

@@ -51,23 +51,23 @@ struct Storm {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn on_sqlite() {
     let directory = servers::directory("storm", None);
-    storm("SQLite", &format!("sqlite://{}/storm.db", directory.display())).await;
+    blow("SQLite", &format!("sqlite://{}/storm.db", directory.display())).await;
     std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn on_postgres() {
     let Some(server) = Postgres::shared() else { return };
-    storm("PostgreSQL", &server.url()).await;
+    blow("PostgreSQL", &server.url()).await;
 }
 
-async fn storm(name: &str, store: &str) {
+async fn blow(name: &str, store: &str) {
     server::seed(store, USERS).await;
     let address = format!("127.0.0.1:{}", free_port());
     let mut server = start(store, &address);
     let url = server.url();
-    let storm = Arc::new(Storm { url, seen: Mutex::default(), over: AtomicBool::new(false) });
-    let workers: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work(Arc::clone(&storm), worker))).collect();
+    let shared = Arc::new(Storm { url, seen: Mutex::default(), over: AtomicBool::new(false) });
+    let workers: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work(Arc::clone(&shared), worker))).collect();
     for _ in 0..KILLS {
         sleep(Duration::from_millis(150 + u64::try_from(Uuid::new_v4().as_u128() % 500).unwrap())).await;
         server.kill();
@@ -75,11 +75,11 @@ async fn storm(name: &str, store: &str) {
         server.url();
     }
     sleep(Duration::from_millis(300)).await;
-    storm.over.store(true, Ordering::SeqCst);
+    shared.over.store(true, Ordering::SeqCst);
     for worker in workers {
         worker.await.unwrap();
     }
-    check(name, &storm, &Pool::open(store).await).await;
+    check(name, &shared, &Pool::open(store).await).await;
 }
 
 /// This very test executable, as the server.
