@@ -4,7 +4,8 @@ use std::{sync::mpsc, time::Duration};
 
 use axum::http::StatusCode;
 use tower_step_up::{
-    AuditEvent, AuditEventKind, ChallengeReason, EncryptionKey, ErrorKind, FailureReason, Method, Subject,
+    AuditEvent, AuditEventKind, ChallengeReason, EncryptionKey, ErrorKind, FailureReason, Method, StepUpBuilder,
+    Subject,
     store::{AttemptPolicy, Revocation},
 };
 
@@ -160,7 +161,7 @@ async fn keys_at_rest_can_be_replaced() {
     let store = TestStore::default();
     let key = |id: &str, byte| EncryptionKey::new(id, [byte; 32]).unwrap();
     let site = |keys: Vec<EncryptionKey>| {
-        Site::on(store.clone(), |builder| keys.into_iter().fold(builder, |all, key| all.encryption_key(key)))
+        Site::on(store.clone(), |builder| keys.into_iter().fold(builder, StepUpBuilder::encryption_key))
     };
     // Without a key of its own, what is at rest is sealed under one that follows from the signing key, here under the same name.
     let before = site(vec![]);
