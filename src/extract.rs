@@ -11,8 +11,10 @@ use axum::{
 use http::request::Parts;
 
 use crate::{
+    aal::{Aal, Proof},
     challenge::Rejection,
-    context::{Denied, Unavailable},
+    clock::Timestamp,
+    context::{Denied, SessionContext, Unavailable},
     guard::{self, Head, Refusal},
     requirement::Requirement,
     session::{Session, Subject},
@@ -34,8 +36,9 @@ fn head(parts: &Parts) -> Head<'_> {
 }
 
 fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, AccessDenied> {
+    let context = guard::context(None, &parts.extensions).map_err(AccessDenied)?;
     guard::enforce(&requirement, None, head(parts))
-        .map(|authenticated| CurrentSession(Arc::clone(authenticated)))
+        .map(|authenticated| CurrentSession::new(authenticated, context))
         .map_err(AccessDenied)
 }
 
@@ -52,22 +55,39 @@ fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, Ac
 ///
 /// A request without one gets the same answer as from a guard with [`Requirement::aal1`].
 #[derive(Clone, Debug)]
-pub struct CurrentSession(Arc<Authenticated>);
+pub struct CurrentSession {
+    authenticated: Arc<Authenticated>,
+    now: Timestamp,
+}
 
 impl CurrentSession {
+    fn new(authenticated: &Arc<Authenticated>, context: &SessionContext) -> Self {
+        Self { authenticated: Arc::clone(authenticated), now: context.now() }
+    }
+
+    /// The session's level at the time of the request.
+    pub fn aal(&self) -> Aal {
+        self.standing().level(self.session(), self.now)
+    }
+
+    /// The proofs that count at the time of the request, oldest first.
+    pub fn counting_proofs(&self) -> impl Iterator<Item = &Proof> {
+        self.standing().counting_proofs(self.session(), self.now)
+    }
+
     /// The session.
     pub fn session(&self) -> &Session {
-        &self.0.session
+        &self.authenticated.session
     }
 
     /// Whose session it is.
     pub fn subject(&self) -> &Subject {
-        self.0.session.subject()
+        self.authenticated.session.subject()
     }
 
     /// What counts of the session now.
     pub fn standing(&self) -> &Standing {
-        &self.0.standing
+        &self.authenticated.standing
     }
 }
 
@@ -106,7 +126,7 @@ impl<S: Sync> FromRequestParts<S> for MaybeSession {
             let rejection = Rejection::new(context.clone(), Denied::Unavailable, &parts.method, &parts.headers);
             AccessDenied(Refusal::Rejected(Box::new(rejection)))
         })?;
-        Ok(Self(found.map(|authenticated| CurrentSession(Arc::clone(authenticated)))))
+        Ok(Self(found.map(|authenticated| CurrentSession::new(authenticated, context))))
     }
 }
 

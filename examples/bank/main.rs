@@ -26,7 +26,15 @@ mod security;
 mod transfers;
 mod users;
 
-use std::{env, error::Error, future::Future, io, process::ExitCode};
+use std::{
+    env,
+    error::Error,
+    future::Future,
+    io,
+    net::SocketAddr,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio::{net::TcpListener, signal};
@@ -79,7 +87,7 @@ async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
 /// Everything that can go wrong before the first request.
 async fn start() -> Result<(TcpListener, Router), Box<dyn Error + Send + Sync>> {
     let config = Config::read(|name| env::var(name).ok())?;
-    let listener = TcpListener::bind(config.address)
+    let listener = bind(config.address)
         .await
         .map_err(|error| BadSetting::new(format!("BANK_ADDR {}: {error}", config.address)))?;
     let public_url = match &config.public_url {
@@ -88,6 +96,19 @@ async fn start() -> Result<(TcpListener, Router), Box<dyn Error + Send + Sync>> 
     };
     let app = bank(&config, &public_url).await?;
     Ok((listener, app))
+}
+
+/// A bank that was killed a moment ago may still be letting go of its address.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < Duration::from_secs(2) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {

@@ -12,9 +12,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use tower_step_up::{
-    Aal2, Clock as _, CurrentSession, MaybeSession, RequireAal, RequireAal2, Requirement, Session, SystemClock,
-};
+use tower_step_up::{Aal2, CurrentSession, MaybeSession, RequireAal, RequireAal2, Requirement};
 
 use crate::{Bank, transfers::Transfer};
 
@@ -92,15 +90,15 @@ struct Visitor {
     methods: String,
 }
 
-fn methods(session: &Session) -> String {
-    session.proofs().iter().map(|proof| proof.method().as_str()).collect::<Vec<_>>().join(", ")
+fn methods(session: &CurrentSession) -> String {
+    session.counting_proofs().map(|proof| proof.method().as_str()).collect::<Vec<_>>().join(", ")
 }
 
 async fn home(MaybeSession(session): MaybeSession) -> Result<Html<String>, Failure> {
     let visitor = session.map(|session| Visitor {
         username: session.subject().to_string(),
-        level: session.standing().level(session.session(), SystemClock.now()).as_str(),
-        methods: methods(session.session()),
+        level: session.aal().as_str(),
+        methods: methods(&session),
     });
     page(&Home { visitor })
 }

@@ -79,6 +79,8 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
             groups.push(node.group);
         }
     }
+    // Whoever sets a factor up begins with the app; codes on paper only stand in for it.
+    groups.sort_by_key(|group| *group != Group::Totp);
     groups.into_iter().enumerate().map(|(position, group)| section(nodes, messages, group, position == 0)).collect()
 }
 

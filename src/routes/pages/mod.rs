@@ -133,7 +133,8 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
         action: settings_flow::action(flow, inner).into(),
         hidden: form::hidden(&nodes),
         messages: &flow.messages,
-        sections: form::sections(&nodes, &flow.messages),
+        // What is said of the whole page is about no field of it in particular.
+        sections: form::sections(&nodes, &[]),
         home: flow.return_to.as_ref().unwrap_or(&inner.urls.default_return).as_str(),
     };
     html(StatusCode::OK, inner, &page)

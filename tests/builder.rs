@@ -1,0 +1,149 @@
+//! Every misconfiguration is an error of `build()`, of the right kind, with a text that says what to do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
+
+use std::time::Duration;
+
+use tower_step_up::{
+    BuildErrorKind::{self, Cookie, Factor, Key, Limit, PublicUrl, Store, Url},
+    EncryptionKey, SigningKey, StepUp, StepUpBuilder,
+    factor::{LookupSecrets, Password, Totp},
+    store::{AttemptPolicy, MemoryStore},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn key(id: &str) -> SigningKey {
+    SigningKey::hs256(id, [7; 32]).unwrap()
+}
+
+fn at(public_url: &str) -> StepUpBuilder {
+    StepUp::builder(public_url).signing_key(key("2026-11")).store(MemoryStore::default()).factor(Totp::new("Bank"))
+}
+
+fn bank() -> StepUpBuilder {
+    at("https://bank.example")
+}
+
+#[track_caller]
+fn refused(builder: StepUpBuilder, kind: BuildErrorKind, says: &str) {
+    let error = builder.build().expect_err(says);
+    assert_eq!(error.kind(), kind, "{error}");
+    assert!(error.to_string().contains(says), "{error:?} does not say {says:?}");
+}
+
+#[test]
+fn what_is_right_is_built() {
+    for builder in [
+        bank(),
+        at("https://bank.example:8443/auth"),
+        at("http://127.0.0.1:3000").insecure_http_on_loopback(),
+        at("http://localhost").insecure_http_on_loopback(),
+        at("http://[::1]:3000").insecure_http_on_loopback(),
+        bank().factor(LookupSecrets::default()).factor(Password::default()),
+        bank().encryption_key(EncryptionKey::new("2026-11", [8; 32]).unwrap()).signing_key(key("2026-10")),
+        bank().cookie_name("__Host-session").standing_max_age(Duration::ZERO).session_absolute_lifespan(DAY),
+        bank().allowed_return_url("https://*.bank.example/").default_return_url("https://www.bank.example/home"),
+    ] {
+        assert!(builder.build().is_ok());
+    }
+}
+
+#[test]
+fn public_urls_that_cannot_be_safe_are_refused() {
+    refused(at(""), PublicUrl, "https://bank.example");
+    refused(at("bank.example"), PublicUrl, "https://bank.example");
+    refused(at("https://"), PublicUrl, "https://bank.example");
+    refused(at("ftp://bank.example"), PublicUrl, "https");
+    refused(at("http://bank.example"), PublicUrl, "loopback");
+    refused(at("http://bank.example").insecure_http_on_loopback(), PublicUrl, "loopback");
+    refused(at("http://127.0.0.1.evil.example").insecure_http_on_loopback(), PublicUrl, "loopback");
+    refused(at("http://127.0.0.1:3000"), PublicUrl, "insecure_http_on_loopback()");
+    refused(at("https://user@bank.example"), PublicUrl, "user");
+    refused(at("https://bank.example/?x=1"), PublicUrl, "query");
+    refused(at("https://bank.example/#x"), PublicUrl, "fragment");
+}
+
+#[test]
+fn keys_must_be_there_strong_and_told_apart() {
+    let without = StepUp::builder("https://bank.example").store(MemoryStore::default()).factor(Totp::new("Bank"));
+    refused(without, Key, "signing_key(");
+    refused(bank().signing_key(key("2026-11")), Key, "name of its own");
+    let encryption = || EncryptionKey::new("a", [8; 32]).unwrap();
+    refused(bank().encryption_key(encryption()).encryption_key(encryption()), Key, "name of its own");
+    assert!(SigningKey::hs256("a", [7; 31]).unwrap_err().to_string().contains("32"));
+    assert!(EncryptionKey::new("a", [7; 31]).unwrap_err().to_string().contains("32"));
+    assert!(SigningKey::hs256("a b", [7; 32]).unwrap_err().to_string().contains("A-Z"));
+}
+
+#[test]
+fn a_store_and_a_second_factor_must_be_there() {
+    let builder = || StepUp::builder("https://bank.example").signing_key(key("a"));
+    refused(builder().factor(Totp::new("Bank")), Store, "store(");
+    refused(builder().store(MemoryStore::default()), Factor, "factor(");
+    refused(builder().store(MemoryStore::default()).factor(Password::default()), Factor, "second factor");
+    refused(bank().factor(Totp::new("Other")), Factor, "totp");
+    refused(builder().store(MemoryStore::default()).factor(Totp::new("a:b")), Factor, "colon");
+    refused(builder().store(MemoryStore::default()).factor(Totp::new("")), Factor, "name");
+    refused(builder().store(MemoryStore::default()).factor(Totp::new("Bank").skew(3)), Factor, "two steps");
+}
+
+#[test]
+fn cookies_are_host_only_unless_on_loopback() {
+    refused(bank().cookie_name("session"), Cookie, "__Host-");
+    refused(bank().cookie_name("__Secure-session"), Cookie, "__Host-");
+    refused(bank().cookie_name("__Host-a b"), Cookie, "letters");
+    refused(bank().cookie_name(""), Cookie, "letters");
+    let loopback = || at("http://127.0.0.1:3000").insecure_http_on_loopback();
+    refused(loopback().cookie_name("__Host-session"), Cookie, "plain HTTP");
+    assert!(loopback().cookie_name("session").build().is_ok());
+}
+
+#[test]
+fn urls_must_be_urls_and_allowed() {
+    refused(bank().login_url("javascript:alert(1)"), Url, "login_url");
+    refused(bank().login_ui_url("data:text/html,x"), Url, "login_ui_url");
+    refused(bank().settings_ui_url("https://"), Url, "settings_ui_url");
+    refused(bank().error_ui_url("mailto:x"), Url, "error_ui_url");
+    refused(bank().default_return_url("https://evil.example/"), Url, "allowed_return_urls");
+    refused(bank().after_unsafe_url("https://evil.example/"), Url, "allowed_return_urls");
+    refused(bank().allowed_return_url("about:blank"), Url, "allowed_return_urls");
+}
+
+#[test]
+fn limits_are_within_reason() {
+    let policy = AttemptPolicy::default();
+    for builder in [
+        bank().session_lifespan(Duration::from_secs(59)),
+        bank().session_lifespan(401 * DAY),
+        bank().session_absolute_lifespan(Duration::ZERO),
+        bank().second_factor_lifespan(Duration::ZERO),
+        bank().clock_leeway(Duration::from_secs(61)),
+        bank().login_flow_lifespan(Duration::from_secs(59)),
+        bank().login_flow_lifespan(25 * HOUR),
+        bank().settings_flow_lifespan(Duration::from_secs(59)),
+        bank().standing_max_age(Duration::from_secs(61)),
+        bank().store_timeout(Duration::ZERO),
+        bank().directory_timeout(Duration::from_secs(61)),
+        bank().cached_sessions(0),
+        bank().body_limit(1023),
+        bank().body_limit(5_000_001),
+        bank().attempts(AttemptPolicy { free: 0, ..policy }),
+        bank().attempts(AttemptPolicy { hard_stop: 101, ..policy }),
+        bank().attempts(AttemptPolicy { hard_stop: 5, ..policy }),
+        bank().attempts(AttemptPolicy { first_delay: Duration::ZERO, ..policy }),
+        bank().attempts(AttemptPolicy { longest_delay: Duration::from_secs(1), ..policy }),
+    ] {
+        let error = builder.build().expect_err("a limit");
+        assert_eq!(error.kind(), Limit, "{error}");
+        assert!(error.to_string().contains("must") || error.to_string().contains("at least"), "{error}");
+    }
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let step_up = bank().build().unwrap();
+    let shown = format!("{step_up:?} {:?} {:?}", bank(), key("2026-11"));
+    assert!(!shown.contains("7, 7"), "{shown}");
+}
