@@ -193,9 +193,10 @@ impl<'a> Submission<'a> {
             Verdict::Proven(consumption) => Some(consumption),
             Verdict::ProvenElsewhere => None,
             Verdict::Wrong => return self.wrong(factor, Refusal::Wrong).await,
-            Verdict::Continue(state) => {
+            Verdict::Continue { state, message } => {
                 self.flow.keep_state(inner, method, &state)?;
                 self.flow.clear_messages(now);
+                self.flow.messages.extend(message);
                 inner.stores.update_flow(&self.flow.to_stored()?).await?;
                 return self.show(StatusCode::OK).await;
             }

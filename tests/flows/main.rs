@@ -18,6 +18,9 @@
 mod login_begin;
 mod login_submit;
 mod logout;
+#[path = "../../examples/own_factor/mail_code.rs"]
+mod mail_code;
+mod own_factor;
 mod settings;
 mod site;
 #[path = "../common/store.rs"]

@@ -9,7 +9,8 @@ const ROUTER: &str = include_str!("../../src/routes/mod.rs");
 
 /// `METHOD path` of everything below `paths:`.
 fn documented() -> BTreeSet<String> {
-    let paths = DOCUMENT.split_once("\npaths:\n").expect("paths").1.split_once("\ncomponents:\n").expect("components").0;
+    let paths =
+        DOCUMENT.split_once("\npaths:\n").expect("paths").1.split_once("\ncomponents:\n").expect("components").0;
     let mut path = "";
     let mut routes = BTreeSet::new();
     for line in paths.lines().filter_map(|line| line.strip_suffix(':')) {
