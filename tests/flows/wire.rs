@@ -268,10 +268,11 @@ fn shape(flow: &Value) -> Value {
     nodes
 }
 
-fn input(group: &str, label: u32, name: &str, kind: &str, more: Value) -> Value {
-    let mut attributes = json!({ "name": name, "type": kind, "disabled": false, "node_type": "input" });
-    for (name, value) in more.as_object().unwrap() {
-        attributes[name] = value.clone();
+fn input(group: &str, label: u32, name: &str, kind: &str, mut attributes: Value) -> Value {
+    for (name, value) in
+        [("name", json!(name)), ("type", json!(kind)), ("disabled", json!(false)), ("node_type", json!("input"))]
+    {
+        attributes[name] = value;
     }
     let meta = if label == 0 { json!({}) } else { json!({ "label": label }) };
     json!({ "type": "input", "group": group, "messages": [], "meta": meta, "attributes": attributes })

@@ -80,17 +80,16 @@ async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Resul
     const LOCK: &str = "SELECT not_before FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
     let known: Option<Option<i64>> =
         sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_optional(&mut *connection).await.map_err(failed)?;
-    let not_before = match known {
-        Some(not_before) => not_before,
-        None => {
-            // If somebody else inserts it at this moment, this waits for them and does nothing.
-            sqlx::query("INSERT INTO step_up_subjects (subject) VALUES ($1) ON CONFLICT DO NOTHING")
-                .bind(subject.as_str())
-                .execute(&mut *connection)
-                .await
-                .map_err(failed)?;
-            sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_one(connection).await.map_err(failed)?
-        }
+    let not_before: Option<i64> = if let Some(not_before) = known {
+        not_before
+    } else {
+        // If somebody else inserts it at this moment, this waits for them and does nothing.
+        sqlx::query("INSERT INTO step_up_subjects (subject) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(subject.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+        sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_one(connection).await.map_err(failed)?
     };
     Ok(not_before.map(Timestamp::from_unix_milliseconds))
 }
