@@ -15,6 +15,7 @@
     reason = "a test that fails panics"
 )]
 
+mod journeys;
 mod login_begin;
 mod login_submit;
 mod logout;
