@@ -68,6 +68,7 @@
 )]
 
 mod aal;
+mod audit;
 mod challenge;
 mod clock;
 mod config;
@@ -96,6 +97,7 @@ pub mod ui;
 pub use self::config::Config;
 pub use self::{
     aal::{Aal, CredentialId, Method, Proof, UnknownMethod},
+    audit::{AuditEvent, AuditEventKind, AuditSink, ChallengeReason, FailureReason},
     clock::{Clock, SystemClock, Timestamp},
     config::{RequiredAal, SignedIn, StepUp, StepUpBuilder, UnknownRequiredAal},
     context::{SessionContext, StepUpLayer},

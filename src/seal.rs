@@ -131,6 +131,14 @@ impl Sealer {
     }
 }
 
+impl Sealer {
+    /// Whether this was sealed under the key that seals now. Its name alone does not tell: several keys can have one.
+    pub fn is_newest(&self, context: &[u8], sealed: &[u8]) -> bool {
+        let newest = self.keys.first().map(|key| Self::new(vec![key.clone()]));
+        newest.is_some_and(|newest| newest.open(context, sealed).is_ok())
+    }
+}
+
 fn cipher(key: &EncryptionKey) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(&Key::from(*key.key))
 }

@@ -12,6 +12,9 @@ pub(crate) struct Config {
     /// How browsers reach the bank; `None` if that is the address itself.
     pub(crate) public_url: Option<String>,
     pub(crate) store: StoreSetting,
+    /// The Redis for flows and counters of attempts; `None` if they are in the store.
+    #[cfg(feature = "redis")]
+    pub(crate) flows: Option<String>,
     /// The secret behind all keys; `None` if the store keeps one.
     pub(crate) secret: Option<Vec<u8>>,
     /// What whoami and the settings ask of a session.
@@ -26,6 +29,9 @@ pub(crate) enum StoreSetting {
     Memory,
     /// In the database file of this URL.
     Sqlite(String),
+    /// In the database of this URL.
+    #[cfg(feature = "postgres")]
+    Postgres(String),
 }
 
 /// A setting that the program cannot work with. The text names the setting and says what to write instead; it never repeats a
@@ -51,14 +57,16 @@ impl Config {
     /// Reads the settings through `get`, which is the environment but in tests. An empty value counts as none.
     pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
         let get = |name: &str| get(name).filter(|value| !value.is_empty());
-        if get("BANK_FLOWS").is_some() {
-            return Err(BadSetting::new(
-                "BANK_FLOWS: keeping flows in Redis is not built into this bank; leave it unset",
-            ));
+        let flows = get("BANK_FLOWS").map(flows).transpose()?;
+        #[cfg(not(feature = "redis"))]
+        if flows.is_some() {
+            return Err(BadSetting::new("BANK_FLOWS: build the bank with the feature redis, or leave it unset"));
         }
         Ok(Self {
             address: address(get("BANK_ADDR").as_deref().unwrap_or("127.0.0.1:3000"))?,
             public_url: get("BANK_PUBLIC_URL"),
+            #[cfg(feature = "redis")]
+            flows,
             store: store(get("BANK_STORE").as_deref().unwrap_or("sqlite://bank.db"))?,
             secret: get("BANK_SECRET").as_deref().map(secret).transpose()?,
             model: model(get("BANK_MODEL").as_deref().unwrap_or("strict"))?,
@@ -75,11 +83,19 @@ fn store(text: &str) -> Result<StoreSetting, BadSetting> {
     match text.split_once("://").map_or(text, |(scheme, _)| scheme) {
         "memory" => Ok(StoreSetting::Memory),
         "sqlite" => Ok(StoreSetting::Sqlite(text.to_owned())),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(StoreSetting::Postgres(text.to_owned())),
+        #[cfg(not(feature = "postgres"))]
         "postgres" | "postgresql" => {
-            Err(BadSetting::new("BANK_STORE: PostgreSQL is not built into this bank; use memory or sqlite://FILE"))
+            Err(BadSetting::new("BANK_STORE: build the bank with the feature postgres, or use memory or sqlite://FILE"))
         }
-        _ => Err(BadSetting::new("BANK_STORE must be memory or sqlite://FILE")),
+        _ => Err(BadSetting::new("BANK_STORE must be memory, sqlite://FILE or postgres://HOST/DATABASE")),
     }
+}
+
+fn flows(text: String) -> Result<String, BadSetting> {
+    let known = text.starts_with("redis://") || text.starts_with("rediss://");
+    if known { Ok(text) } else { Err(BadSetting::new("BANK_FLOWS must be redis://HOST or rediss://HOST")) }
 }
 
 fn secret(text: &str) -> Result<Vec<u8>, BadSetting> {

@@ -1,8 +1,10 @@
 //! The bank's own tables: users, transfers and one secret. They lie beside the crate's tables in the same database.
 
-use std::{str::FromStr, time::Duration};
+use std::{error::Error, str::FromStr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+#[cfg(feature = "postgres")]
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
@@ -10,7 +12,27 @@ use sqlx::{
 
 use crate::config::StoreSetting;
 
-const TABLES: &[&str] = &[
+/// A pool of connections. The statements that go through it are understood by both.
+#[derive(Clone)]
+pub(crate) enum Database {
+    Sqlite(SqlitePool),
+    #[cfg(feature = "postgres")]
+    Postgres(PgPool),
+}
+
+/// Does the same with whichever pool it is.
+macro_rules! on {
+    ($database:expr, $pool:ident => $statement:expr) => {
+        match $database {
+            $crate::database::Database::Sqlite($pool) => $statement,
+            #[cfg(feature = "postgres")]
+            $crate::database::Database::Postgres($pool) => $statement,
+        }
+    };
+}
+pub(crate) use on;
+
+const SQLITE_TABLES: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS bank_users (username TEXT PRIMARY KEY, password_hash TEXT NOT NULL) STRICT",
     // A transfer's key is unique for its sender, so that a form which is sent twice pays once.
     "CREATE TABLE IF NOT EXISTS bank_transfers (id INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, \
@@ -19,39 +41,80 @@ const TABLES: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS bank_secrets (name TEXT PRIMARY KEY, secret TEXT NOT NULL) STRICT",
 ];
 
-/// Opens the database and makes the tables that are missing.
-pub(crate) async fn open(store: &StoreSetting) -> Result<SqlitePool, sqlx::Error> {
-    let pool = match store {
+#[cfg(feature = "postgres")]
+const POSTGRES_TABLES: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS bank_users (username TEXT PRIMARY KEY, password_hash TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS bank_transfers (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, subject TEXT NOT NULL, \
+     recipient TEXT NOT NULL, amount TEXT NOT NULL, key TEXT NOT NULL, sent_at BIGINT NOT NULL, UNIQUE (subject, key))",
+    "CREATE TABLE IF NOT EXISTS bank_secrets (name TEXT PRIMARY KEY, secret TEXT NOT NULL)",
+];
+
+/// Opens the database.
+pub(crate) async fn open(store: &StoreSetting) -> Result<Database, sqlx::Error> {
+    match store {
         // A database in memory lives as long as its one connection, so that must never be closed.
         StoreSetting::Memory => {
             let options = SqlitePoolOptions::new().min_connections(1).max_connections(1);
-            options.idle_timeout(None).max_lifetime(None).connect("sqlite::memory:").await?
+            let options = options.idle_timeout(None).max_lifetime(None);
+            options.connect("sqlite::memory:").await.map(Database::Sqlite)
         }
         StoreSetting::Sqlite(url) => {
             let options = SqliteConnectOptions::from_str(url)?
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 .busy_timeout(Duration::from_secs(5));
-            SqlitePoolOptions::new().max_connections(4).connect_with(options).await?
+            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map(Database::Sqlite)
         }
-    };
-    for table in TABLES {
-        sqlx::query(*table).execute(&pool).await?;
+        #[cfg(feature = "postgres")]
+        StoreSetting::Postgres(url) => {
+            let options = PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5));
+            options.connect(url).await.map(Database::Postgres)
+        }
     }
-    Ok(pool)
 }
 
-/// The secret behind all keys. The first process to ask creates it; all that share the database get the same.
-///
-/// A real bank keeps it in a vault instead: whoever reads this database can sign sessions.
-pub(crate) async fn secret(pool: &SqlitePool) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut fresh = [0; 32];
-    getrandom::fill(&mut fresh)?;
-    sqlx::query("INSERT INTO bank_secrets (name, secret) VALUES ('keys', ?) ON CONFLICT DO NOTHING")
-        .bind(STANDARD.encode(fresh))
-        .execute(pool)
-        .await?;
-    let kept: String =
-        sqlx::query_scalar("SELECT secret FROM bank_secrets WHERE name = 'keys'").fetch_one(pool).await?;
-    Ok(STANDARD.decode(kept)?)
+/// Held by one process at a time while it makes what is missing.
+pub(crate) enum Preparing {
+    /// `SQLite` waits for whoever writes; each statement is complete by itself.
+    Unlocked,
+    /// The lock goes with the connection, also when the process is killed.
+    #[cfg(feature = "postgres")]
+    Locked(#[expect(dead_code, reason = "it is held, not read")] sqlx::PgConnection),
+}
+
+impl Database {
+    /// Makes the tables that are missing. Other processes that start wait until the answer is dropped.
+    pub(crate) async fn prepare(&self) -> Result<Preparing, sqlx::Error> {
+        match self {
+            Self::Sqlite(pool) => {
+                for table in SQLITE_TABLES {
+                    sqlx::query(table).execute(pool).await?;
+                }
+                Ok(Preparing::Unlocked)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => {
+                let mut connection = pool.acquire().await?.detach();
+                sqlx::query("SELECT pg_advisory_lock(hashtext('bank'))").execute(&mut connection).await?;
+                for table in POSTGRES_TABLES {
+                    sqlx::query(table).execute(&mut connection).await?;
+                }
+                Ok(Preparing::Locked(connection))
+            }
+        }
+    }
+
+    /// The secret behind all keys. The first process to ask creates it; all that share the database get the same.
+    ///
+    /// A real bank keeps it in a vault instead: whoever reads this database can sign sessions.
+    pub(crate) async fn secret(&self) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        let mut fresh = [0; 32];
+        getrandom::fill(&mut fresh)?;
+        let fresh = STANDARD.encode(fresh);
+        let create = "INSERT INTO bank_secrets (name, secret) VALUES ('keys', $1) ON CONFLICT DO NOTHING";
+        on!(self, pool => sqlx::query(create).bind(fresh).execute(pool).await.map(drop))?;
+        let read = "SELECT secret FROM bank_secrets WHERE name = 'keys'";
+        let kept: String = on!(self, pool => sqlx::query_scalar(read).fetch_one(pool).await)?;
+        Ok(STANDARD.decode(kept)?)
+    }
 }

@@ -11,7 +11,8 @@
 //! |---|---|---|
 //! | `BANK_ADDR` | `127.0.0.1:3000` | where to listen; port 0 picks a free one |
 //! | `BANK_PUBLIC_URL` | `http://<address>` | how browsers reach the bank |
-//! | `BANK_STORE` | `sqlite://bank.db` | `memory` or `sqlite://FILE` |
+//! | `BANK_STORE` | `sqlite://bank.db` | `memory`, `sqlite://FILE`, or `postgres://…` with the feature `postgres` |
+//! | `BANK_FLOWS` | the same store | `redis://…` keeps flows and counters of attempts there, with the feature `redis` |
 //! | `BANK_SECRET` | created once, kept in the store | 32 or more random bytes in base64, behind all keys |
 //! | `BANK_MODEL` | `strict` | `strict` or `lax`: what whoami and the settings ask for |
 //! | `BANK_TRANSFER_MAX_AGE` | `300` | how many seconds old the second factor may be for a transfer |
@@ -38,6 +39,8 @@ use std::{
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio::{net::TcpListener, signal};
+#[cfg(feature = "redis")]
+use tower_step_up::store::RedisStore;
 use tower_step_up::{
     EncryptionKey, Requirement, SigningKey, StepUp,
     factor::{LookupSecrets, Password, Totp},
@@ -46,6 +49,7 @@ use tower_step_up::{
 
 use self::{
     config::{BadSetting, Config, StoreSetting},
+    database::Database,
     security::OwnOrigin,
     transfers::Transfers,
     users::Users,
@@ -112,13 +116,14 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
-    let pool = database::open(&config.store)
-        .await
-        .map_err(|error| BadSetting::new(format!("BANK_STORE cannot be opened: {error}")))?;
-    let users = Users::new(pool.clone()).await?;
-    let step_up = step_up(config, public_url, &users, &pool).await?;
+    let unusable = |error| BadSetting::new(format!("BANK_STORE cannot be used: {error}"));
+    let database = database::open(&config.store).await.map_err(unusable)?;
+    let preparing = database.prepare().await.map_err(unusable)?;
+    let users = Users::new(database.clone()).await?;
+    let step_up = step_up(config, public_url, &users, &database).await?;
     users.seed(&step_up).await?;
-    let bank = Bank { step_up: step_up.clone(), users, transfers: Transfers::new(pool) };
+    drop(preparing);
+    let bank = Bank { step_up: step_up.clone(), users, transfers: Transfers::new(database) };
 
     let recent = Requirement::aal2().max_age(config.transfer_max_age);
     let own_origin = OwnOrigin::of(&public_url.parse()?);
@@ -140,11 +145,11 @@ async fn step_up(
     config: &Config,
     public_url: &str,
     users: &Users,
-    pool: &sqlx::SqlitePool,
+    database: &Database,
 ) -> Result<StepUp, Box<dyn Error + Send + Sync>> {
     let secret = match &config.secret {
         Some(secret) => secret.clone(),
-        None => database::secret(pool).await?,
+        None => database.secret().await?,
     };
     let mut builder = StepUp::builder(public_url)
         .application_name("Example Bank")
@@ -163,8 +168,20 @@ async fn step_up(
     let builder = match &config.store {
         StoreSetting::Memory => builder.store(MemoryStore::default()),
         StoreSetting::Sqlite(url) => builder.store(SqlStore::connect(url).await?),
+        #[cfg(feature = "postgres")]
+        StoreSetting::Postgres(url) => builder.store(SqlStore::connect(url).await?),
+    };
+    #[cfg(feature = "redis")]
+    let builder = match &config.flows {
+        Some(url) => builder.flow_store(flow_store(url).await?),
+        None => builder,
     };
     Ok(builder.build()?)
+}
+
+#[cfg(feature = "redis")]
+async fn flow_store(url: &str) -> Result<RedisStore, BadSetting> {
+    RedisStore::connect(url).await.map_err(|error| BadSetting::new(format!("BANK_FLOWS cannot be used: {error}")))
 }
 
 /// Ends at Ctrl-C, and at SIGTERM where there is such a thing. Requests that run then are still answered.

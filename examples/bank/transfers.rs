@@ -11,12 +11,12 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::SqlitePool;
 use tower_step_up::{CurrentSession, Requirement, RouterExt, Subject};
 use uuid::Uuid;
 
 use crate::{
     Bank,
+    database::{Database, on},
     pages::{Failure, page},
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn routes(requirement: Requirement) -> Router<Bank> {
 /// The table of transfers.
 #[derive(Clone)]
 pub(crate) struct Transfers {
-    pool: SqlitePool,
+    database: Database,
 }
 
 /// A stored transfer.
@@ -58,35 +58,32 @@ struct Problems {
 }
 
 impl Transfers {
-    pub(crate) const fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+    pub(crate) const fn new(database: Database) -> Self {
+        Self { database }
     }
 
     /// The subject's transfers, newest first.
     pub(crate) async fn of(&self, subject: &Subject) -> Result<Vec<Transfer>, sqlx::Error> {
-        let rows: Vec<(i64, String, String)> = sqlx::query_as(
-            "SELECT id, recipient, amount FROM bank_transfers WHERE subject = ? ORDER BY id DESC LIMIT 100",
-        )
-        .bind(subject.as_str())
-        .fetch_all(&self.pool)
-        .await?;
+        let read = "SELECT id, recipient, amount FROM bank_transfers WHERE subject = $1 ORDER BY id DESC LIMIT 100";
+        let rows: Vec<(i64, String, String)> =
+            on!(&self.database, pool => sqlx::query_as(read).bind(subject.as_str()).fetch_all(pool).await)?;
         Ok(rows.into_iter().map(|(id, to, amount)| Transfer { id, to, amount }).collect())
     }
 
     /// Stores the order unless it was stored before.
     async fn send(&self, subject: &Subject, order: &Order) -> Result<(), Failure> {
         let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
-        sqlx::query(
-            "INSERT INTO bank_transfers (subject, recipient, amount, key, sent_at) VALUES (?, ?, ?, ?, ?) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(subject.as_str())
-        .bind(&order.to)
-        .bind(&order.amount.0)
-        .bind(order.key.to_string())
-        .bind(now)
-        .execute(&self.pool)
-        .await?;
+        let insert = "INSERT INTO bank_transfers (subject, recipient, amount, key, sent_at) VALUES ($1, $2, $3, $4, $5) \
+                      ON CONFLICT DO NOTHING";
+        on!(&self.database, pool => sqlx::query(insert)
+            .bind(subject.as_str())
+            .bind(&order.to)
+            .bind(&order.amount.0)
+            .bind(order.key.to_string())
+            .bind(now)
+            .execute(pool)
+            .await
+            .map(drop))?;
         Ok(())
     }
 }

@@ -7,9 +7,10 @@ use argon2::{
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
 use serde_json::json;
-use sqlx::SqlitePool;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower_step_up::{Directory, DirectoryFuture, Identity, StepUp, Subject};
+
+use crate::database::{Database, on};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -21,7 +22,7 @@ struct Seed {
     totp: Option<&'static str>,
 }
 
-const SEEDS: [Seed; 3] = [
+static SEEDS: [Seed; 3] = [
     Seed { username: "alice", password: "alice-password", totp: Some("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP") },
     Seed { username: "bob", password: "bob-password", totp: None },
     Seed { username: "carol", password: "carol-password", totp: Some("KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N") },
@@ -33,7 +34,7 @@ const MAX_PASSWORD_BYTES: usize = 512;
 /// The table of users.
 #[derive(Clone)]
 pub(crate) struct Users {
-    pool: SqlitePool,
+    database: Database,
     /// A hash is slow and large on purpose, so only a few run at once, however many people sign in.
     hashing: Arc<Semaphore>,
     /// What the password of an unknown user is compared with, so that it takes as long as that of a known one.
@@ -41,35 +42,36 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    pub(crate) async fn new(pool: SqlitePool) -> Result<Self, BoxError> {
+    pub(crate) async fn new(database: Database) -> Result<Self, BoxError> {
         let nobody = spawn_blocking(|| hash("the password of nobody")).await??;
-        Ok(Self { pool, hashing: Arc::new(Semaphore::new(2)), nobody: nobody.into() })
+        Ok(Self { database, hashing: Arc::new(Semaphore::new(2)), nobody: nobody.into() })
     }
 
     /// Fills an empty store. Safe to repeat, and safe to be killed in the middle of: second factors come first, so no user
     /// who should have one is ever there without it.
     pub(crate) async fn seed(&self, step_up: &StepUp) -> Result<(), BoxError> {
-        let empty: bool =
-            sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM bank_users)").fetch_one(&self.pool).await?;
+        let read = "SELECT NOT EXISTS (SELECT 1 FROM bank_users)";
+        let empty: bool = on!(&self.database, pool => sqlx::query_scalar(read).fetch_one(pool).await)?;
         if !empty {
             return Ok(());
         }
-        let mut users = Vec::new();
-        for seed in SEEDS {
+        let mut hashes = Vec::new();
+        for seed in &SEEDS {
             if let Some(secret) = seed.totp {
                 step_up.import_totp(&Subject::new(seed.username)?, secret).await?;
             }
-            users.push((seed.username, spawn_blocking(move || hash(seed.password)).await??));
+            hashes.push(spawn_blocking(|| hash(seed.password)).await??);
         }
-        let mut transaction = self.pool.begin().await?;
-        for (username, password_hash) in users {
-            sqlx::query("INSERT INTO bank_users (username, password_hash) VALUES (?, ?) ON CONFLICT DO NOTHING")
-                .bind(username)
-                .bind(password_hash)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        Ok(transaction.commit().await?)
+        // One statement, so that either all of them are there or the store is still empty.
+        let insert = "INSERT INTO bank_users (username, password_hash) VALUES ($1, $2), ($3, $4), ($5, $6) ON CONFLICT DO NOTHING";
+        on!(&self.database, pool => {
+            let mut insert = sqlx::query(insert);
+            for (seed, hash) in SEEDS.iter().zip(&hashes) {
+                insert = insert.bind(seed.username).bind(hash);
+            }
+            insert.execute(pool).await.map(drop)
+        })?;
+        Ok(())
     }
 
     /// The user, if the password is theirs. Neither the answer nor the time it takes tells whether there is such a user.
@@ -77,10 +79,9 @@ impl Users {
     /// A real bank limits the attempts of strangers, too. The crate counts only those of users who are signed in, since whoever could
     /// make it count for a user could lock that user out.
     pub(crate) async fn verify(&self, username: &str, password: &str) -> Result<Option<Subject>, BoxError> {
-        let stored: Option<String> = sqlx::query_scalar("SELECT password_hash FROM bank_users WHERE username = ?")
-            .bind(username)
-            .fetch_optional(&self.pool)
-            .await?;
+        let read = "SELECT password_hash FROM bank_users WHERE username = $1";
+        let stored: Option<String> =
+            on!(&self.database, pool => sqlx::query_scalar(read).bind(username).fetch_optional(pool).await)?;
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.to_string());
         if password.len() > MAX_PASSWORD_BYTES {
@@ -105,10 +106,9 @@ fn hash(password: &str) -> Result<String, argon2::password_hash::Error> {
 impl Directory for Users {
     fn identity<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<Identity>> {
         Box::pin(async move {
-            let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM bank_users WHERE username = ?)")
-                .bind(subject.as_str())
-                .fetch_one(&self.pool)
-                .await?;
+            let read = "SELECT EXISTS (SELECT 1 FROM bank_users WHERE username = $1)";
+            let known: bool =
+                on!(&self.database, pool => sqlx::query_scalar(read).bind(subject.as_str()).fetch_one(pool).await)?;
             Ok(known.then(|| Identity::new(json!({ "username": subject.as_str() }))))
         })
     }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
 use super::{NO_STORE, bearer, htmx, json, negotiation, redirect, vary};
 use crate::{
-    config::AUDIT,
+    audit::{AuditEventKind, ChallengeReason},
     context::{Denied, SessionContext},
     requirement::Shortfall,
     session::cookie::Transport,
@@ -116,15 +116,21 @@ impl Rejection {
         if self.context.is_ambiguous() {
             return;
         }
-        let reason = match self.denied {
-            Denied::Unavailable => "unavailable",
-            Denied::Shortfall(Shortfall::NoSession) => "no_session",
-            Denied::Shortfall(Shortfall::LevelTooLow) => "level_too_low",
-            Denied::Shortfall(Shortfall::NothingEnrolled) => "nothing_enrolled",
-            Denied::Shortfall(Shortfall::TooOld { .. }) => "too_old",
+        let kind = match self.denied {
+            Denied::Unavailable => AuditEventKind::Unavailable,
+            Denied::Shortfall(shortfall) => AuditEventKind::Challenged {
+                reason: match shortfall {
+                    Shortfall::NoSession => ChallengeReason::NoSession,
+                    Shortfall::LevelTooLow => ChallengeReason::LevelTooLow,
+                    Shortfall::NothingEnrolled => ChallengeReason::NothingEnrolled,
+                    Shortfall::TooOld { .. } => ChallengeReason::TooOld,
+                },
+            },
         };
-        // Written as Debug, so that no text of a subject breaks the line.
-        let subject = self.context.session().map(|session| session.subject().as_str());
-        tracing::info!(target: AUDIT, event = "refused", reason, ?subject, "a request was refused");
+        let inner = self.context.step_up().inner();
+        match self.context.session() {
+            Some(session) => inner.audit.of_session(inner.now(), session, kind),
+            None => inner.audit.of_nobody(inner.now(), kind),
+        }
     }
 }

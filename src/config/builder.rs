@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     aal::{Aal, Method, Proof},
+    audit::{Audit, AuditSink},
     clock::{Clock, SystemClock},
     directory::{Directory, NoDirectory},
     error::{BuildError, BuildErrorKind},
@@ -56,6 +57,7 @@ pub struct StepUpBuilder {
     factors: Vec<Box<dyn Factor>>,
     directory: Arc<dyn Directory>,
     clock: Arc<dyn Clock>,
+    audit: Audit,
     cookie_name: Option<String>,
     urls: GivenUrls,
     whoami: RequiredAal,
@@ -85,6 +87,7 @@ impl StepUpBuilder {
             factors: Vec::new(),
             directory: Arc::new(NoDirectory),
             clock: Arc::new(SystemClock),
+            audit: Audit::default(),
             cookie_name: None,
             urls: GivenUrls::default(),
             whoami: RequiredAal::default(),
@@ -292,6 +295,13 @@ impl StepUpBuilder {
         self
     }
 
+    /// Gives the events of the audit to the application, beside those of the `tracing` target `tower_step_up::audit`. See
+    /// [`AuditEvent`](crate::AuditEvent).
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.audit = Audit::to(sink);
+        self
+    }
+
     /// How many sessions and verified tokens a process remembers. 10,000 by default.
     pub fn cached_sessions(mut self, count: usize) -> Self {
         self.cached_sessions = count;
@@ -343,6 +353,7 @@ impl StepUpBuilder {
             sealer,
             directory: self.directory,
             clock: self.clock,
+            audit: self.audit,
             standing: StandingCache::new(self.cached_sessions, self.standing_max_age),
             limits: self.limits,
             whoami: Switch::new(self.whoami),

@@ -4,6 +4,7 @@ mod builder;
 mod credentials;
 #[cfg(feature = "config")]
 mod file;
+mod manage;
 mod sign_in;
 mod urls;
 
@@ -25,6 +26,7 @@ pub(crate) use self::urls::Urls;
 pub use self::{builder::StepUpBuilder, sign_in::SignedIn};
 use crate::{
     aal::{Aal, Method},
+    audit::{Audit, AuditEventKind},
     clock::{Clock, Timestamp},
     directory::{Directory, DirectoryFuture},
     error::{Error, ErrorKind, StoreError},
@@ -147,6 +149,7 @@ pub(crate) struct Inner {
     pub(crate) sealer: Sealer,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) audit: Audit,
     pub(crate) standing: StandingCache,
     pub(crate) limits: Limits,
     whoami: Switch,
@@ -205,7 +208,7 @@ impl StepUp {
         let revoked = self.inner.stores.revoke(subject, which).await;
         self.inner.standing.forget(subject);
         let revoked = revoked?;
-        tracing::info!(target: AUDIT, event = "revoked", sessions = revoked, "sessions were revoked");
+        self.inner.audit.of_subject(self.inner.now(), subject, AuditEventKind::Revoked { sessions: revoked });
         Ok(revoked)
     }
 
@@ -224,9 +227,6 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
-
-/// The `tracing` target of events that an audit needs.
-pub(crate) const AUDIT: &str = "tower_step_up::audit";
 
 impl Inner {
     pub(crate) fn now(&self) -> Timestamp {

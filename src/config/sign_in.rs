@@ -2,9 +2,10 @@
 
 use http::HeaderValue;
 
-use super::{AUDIT, StepUp};
+use super::StepUp;
 use crate::{
     aal::{CredentialId, Method, Proof},
+    audit::AuditEventKind,
     error::{Error, ErrorKind},
     factor::{self, Totp},
     session::{Session, Subject, token::SessionToken, view},
@@ -71,7 +72,7 @@ impl StepUp {
         let now = inner.now();
         let session = Session::new(subject, Proof::new(method, level, now), inner.limits.session_lifespan);
         inner.stores.create_session(&session).await?;
-        tracing::info!(target: AUDIT, event = "signed_in", %method, "a session began");
+        inner.audit.of_session(now, &session, AuditEventKind::SignedIn { method });
         // At sign-in only the proof itself counts, whatever the credentials.
         self.hand_out(session, &inner.judge(Vec::new()))
     }
@@ -96,7 +97,8 @@ impl StepUp {
         if inner.complete(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Inactive));
         }
-        tracing::info!(target: AUDIT, event = "reauthenticated", %method, "a first factor was proven anew");
+        inner.audit.of_session(now, &renewed, AuditEventKind::Passed { method });
+        inner.audit.of_session(now, &renewed, AuditEventKind::Rotated { replaced: session.id() });
         self.hand_out(renewed, &found.standing)
     }
 
@@ -174,7 +176,7 @@ impl StepUp {
         let mut completion = Completion::new(subject.clone(), now);
         completion.credentials.push(CredentialChange::Replace(credential));
         inner.complete(completion).await?;
-        tracing::info!(target: AUDIT, event = "enrolled", method = %Method::Totp, "a credential was imported");
+        inner.audit.of_subject(now, subject, AuditEventKind::Enrolled { method: Method::Totp });
         Ok(id)
     }
 }

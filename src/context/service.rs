@@ -9,8 +9,9 @@ use tower_service::Service;
 
 use super::{Found, ResponseBody, ResponseFuture, SessionContext};
 use crate::{
+    audit::AuditEventKind,
     clock::Timestamp,
-    config::{AUDIT, Inner, StepUp},
+    config::{Inner, StepUp},
     session::{
         cookie::{Presented, Transport, presented},
         token::Verified,
@@ -77,13 +78,7 @@ fn search(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> (Search, Option
     match presented(headers, &inner.cookies.session, |token| inner.keys.recognises(token)) {
         Presented::Nothing => (Search::Ended(Found::Nothing), None),
         Presented::Unusable(transport) => {
-            tracing::warn!(
-                target: AUDIT,
-                event = "credentials_refused",
-                reason = "ambiguous",
-                ?transport,
-                "a request had several credentials, or one that cannot be read"
-            );
+            inner.audit.of_nobody(now, AuditEventKind::CredentialsRefused);
             (Search::Ended(Found::Ambiguous), Some(transport))
         }
         Presented::Token(token, transport) => {

@@ -203,6 +203,21 @@ pub trait Factor: Send + Sync + 'static {
         None
     }
 
+    /// What the factor keeps of this credential, sealed anew under the newest key; `None` if it is already, or if nothing is sealed.
+    ///
+    /// # Errors
+    ///
+    /// It does not open: a key is missing, or the row was changed.
+    fn reseal(
+        &self,
+        subject: &Subject,
+        credential: &Credential,
+        sealer: &Sealer,
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        let _ = (subject, credential, sealer);
+        Ok(None)
+    }
+
     /// The step up to which the credential's open window is burnt when *another* factor succeeds, if it has steps.
     fn open_step(&self, now: Timestamp) -> Option<u64> {
         let _ = now;

@@ -171,6 +171,19 @@ impl Factor for Totp {
         Some(self)
     }
 
+    fn reseal(
+        &self,
+        subject: &Subject,
+        credential: &Credential,
+        sealer: &Sealer,
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        let context = seal_context(subject, credential.summary.id);
+        if sealer.is_newest(&context, &credential.data) {
+            return Ok(None);
+        }
+        sealer.seal(&context, &sealer.open(&context, &credential.data)?).map(Some)
+    }
+
     fn open_step(&self, now: Timestamp) -> Option<u64> {
         let present = u64::try_from(now.unix_seconds()).ok()?.checked_div(STEP_SECONDS)?;
         Some(present.saturating_add(u64::from(self.skew)))

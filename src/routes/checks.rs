@@ -7,10 +7,8 @@ use axum::{
 
 use super::{answer, scope::Scope};
 use crate::{
-    aal::Method,
     challenge::Envelope,
     clock::Timestamp,
-    config::AUDIT,
     factor::Form,
     flow::{
         csrf::{self, CsrfToken},
@@ -66,8 +64,7 @@ pub(crate) fn locked_for(attempt: Attempt, now: Timestamp) -> Option<u64> {
 }
 
 /// 429, the same bytes for a right and a wrong answer, since neither is looked at.
-pub(crate) fn too_many_attempts(headers: &HeaderMap, method: Method, retry_after: u64) -> Response {
-    tracing::warn!(target: AUDIT, event = "locked", %method, "too many attempts");
+pub(crate) fn too_many_attempts(headers: &HeaderMap, retry_after: u64) -> Response {
     let envelope = Envelope::new(
         StatusCode::TOO_MANY_REQUESTS,
         Some("security_too_many_attempts"),

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     aal::{Aal, Method},
+    audit::{AuditEventKind, FailureReason},
     challenge::negotiation,
-    config::{AUDIT, Inner, StepUp},
+    config::{Inner, StepUp},
     factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
     flow::{
         csrf::CsrfToken,
@@ -226,7 +227,9 @@ impl<'a> Submission<'a> {
         let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
-                tracing::info!(target: AUDIT, event = "passed", method = %factor.method(), "a factor was proven");
+                let audit = &self.inner().audit;
+                audit.of_session(self.scope.now(), &session, AuditEventKind::Passed { method: factor.method() });
+                audit.of_session(self.scope.now(), &session, AuditEventKind::Rotated { replaced: found.session.id() });
                 login_success::answer(&self, session, owner).await
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,
@@ -277,15 +280,25 @@ impl<'a> Submission<'a> {
         wanted.unwrap_or_else(|| urls.default_return.clone())
     }
 
+    fn audit(&self, kind: AuditEventKind) {
+        let (audit, now) = (&self.inner().audit, self.scope.now());
+        match self.found {
+            Some(found) => audit.of_session(now, &found.session, kind),
+            None => audit.of_nobody(now, kind),
+        }
+    }
+
     /// A wrong answer: it stays counted.
     async fn wrong(mut self, factor: &dyn Factor, why: Refusal) -> Result<Response, Failure> {
-        tracing::info!(target: AUDIT, event = "failed", method = %factor.method(), "a factor was not proven");
+        let reason = if why == Refusal::Used { FailureReason::Used } else { FailureReason::Wrong };
+        self.audit(AuditEventKind::Failed { method: factor.method(), reason });
         self.refuse(None, factor.refusal(why)).await
     }
 
     /// Check 13: too many attempts.
     async fn locked(mut self, method: Method, retry_after: u64) -> Result<Response, Failure> {
-        let response = checks::too_many_attempts(&self.scope.headers, method, retry_after);
+        self.audit(AuditEventKind::Locked { method, retry_after });
+        let response = checks::too_many_attempts(&self.scope.headers, retry_after);
         if self.json { Ok(response) } else { self.refuse(None, message::too_many_attempts(retry_after)).await }
     }
 

@@ -1,13 +1,16 @@
 //! What a proven factor changes, and what the client gets for it.
 
+use std::collections::BTreeSet;
+
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
 use super::{answer, failure::Failure, login::leave_for, login_submit::Submission};
 use crate::{
-    aal::{CredentialId, Method, Proof},
+    aal::{Aal, CredentialId, Method, Proof},
+    audit::AuditEventKind,
     clock::Timestamp,
-    config::{AUDIT, Inner},
+    config::Inner,
     factor::Factor,
     flow::{csrf::CsrfToken, owner::Owner, record::FlowType},
     requirement::{Requirement, Shortfall},
@@ -44,7 +47,29 @@ pub(crate) async fn complete(
     completion.rotate = Some(Rotation { old: found.session.id(), new: session.clone() });
     completion.flow = Some(submission.flow.id());
     completion.reset = Some(proven.key);
-    Ok((inner.complete(completion).await?, session))
+    let completed = inner.complete(completion).await?;
+    if completed == Completed::Done && proven.factor.aal() == Aal::Aal2 {
+        lift_other_locks(inner, owner, method).await;
+    }
+    Ok((completed, session))
+}
+
+/// Whoever has proven one second factor is the owner, and may try the others again: so a factor that somebody who knows the password
+/// has locked, even for good, can be used or bound anew (NIST SP 800-63B-4 section 3.2.2).
+async fn lift_other_locks(inner: &Inner, owner: &Owner, proven: Method) {
+    let methods: BTreeSet<Method> = owner
+        .credentials
+        .iter()
+        .filter(|credential| credential.summary.aal == Aal::Aal2 && credential.summary.method != proven)
+        .map(|credential| credential.summary.method)
+        .collect();
+    for method in methods {
+        let key = AttemptKey { subject: owner.subject.clone(), method };
+        if let Err(error) = inner.stores.reset_attempts(&key).await {
+            // The step-up stands; the other factor merely stays locked until the next success.
+            tracing::warn!(%error, %method, "could not lift the lock of another factor");
+        }
+    }
 }
 
 /// A session for somebody who had none; `None` if the flow was completed by another request meanwhile.
@@ -63,7 +88,7 @@ pub(crate) async fn begin_session(
     let proof = Proof::new(factor.method(), factor.aal(), now);
     let session = Session::new(subject, proof, inner.limits.session_lifespan);
     inner.stores.create_session(&session).await?;
-    tracing::info!(target: AUDIT, event = "signed_in", method = %factor.method(), "a session began");
+    inner.audit.of_session(now, &session, AuditEventKind::SignedIn { method: factor.method() });
     Ok(Some(session))
 }
 

@@ -12,8 +12,9 @@ use subtle::ConstantTimeEq;
 
 use super::{answer, failure::Failure, query::Query, scope::Scope};
 use crate::{
+    audit::AuditEventKind,
     challenge::negotiation,
-    config::{AUDIT, StepUp},
+    config::StepUp,
     flow::csrf::CsrfToken,
     session::{Session, SessionId},
     store::Revocation,
@@ -68,7 +69,7 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
 
 async fn end(scope: &Scope, session: &Session) -> Result<(), Failure> {
     scope.step_up().revoke(session.subject(), Revocation::One(session.id())).await?;
-    tracing::info!(target: AUDIT, event = "signed_out", "a session ended");
+    scope.inner().audit.of_session(scope.now(), session, AuditEventKind::SignedOut);
     Ok(())
 }
 

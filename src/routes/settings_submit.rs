@@ -21,8 +21,9 @@ use super::{
 };
 use crate::{
     aal::{Aal, Method, Proof},
+    audit::{AuditEventKind, FailureReason},
     challenge::{self, Envelope, negotiation},
-    config::{AUDIT, Inner, SignedIn, StepUp},
+    config::{Inner, SignedIn, StepUp},
     factor::{Enrolment, EnrolmentOutcome, Factor, Form},
     flow::{
         csrf::CsrfToken,
@@ -146,7 +147,8 @@ impl<'a> Change<'a> {
         }
         match enrolment.submit(context, form)? {
             EnrolmentOutcome::Wrong(error) => {
-                tracing::info!(target: AUDIT, event = "failed", %method, "a new factor was not confirmed");
+                let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };
+                inner.audit.of_session(now, &self.found.session, kind);
                 self.refuse(Some(error.field), error.text).await
             }
             EnrolmentOutcome::Refused(text) => {
@@ -168,12 +170,12 @@ impl<'a> Change<'a> {
             EnrolmentOutcome::Enrolled(credential) => {
                 let proof = Proof::new(method, factor.aal(), now).with_credential(credential.summary.id);
                 let session = inner.renew(&self.found.session, proof);
-                self.save(key, vec![CredentialChange::Replace(credential)], session, "enrolled").await
+                self.save(key, vec![CredentialChange::Replace(credential)], session).await
             }
             EnrolmentOutcome::Removed => {
                 let gone = settings::removed_with(inner, &self.owner, method);
                 let session = self.found.session.rotated();
-                self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session, "removed").await
+                self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session).await
             }
         }
     }
@@ -185,11 +187,11 @@ impl<'a> Change<'a> {
         key: AttemptKey,
         changes: Vec<CredentialChange>,
         session: Session,
-        event: &'static str,
     ) -> Result<Response, Failure> {
         let inner = self.inner();
         let now = self.scope.now();
         let method = key.method;
+        let events: Vec<_> = changes.iter().filter_map(audited).collect();
         let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
         let mut completion = Completion::new(self.owner.subject.clone(), now);
         completion.expect_credentials = Some(self.owner.credentials.iter().map(|one| one.summary.id).collect());
@@ -206,7 +208,10 @@ impl<'a> Change<'a> {
                 return self.refuse(None, message::generic(reason)).await;
             }
         }
-        tracing::info!(target: AUDIT, event, %method, "the factors of a subject were changed");
+        for kind in events {
+            inner.audit.of_session(now, &session, kind);
+        }
+        inner.audit.of_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
         self.owner = Owner::read(inner, &self.owner.subject).await?;
         if removes {
             // Flows that were begun with the factor must not outlive it.
@@ -266,7 +271,9 @@ impl<'a> Change<'a> {
     }
 
     async fn locked(mut self, method: Method, retry_after: u64) -> Result<Response, Failure> {
-        let response = checks::too_many_attempts(&self.scope.headers, method, retry_after);
+        let kind = AuditEventKind::Locked { method, retry_after };
+        self.inner().audit.of_session(self.scope.now(), &self.found.session, kind);
+        let response = checks::too_many_attempts(&self.scope.headers, retry_after);
         if self.json { Ok(response) } else { self.refuse(None, message::too_many_attempts(retry_after)).await }
     }
 
@@ -283,5 +290,15 @@ impl<'a> Change<'a> {
         }
         let csrf = CsrfToken::from_cookie(&self.scope.headers, &self.inner().cookies.csrf);
         show(self.scope, status, &self.flow, &self.owner, csrf.as_ref(), continue_with).await
+    }
+}
+
+fn audited(change: &CredentialChange) -> Option<AuditEventKind> {
+    match change {
+        CredentialChange::Replace(new) | CredentialChange::Add(new) => {
+            Some(AuditEventKind::Enrolled { method: new.summary.method })
+        }
+        CredentialChange::Remove(method) => Some(AuditEventKind::Removed { method: *method }),
+        CredentialChange::Reseal { .. } => None,
     }
 }

@@ -142,6 +142,14 @@ pub enum CredentialChange {
     Add(Credential),
     /// Remove all credentials of the method.
     Remove(Method),
+    /// Put this in place of a credential's sealed data and leave all else as it is, its last step above all. Nothing, if the subject
+    /// has no such credential.
+    Reseal {
+        /// Whose data.
+        credential: CredentialId,
+        /// The new data.
+        data: Vec<u8>,
+    },
 }
 
 /// The session that takes another's place.

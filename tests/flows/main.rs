@@ -22,6 +22,7 @@ mod logout;
 #[path = "../../examples/own_factor/mail_code.rs"]
 mod mail_code;
 mod own_factor;
+mod manage;
 mod settings;
 mod site;
 #[path = "../common/store.rs"]

@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// Makes look-up codes and confirms them.
-    async fn enrol_lookup(&mut self) -> Vec<String> {
+    pub async fn enrol_lookup(&mut self) -> Vec<String> {
         let flow = self.begin("settings", "").await;
         let answer = self.submit(&flow, &[("method", "lookup_secret"), ("lookup_secret_regenerate", "true")]).await;
         let shown = after(self, &flow, &answer).await.json();

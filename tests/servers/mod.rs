@@ -4,7 +4,7 @@
 //! A server ends with the test's process, however that ends: a shell holds the other end of a pipe, and ends the server when the pipe
 //! is closed.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod nginx;
 pub mod postgres;

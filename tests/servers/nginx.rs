@@ -6,6 +6,7 @@ use super::{Server, directory, program};
 
 pub struct Nginx {
     server: Server,
+    directory: PathBuf,
 }
 
 impl Nginx {
@@ -13,32 +14,31 @@ impl Nginx {
     pub fn start(port: u16, upstream: &[&str]) -> Option<Self> {
         let nginx = program("nginx", &[PathBuf::from("/usr/sbin")])?;
         let directory = directory("nginx", None);
-        let servers: String = upstream.iter().map(|address| format!("server {address};")).collect();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {kind};"))
-            .collect();
+        let servers = upstream.join(" max_fails=0; server ");
+        let temporary =
+            "client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t; scgi_temp_path t;";
         // One worker: several would each have a turn of their own.
         let configuration = format!(
             "daemon off; worker_processes 1; pid pid; error_log stderr;\n\
              events {{}}\n\
              http {{\n\
-             access_log off; {temporary}\n\
-             upstream bank {{ {servers} }}\n\
+             log_format upstream '$upstream_addr $status'; access_log served upstream; {temporary}\n\
+             upstream bank {{ server {servers} max_fails=0; }}\n\
              server {{ listen 127.0.0.1:{port}; location / {{\n\
-             proxy_pass http://bank; proxy_set_header Host $http_host; proxy_next_upstream off;\n\
+             proxy_pass http://bank; proxy_set_header Host $http_host;\n\
              }} }}\n\
              }}\n"
         );
         fs::write(directory.join("nginx.conf"), configuration).unwrap();
         let mut command = Command::new(nginx);
         command.arg("-p").arg(&directory).args(["-c", "nginx.conf", "-e", "stderr"]);
-        let server = Server::start(directory, None, "TERM", &mut command);
+        let server = Server::start(directory.clone(), None, "TERM", &mut command);
         server.wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(Self { server })
+        Some(Self { server, directory })
     }
 
-    pub fn log(&self) -> String {
-        self.server.log()
+    /// Which server answered, a line for each request.
+    pub fn served(&self) -> String {
+        fs::read_to_string(self.directory.join("served")).unwrap_or_default() + &self.server.log()
     }
 }

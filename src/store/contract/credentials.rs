@@ -1,6 +1,9 @@
 //! Credentials: what changes shows at once, in the list and in the standing.
 
-use super::{Completion, MINUTE, NOW, change, created, credential, credentials_of, enrolled, kim, subject, totp};
+use super::{
+    Completion, MINUTE, NOW, change, consuming, created, credential, credentials_of, done, enrolled, kim, secret, step,
+    subject, totp,
+};
 use crate::{
     aal::{Aal, CredentialId, Method},
     standing::CredentialSummary,
@@ -78,6 +81,23 @@ pub async fn are_applied_in_order<S: SubjectStore>(store: S) {
     // In place of itself.
     change(&store, &kim, [CredentialChange::Replace(new.clone())]).await;
     assert_eq!(credentials_of(&store, &kim).await, [new]);
+}
+
+/// New sealed data changes nothing else: not the last step, not which secrets were used, not the order.
+pub async fn are_resealed_in_place<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let first = credential(Method::Totp, &[[1; 32]]);
+    change(&store, &kim, [CredentialChange::Add(first.clone()), CredentialChange::Add(totp())]).await;
+    done(&store, &consuming(&kim, step(&first, 7))).await;
+    done(&store, &consuming(&kim, secret(&first, [1; 32]))).await;
+    let before = credentials_of(&store, &kim).await;
+    let data = vec![9; 300];
+    let reseal = CredentialChange::Reseal { credential: first.summary.id, data: data.clone() };
+    change(&store, &lee, [reseal.clone()]).await;
+    assert_eq!(credentials_of(&store, &kim).await, before, "in another's name");
+    change(&store, &kim, [reseal, CredentialChange::Reseal { credential: CredentialId::random(), data: vec![] }]).await;
+    assert_eq!(credentials_of(&store, &kim).await, [Credential { data, ..before[0].clone() }, before[1].clone()]);
+    assert_eq!(credentials_of(&store, &lee).await, []);
 }
 
 /// An id that exists is a conflict, whoever's it is; nothing of that completion is applied.

@@ -94,6 +94,7 @@ where
     credentials::come_back_as_they_were(new_store().await).await;
     credentials::change_and_show_in_the_standing(new_store().await).await;
     credentials::are_applied_in_order(new_store().await).await;
+    credentials::are_resealed_in_place(new_store().await).await;
     credentials::existing_ids_are_refused(new_store().await).await;
     credentials::ten_thousand_are_no_trouble(new_store().await).await;
     completions::steps_only_rise(new_store().await).await;

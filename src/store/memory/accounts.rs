@@ -255,6 +255,11 @@ fn apply(credentials: &mut Vec<Credential>, change: &CredentialChange) {
             credentials.push(new.clone());
         }
         CredentialChange::Add(new) => credentials.push(new.clone()),
+        CredentialChange::Reseal { credential, data } => {
+            if let Some(credential) = find(credentials, *credential) {
+                credential.data.clone_from(data);
+            }
+        }
         CredentialChange::Remove(method) => credentials.retain(|credential| credential.summary.method != *method),
     }
 }

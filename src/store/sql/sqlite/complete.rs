@@ -74,6 +74,7 @@ async fn apply(connection: &mut SqliteConnection, completion: &Completion) -> Re
             }
             CredentialChange::Add(new) => insert_credential(connection, subject, new).await?,
             CredentialChange::Remove(method) => remove_credentials(connection, subject, *method).await?,
+            CredentialChange::Reseal { credential, data } => reseal(connection, subject, *credential, data).await?,
         }
     }
     if let Some(Rotation { new, .. }) = rotate {
@@ -221,6 +222,22 @@ async fn remove_credentials(
             .await
             .map_err(failed)?;
     }
+    Ok(())
+}
+
+async fn reseal(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    credential: CredentialId,
+    data: &[u8],
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE step_up_credentials SET data = ?1 WHERE id = ?2 AND subject = ?3")
+        .bind(data)
+        .bind(Uuid::from(credential))
+        .bind(subject.as_str())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
     Ok(())
 }
 

@@ -1,0 +1,77 @@
+//! What an application does to the sessions and credentials of its users: list and end sessions, lift a lock, seal anew.
+
+use super::StepUp;
+use crate::{
+    aal::Method,
+    audit::AuditEventKind,
+    error::{Error, ErrorKind},
+    session::{Session, Subject},
+    store::{AttemptKey, Completion, CredentialChange, Revocation},
+};
+
+impl StepUp {
+    /// The subject's sessions that are alive, newest first.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer.
+    pub async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, Error> {
+        Ok(self.inner().stores.sessions(subject, self.inner().now()).await?)
+    }
+
+    /// Ends all sessions of the subject, those too that are being created at this moment, and returns how many: when the user is
+    /// disabled, or asks for it. To end one, or all but one, use [`revoke`](Self::revoke).
+    ///
+    /// When a password is changed, end all sessions, or all but the one in which it was changed: whoever knew the old password may
+    /// have one.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer; whether sessions were ended is not known.
+    pub async fn revoke_all(&self, subject: &Subject) -> Result<u64, Error> {
+        self.revoke(subject, Revocation::All(self.inner().now())).await
+    }
+
+    /// Lets the subject try again at a factor that is locked after too many wrong answers, even for good.
+    ///
+    /// The user does the same by proving another second factor.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer.
+    pub async fn unlock(&self, subject: &Subject, method: Method) -> Result<(), Error> {
+        let inner = self.inner();
+        inner.stores.reset_attempts(&AttemptKey { subject: subject.clone(), method }).await?;
+        inner.audit.of_subject(inner.now(), subject, AuditEventKind::Unlocked { method });
+        Ok(())
+    }
+
+    /// Seals the subject's secrets anew, where they are sealed under another key than the first of the builder, and returns how
+    /// many. Call it for every user after a key was put first; when it has returned 0 for all of them, the old key can go.
+    ///
+    /// Users may sign in meanwhile, and a code that is used at this very moment stays used.
+    ///
+    /// # Errors
+    ///
+    /// A secret does not open (`Cryptography`), or the store did not answer.
+    pub async fn reseal(&self, subject: &Subject) -> Result<u64, Error> {
+        let inner = self.inner();
+        let mut completion = Completion::new(subject.clone(), inner.now());
+        for credential in inner.stores.credentials(subject).await? {
+            let Some(factor) = inner.factor(credential.summary.method) else { continue };
+            let data = factor
+                .reseal(subject, &credential, &inner.sealer)
+                .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
+            if let Some(data) = data {
+                completion.credentials.push(CredentialChange::Reseal { credential: credential.summary.id, data });
+            }
+        }
+        let credentials = u64::try_from(completion.credentials.len()).unwrap_or(u64::MAX);
+        if credentials > 0 {
+            let at = completion.now;
+            inner.complete(completion).await?;
+            inner.audit.of_subject(at, subject, AuditEventKind::Resealed { credentials });
+        }
+        Ok(credentials)
+    }
+}

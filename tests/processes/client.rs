@@ -1,0 +1,84 @@
+//! A native client: it keeps a session token, and speaks JSON.
+
+use reqwest::{Method, redirect::Policy};
+use serde_json::{Value, json};
+
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    pub(crate) token: String,
+}
+
+/// Status and JSON; `Null` if the body is none.
+pub(crate) type Answer = (u16, Value);
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+        Self { http, token: String::new() }
+    }
+
+    /// `None` if there was no answer.
+    pub(crate) async fn try_send(&self, method: Method, url: &str, body: Option<Value>) -> Option<Answer> {
+        let mut request = self.http.request(method, url).header("accept", "application/json");
+        if !self.token.is_empty() {
+            request = request.header("x-session-token", &self.token);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.ok()?;
+        let status = response.status().as_u16();
+        let text = response.text().await.ok()?;
+        Some((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    pub(crate) async fn send(&self, method: Method, url: &str, body: Option<Value>) -> Answer {
+        self.try_send(method, url, body).await.unwrap_or_else(|| panic!("no answer from {url}"))
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Answer {
+        self.send(Method::GET, url, None).await
+    }
+
+    /// Signs in by password at the bank.
+    pub(crate) async fn log_in(bank: &str, user: &str) -> Self {
+        let mut client = Self::new();
+        let credentials = json!({ "username": user, "password": format!("{user}-password") });
+        let (status, body) = client.send(Method::POST, &format!("{bank}/api/login"), Some(credentials)).await;
+        assert_eq!(status, 200, "{body}");
+        client.take_token(&body);
+        client
+    }
+
+    pub(crate) fn take_token(&mut self, body: &Value) {
+        body["session_token"].as_str().unwrap().clone_into(&mut self.token);
+    }
+
+    /// Begins a flow to aal2 and returns its id.
+    pub(crate) async fn begin(&self, bank: &str) -> String {
+        let (status, body) = self.get(&format!("{bank}/self-service/login/api?aal=aal2")).await;
+        assert_eq!(status, 200, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Submits a TOTP code.
+    pub(crate) async fn submit(&self, bank: &str, flow: &str, code: &str) -> Answer {
+        let body = json!({ "method": "totp", "totp_code": code });
+        self.send(Method::POST, &format!("{bank}/self-service/login?flow={flow}"), Some(body)).await
+    }
+
+    pub(crate) async fn log_out(&self, bank: &str) {
+        let body = json!({ "session_token": self.token });
+        let (status, _) = self.send(Method::DELETE, &format!("{bank}/self-service/logout/api"), Some(body)).await;
+        assert_eq!(status, 204);
+    }
+}
+
+/// The ids of the messages of a flow, wherever they stand.
+pub(crate) fn messages(flow: &Value) -> Vec<u64> {
+    let top = flow["ui"]["messages"].as_array().into_iter().flatten();
+    let nodes = flow["ui"]["nodes"].as_array().into_iter().flatten();
+    let of_nodes = nodes.flat_map(|node| node["messages"].as_array().into_iter().flatten());
+    top.chain(of_nodes).filter_map(|message| message["id"].as_u64()).collect()
+}
