@@ -1,5 +1,6 @@
 //! [`StepUp`]: the configured whole that layers, routes and the application share.
 
+mod admin;
 mod builder;
 #[cfg(feature = "config")]
 mod file;

@@ -9,7 +9,7 @@ use crate::{
     factor::{self, Totp},
     session::{Session, Subject, token::SessionToken, view},
     standing::Standing,
-    store::{Completed, Completion, CredentialChange, Rotation},
+    store::{AttemptKey, Completed, Completion, CredentialChange, Rotation},
 };
 
 /// A session that has just begun, with what the client needs to keep it.
@@ -173,6 +173,8 @@ impl StepUp {
         let id = credential.summary.id;
         let mut completion = Completion::new(subject.clone(), now);
         completion.credentials.push(CredentialChange::Replace(credential));
+        // Failures with the old secret say nothing of the new one.
+        completion.reset = Some(AttemptKey { subject: subject.clone(), method: Method::Totp });
         inner.complete(completion).await?;
         tracing::info!(target: AUDIT, event = "enrolled", method = %Method::Totp, "a credential was imported");
         Ok(id)

@@ -55,10 +55,8 @@ const ANONYMOUS_FAILURES: u32 = 5;
 impl<'a> Submission<'a> {
     /// Checks 2 to 5.
     async fn read(scope: &'a Scope, uri: &Uri) -> Result<Self, Failure> {
-        let inner = scope.inner();
         let id = Query::of(uri).flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
-        let stored = inner.stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
-        let flow = Flow::from_stored(stored)?;
+        let flow = scope.flow(id).await?;
         let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
         let found = scope.context.authenticated()?.map(AsRef::as_ref);
         match found {
@@ -263,11 +261,9 @@ impl<'a> Submission<'a> {
         }
     }
 
-    /// Where the browser goes when nothing is left to do. The list is looked at again, since it may have shrunk.
+    /// Where the browser goes when nothing is left to do.
     pub(crate) fn return_url(&self) -> url::Url {
-        let urls = &self.inner().urls;
-        let wanted = self.flow.return_to.clone().and_then(|url| urls.return_policy.check(url).ok());
-        wanted.unwrap_or_else(|| urls.default_return.clone())
+        self.flow.return_to.as_ref().unwrap_or(&self.inner().urls.default_return).clone()
     }
 
     /// A wrong answer: it stays counted.
