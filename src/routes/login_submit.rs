@@ -1,6 +1,7 @@
 //! Submitting a login flow: the checks of the wire contract, section 6, in its order. The first that fails answers.
 
 use axum::{body::Body, extract::State, http::StatusCode, http::Uri, response::Response};
+use serde_json::Value;
 
 use super::{
     answer,
@@ -24,7 +25,7 @@ use crate::{
         record::{Flow, FlowType},
     },
     standing::Authenticated,
-    store::{AttemptKey, Completed, Consumption},
+    store::{AttemptKey, Completed},
     ui::{Text, message},
 };
 
@@ -202,24 +203,25 @@ impl<'a> Submission<'a> {
         if !inner.is_active(&owner.subject).await? {
             return self.refuse(None, message::disabled()).await;
         }
-        self.complete(found, factor, consumption, key, &owner).await
+        // Read before the success is written: nothing that comes after may fail, since the old session is gone then.
+        let identity = inner.identity(&owner.subject).await?;
+        self.complete(found, Proven { factor, consumption, key }, &owner, &identity).await
     }
 
     /// Everything that the success changes, in one transaction.
     async fn complete(
         mut self,
         found: &'a Authenticated,
-        factor: &'a dyn Factor,
-        consumption: Option<Consumption>,
-        key: AttemptKey,
+        proven: Proven<'a>,
         owner: &Owner,
+        identity: &Value,
     ) -> Result<Response, Failure> {
-        let proven = Proven { factor, consumption, key };
+        let factor = proven.factor;
         let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
                 tracing::info!(target: AUDIT, event = "passed", method = %factor.method(), "a factor was proven");
-                login_success::answer(&self, session, owner).await
+                login_success::answer(&self, session, owner, identity)
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,
             // Expected only where credentials change; not here.
@@ -255,8 +257,9 @@ impl<'a> Submission<'a> {
             return self.refuse(None, message::disabled()).await;
         }
         let owner = Owner::read(inner, &subject).await?;
+        let identity = inner.identity(&subject).await?;
         match login_success::begin_session(&self, factor, subject).await? {
-            Some(session) => login_success::answer(&self, session, &owner).await,
+            Some(session) => login_success::answer(&self, session, &owner, &identity),
             None => self.refuse(None, message::completed_already()).await,
         }
     }

@@ -23,7 +23,12 @@ mod site;
 mod world;
 
 mod codes;
+mod enrolment;
+mod faults;
 mod flows;
+mod input;
+mod races;
+
 mod sessions;
 mod state_and_policy;
 mod tokens;
