@@ -205,7 +205,8 @@ pub async fn assert_denied_below<S, ReqBody, ResBody>(
 /// Somebody with a second factor that was never proven.
 async fn below_aal2(step_up: &StepUp) -> Result<SignedIn, Error> {
     let inner = step_up.inner();
-    let subject = Subject::new(format!("below-{}", CredentialId::random())).map_err(|_| Error::new(ErrorKind::Inactive))?;
+    let subject =
+        Subject::new(format!("below-{}", CredentialId::random())).map_err(|_| Error::new(ErrorKind::Inactive))?;
     let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
     let mut completion = Completion::new(subject.clone(), inner.now());
     completion.credentials.push(CredentialChange::Add(Credential {

@@ -57,12 +57,19 @@ async fn aal1_session_cannot_touch_factors() {
             for fields in CHANGES {
                 let answer = thief.submit(&flow, fields).await;
                 assert_error(&answer, 403, "session_aal2_required");
-                assert_eq!(answer.json()["redirect_browser_to"], answer.json()["error"]["details"]["redirect_browser_to"]);
+                assert_eq!(
+                    answer.json()["redirect_browser_to"],
+                    answer.json()["error"]["details"]["redirect_browser_to"]
+                );
                 assert_error(&thief.submit(&own, fields).await, 403, "security_identity_mismatch");
             }
             assert_eq!(world.known(&name).await, before);
             thief.assert_aal1(site).await;
-            assert_eq!(owner.submit(&own, &[("lookup_secret_regenerate", "true")]).await.status, 200, "the honest twin");
+            assert_eq!(
+                owner.submit(&own, &[("lookup_secret_regenerate", "true")]).await.status,
+                200,
+                "the honest twin"
+            );
         }
     }
 }
@@ -80,7 +87,10 @@ async fn lax_mode_leaves_no_hole() {
                 let answer = thief.submit(&flow, fields).await;
                 assert_error(&answer, 403, "session_refresh_required");
                 let url = answer.json()["redirect_browser_to"].as_str().unwrap().to_owned();
-                assert!(url.starts_with(&format!("{ORIGIN}/self-service/login/browser?aal=aal2&refresh=true&")), "{url}");
+                assert!(
+                    url.starts_with(&format!("{ORIGIN}/self-service/login/browser?aal=aal2&refresh=true&")),
+                    "{url}"
+                );
             }
             assert_eq!(world.known("kim").await.credentials, before);
             thief.assert_aal1(site).await;

@@ -44,7 +44,8 @@ async fn store_down_fails_closed() {
                 if !matches!(route, "begin" | "read" | "submit" | "enrol") {
                     assert_eq!(kim.step_up(&site.code()).await.status, 200);
                 }
-                let login = kim.begin("login", if route == "enrol" { "?aal=aal2" } else { "?aal=aal2&refresh=true" }).await;
+                let login =
+                    kim.begin("login", if route == "enrol" { "?aal=aal2" } else { "?aal=aal2&refresh=true" }).await;
                 let settings = if route == "enrol" { Some(kim.begin("settings", "").await) } else { None };
                 let logout = kim.get("/self-service/logout/browser").await.json();
                 let before = world.known(&name).await;

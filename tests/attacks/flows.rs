@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::Body,
-    http::Method as HttpMethod,
-};
+use axum::{body::Body, http::Method as HttpMethod};
 use serde_json::Value;
 use tower_step_up::{
     StepUpBuilder,
@@ -168,7 +165,8 @@ async fn return_to_backslash_blank_and_encoded_tricks_are_refused() {
         assert_eq!(asked(&world, raw).await, None, "{raw}");
     }
     // Said twice, it is not known which was checked.
-    for raw in ["/pay&return_to=/pay", "/pay&return_to=https://evil.example", "&return_to=/pay", "/pay&return%5fto=/x"] {
+    for raw in ["/pay&return_to=/pay", "/pay&return_to=https://evil.example", "&return_to=/pay", "/pay&return%5fto=/x"]
+    {
         assert_eq!(asked(&world, raw).await, None, "{raw}");
     }
 }
@@ -316,7 +314,10 @@ async fn return_to_is_checked_again_on_use() {
                         "settings" => {
                             let code = crate::site::code_of(&secret_of(&flow.view), site.seconds());
                             answers.push(client.totp(&flow, &code).await);
-                            site.step_up.remove_factor(&crate::world::subject("ann"), tower_step_up::Method::Totp).await.unwrap();
+                            site.step_up
+                                .remove_factor(&crate::world::subject("ann"), tower_step_up::Method::Totp)
+                                .await
+                                .unwrap();
                         }
                         _ => {}
                     }
@@ -567,7 +568,8 @@ async fn get_never_changes_state() {
         let mut eve = eve;
         eve.get(&path).await;
         // Links that begin, read or show something change no more than that.
-        for path in ["/self-service/login/browser?aal=aal2&refresh=true", "/self-service/settings/browser", "/sessions"] {
+        for path in ["/self-service/login/browser?aal=aal2&refresh=true", "/self-service/settings/browser", "/sessions"]
+        {
             kim.clone().get(path).await;
         }
         assert_eq!(world.known("kim").await, before);
@@ -605,7 +607,10 @@ async fn flow_of_another_session_or_subject_is_refused() {
             assert_error(&kim.read("settings", settings.id()).await, 403, "security_identity_mismatch");
             let unknown = uuid::Uuid::from_u128(7);
             assert_eq!(kim.read("login", &unknown.to_string()).await.status, 404);
-            assert_eq!(kim.post(&format!("/self-service/login?flow={unknown}"), &[("method", "totp")]).await.status, 404);
+            assert_eq!(
+                kim.post(&format!("/self-service/login?flow={unknown}"), &[("method", "totp")]).await.status,
+                404
+            );
             assert_eq!(world.known("kim").await.steps, before.steps);
 
             // A refresh is answered by nobody but the session's subject: told before the password is looked at.

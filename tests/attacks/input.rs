@@ -70,8 +70,9 @@ async fn body_bombs_are_refused() {
         let before = world.known("kim").await;
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
         let fields: String = (0..100_000).map(|number| format!("f{number}=&")).collect();
-        let parts: String =
-            (0..5_000).map(|number| format!("--x\r\ncontent-disposition: form-data; name=\"{number}\"\r\n\r\n\r\n")).collect();
+        let parts: String = (0..5_000)
+            .map(|number| format!("--x\r\ncontent-disposition: form-data; name=\"{number}\"\r\n\r\n\r\n"))
+            .collect();
         for (content_type, body) in [
             (JSON, deep),
             (JSON, format!("{{\"a\":\"{}\"}}", "x".repeat(200_000))),
@@ -165,9 +166,18 @@ async fn broken_text_and_hostile_ids_are_refused() {
         let long = "9".repeat(10_000);
         world.store.take_calls();
         for id in [
-            "%27%20OR%201=1--", "*", "flow:*", "%00", "%ff%fe", "..%2f..", "00000000-0000-0000-0000-00000000000g",
-            "%7B3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20%7D", "urn:uuid:3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20",
-            "3C1DE7A4-9A0E-4A55-8C33-1B7F0F6F5D20", "3c1de7a49a0e4a558c331b7f0f6f5d20", &long,
+            "%27%20OR%201=1--",
+            "*",
+            "flow:*",
+            "%00",
+            "%ff%fe",
+            "..%2f..",
+            "00000000-0000-0000-0000-00000000000g",
+            "%7B3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20%7D",
+            "urn:uuid:3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20",
+            "3C1DE7A4-9A0E-4A55-8C33-1B7F0F6F5D20",
+            "3c1de7a49a0e4a558c331b7f0f6f5d20",
+            &long,
         ] {
             for client in [&mut kim, &mut native] {
                 for kind in ["login", "settings"] {
@@ -217,7 +227,12 @@ async fn broken_text_and_hostile_ids_are_refused() {
                 assert!(matches!(answer.status.as_u16(), 401 | 303), "{name} {path}: {answer:?}");
             }
         }
-        for path in ["/payments%00", "/%ff", "/self-service/login/browser?aal=%ff", "/self-service/login/browser?%ff=%00&aal=aal2%00"] {
+        for path in [
+            "/payments%00",
+            "/%ff",
+            "/self-service/login/browser?aal=%ff",
+            "/self-service/login/browser?%ff=%00&aal=aal2%00",
+        ] {
             let answer = kim.get(path).await;
             assert!(matches!(answer.status.as_u16(), 400 | 404), "{answer:?}");
         }
@@ -300,7 +315,12 @@ async fn one_request_is_one_guess() {
         ] {
             assert_says(&send(&kim, &flow, FORM, body).await, 4_000_001);
         }
-        for list in [format!("[\"{code}\"]"), format!("[\"{WRONG}\",\"{code}\"]"), format!("{{\"0\":\"{code}\"}}"), "null".into()] {
+        for list in [
+            format!("[\"{code}\"]"),
+            format!("[\"{WRONG}\",\"{code}\"]"),
+            format!("{{\"0\":\"{code}\"}}"),
+            "null".into(),
+        ] {
             let body = format!(r#"{{"method":"totp","totp_code":{list},"csrf_token":"{csrf}"}}"#);
             assert_eq!(send(&kim, &flow, JSON, body).await.node_messages("totp_code"), [4_000_002], "{list}");
         }
@@ -317,8 +337,14 @@ async fn one_request_is_one_guess() {
         let both = [("lookup_secret", codes[0].as_str()), ("totp_code", WRONG), ("method", "totp")];
         assert_says(&kim.submit(&flow, &both).await, 4_000_008);
         let extra = [
-            ("aal", "aal3"), ("session", "x"), ("state", "passed_challenge"), ("subject", "lee"), ("refresh", "true"),
-            ("return_to", "https://evil.example"), ("expires_at", "9999-01-01T00:00:00Z"), ("completed", "false"),
+            ("aal", "aal3"),
+            ("session", "x"),
+            ("state", "passed_challenge"),
+            ("subject", "lee"),
+            ("refresh", "true"),
+            ("return_to", "https://evil.example"),
+            ("expires_at", "9999-01-01T00:00:00Z"),
+            ("completed", "false"),
         ];
         let right = [("lookup_secret", codes[0].as_str()), ("totp_code", &code), ("method", "totp")];
         let answer = kim.submit(&flow, &[&right[..], &extra].concat()).await;

@@ -27,6 +27,7 @@ mod enrolment;
 mod faults;
 mod flows;
 mod input;
+mod pages;
 mod races;
 
 mod sessions;

@@ -55,9 +55,11 @@ async fn session_token_is_new_after_every_upgrade() {
                     assert_eq!(answer.headers.get(header::SET_COOKIE), None);
                     kim.keep_token(&answer);
                 } else {
-                    let cookie = answer.headers.get_all(header::SET_COOKIE).iter().find(|one| {
-                        one.to_str().unwrap().starts_with(SESSION)
-                    });
+                    let cookie = answer
+                        .headers
+                        .get_all(header::SET_COOKIE)
+                        .iter()
+                        .find(|one| one.to_str().unwrap().starts_with(SESSION));
                     let cookie = cookie.unwrap().to_str().unwrap();
                     for part in ["; HttpOnly", "; SameSite=Lax", "; Secure", "; Path=/", "; Max-Age="] {
                         assert!(cookie.contains(part), "{cookie}");

@@ -138,7 +138,8 @@ async fn every_guarded_route_refuses_aal1() {
         let calls = || site.calls.swap(0, std::sync::atomic::Ordering::SeqCst);
         assert_eq!(calls(), 0);
         let before = world.known("kim").await;
-        let cookies = thief.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let cookies =
+            thief.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
         for (method, path) in routes.into_iter().chain([("GET", read.as_str()), ("POST", settings.as_str())]) {
             let request = axum::http::Request::builder().method(method).uri(path).header("cookie", &cookies);
             let request = request.header("accept", "application/json").header("content-type", "application/json");
@@ -151,7 +152,10 @@ async fn every_guarded_route_refuses_aal1() {
             if path.contains("flow") || method == "PUT" {
                 continue;
             }
-            let status = as_program(&kim).send(kim.request(method.parse().unwrap(), path).body(Body::empty()).unwrap()).await.status;
+            let status = as_program(&kim)
+                .send(kim.request(method.parse().unwrap(), path).body(Body::empty()).unwrap())
+                .await
+                .status;
             assert_eq!(status, 200, "{method} {path}");
             calls();
         }
@@ -179,8 +183,28 @@ async fn path_variants_never_dodge_the_policy() {
         target.assert_refused(&get(&app, path, &[("cookie", &aal1.cookie())]).await, 403, "session_aal2_required");
     }
     let mut paths: Vec<String> = [
-        "/pay/", "/PAY", "//pay", "/./pay", "/x/../pay", "/%70ay", "/pay%2F", "/pay;x=1", "/pay%00", "/pay%20", "/pay?", "/pay.",
-        "/pay/.", "/pay%2e", "/%2e/pay", "/x%2f..%2fpay", "/x/%2e%2e/pay", "/x//pay", "/x/7/pay/", "/x/%2f/pay", "/pay%23", "/pay%3f",
+        "/pay/",
+        "/PAY",
+        "//pay",
+        "/./pay",
+        "/x/../pay",
+        "/%70ay",
+        "/pay%2F",
+        "/pay;x=1",
+        "/pay%00",
+        "/pay%20",
+        "/pay?",
+        "/pay.",
+        "/pay/.",
+        "/pay%2e",
+        "/%2e/pay",
+        "/x%2f..%2fpay",
+        "/x/%2e%2e/pay",
+        "/x//pay",
+        "/x/7/pay/",
+        "/x/%2f/pay",
+        "/pay%23",
+        "/pay%3f",
     ]
     .map(str::to_owned)
     .into();
@@ -253,7 +277,8 @@ async fn query_and_headers_never_pick_the_policy() {
         ] {
             target.assert_passed(&get(&app, path, &[("cookie", &aal2.cookie()), header]).await);
             for method in ["GET", "POST", "OPTIONS"] {
-                let headers = [("cookie", aal1.cookie()), ("accept", "application/json".into()), (header.0, header.1.into())];
+                let headers =
+                    [("cookie", aal1.cookie()), ("accept", "application/json".into()), (header.0, header.1.into())];
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 let answer = send(&app, request(method, path, &headers)).await;
                 target.assert_refused(&answer, 403, "session_aal2_required");
@@ -294,7 +319,13 @@ async fn level_is_computed_from_typed_proofs() {
         ("mail", vec![proof(Method::LinkRecovery, Aal::Aal1), proof(Method::CodeRecovery, Aal::Aal1)]),
         ("mailed", vec![proof(Method::CodeRecovery, Aal::Aal1), proof(Method::Code, Aal::Aal1)]),
         // A proof of a credential that is not the subject's.
-        ("foreign", vec![proof(Method::Password, Aal::Aal1), proof(Method::Password, Aal::Aal1).with_credential(CredentialId::random())]),
+        (
+            "foreign",
+            vec![
+                proof(Method::Password, Aal::Aal1),
+                proof(Method::Password, Aal::Aal1).with_credential(CredentialId::random()),
+            ],
+        ),
     ] {
         let user = minted(name, proofs).await;
         target.bank.enrol(&user).await;

@@ -66,13 +66,19 @@ async fn jwt_alg_none_is_refused() {
     let own = kim.token.unwrap();
     let (message, signature) = own.rsplit_once('.').unwrap();
     let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
-    for algorithm in [r#""alg":"none","#, r#""alg":"None","#, r#""alg":"nOnE","#, r#""alg":"","#, r#""alg":null,"#, ""] {
+    for algorithm in [r#""alg":"none","#, r#""alg":"None","#, r#""alg":"nOnE","#, r#""alg":"","#, r#""alg":null,"#, ""]
+    {
         let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"session+jwt",{algorithm}"kid":"2026-11"}}"#));
         for token in [
             format!("{header}.{payload}."),
             format!("{header}.{payload}"),
             format!("{header}.{payload}.{signature}"),
-            signed(&String::from_utf8(URL_SAFE_NO_PAD.decode(&header).unwrap()).unwrap(), &claims.to_string(), &KEY, Algorithm::HS256),
+            signed(
+                &String::from_utf8(URL_SAFE_NO_PAD.decode(&header).unwrap()).unwrap(),
+                &claims.to_string(),
+                &KEY,
+                Algorithm::HS256,
+            ),
         ] {
             assert_refused(&world, &token).await;
         }
@@ -166,7 +172,9 @@ async fn jwt_dates_must_be_numbers() {
     let world = World::new();
     let (_, claims) = stepped_up(&world.a).await;
     for name in ["exp", "iat"] {
-        for value in ["\"9999999999\"", "null", "-1", "1800000001.5", "1e30", "18446744073709551615", "[1]", "true", "1e400"] {
+        for value in
+            ["\"9999999999\"", "null", "-1", "1800000001.5", "1e30", "18446744073709551615", "[1]", "true", "1e400"]
+        {
             // That is a time, if a strange one.
             if name == "iat" && value == "-1" {
                 continue;

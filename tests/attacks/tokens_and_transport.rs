@@ -148,6 +148,7 @@ async fn host_headers_never_build_urls() {
             assert_eq!(target.bank.calls.take(), 0);
         }
     }
+    crate::pages::companion_urls_never_come_from_headers(&evil).await;
 }
 
 #[tokio::test]
@@ -196,6 +197,7 @@ async fn auth_responses_are_never_cached() {
         assert_eq!(answer.status, status);
         answer.assert_private();
     }
+    crate::pages::companion_answers_are_never_cached().await;
 }
 
 /// The layers' part of `store_down_fails_closed`.

@@ -99,6 +99,7 @@ impl World {
 }
 
 fn nodes(store: &TestStore, configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> (Site, Site) {
+    crate::common::log::listen();
     let users = Users::default();
     let node = || {
         let site = Site::with(|builder| configure(builder.store(store.clone()).directory(users.clone())));
