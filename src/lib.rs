@@ -6,7 +6,8 @@
 //! [guard](RequireAal2) on a route compares it with what the route [requires](Requirement), and a companion [router](StepUp::router)
 //! serves the flows in which the user proves more. Who the user is and the first factor stay the application's own.
 //!
-//! ```
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
 //! use std::time::Duration;
 //!
 //! use axum::{Router, routing::get};
@@ -49,16 +50,18 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `axum` | yes | the companion router with its pages, extractors, [`RouterExt`] |
+//! | `axum` | yes | the companion router with its pages, extractors, `RouterExt` |
 //! | `aws_lc_rs` | yes | signatures by AWS-LC |
 //! | `rust_crypto` | | signatures in pure Rust |
-//! | `config` | | [`Config`], the configuration with serde under Ory's key names |
-//! | `sqlite` | | [`store::sql::SqlStore`] on SQLite |
-//! | `test-util` | | [`test_util`] and [`store::contract`], for tests |
+//! | `config` | | `Config`, the configuration with serde under Ory's key names |
+//! | `sqlite` | | `store::SqlStore` on SQLite |
+//! | `test-util` | | `test_util` and `store::contract`, for tests |
 //!
 //! Without `axum`, the layer and the guards work under plain tower and hyper.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Flows and what they need are served by the router. Without it they are there, tested, and unused.
+#![cfg_attr(not(feature = "axum"), allow(dead_code, rustdoc::broken_intra_doc_links))]
 #![cfg_attr(
     test,
     allow(clippy::arithmetic_side_effects, clippy::similar_names, reason = "a test that overflows fails")

@@ -1,13 +1,15 @@
 //! The `WWW-Authenticate` challenges: RFC 6750 for who is not signed in, RFC 9470 for who must prove more.
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Envelope;
 use crate::{
     context::{Denied, SessionContext},
     requirement::Shortfall,
-    session::cookie::Transport,
+    session::cookie::{Transport, X_SESSION_TOKEN},
 };
+
+const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 fn is_bearer(context: &SessionContext) -> bool {
     context.transport() == Some(Transport::Bearer)
@@ -24,9 +26,7 @@ pub(super) fn unauthorized(envelope: Envelope, context: &SessionContext, denied:
 /// Adds `WWW-Authenticate`, which every 401 must have (RFC 9110 section 15.5.2). Only a valid token learns what is required.
 pub(super) fn challenge(envelope: Envelope, context: &SessionContext, denied: Denied) -> Envelope {
     let challenge = match denied {
-        Denied::Shortfall(Shortfall::NoSession) if is_bearer(context) => {
-            Ok(HeaderValue::from_static("Bearer error=\"invalid_token\""))
-        }
+        Denied::Shortfall(Shortfall::NoSession) if is_bearer(context) => Ok(INVALID_TOKEN),
         Denied::Shortfall(Shortfall::NoSession) => Ok(HeaderValue::from_static("Bearer")),
         Denied::Shortfall(shortfall) if is_bearer(context) => HeaderValue::try_from(insufficient(shortfall)),
         Denied::Shortfall(_) | Denied::Unavailable => return envelope,
@@ -34,6 +34,17 @@ pub(super) fn challenge(envelope: Envelope, context: &SessionContext, denied: De
     match challenge {
         Ok(challenge) => envelope.with_challenge(challenge),
         Err(_) => envelope,
+    }
+}
+
+/// The challenge of our own endpoints to a request that has no session there.
+pub(crate) fn unauthenticated(headers: &HeaderMap) -> HeaderValue {
+    let is_bearer =
+        |value: &HeaderValue| value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
+    if !headers.contains_key(X_SESSION_TOKEN) && headers.get(header::AUTHORIZATION).is_some_and(is_bearer) {
+        INVALID_TOKEN
+    } else {
+        HeaderValue::from_static("Bearer")
     }
 }
 

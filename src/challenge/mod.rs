@@ -9,7 +9,7 @@
 //!
 //! It decides nothing: what is refused, and why, comes from `requirement`.
 
-mod bearer;
+pub(crate) mod bearer;
 mod envelope;
 mod htmx;
 mod json;
@@ -38,7 +38,12 @@ pub(crate) const VARY: HeaderValue =
 pub(crate) fn gate(shortfall: &Shortfall, context: &SessionContext, return_to: Option<&Url>) -> Envelope {
     let denied = Denied::Shortfall(*shortfall);
     let destination = redirect::destination(context, denied, return_to);
-    bearer::challenge(json::envelope(denied, destination.as_ref()), context, denied)
+    challenged(json::envelope(denied, destination.as_ref()), context, *shortfall)
+}
+
+/// An envelope of our own router with what an API client must do about the shortfall.
+pub(crate) fn challenged(envelope: Envelope, context: &SessionContext, shortfall: Shortfall) -> Envelope {
+    bearer::challenge(envelope, context, Denied::Shortfall(shortfall))
 }
 
 /// Marks an answer that depends on a session, unless it is marked so already.

@@ -10,6 +10,9 @@ mod totp;
 
 use std::{future::Future, pin::Pin};
 
+#[cfg(feature = "axum")]
+pub(crate) use self::password::identifier as identifier_of;
+pub(crate) use self::totp::decode_secret as decode_totp_secret;
 pub use self::{
     enrolment::{Enrolment, EnrolmentOutcome},
     form::Form,
@@ -17,7 +20,6 @@ pub use self::{
     password::{FirstFactor, Password},
     totp::Totp,
 };
-pub(crate) use self::{password::identifier as identifier_of, totp::decode_secret as decode_totp_secret};
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,

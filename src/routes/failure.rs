@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::answer;
 use crate::{
-    challenge::Envelope,
+    challenge::{Envelope, bearer},
     config::Inner,
     error::{Error, StoreError},
     factor::FactorError,
@@ -208,7 +208,13 @@ impl Failure {
     pub(crate) fn respond(self, inner: &Inner, headers: &HeaderMap, json: bool) -> Response {
         tracing::debug!(failure = ?self, "a self-service request failed");
         if json {
-            answer::from_bytes(self.envelope().respond(headers))
+            let envelope = self.envelope();
+            // RFC 9110 section 15.5.2: a 401 says how to authenticate.
+            let envelope = match envelope.status() {
+                StatusCode::UNAUTHORIZED => envelope.with_challenge(bearer::unauthenticated(headers)),
+                _ => envelope,
+            };
+            answer::from_bytes(envelope.respond(headers))
         } else {
             let id = self.page_id().to_string();
             answer::see_other(&with_query(inner.urls.error_ui.clone(), &[("id", Some(&id))]))

@@ -217,6 +217,11 @@ impl<'a> Submission<'a> {
         identity: &Value,
     ) -> Result<Response, Failure> {
         let factor = proven.factor;
+        // Written before, since a completed flow is not written any more; if nothing is proven after all, it goes again.
+        self.flow.active = Some(factor.method());
+        if self.inner().stores.update_flow(&self.flow.to_stored()?).await? {
+            self.flow.was_written();
+        }
         let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
@@ -246,6 +251,7 @@ impl<'a> Submission<'a> {
             return self.locked(factor.method(), left).await;
         }
         self.flow.failures = self.flow.failures.saturating_add(1);
+        self.flow.active = Some(factor.method());
         if !inner.stores.update_flow(&self.flow.to_stored()?).await? {
             return self.refuse(None, message::generic("This form was sent twice at once. Please try again.")).await;
         }
@@ -285,6 +291,7 @@ impl<'a> Submission<'a> {
     async fn refuse(&mut self, field: Option<&str>, text: Text) -> Result<Response, Failure> {
         self.flow.say(field, text, self.scope.now());
         if !self.flow.completed {
+            self.flow.active = None;
             // Another tab may have written meanwhile; then its message stands, and this answer still carries ours.
             self.inner().stores.update_flow(&self.flow.to_stored()?).await?;
         }

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, StatusCode, request::Parts},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
-use super::failure::Failure;
+use super::{answer, failure::Failure};
 use crate::{
+    challenge::Envelope,
     clock::Timestamp,
     config::{Inner, StepUp},
     context::SessionContext,
@@ -41,7 +42,13 @@ impl FromRequestParts<StepUp> for Scope {
                          write Router::new().merge(step_up.router()).layer(step_up.layer())"
                     );
                 }
-                Err(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+                let envelope = Envelope::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    None,
+                    "not set up",
+                    "This service is not set up correctly.",
+                );
+                Err(answer::from_bytes(envelope.respond(&parts.headers)))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! `/sessions`: the subject's other sessions, and ending them.
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::Response,
 };
@@ -39,7 +39,11 @@ impl Page {
     fn read(query: &Query) -> Result<Self, Failure> {
         let number = |name: &str| match query.one(name)? {
             None => Ok(None),
-            Some(text) => text.parse::<usize>().map(Some).map_err(|_| Failure::BadPage),
+            // Digits alone: the parser would take a sign too.
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse::<usize>().map(Some).map_err(|_| Failure::BadPage)
+            }
+            Some(_) => Err(Failure::BadPage),
         };
         let size = match number("page_size")? {
             Some(size) => Some(size),
@@ -107,9 +111,14 @@ pub(crate) async fn revoke_others(State(_): State<StepUp>, scope: Scope) -> Resp
 }
 
 /// `DELETE /sessions/{id}`: ends another of the subject's sessions. An id that is unknown is gone already.
-pub(crate) async fn revoke_one(State(_): State<StepUp>, Path(id): Path<String>, scope: Scope) -> Response {
+pub(crate) async fn revoke_one(
+    State(_): State<StepUp>,
+    path: Result<Path<String>, PathRejection>,
+    scope: Scope,
+) -> Response {
     let revoked = async {
         let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+        let Path(id) = path.map_err(|_| Failure::BadSessionId)?;
         let id = Uuid::try_parse(&id).ok().filter(|parsed| parsed.to_string() == id).map(SessionId::from);
         let id = id.ok_or(Failure::BadSessionId)?;
         if id == found.session.id() {

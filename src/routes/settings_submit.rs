@@ -20,8 +20,8 @@ use super::{
     settings::{Refused, find, session, show},
 };
 use crate::{
-    aal::{Method, Proof},
-    challenge::{Envelope, negotiation},
+    aal::{Aal, Method, Proof},
+    challenge::{self, Envelope, negotiation},
     config::{AUDIT, Inner, SignedIn, StepUp},
     factor::{Enrolment, EnrolmentOutcome, Factor, Form},
     flow::{
@@ -30,8 +30,9 @@ use crate::{
         record::{Flow, FlowType, Purpose},
         settings::{self, Recency},
     },
+    requirement::Shortfall,
     session::Session,
-    standing::Authenticated,
+    standing::{Authenticated, Standing},
     store::{AttemptKey, Completed, Completion, CredentialChange, Rotation},
     ui::{Text, message},
 };
@@ -94,12 +95,12 @@ impl<'a> Change<'a> {
         let max_age = self.inner().limits.privileged_session_max_age;
         match settings::recency(&self.found.session, &standing, max_age, self.scope.now()) {
             Recency::Recent => self.apply(factor, enrolment, &form).await,
-            Recency::ProveAnew { second_factor } => Ok(self.prove_anew(second_factor)),
+            Recency::ProveAnew { second_factor } => Ok(self.prove_anew(second_factor, &standing)),
         }
     }
 
     /// Not recent enough. What was sent is not kept: the user repeats the change.
-    fn prove_anew(&self, second_factor: bool) -> Response {
+    fn prove_anew(&self, second_factor: bool, standing: &Standing) -> Response {
         let inner = self.inner();
         let page = settings::page(&self.flow, inner);
         let url = inner.urls.login(second_factor, true, Some(&page));
@@ -113,6 +114,12 @@ impl<'a> Change<'a> {
             "Please confirm that it is you before you change how you sign in.",
         )
         .redirect_browser_to(&url);
+        let shortfall = if second_factor && standing.level(&self.found.session, self.scope.now()) < Aal::Aal2 {
+            Shortfall::LevelTooLow
+        } else {
+            Shortfall::TooOld { max_age: inner.limits.privileged_session_max_age, second_factor }
+        };
+        let envelope = challenge::challenged(envelope, &self.scope.context, shortfall);
         answer::from_bytes(envelope.respond(&self.scope.headers))
     }
 

@@ -10,7 +10,9 @@ pub(crate) mod access;
 #[cfg(feature = "test-util")]
 pub mod contract;
 mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
@@ -19,8 +21,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::memory::MemoryStore;
-#[cfg(feature = "sqlite")]
-pub use self::sql::SqlStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::sql::{SqlPool, SqlStore};
 pub use crate::error::{StoreError, StoreErrorKind};
 use crate::{
     aal::{CredentialId, Method},
@@ -333,6 +337,9 @@ impl Default for AttemptPolicy {
     }
 }
 
+/// How often the flows without a subject are counted: at each creation whose number is a multiple of this.
+const PRUNE_EVERY: i64 = 32;
+
 /// For how long expired flows stay readable.
 const EXPIRED_FLOWS_KEPT: Duration = Duration::from_secs(86_400);
 
@@ -352,8 +359,8 @@ pub enum Attempt {
 ///
 /// `tower_step_up::store::contract` (feature `test-util`) checks an implementation.
 pub trait FlowStore: Send + Sync + 'static {
-    /// Creates a flow. At most `keep` flows of one subject stay: those created first give way. Flows without a subject are not
-    /// counted. Flows that expired a day ago may be removed: until then they stay, so that a late user learns that the flow has
+    /// Creates a flow. At most `keep` flows of one subject stay: those created first give way. So it is with the flows without a
+    /// subject, all together; but of these a hundred more may stay, so that a store need not count them each time. Flows that expired a day ago may be removed: until then they stay, so that a late user learns that the flow has
     /// expired and what it was for.
     ///
     /// # Errors

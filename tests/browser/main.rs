@@ -206,3 +206,61 @@ async fn a_wrong_password_is_told_and_says_no_more() {
     })
     .await;
 }
+
+/// Sets up the app and recovery codes, confirms with one of the codes, and removes the app again.
+async fn second_factors(bank: &Bank, browser: &Browser) {
+    const SETTINGS: &str = "/self-service/settings/browser";
+    browser.open(&bank.url("/login")).await;
+    sign_in(browser, "bob").await;
+    browser.arrives_at("/").await;
+
+    browser.open(&bank.url(SETTINGS)).await;
+    browser.find("#totp_qr").await;
+    browser.take_picture("settings").await;
+    assert!(browser.fits_the_width().await);
+    let secret = browser.find("#totp_secret_key").await.text().await.unwrap();
+    browser.fill(CODE_FIELD, &code(&secret)).await;
+    browser.click(CONFIRM).await;
+    browser.find(".message.success").await;
+
+    browser.click("[name='lookup_secret_regenerate']").await;
+    browser.find("#lookup_secret_codes").await;
+    browser.take_picture("codes").await;
+    assert!(browser.fits_the_width().await);
+    let mut codes = Vec::new();
+    for item in browser.find_all("#lookup_secret_codes li").await {
+        codes.push(item.text().await.unwrap());
+    }
+    assert_eq!(codes.len(), 12);
+    browser.click("[name='lookup_secret_confirm']").await;
+    browser.find("[name='lookup_secret_disable']").await;
+    browser.take_picture("saved").await;
+
+    browser.open(&bank.url("/self-service/login/browser?aal=aal2&refresh=true&return_to=/payments")).await;
+    browser.find("#lookup_secret").await;
+    browser.take_picture("two-ways").await;
+    assert!(browser.fits_the_width().await);
+    browser.fill("#lookup_secret", &codes.remove(0).to_lowercase()).await;
+    browser.click("[name='method'][value='lookup_secret']").await;
+    assert!(browser.arrives_at("/payments").await.contains("payments of bob"));
+
+    browser.open(&bank.url(SETTINGS)).await;
+    browser.click("[name='totp_unlink']").await;
+    browser.find(CODE_FIELD).await;
+    assert!(browser.find_all("[name='lookup_secret_disable']").await.is_empty(), "the codes went with the app");
+
+    browser.open(&bank.url("/self-service/login/browser?aal=aal9")).await;
+    browser.arrives_at("/self-service/ui/error").await;
+    browser.take_picture("error").await;
+    assert!(browser.fits_the_width().await);
+}
+
+#[tokio::test]
+async fn second_factors_are_set_up_used_and_removed() {
+    scenario("settings", Options::default(), second_factors).await;
+}
+
+#[tokio::test]
+async fn second_factors_are_set_up_used_and_removed_on_a_phone() {
+    scenario("settings-phone", Options { phone: true, ..Options::default() }, second_factors).await;
+}

@@ -20,4 +20,7 @@ mod login_submit;
 mod logout;
 mod settings;
 mod site;
+#[path = "../common/store.rs"]
+mod store;
 mod whoami;
+mod wire;

@@ -22,7 +22,7 @@ use tower_step_up::{
     Clock, CurrentSession, Directory, DirectoryFuture, Identity, Method, RequireAal2, Requirement, RouterExt,
     SigningKey, StepUp, StepUpBuilder, Subject,
     factor::{LookupSecrets, Password, Totp},
-    store::MemoryStore,
+    store::{FlowStore, MemoryStore, SubjectStore},
     test_util::FixedClock,
 };
 
@@ -35,6 +35,8 @@ pub const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9
 #[derive(Clone, Default)]
 pub struct Users {
     disabled: Arc<std::sync::Mutex<Vec<String>>>,
+    /// How often a password was compared.
+    pub password_checks: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Users {
@@ -53,6 +55,7 @@ impl Directory for Users {
 
     fn check_password<'a>(&'a self, identifier: &'a str, password: &'a str) -> DirectoryFuture<'a, Option<Subject>> {
         Box::pin(async move {
+            self.password_checks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let right = password == format!("{identifier}-password");
             Ok(right.then(|| Subject::new(identifier).unwrap()))
         })
@@ -81,11 +84,18 @@ impl Site {
     }
 
     pub fn with(configure: impl FnOnce(StepUpBuilder) -> StepUpBuilder) -> Self {
+        Self::on(MemoryStore::default(), configure)
+    }
+
+    pub fn on<S>(store: S, configure: impl FnOnce(StepUpBuilder) -> StepUpBuilder) -> Self
+    where
+        S: SubjectStore + FlowStore,
+    {
         let clock = FixedClock::default();
         let users = Users::default();
         let builder = StepUp::builder(ORIGIN)
             .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
-            .store(MemoryStore::default())
+            .store(store)
             .clock(clock.clone())
             .directory(users.clone())
             .factor(Totp::new("Example Bank"))
@@ -358,6 +368,12 @@ impl Client {
             self.keep_token(&answer);
         }
         answer
+    }
+
+    /// The same client with its token in `Authorization`, as others than Ory's send it.
+    pub fn bearer(&self, method: HttpMethod, path: &str) -> axum::http::request::Builder {
+        let token = self.token.as_deref().unwrap_or("no-token");
+        Client { token: None, ..self.clone() }.request(method, path).header("authorization", format!("Bearer {token}"))
     }
 
     pub async fn whoami(&mut self) -> Answer {

@@ -131,7 +131,9 @@ async fn other_sessions_are_listed_and_ended() {
     let page = kim.get("/sessions?page_size=2").await;
     assert!(page.headers["link"].to_str().unwrap().contains("page_size=2&page_token=2>; rel=\"next\""));
     assert_eq!(kim.get("/sessions?page_size=2&page_token=2").await.json()[0]["id"], ids[2].as_str());
-    assert_eq!(kim.get("/sessions?page=x").await.status, StatusCode::BAD_REQUEST);
+    for query in ["page=x", "page_token=%2B1", "page_size=-1", "per_page=99999999999999999999999"] {
+        assert_eq!(kim.get(&format!("/sessions?{query}")).await.status, StatusCode::BAD_REQUEST, "{query}");
+    }
 
     assert_eq!(kim.delete(&format!("/sessions/{}", ids[0]), "").await.status, StatusCode::NO_CONTENT);
     assert_eq!(kim.delete(&format!("/sessions/{}", ids[0]), "").await.status, StatusCode::NO_CONTENT);

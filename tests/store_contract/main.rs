@@ -10,8 +10,18 @@
 )]
 
 mod naive;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
+#[cfg(all(unix, feature = "redis"))]
+#[path = "redis.rs"]
+mod redis_store;
+#[cfg(all(unix, any(feature = "postgres", feature = "redis")))]
+#[path = "../servers/mod.rs"]
+mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod turns;
 
 use tower_step_up::store::{MemoryStore, contract};
 

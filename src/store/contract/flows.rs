@@ -84,7 +84,7 @@ pub async fn are_not_completed_when_expired<S: FlowStore>(store: S) {
     assert!(store.complete_flow(flow.id, last).await.unwrap());
 }
 
-/// Of one subject's flows the newest stay, whether or not they were completed; those of others and of nobody do not count.
+/// Of one subject's flows the newest stay, whether or not they were completed; those of others do not count.
 pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let lees = begun(&store, Some(&lee)).await;
@@ -95,7 +95,7 @@ pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
         let expires_at = NOW + HOUR * (10 - number);
         let flow = StoredFlow { expires_at, ..new_flow(Some(&kim)) };
         store.create_flow(&flow, 3, NOW).await.unwrap();
-        store.create_flow(&new_flow(None), 3, NOW).await.unwrap();
+        store.create_flow(&new_flow(None), 100, NOW).await.unwrap();
         if number == 4 {
             assert!(store.complete_flow(flow.id, NOW).await.unwrap());
         }
@@ -109,6 +109,25 @@ pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
 
     store.create_flow(&new_flow(Some(&kim)), 1, NOW).await.unwrap();
     assert_eq!(flow_of(&store, flows[5].id).await, None);
+}
+
+/// The flows that belong to nobody are bounded together: the newest stay, and about a hundred more at most.
+pub async fn nobodys_are_bounded<S: FlowStore>(store: S) {
+    let kims = begun(&store, Some(&kim())).await;
+    let mut flows = Vec::new();
+    for _ in 0..250 {
+        let flow = new_flow(None);
+        store.create_flow(&flow, 20, NOW).await.unwrap();
+        flows.push(flow);
+    }
+    let mut there = 0;
+    for (number, flow) in flows.iter().enumerate() {
+        let is_there = flow_of(&store, flow.id).await.is_some();
+        assert!(is_there || number < 230, "one of the newest is gone: {number}");
+        there += usize::from(is_there);
+    }
+    assert!(there <= 120, "{there} stayed");
+    assert!(flow_of(&store, kims.id).await.is_some(), "a subject's own flow had to give way");
 }
 
 /// Removal takes a subject's flows but the named one, and nobody else's.

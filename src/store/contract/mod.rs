@@ -128,6 +128,7 @@ where
     flows::are_completed_once(new_store().await).await;
     flows::are_not_completed_when_expired(new_store().await).await;
     flows::the_oldest_give_way(new_store().await).await;
+    flows::nobodys_are_bounded(new_store().await).await;
     flows::are_removed_by_subject(new_store().await).await;
     attempts::delays_grow_as_the_policy_says(new_store().await).await;
     attempts::locked_ones_change_nothing(new_store().await).await;

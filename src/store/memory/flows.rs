@@ -4,7 +4,10 @@ use super::{State, full};
 use crate::{
     clock::Timestamp,
     session::Subject,
-    store::{Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, StoreError, StoreErrorKind, StoredFlow},
+    store::{
+        Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind,
+        StoredFlow,
+    },
 };
 
 pub(super) struct Kept {
@@ -61,14 +64,9 @@ impl State {
         let place = self.flow_order.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
         self.flow_order.insert(place, flow.id);
         self.flows.insert(flow.id, Kept { flow: flow.clone(), place });
-        if let Some(subject) = &flow.subject {
-            let own = self.flows.values().filter(|kept| kept.flow.subject.as_ref() == Some(subject));
-            let mut own: Vec<_> = own.map(|kept| (kept.place, kept.flow.id)).collect();
-            own.sort_unstable();
-            let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-            for (_, id) in own.iter().take(own.len().saturating_sub(keep)) {
-                self.drop_flow(*id);
-            }
+        // A subject has few flows, nobody has many.
+        if flow.subject.is_some() || place.is_multiple_of(PRUNE_EVERY.unsigned_abs()) {
+            self.prune_flows(flow.subject.as_ref(), keep);
         }
         while self.flows.len() > capacity
             && let Some((_, &oldest)) = self.flow_order.first_key_value()
@@ -76,6 +74,16 @@ impl State {
             self.drop_flow(oldest);
         }
         Ok(())
+    }
+
+    fn prune_flows(&mut self, subject: Option<&Subject>, keep: u32) {
+        let own = self.flows.values().filter(|kept| kept.flow.subject.as_ref() == subject);
+        let mut own: Vec<_> = own.map(|kept| (kept.place, kept.flow.id)).collect();
+        own.sort_unstable();
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        for (_, id) in own.iter().take(own.len().saturating_sub(keep)) {
+            self.drop_flow(*id);
+        }
     }
 
     pub(super) fn flow(&self, id: FlowId) -> Option<StoredFlow> {

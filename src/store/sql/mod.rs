@@ -1,13 +1,21 @@
 //! A durable store in an SQL database.
 //!
-//! This file is the type that applications hold, `rows` what all databases share of the way to and from columns, and `sqlite` the
-//! statements. All tables are named `step_up_…`, the record of migrations too.
+//! This file is the type that applications hold, `rows` what all databases share of the way to and from columns, `migrations` how
+//! their tables are brought up to date, and `sqlite` and `postgres` the statements. All tables are named `step_up_…`, the record of
+//! migrations too.
 
+mod migrations;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rows;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use std::fmt;
 
+#[cfg(feature = "postgres")]
+use self::postgres::Postgres;
+#[cfg(feature = "sqlite")]
 use self::sqlite::Sqlite;
 use super::{
     Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
@@ -18,10 +26,11 @@ use crate::{
     session::{Session, SessionId, Subject},
 };
 
-/// Keeps everything in an SQL database: `SQLite` (feature `sqlite`).
+/// Keeps everything in an SQL database: `SQLite` (feature `sqlite`) or `PostgreSQL` (feature `postgres`).
 ///
-/// Sessions, credentials, used codes, flows and locks survive a restart. Several processes on one machine may share a file. What
-/// has expired is removed little by little as the store is used; there is no job to run.
+/// Sessions, credentials, used codes, flows and locks survive a restart. Several processes on one machine may share a file, and any
+/// number of processes on any number of machines a `PostgreSQL` database. What has expired is removed little by little as the store
+/// is used; there is no job to run.
 ///
 /// The tables are created and brought up to date when the store is opened, in one transaction that only one process at a time can
 /// be in. Their names begin with `step_up_`, so that they get along with an application's own tables and migrations in the same
@@ -32,17 +41,70 @@ use crate::{
 /// [`connect`](Self::connect) opens `SQLite` with a write-ahead log and `synchronous=FULL`: what was answered is on the disk, also
 /// after a power cut. The faster `synchronous=NORMAL` survives `kill -9` but may lose the last moments before a power cut, and
 /// with them the note that a code was used. With [`from_pool`](Self::from_pool) this choice is the application's.
+///
+/// `PostgreSQL` is as durable as its `synchronous_commit`, which is on by default. When a standby that lags behind takes the place of
+/// a lost primary, what it has not seen is forgotten: used codes of the last moments too, unless the replication is synchronous.
+///
+/// # `PostgreSQL`
+///
+/// The tables are made in the first schema of the `search_path`. Where none is missing, opening the store writes nothing: so one
+/// process may make them under a role that owns the schema, and all others run under one that may only `SELECT`, `INSERT`, `UPDATE`
+/// and `DELETE`. Every statement is right at `READ COMMITTED`.
+///
+/// Whether the connection is encrypted is what the URL's `sslmode` says, which needs the feature `tls`; write `sslmode=verify-full`
+/// wherever the database is on another machine. A lost connection is replaced by the pool: calls that meet it fail, the next ones do
+/// not.
 pub struct SqlStore {
-    backend: Sqlite,
+    backend: Backend,
+}
+
+enum Backend {
+    #[cfg(feature = "sqlite")]
+    Sqlite(Sqlite),
+    #[cfg(feature = "postgres")]
+    Postgres(Postgres),
+}
+
+/// A pool of connections to one of the databases of [`SqlStore`]: made of an `sqlx::SqlitePool` or an `sqlx::PgPool`.
+pub struct SqlPool(Pool);
+
+enum Pool {
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqlitePool),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgPool),
+}
+
+impl fmt::Debug for SqlPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlPool").finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl From<sqlx::SqlitePool> for SqlPool {
+    fn from(pool: sqlx::SqlitePool) -> Self {
+        Self(Pool::Sqlite(pool))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<sqlx::PgPool> for SqlPool {
+    fn from(pool: sqlx::PgPool) -> Self {
+        Self(Pool::Postgres(pool))
+    }
 }
 
 impl SqlStore {
-    /// Opens the database at this URL, creates the file if it is missing, and brings the tables up to date.
+    /// Opens the database at this URL and brings the tables up to date: `sqlite://…` or `postgres://…`.
     ///
-    /// The store has a pool of its own with at most five connections. `sqlite::memory:` gives a database that ends with the
-    /// store; it has a single connection.
+    /// The store has a pool of its own, with at most five connections to `SQLite` and ten to `PostgreSQL`. A file that is missing is
+    /// created; `sqlite::memory:` gives a database that ends with the store, with a single connection. On `PostgreSQL` no statement
+    /// takes longer than ten seconds, and none waits longer than five for somebody else's; behind a `PgBouncer` that refuses
+    /// these settings, configure a pool and use [`from_pool`](Self::from_pool).
     ///
-    /// ```
+    #[cfg_attr(feature = "sqlite", doc = "```")]
+    #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let directory = std::env::temp_dir().join(format!("step-up-doc-{}", std::process::id()));
@@ -51,6 +113,7 @@ impl SqlStore {
     /// use tower_step_up::store::SqlStore;
     ///
     /// // let url = "sqlite://bank.db";
+    /// // let url = "postgres://bank:secret@db.example/bank?sslmode=verify-full";
     /// let store = SqlStore::connect(&url).await?;
     /// # drop(store);
     /// # std::fs::remove_dir_all(&directory)?;
@@ -60,23 +123,51 @@ impl SqlStore {
     ///
     /// # Errors
     ///
-    /// `Unavailable` if the URL is not one of `SQLite`'s, if the file cannot be opened or written, or if it stays locked for five
-    /// seconds. `Corrupt` if it is not a database, or if its tables are not those of this crate.
+    /// `Unavailable` if the URL is of no database that was built in, if the file cannot be opened or written or stays locked for five
+    /// seconds, or if the server cannot be reached. `Corrupt` if it is not a database, or if its tables are not those of this crate.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { backend: Sqlite::connect(url).await? })
+        let backend = match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+            #[cfg(feature = "sqlite")]
+            "sqlite" => Backend::Sqlite(Sqlite::connect(url).await?),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => Backend::Postgres(Postgres::connect(url).await?),
+            _ => return Err(rows::unavailable("the database's URL is of none that was built in")),
+        };
+        Ok(Self { backend })
     }
 
     /// Uses a pool that the application owns and configures, and brings the tables up to date.
     ///
-    /// Use a write-ahead log (`journal_mode=WAL`), a busy timeout, and `synchronous=FULL` unless losing the last moments before a
-    /// power cut is acceptable. Do not hold a write transaction of your own while you wait for this crate.
+    /// For `SQLite`, use a write-ahead log (`journal_mode=WAL`), a busy timeout, and `synchronous=FULL` unless losing the last moments
+    /// before a power cut is acceptable. Do not hold a write transaction of your own while you wait for this crate.
+    ///
+    /// For `PostgreSQL`, set `statement_timeout`, `lock_timeout` and `idle_in_transaction_session_timeout`, so that a request that was
+    /// given up leaves nothing that others wait for, and keep the default isolation.
     ///
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
-    pub async fn from_pool(pool: sqlx::SqlitePool) -> Result<Self, StoreError> {
-        Ok(Self { backend: Sqlite::from_pool(pool).await? })
+    pub async fn from_pool(pool: impl Into<SqlPool>) -> Result<Self, StoreError> {
+        let backend = match pool.into().0 {
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => Backend::Sqlite(Sqlite::from_pool(pool).await?),
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => Backend::Postgres(Postgres::from_pool(pool).await?),
+        };
+        Ok(Self { backend })
     }
+}
+
+/// Calls the database's method of the same name.
+macro_rules! forward {
+    ($store:ident.$method:ident($($argument:expr),*)) => {
+        match &$store.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(sqlite) => Box::pin(sqlite.$method($($argument),*)),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(postgres) => Box::pin(postgres.$method($($argument),*)),
+        }
+    };
 }
 
 impl fmt::Debug for SqlStore {
@@ -87,49 +178,49 @@ impl fmt::Debug for SqlStore {
 
 impl SubjectStore for SqlStore {
     fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
-        Box::pin(self.backend.create_session(session))
+        forward!(self.create_session(session))
     }
 
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
-        Box::pin(self.backend.standing(subject, session))
+        forward!(self.standing(subject, session))
     }
 
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
-        Box::pin(self.backend.sessions(subject, now))
+        forward!(self.sessions(subject, now))
     }
 
     fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64> {
-        Box::pin(self.backend.revoke(subject, which))
+        forward!(self.revoke(subject, which))
     }
 
     fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>> {
-        Box::pin(self.backend.credentials(subject))
+        forward!(self.credentials(subject))
     }
 
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
-        Box::pin(self.backend.complete(completion))
+        forward!(self.complete(completion))
     }
 }
 
 impl FlowStore for SqlStore {
     fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()> {
-        Box::pin(self.backend.create_flow(flow, keep, now))
+        forward!(self.create_flow(flow, keep, now))
     }
 
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
-        Box::pin(self.backend.flow(id))
+        forward!(self.flow(id))
     }
 
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
-        Box::pin(self.backend.update_flow(flow))
+        forward!(self.update_flow(flow))
     }
 
     fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
-        Box::pin(self.backend.complete_flow(id, now))
+        forward!(self.complete_flow(id, now))
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
-        Box::pin(self.backend.remove_flows(subject, except))
+        forward!(self.remove_flows(subject, except))
     }
 
     fn begin_attempt<'a>(
@@ -138,10 +229,10 @@ impl FlowStore for SqlStore {
         policy: &'a AttemptPolicy,
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt> {
-        Box::pin(self.backend.begin_attempt(key, policy, now))
+        forward!(self.begin_attempt(key, policy, now))
     }
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
-        Box::pin(self.backend.reset_attempts(key))
+        forward!(self.reset_attempts(key))
     }
 }

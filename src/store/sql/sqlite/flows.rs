@@ -8,7 +8,8 @@ use crate::{
     clock::Timestamp,
     session::Subject,
     store::{
-        Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, StoreError, StoreErrorKind, StoredFlow,
+        Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind,
+        StoredFlow,
         sql::rows::{self, FlowRow, signed, unavailable, unsigned},
     },
 };
@@ -40,16 +41,13 @@ impl Sqlite {
             write.roll_back().await?;
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
-        if let Some(subject) = &flow.subject {
-            sqlx::query(
-                "DELETE FROM step_up_flows WHERE subject = ?1 AND seq NOT IN \
-                 (SELECT seq FROM step_up_flows WHERE subject = ?1 ORDER BY seq DESC LIMIT ?2)",
-            )
-            .bind(subject.as_str())
-            .bind(i64::from(keep))
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(failed)?;
+        let seq = inserted.last_insert_rowid();
+        match &flow.subject {
+            Some(subject) => prune_flows(&mut write.transaction, subject, keep).await?,
+            None if seq.checked_rem(PRUNE_EVERY) == Some(0) => {
+                prune_nobodys_flows(&mut write.transaction, keep).await?;
+            }
+            None => {}
         }
         sqlx::query(
             "DELETE FROM step_up_flows WHERE seq IN \
@@ -153,6 +151,31 @@ impl Sqlite {
         reset_attempts(&mut write.transaction, key).await?;
         write.commit().await
     }
+}
+
+async fn prune_flows(connection: &mut SqliteConnection, subject: &Subject, keep: u32) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM step_up_flows WHERE subject = ?1 AND seq NOT IN \
+         (SELECT seq FROM step_up_flows WHERE subject = ?1 ORDER BY seq DESC LIMIT ?2)",
+    )
+    .bind(subject.as_str())
+    .bind(i64::from(keep))
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+async fn prune_nobodys_flows(connection: &mut SqliteConnection, keep: u32) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM step_up_flows WHERE subject IS NULL AND seq <= \
+         (SELECT seq FROM step_up_flows WHERE subject IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
+    )
+    .bind(i64::from(keep))
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
 }
 
 /// Counts the attempt if it is neither locked nor stopped, and says whether it did: one statement.

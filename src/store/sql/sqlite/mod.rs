@@ -7,18 +7,19 @@ mod subjects;
 use std::time::Duration;
 
 use sqlx::{
-    SqlSafeStr, SqlitePool, Transaction,
-    migrate::{Migrate, MigrateError, Migration, MigrationType},
+    SqlitePool, Transaction,
+    migrate::Migrate as _,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::rows::{self, unavailable};
+use super::{
+    migrations::{self, Script},
+    rows,
+};
 use crate::store::{StoreError, StoreErrorKind, StoreFuture};
 
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql"))];
-
-const MIGRATIONS_TABLE: &str = "step_up_migrations";
+const MIGRATIONS: [Script; 1] = [(1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql"))];
 
 /// How many expired rows a write removes beside its own work.
 const SWEPT_AT_ONCE: i64 = 64;
@@ -53,9 +54,6 @@ impl Sqlite {
     }
 
     async fn connected(url: &str) -> Result<Self, StoreError> {
-        if !url.starts_with("sqlite:") {
-            return Err(unavailable("the database's URL does not begin with sqlite:"));
-        }
         let options: SqliteConnectOptions = url.parse().map_err(failed)?;
         let options =
             options.create_if_missing(true).foreign_keys(true).busy_timeout(BUSY).synchronous(SqliteSynchronous::Full);
@@ -122,30 +120,11 @@ fn failed(error: sqlx::Error) -> StoreError {
 }
 
 /// All in one transaction, since sqlx takes no lock of its own on `SQLite`: two processes that start together would both find the
-/// same migration missing. Migrations that this version does not know are no fault: a newer one may have been here, and may be
-/// again, while processes are replaced one by one.
+/// same migration missing.
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    let not_migrated = |error| migrations::not_migrated(error, failed);
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    transaction.ensure_migrations_table(MIGRATIONS_TABLE).await.map_err(not_migrated)?;
-    let applied = transaction.list_applied_migrations(MIGRATIONS_TABLE).await.map_err(not_migrated)?;
-    for (version, description, sql) in MIGRATIONS {
-        let kind = MigrationType::Simple;
-        let migration = Migration::new(version, description.into(), kind, sql.into_sql_str(), false);
-        match applied.iter().find(|applied| applied.version == version) {
-            Some(applied) if applied.checksum == migration.checksum => {}
-            Some(_) => return Err(not_migrated(MigrateError::VersionMismatch(version))),
-            None => {
-                transaction.apply(MIGRATIONS_TABLE, &migration).await.map_err(not_migrated)?;
-            }
-        }
-    }
+    transaction.ensure_migrations_table(migrations::TABLE).await.map_err(not_migrated)?;
+    migrations::apply_missing(&mut *transaction, &MIGRATIONS).await.map_err(not_migrated)?;
     transaction.commit().await.map_err(failed)
-}
-
-fn not_migrated(error: MigrateError) -> StoreError {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed(error),
-        changed @ MigrateError::VersionMismatch(_) => StoreError::with_source(StoreErrorKind::Corrupt, changed),
-        other => unavailable(other),
-    }
 }

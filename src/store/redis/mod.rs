@@ -1,0 +1,298 @@
+//! Flows and counters of attempts in Redis.
+//!
+//! Each operation that could race is one script, which Redis runs by itself from its beginning to its end. All of them lie beside this
+//! file. Times come from the caller; Redis' own clock only decides when a key is forgotten.
+
+use std::{fmt, time::Duration};
+
+use redis::{
+    Client, FromRedisValue, RedisError, Script, ScriptInvocation,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+
+use super::{
+    Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, FlowStore, StoreError, StoreErrorKind, StoreFuture,
+    StoredFlow,
+};
+use crate::{clock::Timestamp, session::Subject};
+
+/// How long to wait for a connection, and for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The longest time for which Redis is asked to keep a key.
+const LONGEST: Duration = Duration::from_secs(400 * 86_400);
+
+/// Keeps flows and counters of attempts in Redis or Valkey (feature `redis`), beside a [`SubjectStore`](super::SubjectStore) that keeps
+/// the rest: [`StepUpBuilder::flow_store`](crate::StepUpBuilder::flow_store).
+///
+/// Sessions, credentials and used codes are not here, so whatever Redis forgets opens nothing: an open flow must be begun anew, and a
+/// user who was locked may try again.
+///
+/// Every key has an expiry, a flow's a day after its own end, a counter's 30 days after the last attempt. The exception is a
+/// counter that has reached the hard stop: it stays until the application or another factor lifts it.
+///
+/// # Redis
+///
+/// Use a Redis that evicts nothing (`maxmemory-policy noeviction`): evicted counters forget failures. The store warns in the log
+/// where it finds another policy. Write `appendonly yes` if counters are to survive a restart of Redis. One server with any number
+/// of replicas will do; Redis Cluster is not supported, since a flow and the list of its owner's flows would lie on different nodes.
+/// After a failover the last moments may be missing.
+///
+/// `rediss://…` encrypts the connection and needs the feature `tls`.
+///
+/// ```no_run
+/// use tower_step_up::{SigningKey, StepUp, factor::Totp, store::{MemoryStore, RedisStore}};
+///
+/// # async fn build() -> Result<(), Box<dyn std::error::Error>> {
+/// let step_up = StepUp::builder("https://bank.example")
+///     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+///     .store(MemoryStore::default()) // a durable one
+///     .flow_store(RedisStore::connect("redis://127.0.0.1/").await?.key_prefix("bank:"))
+///     .factor(Totp::new("Example Bank"))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    connection: ConnectionManager,
+    prefix: String,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl RedisStore {
+    /// Connects to the server at this URL: `redis://…`, or `rediss://…` with TLS.
+    ///
+    /// All calls share one connection, which comes back by itself when it was lost. Calls that meet its loss fail.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the URL is not one of Redis', or the server cannot be reached or does not answer in two seconds.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        #[cfg(feature = "tls")]
+        choose_cryptography();
+        // The error may repeat parts of the address.
+        let client = Client::open(url).map_err(|_| unavailable("the URL is not one of Redis"))?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_max_delay(Duration::from_secs(1))
+            .set_number_of_retries(3);
+        let connection = ConnectionManager::new_with_config(client, config).await.map_err(failed)?;
+        let store = Self::from_connection_manager(connection);
+        store.warn_of_eviction().await;
+        Ok(store)
+    }
+
+    /// Uses a connection that the application has made and configured.
+    pub fn from_connection_manager(connection: ConnectionManager) -> Self {
+        Self { connection, prefix: "step_up:".to_owned() }
+    }
+
+    /// What the names of all keys begin with: `step_up:` by default. Applications that share a server need one each.
+    #[must_use]
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// The subject comes last in a key, so that no text in it can make two keys one.
+    fn flows_of(&self, subject: Option<&Subject>) -> String {
+        match subject {
+            Some(subject) => format!("{}flows:of:{subject}", self.prefix),
+            None => format!("{}flows:nobody", self.prefix),
+        }
+    }
+
+    fn flow_prefix(&self) -> String {
+        format!("{}flow:", self.prefix)
+    }
+
+    fn flow_key(&self, id: FlowId) -> String {
+        format!("{}flow:{id}", self.prefix)
+    }
+
+    fn counter(&self, key: &AttemptKey) -> String {
+        format!("{}attempts:{}:{}", self.prefix, key.method, key.subject)
+    }
+
+    async fn run<T: FromRedisValue>(&self, script: &mut ScriptInvocation<'_>) -> Result<T, StoreError> {
+        script.invoke_async(&mut self.connection.clone()).await.map_err(failed)
+    }
+
+    /// Managed servers may not tell; then nothing is said.
+    async fn warn_of_eviction(&self) {
+        let memory: Result<String, _> =
+            redis::cmd("INFO").arg("memory").query_async(&mut self.connection.clone()).await;
+        let policy = memory.ok().and_then(|memory| {
+            memory
+                .lines()
+                .find_map(|line| line.strip_prefix("maxmemory_policy:").map(|policy| policy.trim().to_owned()))
+        });
+        if let Some(policy) = policy.filter(|policy| policy != "noeviction") {
+            tracing::warn!(policy, "this Redis may evict counters of attempts: set maxmemory-policy to noeviction");
+        }
+    }
+
+    #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
+    async fn created(&self, flow: &StoredFlow, keep: u32, now: Timestamp) -> Result<(), StoreError> {
+        let script = Script::new(include_str!("create_flow.lua"));
+        let mut call = script.prepare_invoke();
+        call.key(self.flow_key(flow.id))
+            .key(self.flows_of(flow.subject.as_ref()))
+            .arg(self.flow_prefix())
+            .arg(flow.id.to_string())
+            .arg(flow.expires_at.unix_milliseconds())
+            .arg(flow.version)
+            .arg(u8::from(flow.completed))
+            .arg(&flow.body)
+            .arg(milliseconds((flow.expires_at + EXPIRED_FLOWS_KEPT).since(now)))
+            .arg(keep);
+        if let Some(subject) = &flow.subject {
+            call.arg(subject.as_str());
+        }
+        if self.run(&mut call).await? { Ok(()) } else { Err(StoreError::new(StoreErrorKind::Conflict)) }
+    }
+
+    async fn read(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
+        type Fields = (Option<String>, Option<i64>, Option<u64>, Option<u8>, Option<String>);
+        let (subject, expires_at, version, completed, body): Fields = redis::cmd("HMGET")
+            .arg(self.flow_key(id))
+            .arg(&["subject", "expires_at", "version", "completed", "body"])
+            .query_async(&mut self.connection.clone())
+            .await
+            .map_err(failed)?;
+        let Some(body) = body else { return Ok(None) };
+        let corrupt = || StoreError::with_source(StoreErrorKind::Corrupt, "a flow's fields");
+        Ok(Some(StoredFlow {
+            id,
+            subject: subject.map(Subject::new).transpose().map_err(|_| corrupt())?,
+            expires_at: Timestamp::from_unix_milliseconds(expires_at.ok_or_else(corrupt)?),
+            version: version.ok_or_else(corrupt)?,
+            completed: completed.ok_or_else(corrupt)? != 0,
+            body,
+        }))
+    }
+
+    /// The delays are those of [`AttemptPolicy::delay_after`], computed there and nowhere else: the script gets the locks that could
+    /// follow, one for each failure from the last free one on until they no longer change, and picks its own.
+    async fn counted(&self, key: &AttemptKey, policy: &AttemptPolicy, now: Timestamp) -> Result<Attempt, StoreError> {
+        const DOUBLINGS: u32 = 31;
+        let script = Script::new(include_str!("begin_attempt.lua"));
+        let mut call = script.prepare_invoke();
+        call.key(self.counter(key))
+            .arg(now.unix_milliseconds())
+            .arg(policy.free)
+            .arg(policy.hard_stop)
+            .arg(milliseconds(AttemptPolicy::REMEMBERED_FOR));
+        for beyond in 0..=DOUBLINGS {
+            let lock = policy.locked_until(policy.free.saturating_add(beyond), now);
+            call.arg(lock.map(|until| until.unix_milliseconds().to_string()).unwrap_or_default());
+        }
+        let answer: Vec<String> = self.run(&mut call).await?;
+        let mut answer = answer.iter().map(String::as_str);
+        match (answer.next(), answer.next()) {
+            (None, _) => Ok(Attempt::Allowed),
+            (Some("locked"), Some(until)) => {
+                let until = until.parse().map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
+                Ok(Attempt::LockedUntil(Timestamp::from_unix_milliseconds(until)))
+            }
+            // What a script of another version says is no permission.
+            _ => Ok(Attempt::Stopped),
+        }
+    }
+}
+
+impl FlowStore for RedisStore {
+    fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()> {
+        Box::pin(self.created(flow, keep, now))
+    }
+
+    fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
+        Box::pin(self.read(id))
+    }
+
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let script = Script::new(include_str!("update_flow.lua"));
+            self.run(script.key(self.flow_key(flow.id)).arg(flow.version).arg(&flow.body)).await
+        })
+    }
+
+    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let script = Script::new(include_str!("complete_flow.lua"));
+            self.run(script.key(self.flow_key(id)).arg(now.unix_milliseconds())).await
+        })
+    }
+
+    fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let script = Script::new(include_str!("remove_flows.lua"));
+            let mut call = script.key(self.flows_of(Some(subject)));
+            call.arg(self.flow_prefix());
+            if let Some(except) = except {
+                call.arg(except.to_string());
+            }
+            let _done: bool = self.run(&mut call).await?;
+            Ok(())
+        })
+    }
+
+    fn begin_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Attempt> {
+        Box::pin(self.counted(key, policy, now))
+    }
+
+    fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut connection = self.connection.clone();
+            redis::cmd("DEL").arg(self.counter(key)).query_async(&mut connection).await.map_err(failed)
+        })
+    }
+}
+
+/// rustls panics where it cannot tell which cryptography to use, and that depends on what other crates have switched on.
+#[cfg(feature = "tls")]
+fn choose_cryptography() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // If somebody else chooses at this moment, theirs will do.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    }
+}
+
+/// A time to live that Redis takes: neither zero nor for ever.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.clamp(Duration::from_millis(1), LONGEST).as_millis()).unwrap_or(u64::MAX)
+}
+
+fn unavailable(cause: &'static str) -> StoreError {
+    StoreError::with_source(StoreErrorKind::Unavailable, cause)
+}
+
+/// What Redis answers may repeat arguments, which are flows; so of its own errors only the kind is kept.
+fn failed(error: RedisError) -> StoreError {
+    let kind = if error.kind() == redis::ErrorKind::UnexpectedReturnType {
+        StoreErrorKind::Corrupt
+    } else {
+        StoreErrorKind::Unavailable
+    };
+    if error.is_io_error() || error.is_timeout() {
+        StoreError::with_source(kind, error)
+    } else {
+        StoreError::with_source(kind, format!("{}{}", error.category(), code(&error)))
+    }
+}
+
+fn code(error: &RedisError) -> String {
+    error.code().map(|code| format!(" ({code})")).unwrap_or_default()
+}

@@ -1,0 +1,130 @@
+//! Counters of attempts.
+
+use sqlx::PgConnection;
+
+use super::{Postgres, SWEPT_AT_ONCE, failed};
+use crate::{
+    clock::Timestamp,
+    store::{
+        Attempt, AttemptKey, AttemptPolicy, StoreError,
+        sql::rows::{unavailable, unsigned},
+    },
+};
+
+impl Postgres {
+    pub(in crate::store::sql) async fn begin_attempt(
+        &self,
+        key: &AttemptKey,
+        policy: &AttemptPolicy,
+        now: Timestamp,
+    ) -> Result<Attempt, StoreError> {
+        /// Between the refusal and the look at its reason somebody may have started the count anew; hardly ever twice.
+        const TRIES: usize = 4;
+        if policy.hard_stop == 0 {
+            return Ok(Attempt::Stopped);
+        }
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        for _ in 0..TRIES {
+            if count_attempt(&mut connection, key, policy, now).await? {
+                sweep_attempts(&mut connection, now).await?;
+                return Ok(Attempt::Allowed);
+            }
+            if let Some(reason) = why_refused(&mut connection, key, policy, now).await? {
+                return Ok(reason);
+            }
+        }
+        Err(unavailable("the counter of attempts changes too fast to be read"))
+    }
+
+    pub(in crate::store::sql) async fn reset_attempts(&self, key: &AttemptKey) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        reset_attempts(&mut connection, key).await
+    }
+}
+
+/// Counts the attempt if it is neither locked nor stopped, and says whether it did: one statement, committed by itself.
+///
+/// How many failures there will be only the statement knows. It gets the locks that could follow as a list, one for each failure
+/// from the last free one on until they no longer change, and picks its own: so the delays are those of
+/// [`AttemptPolicy::delay_after`], computed there and nowhere else.
+async fn count_attempt(
+    connection: &mut PgConnection,
+    key: &AttemptKey,
+    policy: &AttemptPolicy,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    const DOUBLINGS: u32 = 31;
+    let forgotten_after = |failures| policy.forgotten_at(failures, now).map(Timestamp::unix_milliseconds);
+    let lock_after = |failures| policy.locked_until(failures, now).map(Timestamp::unix_milliseconds);
+    let locks: Vec<_> = (0..=DOUBLINGS).map(|beyond| lock_after(policy.free.saturating_add(beyond))).collect();
+    let counted = sqlx::query(
+        "INSERT INTO step_up_attempts AS kept (subject, method, failures, locked_until, forgotten_at) \
+         VALUES ($1, $2, 1, $3, $4) \
+         ON CONFLICT (subject, method) DO UPDATE SET (failures, locked_until, forgotten_at) = ( \
+             SELECT failures, \
+                 CASE WHEN failures >= $5 THEN ($6::bigint[])[least(failures - $5, $7)::integer + 1] END, \
+                 CASE WHEN failures < $8 THEN $9::bigint END \
+             FROM (SELECT CASE WHEN kept.forgotten_at <= $10 THEN 1 ELSE kept.failures + 1 END AS failures) AS next) \
+         WHERE kept.forgotten_at <= $10 \
+             OR kept.failures < $8 AND (kept.locked_until IS NULL OR kept.locked_until <= $10)",
+    )
+    .bind(key.subject.as_str())
+    .bind(key.method.as_str())
+    .bind(lock_after(1))
+    .bind(forgotten_after(1))
+    .bind(i64::from(policy.free))
+    .bind(locks)
+    .bind(i64::from(DOUBLINGS))
+    .bind(i64::from(policy.hard_stop))
+    .bind(forgotten_after(0))
+    .bind(now.unix_milliseconds())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(counted.rows_affected() == 1)
+}
+
+/// `None` if there is no reason any more.
+async fn why_refused(
+    connection: &mut PgConnection,
+    key: &AttemptKey,
+    policy: &AttemptPolicy,
+    now: Timestamp,
+) -> Result<Option<Attempt>, StoreError> {
+    let counter: Option<(i64, Option<i64>)> =
+        sqlx::query_as("SELECT failures, locked_until FROM step_up_attempts WHERE subject = $1 AND method = $2")
+            .bind(key.subject.as_str())
+            .bind(key.method.as_str())
+            .fetch_optional(connection)
+            .await
+            .map_err(failed)?;
+    let Some((failures, locked_until)) = counter else { return Ok(None) };
+    if unsigned::<u32>(failures)? >= policy.hard_stop {
+        return Ok(Some(Attempt::Stopped));
+    }
+    let until = locked_until.map(Timestamp::from_unix_milliseconds).filter(|&until| now < until);
+    Ok(until.map(Attempt::LockedUntil))
+}
+
+async fn sweep_attempts(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM step_up_attempts WHERE (subject, method) IN (SELECT subject, method FROM step_up_attempts \
+         WHERE forgotten_at <= $1 ORDER BY forgotten_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(now.unix_milliseconds())
+    .bind(SWEPT_AT_ONCE)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+pub(super) async fn reset_attempts(connection: &mut PgConnection, key: &AttemptKey) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM step_up_attempts WHERE subject = $1 AND method = $2")
+        .bind(key.subject.as_str())
+        .bind(key.method.as_str())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Flows.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
+use crate::{
+    clock::Timestamp,
+    session::Subject,
+    store::{
+        EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind, StoredFlow,
+        sql::rows::{self, FlowRow, signed},
+    },
+};
+
+impl Postgres {
+    #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
+    pub(in crate::store::sql) async fn create_flow(
+        &self,
+        flow: &StoredFlow,
+        keep: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let removable = now - EXPIRED_FLOWS_KEPT;
+        let mut transaction = self.begin().await?;
+        if let Some(subject) = &flow.subject {
+            lock_subject(&mut transaction, subject).await?;
+        }
+        let inserted: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO step_up_flows (id, subject, expires_at, version, completed, body) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING RETURNING seq",
+        )
+        .bind(Uuid::from(flow.id))
+        .bind(flow.subject.as_ref().map(Subject::as_str))
+        .bind(flow.expires_at.unix_milliseconds())
+        .bind(signed(flow.version)?)
+        .bind(flow.completed)
+        .bind(flow.body.as_str())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let Some(seq) = inserted else {
+            transaction.rollback().await.map_err(failed)?;
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        };
+        match &flow.subject {
+            Some(subject) => prune_flows(&mut transaction, subject, keep).await?,
+            None if seq.checked_rem(PRUNE_EVERY) == Some(0) => prune_nobodys_flows(&mut transaction, keep).await?,
+            None => {}
+        }
+        sqlx::query(
+            "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
+             WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        )
+        .bind(removable.unix_milliseconds())
+        .bind(SWEPT_AT_ONCE)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    pub(in crate::store::sql) async fn flow(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
+        let row: Option<FlowRow> =
+            sqlx::query_as("SELECT subject, expires_at, version, completed, body FROM step_up_flows WHERE id = $1")
+                .bind(Uuid::from(id))
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed)?;
+        row.map(|row| rows::flow(id, row)).transpose()
+    }
+
+    pub(in crate::store::sql) async fn update_flow(&self, flow: &StoredFlow) -> Result<bool, StoreError> {
+        let updated = sqlx::query(
+            "UPDATE step_up_flows SET body = $1, version = version + 1 WHERE id = $2 AND version = $3 AND NOT completed",
+        )
+        .bind(flow.body.as_str())
+        .bind(Uuid::from(flow.id))
+        .bind(signed(flow.version)?)
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(updated.rows_affected() == 1)
+    }
+
+    pub(in crate::store::sql) async fn complete_flow(&self, id: FlowId, now: Timestamp) -> Result<bool, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        complete_flow(&mut connection, id, now).await
+    }
+
+    pub(in crate::store::sql) async fn remove_flows(
+        &self,
+        subject: &Subject,
+        except: Option<FlowId>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        lock_subject(&mut transaction, subject).await?;
+        sqlx::query("DELETE FROM step_up_flows WHERE subject = $1 AND ($2::uuid IS NULL OR id <> $2)")
+            .bind(subject.as_str())
+            .bind(except.map(Uuid::from))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+}
+
+/// Behind the subject's lock, so that what many begin at once is counted in full.
+async fn prune_flows(connection: &mut PgConnection, subject: &Subject, keep: u32) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM step_up_flows WHERE subject = $1 AND seq NOT IN \
+         (SELECT seq FROM step_up_flows WHERE subject = $1 ORDER BY seq DESC LIMIT $2)",
+    )
+    .bind(subject.as_str())
+    .bind(i64::from(keep))
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+async fn prune_nobodys_flows(connection: &mut PgConnection, keep: u32) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
+         WHERE subject IS NULL AND seq <= \
+             (SELECT seq FROM step_up_flows WHERE subject IS NULL ORDER BY seq DESC OFFSET $1 LIMIT 1) \
+         FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(i64::from(keep))
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Whether the flow was open: there, not expired, not completed.
+pub(super) async fn complete_flow(
+    connection: &mut PgConnection,
+    id: FlowId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let completed =
+        sqlx::query("UPDATE step_up_flows SET completed = TRUE WHERE id = $1 AND NOT completed AND expires_at > $2")
+            .bind(Uuid::from(id))
+            .bind(now.unix_milliseconds())
+            .execute(connection)
+            .await
+            .map_err(failed)?;
+    Ok(completed.rows_affected() == 1)
+}

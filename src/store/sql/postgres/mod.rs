@@ -1,0 +1,141 @@
+//! `PostgreSQL`: how it is opened, and how what is done to one subject happens in turn.
+//!
+//! Everything is right at `READ COMMITTED`, the level that a transaction has when nobody says otherwise. A single statement with a
+//! condition is evaluated on the row's last version, after whoever held the row has committed. Where several statements belong together,
+//! the first takes the lock of the subject's row, and each later one sees all that was committed until then.
+//!
+//! Locks are taken in one order: subject, flow, session, credentials, secrets, attempts. Whatever removes rows of several subjects
+//! passes over those that somebody holds. So nobody waits in a circle.
+
+mod attempts;
+mod complete;
+mod flows;
+mod subjects;
+
+use std::time::Duration;
+
+use sqlx::{
+    PgConnection, PgPool, Postgres as Database, Transaction,
+    migrate::Migrate as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{
+    migrations::{self, Script},
+    rows,
+};
+use crate::{
+    clock::Timestamp,
+    session::Subject,
+    store::{StoreError, StoreFuture},
+};
+
+const MIGRATIONS: [Script; 1] = [(1, "start", include_str!("../../../../migrations/postgres/0001_start.sql"))];
+
+/// The key of the advisory lock under which tables are made. Any number will do that others do not happen to use.
+const MIGRATION_LOCK: i64 = 0x7374_6570_5f75_7000;
+
+/// How many expired rows a write removes beside its own work.
+const SWEPT_AT_ONCE: i64 = 64;
+
+/// How long to wait for a connection of the pool.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// Settings of the sessions of a pool of our own. A request that was given up must not leave a statement that waits for a lock,
+/// or a transaction that holds one, for longer than anybody waits for an answer.
+const SETTINGS: [(&str, &str); 3] =
+    [("statement_timeout", "10s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "10s")];
+
+pub(super) struct Postgres {
+    pool: PgPool,
+}
+
+impl Postgres {
+    /// Boxed, as the next: the compiler cannot see that sqlx's futures are `Send` once they are part of another function's.
+    pub(super) fn connect(url: &str) -> StoreFuture<'_, Self> {
+        Box::pin(async move {
+            let options: PgConnectOptions = url.parse().map_err(failed)?;
+            let options = options.application_name("tower-step-up").options(SETTINGS);
+            let pool = PgPoolOptions::new().max_connections(10).acquire_timeout(ACQUIRE);
+            Self::from_pool(pool.connect_with(options).await.map_err(failed)?).await
+        })
+    }
+
+    pub(super) fn from_pool(pool: PgPool) -> StoreFuture<'static, Self> {
+        Box::pin(async move {
+            migrate(&pool).await?;
+            Ok(Self { pool })
+        })
+    }
+
+    /// Dropped without a commit, also by a cancelled future, it is rolled back.
+    async fn begin(&self) -> Result<Transaction<'static, Database>, StoreError> {
+        self.pool.begin().await.map_err(failed)
+    }
+}
+
+/// Waits until nobody else is changing this subject, makes others wait until the transaction ends, and returns the subject's
+/// not-before.
+async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Result<Option<Timestamp>, StoreError> {
+    const LOCK: &str = "SELECT not_before FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
+    let known: Option<Option<i64>> =
+        sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_optional(&mut *connection).await.map_err(failed)?;
+    let not_before: Option<i64> = if let Some(not_before) = known {
+        not_before
+    } else {
+        // If somebody else inserts it at this moment, this waits for them and does nothing.
+        sqlx::query("INSERT INTO step_up_subjects (subject) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(subject.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+        sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_one(connection).await.map_err(failed)?
+    };
+    Ok(not_before.map(Timestamp::from_unix_milliseconds))
+}
+
+/// Of what the database says, the message and its code are kept, without the details: those repeat the values of rows.
+fn failed(error: sqlx::Error) -> StoreError {
+    let told = match &error {
+        sqlx::Error::Database(inner) if !inner.is_unique_violation() => {
+            let code = inner.code();
+            Some(format!("{} (SQLSTATE {})", inner.message(), code.as_deref().unwrap_or("unknown")))
+        }
+        sqlx::Error::Database(_) => Some("a unique value exists already".to_owned()),
+        _ => None,
+    };
+    match told {
+        Some(told) => StoreError::with_source(rows::failed(error).kind(), told),
+        None => rows::failed(error),
+    }
+}
+
+/// Tables are made by one process at a time, in one transaction. Where nothing is missing nothing is locked or written, so a
+/// process may run under a role that can only read and write rows.
+async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    let not_migrated = |error| migrations::not_migrated(error, failed);
+    let mut transaction = pool.begin().await.map_err(failed)?;
+    if has_record(&mut transaction).await?
+        && migrations::missing(&mut *transaction, &MIGRATIONS).await.map_err(not_migrated)?.is_empty()
+    {
+        return transaction.rollback().await.map_err(failed);
+    }
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    if !has_record(&mut transaction).await? {
+        transaction.ensure_migrations_table(migrations::TABLE).await.map_err(not_migrated)?;
+    }
+    migrations::apply_missing(&mut *transaction, &MIGRATIONS).await.map_err(not_migrated)?;
+    transaction.commit().await.map_err(failed)
+}
+
+async fn has_record(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(migrations::TABLE)
+        .fetch_one(connection)
+        .await
+        .map_err(failed)
+}

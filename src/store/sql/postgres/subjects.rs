@@ -1,0 +1,152 @@
+//! Sessions and credentials, but for what a completion does to them.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
+use crate::{
+    clock::Timestamp,
+    session::{Session, SessionId, Subject},
+    store::{
+        Credential, Revocation, StoreError, StoreErrorKind, StoredStanding,
+        sql::rows::{self, CredentialRow, SessionRow, StandingRow},
+    },
+};
+
+impl Postgres {
+    /// Without the subject's lock: a session that begins while all of its subject's are revoked is dead by its date.
+    pub(in crate::store::sql) async fn create_session(&self, session: &Session) -> Result<(), StoreError> {
+        let now = session.authenticated_at();
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
+             WHERE subject = $1 AND expires_at <= $2 FOR UPDATE SKIP LOCKED)",
+        )
+        .bind(session.subject().as_str())
+        .bind(now.unix_milliseconds())
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        sweep_sessions(&mut transaction, now).await?;
+        if insert_session(&mut transaction, session).await? {
+            transaction.commit().await.map_err(failed)
+        } else {
+            transaction.rollback().await.map_err(failed)?;
+            Err(StoreError::new(StoreErrorKind::Conflict))
+        }
+    }
+
+    pub(in crate::store::sql) async fn standing(
+        &self,
+        subject: &Subject,
+        session: SessionId,
+    ) -> Result<Option<StoredStanding>, StoreError> {
+        let rows: Vec<StandingRow> = sqlx::query_as(
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, u.not_before, c.id, c.method, c.aal \
+             FROM step_up_sessions s \
+             LEFT JOIN step_up_subjects u ON u.subject = s.subject \
+             LEFT JOIN step_up_credentials c ON c.subject = s.subject \
+             WHERE s.id = $1 AND s.subject = $2",
+        )
+        .bind(Uuid::from(session))
+        .bind(subject.as_str())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        rows::standing(subject, rows)
+    }
+
+    pub(in crate::store::sql) async fn sessions(
+        &self,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let rows: Vec<SessionRow> = sqlx::query_as(
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at \
+             FROM step_up_sessions s LEFT JOIN step_up_subjects u ON u.subject = s.subject \
+             WHERE s.subject = $1 AND s.expires_at > $2 AND (u.not_before IS NULL OR s.issued_at >= u.not_before) \
+             ORDER BY s.issued_at DESC, s.seq DESC",
+        )
+        .bind(subject.as_str())
+        .bind(now.unix_milliseconds())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        rows.iter().map(|row| rows::session(subject, row)).collect()
+    }
+
+    /// Behind the subject's lock, so that the session of a completion in flight is either there to be ended, or finds its predecessor
+    /// gone. To end one session needs no lock: whoever deletes the row has ended it.
+    pub(in crate::store::sql) async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let delete = match which {
+            Revocation::One(id) => sqlx::query("DELETE FROM step_up_sessions WHERE subject = $1 AND id = $2")
+                .bind(subject.as_str())
+                .bind(Uuid::from(id)),
+            Revocation::Others(id) => {
+                lock_subject(&mut transaction, subject).await?;
+                sqlx::query("DELETE FROM step_up_sessions WHERE subject = $1 AND id <> $2")
+                    .bind(subject.as_str())
+                    .bind(Uuid::from(id))
+            }
+            Revocation::All(not_before) => {
+                lock_subject(&mut transaction, subject).await?;
+                // `greatest` passes over NULL.
+                sqlx::query("UPDATE step_up_subjects SET not_before = greatest(not_before, $2) WHERE subject = $1")
+                    .bind(subject.as_str())
+                    .bind(not_before.unix_milliseconds())
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(failed)?;
+                sqlx::query("DELETE FROM step_up_sessions WHERE subject = $1").bind(subject.as_str())
+            }
+        };
+        let ended = delete.execute(&mut *transaction).await.map_err(failed)?.rows_affected();
+        transaction.commit().await.map_err(failed)?;
+        Ok(ended)
+    }
+
+    pub(in crate::store::sql) async fn credentials(&self, subject: &Subject) -> Result<Vec<Credential>, StoreError> {
+        let rows: Vec<CredentialRow> = sqlx::query_as(
+            "SELECT c.id, c.method, c.aal, c.data, c.last_step, c.created_at, s.hash, s.used_at \
+             FROM step_up_credentials c LEFT JOIN step_up_secrets s ON s.credential = c.id \
+             WHERE c.subject = $1 ORDER BY c.created_at, c.seq, s.position",
+        )
+        .bind(subject.as_str())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        rows::credentials(rows)
+    }
+}
+
+/// Whether it was inserted: it is not if the id exists.
+pub(super) async fn insert_session(connection: &mut PgConnection, session: &Session) -> Result<bool, StoreError> {
+    let inserted = sqlx::query(
+        "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(Uuid::from(session.id()))
+    .bind(session.subject().as_str())
+    .bind(Uuid::from(session.binding()))
+    .bind(rows::proofs(session)?)
+    .bind(session.issued_at().unix_milliseconds())
+    .bind(session.expires_at().unix_milliseconds())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+pub(super) async fn sweep_sessions(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
+         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(now.unix_milliseconds())
+    .bind(SWEPT_AT_ONCE)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+// The programs under test: the bank, and the server that reads its configuration from a file.
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+
+import { Authenticator } from "./totp.js"
+
+const directory = process.env.STEP_UP_EXAMPLES
+if (!directory) throw new Error("STEP_UP_EXAMPLES must name the folder of the built examples: start these tests with tests/sdk/run")
+
+const SECRETS = { alice: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", carol: "KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N" }
+
+class Server {
+  #process
+  #folder
+
+  constructor(process, folder, url) {
+    this.#process = process
+    this.#folder = folder
+    this.url = url
+    // One app a user for each server, since a code is used up on one server only.
+    this.apps = Object.fromEntries(Object.entries(SECRETS).map(([name, secret]) => [name, new Authenticator(secret)]))
+  }
+
+  static async start(program, folder, env, args = []) {
+    const child = spawn(join(directory, program), args, {
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    })
+    let log = ""
+    child.stderr.on("data", (text) => (log += text))
+    const line = await Promise.race([
+      once(createInterface(child.stdout), "line").then(([line]) => line),
+      once(child, "exit").then(() => ""),
+    ])
+    const url = line.match(/listening on (http:\S+)/)?.[1]
+    if (!url) throw new Error(`${program} did not start: ${line}\n${log}`)
+    return new Server(child, folder, url)
+  }
+
+  async stop() {
+    this.#process.kill("SIGTERM")
+    await once(this.#process, "exit")
+    await rm(this.#folder, { recursive: true })
+  }
+}
+
+const temporary = () => mkdtemp(join(tmpdir(), "step-up-sdk-"))
+
+// A bank of its own, with its own database.
+export async function bank(env = {}) {
+  const folder = await temporary()
+  return Server.start("bank", folder, { BANK_ADDR: "127.0.0.1:0", BANK_STORE: `sqlite://${folder}/bank.db`, ...env })
+}
+
+// The same endpoints with flows that last for this long.
+export async function shortLived(lifespan) {
+  const folder = await temporary()
+  const probe = createServer().listen(0, "127.0.0.1")
+  await once(probe, "listening")
+  const url = `http://127.0.0.1:${probe.address().port}`
+  await new Promise((done) => probe.close(done))
+  const config = {
+    serve: { public: { base_url: url } },
+    selfservice: {
+      flows: { login: { lifespan }, settings: { lifespan, required_aal: "aal1" } },
+      methods: { totp: { enabled: true, config: { issuer: "Test" } }, lookup_secret: { enabled: true } },
+    },
+    secrets: { cookie: ["only for these tests, and long enough"] },
+    step_up: { insecure_http_on_loopback: true },
+  }
+  const file = join(folder, "config.json")
+  await writeFile(file, JSON.stringify(config))
+  return Server.start("configured", folder, {}, [file])
+}

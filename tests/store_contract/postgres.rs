@@ -1,0 +1,343 @@
+//! `SqlStore` on `PostgreSQL`: the kit, and what only a server can show.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
+use tower_step_up::{
+    Aal, CredentialId, CredentialSummary, Method, Proof, Session, Subject, Timestamp,
+    store::{
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
+        FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoredFlow, StoredSecret, SubjectStore,
+        contract,
+    },
+};
+
+use crate::{servers::postgres::Postgres, turns::Turns};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn turns(server: &Postgres, stores: usize) -> Turns<SqlStore> {
+    let url = server.url();
+    let mut opened = Vec::new();
+    for _ in 0..stores {
+        opened.push(SqlStore::connect(&url).await.unwrap());
+    }
+    Turns::new(opened)
+}
+
+/// A pool as an application might have it.
+async fn pool(url: &str) -> PgPool {
+    PgPoolOptions::new().max_connections(3).acquire_timeout(Duration::from_secs(1)).connect(url).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_keeps_the_contract() {
+    let Some(server) = Postgres::shared() else { return };
+    contract::run(|| turns(server, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_stores_on_one_database_keep_the_contract() {
+    let Some(server) = Postgres::shared() else { return };
+    contract::run(|| turns(server, 2)).await;
+}
+
+fn kim() -> Subject {
+    Subject::new("kim").unwrap()
+}
+
+fn session() -> Session {
+    Session::new(kim(), Proof::new(Method::Password, Aal::Aal1, NOW), 24 * HOUR)
+}
+
+fn stepped_up(old: &Session) -> Session {
+    old.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), 24 * HOUR, None)
+}
+
+fn key() -> AttemptKey {
+    AttemptKey { subject: kim(), method: Method::Totp }
+}
+
+async fn enrolled(store: &SqlStore) -> Credential {
+    let credential = Credential {
+        summary: CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 },
+        data: vec![1, 2, 3],
+        secrets: vec![StoredSecret { hash: [4; 32], used_at: None }],
+        last_step: 0,
+        created_at: NOW,
+    };
+    let mut completion = Completion::new(kim(), NOW);
+    completion.credentials = vec![CredentialChange::Replace(credential.clone())];
+    assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
+    credential
+}
+
+fn step(credential: &Credential, step: u64) -> Completion {
+    let consume = Consumption::Step { credential: credential.summary.id, step };
+    Completion { consume: Some(consume), ..Completion::new(kim(), NOW) }
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stores_that_start_together_make_the_tables_once() {
+    let Some(server) = Postgres::shared() else { return };
+    for _ in 0..3 {
+        let url = server.url();
+        let opening: Vec<_> = (0..8)
+            .map(|_| {
+                let url = url.clone();
+                tokio::spawn(async move { SqlStore::connect(&url).await })
+            })
+            .collect();
+        for (number, store) in opening.into_iter().enumerate() {
+            let store = store.await.unwrap().unwrap();
+            store.create_session(&session()).await.unwrap();
+            assert_eq!(store.sessions(&kim(), NOW).await.unwrap().len(), number + 1);
+        }
+        let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
+        let applied: i64 = applied.fetch_one(&pool(&url).await).await.unwrap();
+        assert_eq!(applied, 1);
+    }
+}
+
+#[tokio::test]
+async fn it_lives_beside_an_applications_tables_and_migrations() {
+    let Some(server) = Postgres::shared() else { return };
+    let pool = pool(&server.url()).await;
+    pool.execute(
+        "CREATE TABLE sessions (id TEXT); CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY); \
+         INSERT INTO _sqlx_migrations VALUES (1)",
+    )
+    .await
+    .unwrap();
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    enrolled(&store).await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    assert_eq!(store.credentials(&kim()).await.unwrap().len(), 1, "nothing was dropped");
+    let foreign: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
+         AND relkind IN ('r', 'i', 'S') AND relname NOT LIKE 'step\\_up\\_%' ORDER BY 1",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(foreign, ["_sqlx_migrations", "_sqlx_migrations_pkey", "sessions"]);
+    let mut removal = Completion::new(kim(), NOW);
+    removal.credentials = vec![CredentialChange::Remove(Method::Totp)];
+    assert_eq!(store.complete(&removal).await.unwrap(), Completed::Done);
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM step_up_secrets").fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_no_hindrance_and_a_changed_one_is() {
+    let Some(server) = Postgres::shared() else { return };
+    let pool = pool(&server.url()).await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    pool.execute("INSERT INTO step_up_migrations VALUES (9999, 'later', now(), TRUE, ''::bytea, 1)").await.unwrap();
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    pool.execute("UPDATE step_up_migrations SET checksum = ''::bytea WHERE version = 1").await.unwrap();
+    assert_eq!(kind(SqlStore::from_pool(pool.clone()).await), StoreErrorKind::Corrupt);
+}
+
+/// Once the tables are there, a role that can make none will do.
+#[tokio::test]
+async fn a_role_that_only_reads_and_writes_rows_will_do() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.url();
+    let owner = pool(&url).await;
+    drop(SqlStore::from_pool(owner.clone()).await.unwrap());
+    let schema: String = sqlx::query_scalar("SELECT current_schema()::text").fetch_one(&owner).await.unwrap();
+    let grants = format!(
+        "CREATE ROLE clerk_{schema} LOGIN; GRANT USAGE ON SCHEMA {schema} TO clerk_{schema}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO clerk_{schema}"
+    );
+    owner.execute(sqlx::AssertSqlSafe(grants)).await.unwrap();
+    let store = SqlStore::connect(&url.replace("step_up@", &format!("clerk_{schema}@"))).await.unwrap();
+    let app = enrolled(&store).await;
+    store.create_session(&session()).await.unwrap();
+    store.begin_attempt(&key(), &AttemptPolicy::default(), NOW).await.unwrap();
+    assert_eq!(store.complete(&step(&app, 1)).await.unwrap(), Completed::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_replaced() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.url();
+    let pool = pool(&url).await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let app = enrolled(&store).await;
+    let other = crate::postgres::pool(&url).await;
+    for round in 1..10 {
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&pool).await.unwrap();
+        sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(&other).await.unwrap();
+        assert_eq!(store.complete(&step(&app, round)).await.unwrap(), Completed::Done);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_server_every_call_ends_in_an_error() {
+    let Some(server) = Postgres::start() else { return };
+    let url = server.url();
+    let store = SqlStore::from_pool(pool(&url).await).await.unwrap();
+    let app = enrolled(&store).await;
+    drop(server);
+    let begun = Instant::now();
+    assert_eq!(kind(store.standing(&kim(), session().id()).await), StoreErrorKind::Unavailable);
+    assert_eq!(kind(store.complete(&step(&app, 1)).await), StoreErrorKind::Unavailable);
+    assert_eq!(kind(store.begin_attempt(&key(), &AttemptPolicy::default(), NOW).await), StoreErrorKind::Unavailable);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let error = SqlStore::connect(&url.replace("step_up@", "step_up:hunter2@")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_lock_without_end() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.url();
+    let store = SqlStore::connect(&url).await.unwrap();
+    let app = enrolled(&store).await;
+    let other = pool(&url).await;
+    let mut blocking = other.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM step_up_subjects FOR UPDATE").execute(&mut *blocking).await.unwrap();
+    assert_eq!(store.credentials(&kim()).await.unwrap(), [app.clone()], "reads go on");
+    let begun = Instant::now();
+    assert_eq!(kind(store.complete(&step(&app, 1)).await), StoreErrorKind::Unavailable);
+    assert!(begun.elapsed() < Duration::from_secs(9));
+    blocking.rollback().await.unwrap();
+    assert_eq!(store.complete(&step(&app, 1)).await.unwrap(), Completed::Done);
+}
+
+/// Errors say what is wrong without repeating what is in a row.
+#[tokio::test]
+async fn errors_repeat_no_values() {
+    let Some(server) = Postgres::shared() else { return };
+    let pool = pool(&server.url()).await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    pool.execute("ALTER TABLE step_up_flows ADD CONSTRAINT short CHECK (length(body) < 5)").await.unwrap();
+    let body = "a very secret body".to_owned();
+    let flow = StoredFlow { id: FlowId::random(), subject: None, expires_at: NOW, version: 0, completed: false, body };
+    let error = store.create_flow(&flow, 5, NOW).await.unwrap_err();
+    let told = format!("{error} {error:?}");
+    assert!(told.contains("short") && !told.contains("very secret"), "{told}");
+}
+
+/// Everything that takes locks, all at once and for one subject: nobody waits in a circle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_deadlocks() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.url();
+    let store = std::sync::Arc::new(SqlStore::connect(&url).await.unwrap());
+    let app = enrolled(&store).await;
+    let policy = AttemptPolicy { free: 1000, ..AttemptPolicy::default() };
+    let tasks: Vec<_> = (0..8u64)
+        .map(|task| {
+            let (store, app) = (std::sync::Arc::clone(&store), app.clone());
+            tokio::spawn(async move {
+                for round in 0..40u64 {
+                    let old = session();
+                    store.create_session(&old).await.unwrap();
+                    let subject = Some(kim());
+                    let flow = StoredFlow {
+                        id: FlowId::random(),
+                        subject,
+                        expires_at: NOW + HOUR,
+                        version: 0,
+                        completed: false,
+                        body: String::new(),
+                    };
+                    store.create_flow(&flow, 3, NOW).await.unwrap();
+                    store.begin_attempt(&key(), &policy, NOW).await.unwrap();
+                    let completion = Completion {
+                        rotate: Some(Rotation { old: old.id(), new: stepped_up(&old) }),
+                        flow: Some(flow.id),
+                        reset: Some(key()),
+                        ..step(&app, task + 8 * round + 1)
+                    };
+                    store.complete(&completion).await.unwrap();
+                    match (task + round) % 4 {
+                        0 => store.remove_flows(&kim(), Some(flow.id)).await.unwrap(),
+                        1 => drop(store.revoke(&kim(), Revocation::Others(old.id())).await.unwrap()),
+                        2 => drop(store.revoke(&kim(), Revocation::All(NOW)).await.unwrap()),
+                        _ => drop(store.complete_flow(flow.id, NOW).await.unwrap()),
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(store.begin_attempt(&key(), &policy, NOW).await.unwrap(), Attempt::Allowed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_call_leaves_no_transaction_open() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.url();
+    let (store, other) = (SqlStore::connect(&url).await.unwrap(), SqlStore::connect(&url).await.unwrap());
+    let app = enrolled(&store).await;
+    let (mut last, mut finished) = (0, 0);
+    for round in 0..60u64 {
+        let old = session();
+        store.create_session(&old).await.unwrap();
+        let new = stepped_up(&old);
+        let completion =
+            Completion { rotate: Some(Rotation { old: old.id(), new: new.clone() }), ..step(&app, last + 1) };
+        let cut = tokio::time::timeout(Duration::from_micros(200 * round), store.complete(&completion)).await;
+        finished += usize::from(cut.is_ok());
+        let begun = Instant::now();
+        other.revoke(&kim(), Revocation::Others(new.id())).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2), "a lock was left");
+        let step_now = other.credentials(&kim()).await.unwrap()[0].last_step;
+        let rotated = other.standing(&kim(), new.id()).await.unwrap().is_some();
+        assert_eq!(step_now > last, rotated, "round {round}: half of it happened");
+        last = step_now;
+    }
+    assert!(finished > 0 && finished < 60, "{finished} of 60: the cuts miss what they are to cut");
+}
+
+#[tokio::test]
+async fn what_has_expired_is_swept_in_use() {
+    let Some(server) = Postgres::shared() else { return };
+    let pool = pool(&server.url()).await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let policy = AttemptPolicy { hard_stop: 2, ..AttemptPolicy::default() };
+    let subject = |number: usize| Subject::new(format!("kim-{number}")).unwrap();
+    let key = |number| AttemptKey { subject: subject(number), method: Method::Totp };
+    let flow = |now: Timestamp| StoredFlow {
+        id: FlowId::random(),
+        subject: None,
+        expires_at: now + HOUR,
+        version: 0,
+        completed: false,
+        body: String::new(),
+    };
+    let session = |number, now| Session::new(subject(number), Proof::new(Method::Password, Aal::Aal1, now), 24 * HOUR);
+    for number in 0..100 {
+        store.create_session(&session(number, NOW)).await.unwrap();
+        store.create_flow(&flow(NOW), 5, NOW).await.unwrap();
+        store.begin_attempt(&key(number), &policy, NOW).await.unwrap();
+    }
+    store.begin_attempt(&key(0), &policy, NOW).await.unwrap();
+    let later = NOW + AttemptPolicy::REMEMBERED_FOR;
+    for number in 1..4 {
+        store.create_session(&session(number, later)).await.unwrap();
+        store.create_flow(&flow(later), 5, later).await.unwrap();
+        assert_eq!(store.begin_attempt(&key(number), &policy, later).await.unwrap(), Attempt::Allowed);
+    }
+    for (count, expected) in [
+        ("SELECT count(*) FROM step_up_sessions", 3),
+        ("SELECT count(*) FROM step_up_flows", 3),
+        // Those three and the one that was stopped.
+        ("SELECT count(*) FROM step_up_attempts", 4),
+    ] {
+        let left: i64 = sqlx::query_scalar(count).fetch_one(&pool).await.unwrap();
+        assert_eq!(left, expected, "{count}");
+    }
+}

@@ -1,0 +1,87 @@
+//! Several stores on one database that take turns call by call, as processes behind a balancer would.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tower_step_up::{
+    Session, SessionId, Subject, Timestamp,
+    store::{
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation,
+        StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+    },
+};
+
+pub(crate) struct Turns<S> {
+    stores: Vec<S>,
+    calls: AtomicUsize,
+}
+
+impl<S> Turns<S> {
+    pub(crate) fn new(stores: Vec<S>) -> Self {
+        Self { stores, calls: AtomicUsize::new(0) }
+    }
+
+    fn next(&self) -> &S {
+        &self.stores[self.calls.fetch_add(1, Ordering::Relaxed) % self.stores.len()]
+    }
+}
+
+impl<S: SubjectStore> SubjectStore for Turns<S> {
+    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+        self.next().create_session(session)
+    }
+
+    fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.next().standing(subject, session)
+    }
+
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+        self.next().sessions(subject, now)
+    }
+
+    fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64> {
+        self.next().revoke(subject, which)
+    }
+
+    fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>> {
+        self.next().credentials(subject)
+    }
+
+    fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
+        self.next().complete(completion)
+    }
+}
+
+impl<S: FlowStore> FlowStore for Turns<S> {
+    fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()> {
+        self.next().create_flow(flow, keep, now)
+    }
+
+    fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
+        self.next().flow(id)
+    }
+
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+        self.next().update_flow(flow)
+    }
+
+    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
+        self.next().complete_flow(id, now)
+    }
+
+    fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
+        self.next().remove_flows(subject, except)
+    }
+
+    fn begin_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Attempt> {
+        self.next().begin_attempt(key, policy, now)
+    }
+
+    fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
+        self.next().reset_attempts(key)
+    }
+}
