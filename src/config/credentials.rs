@@ -1,13 +1,14 @@
 //! Credentials that the application itself gives to its users and takes away, beside what they do in the settings.
 
-use super::{AUDIT, StepUp};
+use super::{Inner, StepUp};
 use crate::{
-    aal::{CredentialId, Method},
+    aal::{Aal, CredentialId, Method},
+    audit::AuditEventKind,
     error::{Error, ErrorKind},
-    flow::{owner::Owner, settings},
+    factor::Factor,
     session::Subject,
     standing::CredentialSummary,
-    store::{Completed, Completion, Credential, CredentialChange},
+    store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
 };
 
 /// What is removed follows from what there is. If that changes at the same moment, it is looked at again.
@@ -37,30 +38,72 @@ impl StepUp {
             created_at: now,
         }));
         inner.complete(completion).await?;
-        tracing::info!(target: AUDIT, event = "enrolled", %method, "a credential was bound by the application");
+        inner.audit.of_subject(now, subject, AuditEventKind::Enrolled { method });
         Ok(id)
     }
 
     /// Takes the subject's credentials of a method away, for a support desk that has made sure of who asks. Every session is lowered
-    /// at once, open flows end, and codes that only stood in for the lost factor go too, as when users remove it themselves.
+    /// at once, open flows end, its counter of attempts starts anew, and codes that only stood in for the lost factor go too, as when
+    /// users remove it themselves.
+    ///
+    /// ```
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// use tower_step_up::{Method, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// step_up.unbind(&Subject::new("kim")?, Method::Totp).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// The credentials are being changed all the time, or the store or directory did not answer.
+    /// The credentials are being changed all the time, or the store did not answer.
     pub async fn unbind(&self, subject: &Subject, method: Method) -> Result<(), Error> {
         let inner = self.inner();
         for _ in 0..ROUNDS {
-            let owner = Owner::read(inner, subject).await?;
+            let credentials = inner.stores.credentials(subject).await?;
+            let gone = inner.removed_with(&credentials, method);
             let mut completion = Completion::new(subject.clone(), inner.now());
-            completion.expect_credentials = Some(owner.credentials.iter().map(|one| one.summary.id).collect());
-            let gone = settings::removed_with(inner, &owner, method);
-            completion.credentials = gone.into_iter().map(CredentialChange::Remove).collect();
+            completion.expect_credentials = Some(credentials.iter().map(|one| one.summary.id).collect());
+            completion.credentials = gone.iter().copied().map(CredentialChange::Remove).collect();
+            completion.reset = Some(AttemptKey { subject: subject.clone(), method });
+            let at = completion.now;
             if inner.complete(completion).await? == Completed::Done {
                 inner.stores.remove_flows(subject, None).await?;
-                tracing::info!(target: AUDIT, event = "removed", %method, "credentials were removed by the application");
+                for method in gone {
+                    inner.audit.of_subject(at, subject, AuditEventKind::Removed { method });
+                }
                 return Ok(());
             }
         }
         Err(Error::new(ErrorKind::Credential))
+    }
+}
+
+impl Inner {
+    /// The methods whose credentials go when those of `removed` do: its own, and those of factors that only stand in for others, if no
+    /// other is left.
+    pub(crate) fn removed_with(&self, credentials: &[Credential], removed: Method) -> Vec<Method> {
+        let is_backup = |method| self.factor(method).is_some_and(Factor::is_backup);
+        let left: Vec<_> = credentials
+            .iter()
+            .map(|credential| credential.summary)
+            .filter(|summary| summary.aal == Aal::Aal2 && summary.method != removed)
+            .map(|summary| summary.method)
+            .collect();
+        let mut gone = vec![removed];
+        if !is_backup(removed) && left.iter().all(|method| is_backup(*method)) {
+            gone.extend(left);
+        }
+        gone.sort_unstable();
+        gone.dedup();
+        gone
     }
 }
