@@ -201,7 +201,7 @@ async fn check(name: &str, storm: &Storm, pool: &Pool) {
     assert_eq!(sessions, used, "sessions at aal2 and codes used up differ");
     assert!(by_totp.values().all(|&count| count == 1), "a TOTP code made two sessions: {by_totp:?}");
     let total = used.values().sum::<usize>() + by_totp.len();
-    assert_eq!(total, seen.step_ups + seen.cut_but_applied, "a code was used up that nobody sent");
+    assert_eq!(total, seen.step_ups + seen.cut_but_applied, "what was used up and what the clients saw differ");
 
     let stored: HashSet<_> =
         pool.pairs("SELECT key, subject FROM storm_transfers").await.into_iter().map(|(key, _)| key).collect();
