@@ -12,7 +12,10 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::format_collect,
+    clippy::format_push_string,
     clippy::too_many_lines,
+    clippy::unchecked_time_subtraction,
     reason = "a test that fails panics"
 )]
 
