@@ -1,6 +1,7 @@
 //! [`StepUp`]: the configured whole that layers, routes and the application share.
 
 mod builder;
+mod credentials;
 #[cfg(feature = "config")]
 mod file;
 mod manage;

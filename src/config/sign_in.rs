@@ -10,7 +10,7 @@ use crate::{
     factor::{self, Totp},
     session::{Session, Subject, token::SessionToken, view},
     standing::Standing,
-    store::{Completed, Completion, CredentialChange, Rotation},
+    store::{AttemptKey, Completed, Completion, CredentialChange, Rotation},
 };
 
 /// A session that has just begun, with what the client needs to keep it.
@@ -175,6 +175,8 @@ impl StepUp {
         let id = credential.summary.id;
         let mut completion = Completion::new(subject.clone(), now);
         completion.credentials.push(CredentialChange::Replace(credential));
+        // Failures with the old secret say nothing of the new one.
+        completion.reset = Some(AttemptKey { subject: subject.clone(), method: Method::Totp });
         inner.complete(completion).await?;
         inner.audit.of_subject(now, subject, AuditEventKind::Enrolled { method: Method::Totp });
         Ok(id)

@@ -101,7 +101,7 @@ impl std::error::Error for FactorError {
 }
 
 /// What a factor makes of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {
     /// It is right, if the store can still consume this.
@@ -110,8 +110,14 @@ pub enum Verdict {
     ProvenElsewhere,
     /// It is wrong.
     Wrong,
-    /// It is right but there is one more step, for which the flow keeps this.
-    Continue(Vec<u8>),
+    /// There is one more step: a code was sent, for example. It stays counted as an attempt until a later step is proven, so that
+    /// nobody has codes sent without end.
+    Continue {
+        /// What the flow keeps for it, sealed.
+        state: Vec<u8>,
+        /// What the user reads about it.
+        message: Option<Text>,
+    },
 }
 
 /// Why an answer is refused, for the text that the user reads.

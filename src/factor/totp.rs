@@ -198,9 +198,8 @@ fn pending(context: &FactorContext<'_>) -> Option<Secret> {
 const QR_PIXELS: u32 = 256;
 
 impl Totp {
-    /// The picture that an authenticator app scans, as a `data:` URL.
-    fn picture(&self, secret: &Secret, identifier: &str) -> Result<String, FactorError> {
-        let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| FactorError::Unavailable(error);
+    /// What an authenticator app reads out of the picture.
+    fn url(&self, secret: &Secret, identifier: &str) -> Result<Zeroizing<String>, FactorError> {
         // A colon would end the issuer in the label.
         let account = identifier.replace(':', " ");
         let url = Builder::new()
@@ -208,9 +207,14 @@ impl Totp {
             .with_issuer(Some(self.issuer.as_str()))
             .with_account_name(if account.is_empty() { "account" } else { account.as_str() })
             .build()
-            .and_then(|totp| totp.to_url())
-            .map_err(|error| unavailable(error.to_string().into()))?;
-        let code = qrcode::QrCode::new(Zeroizing::new(url).as_bytes()).map_err(|error| unavailable(error.into()))?;
+            .and_then(|totp| totp.to_url());
+        url.map(Zeroizing::new).map_err(|error| FactorError::Unavailable(error.to_string().into()))
+    }
+
+    /// The picture that an authenticator app scans, as a `data:` URL.
+    fn picture(&self, secret: &Secret, identifier: &str) -> Result<String, FactorError> {
+        let url = self.url(secret, identifier)?;
+        let code = qrcode::QrCode::new(url.as_bytes()).map_err(|error| FactorError::Unavailable(error.into()))?;
         let picture = code
             .render::<qrcode::render::svg::Color<'_>>()
             .min_dimensions(QR_PIXELS, QR_PIXELS)
@@ -352,6 +356,16 @@ mod tests {
         for bad in ["", "JBSWY3DP", "not base32 at all!"] {
             assert_eq!(decode_secret(bad).unwrap_err().kind(), ErrorKind::Credential, "{bad}");
         }
+    }
+
+    #[test]
+    fn nobody_names_an_account_so_that_the_app_reads_another_secret() {
+        let hostile = "x&secret=AAAA&issuer=Evil:y?secret=AAAA#<script>";
+        let url = Totp::new("Bank & Co").url(&Secret::from(SECRET), hostile).unwrap();
+        let url = url::Url::parse(&url).unwrap();
+        let all = |name: &str| url.query_pairs().filter(|(own, _)| own == name).count();
+        assert_eq!((all("secret"), all("issuer"), url.fragment()), (1, 1, None), "{url}");
+        assert!(!url.as_str().contains("secret=AAAA") && !url.as_str().contains('<'), "{url}");
     }
 
     #[test]

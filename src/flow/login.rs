@@ -9,7 +9,7 @@ use super::{
     record::{Flow, Purpose},
 };
 use crate::{
-    aal::Aal,
+    aal::{Aal, Method},
     clock::Timestamp,
     config::Inner,
     factor::{FactorError, FirstFactor},
@@ -156,13 +156,23 @@ pub(crate) fn view(flow: &Flow, asked: Asked, inner: &Inner, nodes: &[Node]) -> 
     for (name, value) in [
         ("refresh", json!(asked.refresh)),
         ("requested_aal", json!(asked.level())),
-        ("state", json!(if flow.completed { "passed_challenge" } else { "choose_method" })),
+        ("state", json!(state(flow))),
         ("created_at", json!(flow.issued_at)),
         ("updated_at", json!(flow.updated_at)),
     ] {
         view.insert(name.to_owned(), value);
     }
     Value::Object(view)
+}
+
+fn state(flow: &Flow) -> &'static str {
+    if flow.completed {
+        "passed_challenge"
+    } else if flow.has_state(Method::Code) {
+        "sent_email"
+    } else {
+        "choose_method"
+    }
 }
 
 #[cfg(test)]

@@ -234,6 +234,11 @@ impl Flow {
         self.factor_states.remove(&method);
     }
 
+    /// Whether a factor kept something.
+    pub(crate) fn has_state(&self, method: Method) -> bool {
+        self.factor_states.contains_key(&method)
+    }
+
     /// What a factor kept.
     pub(crate) fn state(&self, inner: &Inner, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
         let Some(sealed) = self.factor_states.get(&method).and_then(|text| STANDARD.decode(text).ok()) else {

@@ -136,25 +136,6 @@ pub(crate) fn view(flow: &Flow, inner: &Inner, identity: Value, nodes: &[Node], 
     Value::Object(view)
 }
 
-/// The methods whose credentials go when those of `removed` do: its own, and those of factors that only stand in for others, if no
-/// other is left.
-pub(crate) fn removed_with(inner: &Inner, owner: &Owner, removed: Method) -> Vec<Method> {
-    let is_backup = |method| inner.factor(method).is_some_and(Factor::is_backup);
-    let left: Vec<_> = owner
-        .credentials
-        .iter()
-        .filter(|credential| credential.summary.aal == Aal::Aal2 && credential.summary.method != removed)
-        .map(|credential| credential.summary.method)
-        .collect();
-    let mut gone = vec![removed];
-    if !is_backup(removed) && left.iter().all(|method| is_backup(*method)) {
-        gone.extend(left);
-    }
-    gone.sort_unstable();
-    gone.dedup();
-    gone
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

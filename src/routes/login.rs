@@ -68,8 +68,7 @@ pub(crate) struct Shown {
 pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> Result<Shown, Failure> {
     let inner = scope.inner();
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
-    let stored = inner.stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
-    let flow = Flow::from_stored(stored)?;
+    let flow = scope.flow(id).await?;
     let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
     let csrf = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
     if flow.flow_type == FlowType::Browser && !flow.was_begun_with(csrf.as_ref()) {

@@ -1,6 +1,7 @@
 //! Submitting a login flow: the checks of the wire contract, section 6, in its order. The first that fails answers.
 
 use axum::{body::Body, extract::State, http::StatusCode, http::Uri, response::Response};
+use serde_json::Value;
 
 use super::{
     answer,
@@ -25,7 +26,7 @@ use crate::{
         record::{Flow, FlowType},
     },
     standing::Authenticated,
-    store::{AttemptKey, Completed, Consumption},
+    store::{AttemptKey, Completed},
     ui::{Text, message},
 };
 
@@ -56,10 +57,8 @@ const ANONYMOUS_FAILURES: u32 = 5;
 impl<'a> Submission<'a> {
     /// Checks 2 to 5.
     async fn read(scope: &'a Scope, uri: &Uri) -> Result<Self, Failure> {
-        let inner = scope.inner();
         let id = Query::of(uri).flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
-        let stored = inner.stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
-        let flow = Flow::from_stored(stored)?;
+        let flow = scope.flow(id).await?;
         let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
         let found = scope.context.authenticated()?.map(AsRef::as_ref);
         match found {
@@ -194,9 +193,10 @@ impl<'a> Submission<'a> {
             Verdict::Proven(consumption) => Some(consumption),
             Verdict::ProvenElsewhere => None,
             Verdict::Wrong => return self.wrong(factor, Refusal::Wrong).await,
-            Verdict::Continue(state) => {
+            Verdict::Continue { state, message } => {
                 self.flow.keep_state(inner, method, &state)?;
                 self.flow.clear_messages(now);
+                self.flow.messages.extend(message);
                 inner.stores.update_flow(&self.flow.to_stored()?).await?;
                 return self.show(StatusCode::OK).await;
             }
@@ -205,31 +205,32 @@ impl<'a> Submission<'a> {
         if !inner.is_active(&owner.subject).await? {
             return self.refuse(None, message::disabled()).await;
         }
-        self.complete(found, factor, consumption, key, &owner).await
+        // Read before the success is written: nothing that comes after may fail, since the old session is gone then.
+        let identity = inner.identity(&owner.subject).await?;
+        self.complete(found, Proven { factor, consumption, key }, &owner, &identity).await
     }
 
     /// Everything that the success changes, in one transaction.
     async fn complete(
         mut self,
         found: &'a Authenticated,
-        factor: &'a dyn Factor,
-        consumption: Option<Consumption>,
-        key: AttemptKey,
+        proven: Proven<'a>,
         owner: &Owner,
+        identity: &Value,
     ) -> Result<Response, Failure> {
+        let factor = proven.factor;
         // Written before, since a completed flow is not written any more; if nothing is proven after all, it goes again.
         self.flow.active = Some(factor.method());
         if self.inner().stores.update_flow(&self.flow.to_stored()?).await? {
             self.flow.was_written();
         }
-        let proven = Proven { factor, consumption, key };
         let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
                 let audit = &self.inner().audit;
                 audit.of_session(self.scope.now(), &session, AuditEventKind::Passed { method: factor.method() });
                 audit.of_session(self.scope.now(), &session, AuditEventKind::Rotated { replaced: found.session.id() });
-                login_success::answer(&self, session, owner).await
+                login_success::answer(&self, session, owner, identity)
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,
             // Expected only where credentials change; not here.
@@ -266,17 +267,16 @@ impl<'a> Submission<'a> {
             return self.refuse(None, message::disabled()).await;
         }
         let owner = Owner::read(inner, &subject).await?;
+        let identity = inner.identity(&subject).await?;
         match login_success::begin_session(&self, factor, subject).await? {
-            Some(session) => login_success::answer(&self, session, &owner).await,
+            Some(session) => login_success::answer(&self, session, &owner, &identity),
             None => self.refuse(None, message::completed_already()).await,
         }
     }
 
-    /// Where the browser goes when nothing is left to do. The list is looked at again, since it may have shrunk.
+    /// Where the browser goes when nothing is left to do.
     pub(crate) fn return_url(&self) -> url::Url {
-        let urls = &self.inner().urls;
-        let wanted = self.flow.return_to.clone().and_then(|url| urls.return_policy.check(url).ok());
-        wanted.unwrap_or_else(|| urls.default_return.clone())
+        self.flow.return_to.as_ref().unwrap_or(&self.inner().urls.default_return).clone()
     }
 
     fn audit(&self, kind: AuditEventKind) {

@@ -14,7 +14,7 @@ use crate::{
     factor::Factor,
     flow::{csrf::CsrfToken, owner::Owner, record::FlowType},
     requirement::{Requirement, Shortfall},
-    session::{Session, Subject},
+    session::{Session, Subject, view},
     standing::Authenticated,
     store::{AttemptKey, Completed, Completion, Consumption, Rotation},
 };
@@ -92,13 +92,22 @@ pub(crate) async fn begin_session(
     Ok(Some(session))
 }
 
-/// What the client gets.
-pub(crate) async fn answer(submission: &Submission<'_>, session: Session, owner: &Owner) -> Result<Response, Failure> {
+/// What the client gets. It asks nobody anything: the success is written, and nothing may keep the client from its new session.
+pub(crate) fn answer(
+    submission: &Submission<'_>,
+    session: Session,
+    owner: &Owner,
+    identity: &Value,
+) -> Result<Response, Failure> {
     let inner = submission.inner();
     let now = submission.scope.now();
     let flow = &submission.flow;
     let standing = inner.judge(owner.credentials.iter().map(|credential| credential.summary).collect());
     let signed_in = submission.scope.step_up().hand_out(session, &standing)?;
+    let view = || {
+        let lapse = inner.limits.second_factor_lifespan;
+        view::session(signed_in.session(), &standing, identity, now, lapse)
+    };
     // Whoever has a second factor is not done after the first, if whoami asks for the highest level.
     let gate = Requirement::from(inner.whoami_required_aal());
     let return_to = flow.return_to.as_ref();
@@ -108,7 +117,7 @@ pub(crate) async fn answer(submission: &Submission<'_>, session: Session, owner:
         Ok(()) | Err(_) => None,
     };
     let mut response = if flow.flow_type == FlowType::Api {
-        let mut view = submission.scope.step_up().describe(signed_in.session()).await?;
+        let mut view = view();
         if let (Some(_), Some(members)) = (&next, view.as_object_mut()) {
             members.insert("identity".to_owned(), Value::Null);
         }
@@ -119,8 +128,7 @@ pub(crate) async fn answer(submission: &Submission<'_>, session: Session, owner:
             answer::from_bytes(leave_for(next).respond(&submission.scope.headers))
         } else {
             let go_on = json!({ "action": "redirect_browser_to", "redirect_browser_to": submission.return_url() });
-            let view = submission.scope.step_up().describe(signed_in.session()).await?;
-            answer::json(StatusCode::OK, &json!({ "session": view, "continue_with": [go_on] }))
+            answer::json(StatusCode::OK, &json!({ "session": view(), "continue_with": [go_on] }))
         }
     } else {
         answer::see_other(&next.unwrap_or_else(|| submission.return_url()))

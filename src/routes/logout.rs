@@ -67,8 +67,17 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     Ok(response)
 }
 
+/// Ends the session. If a step-up that was under way has put another in its place meanwhile, that one ends.
 async fn end(scope: &Scope, session: &Session) -> Result<(), Failure> {
-    scope.step_up().revoke(session.subject(), Revocation::One(session.id())).await?;
+    let subject = session.subject();
+    let mut id = session.id();
+    while scope.step_up().revoke(subject, Revocation::One(id)).await? == 0 {
+        let sessions = scope.inner().stores.sessions(subject, scope.now()).await?;
+        match sessions.iter().find(|successor| successor.binding() == session.binding()) {
+            Some(successor) => id = successor.id(),
+            None => break,
+        }
+    }
     scope.inner().audit.of_session(scope.now(), session, AuditEventKind::SignedOut);
     Ok(())
 }

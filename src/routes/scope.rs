@@ -8,12 +8,14 @@ use axum::{
     response::Response,
 };
 
-use super::answer;
+use super::{answer, failure::Failure};
 use crate::{
     challenge::Envelope,
     clock::Timestamp,
     config::{Inner, StepUp},
     context::SessionContext,
+    flow::record::Flow,
+    store::FlowId,
 };
 
 /// The configured whole and the request's context.
@@ -59,6 +61,15 @@ impl Scope {
 
     pub(crate) fn step_up(&self) -> &StepUp {
         self.context.step_up()
+    }
+
+    /// The flow of this id. Where it returns to is checked anew, since the list may have shrunk since it began: so no exit can forget to.
+    pub(crate) async fn flow(&self, id: FlowId) -> Result<Flow, Failure> {
+        let stored = self.inner().stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
+        let mut flow = Flow::from_stored(stored)?;
+        let policy = &self.inner().urls.return_policy;
+        flow.return_to = flow.return_to.and_then(|url| policy.check(url).ok());
+        Ok(flow)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

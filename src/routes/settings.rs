@@ -175,8 +175,7 @@ pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Resul
     let inner = scope.inner();
     let found = session(scope, inner.urls.login_ui.clone())?;
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
-    let stored = inner.stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
-    let flow = Flow::from_stored(stored)?;
+    let flow = scope.flow(id).await?;
     if !settings::is_settings(&flow) {
         return Err(Failure::UnknownFlow.into());
     }

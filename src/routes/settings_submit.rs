@@ -173,7 +173,7 @@ impl<'a> Change<'a> {
                 self.save(key, vec![CredentialChange::Replace(credential)], session).await
             }
             EnrolmentOutcome::Removed => {
-                let gone = settings::removed_with(inner, &self.owner, method);
+                let gone = inner.removed_with(&self.owner.credentials, method);
                 let session = self.found.session.rotated();
                 self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session).await
             }
@@ -249,10 +249,9 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Where the browser goes after a change. The list is looked at again, since it may have shrunk.
+    /// Where the browser goes after a change.
     fn return_url(&self) -> Url {
-        let wanted = self.flow.return_to.clone().and_then(|url| self.inner().urls.return_policy.check(url).ok());
-        wanted.unwrap_or_else(|| settings::page(&self.flow, self.inner()))
+        self.flow.return_to.clone().unwrap_or_else(|| settings::page(&self.flow, self.inner()))
     }
 
     async fn replace_expired(self) -> Result<Response, Failure> {

@@ -124,6 +124,9 @@ struct Claims {
     sid: SessionId,
     iat: i64,
     exp: i64,
+    /// Never minted, but whoever sets it with our key means it (RFC 7519 section 4.1.5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
     auth_time: i64,
     acr: Aal,
     amr: Vec<String>,
@@ -199,6 +202,7 @@ impl KeyRing {
             sid: session.id(),
             iat: session.issued_at().unix_seconds(),
             exp: session.expires_at().unix_seconds(),
+            nbf: None,
             auth_time: session.authenticated_at().unix_seconds(),
             acr: level,
             amr,
@@ -256,8 +260,8 @@ impl KeyRing {
         let claims =
             jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation).map_err(|_| InvalidToken)?.claims;
         let expires_at = Timestamp::from_unix_seconds(claims.exp);
-        let issued_in_time = Timestamp::from_unix_seconds(claims.iat) <= now + self.leeway;
-        if !issued_in_time || now >= expires_at {
+        let begun = |at: i64| Timestamp::from_unix_seconds(at) <= now + self.leeway;
+        if !begun(claims.iat) || !claims.nbf.is_none_or(begun) || now >= expires_at {
             return Err(InvalidToken);
         }
         Ok(Verified { id: claims.sid, subject: claims.sub, binding: claims.bnd, expires_at })

@@ -1,9 +1,41 @@
 //! Attacks on a guarded application. Each is tried after its honest twin has passed, so that no test is green because nothing works.
 
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::new_without_default,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::too_many_lines,
+    clippy::unchecked_time_subtraction,
+    reason = "a test that fails panics"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../flows/site.rs"]
+mod site;
+mod world;
 
+mod codes;
+mod enrolment;
+mod faults;
+mod flows;
+mod input;
+mod pages;
+mod races;
+
+mod sessions;
 mod state_and_policy;
+mod tokens;
 mod tokens_and_transport;
 
 use axum::Router;

@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use axum::{
     Router,
+    body::Body,
     routing::{any, get as route_get, post},
 };
-use tower_step_up::{Aal, Aal2, Clock, Method, Proof, RequireAal, RequireAal2, Requirement, RouterExt};
+use tower_step_up::{
+    Aal, Aal2, Clock, CredentialId, Method, Proof, RequireAal, RequireAal2, Requirement, RouterExt,
+    test_util::{assert_denied_below, mint},
+};
 
 use crate::{
     Target,
-    common::{BROWSER, Calls, User, query, request, send},
+    common::{self, BROWSER, Calls, User, query, request, send},
     get,
+    world::{World, as_program},
 };
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -70,8 +75,282 @@ async fn method_added_after_the_layer_is_guarded() {
     };
     target.assert_passed(&pay(&annotated, &aal2).await);
     target.assert_refused(&pay(&annotated, &aal1).await, 403, "session_aal2_required");
-    // Why the helper exists.
+    // Why the helper exists, and how to find such a route: the walk passes over the one and names the other.
     assert_eq!(pay(&raw, &aal1).await.status, 200);
+    let routes = [("GET", "/pay"), ("HEAD", "/pay"), ("POST", "/pay"), ("DELETE", "/pay")];
+    let step_up = target.bank.step_up.clone();
+    assert_denied_below(&step_up, Aal::Aal2, &annotated.into_service::<Body>(), &routes).await;
+    let raw = raw.into_service::<Body>();
+    let walk = tokio::spawn(async move { assert_denied_below(&step_up, Aal::Aal2, &raw, &routes).await });
+    let panic = walk.await.unwrap_err().into_panic();
+    let named: Vec<_> = panic.downcast_ref::<String>().unwrap().lines().skip(1).collect();
+    assert_eq!(named, ["POST /pay with no session: 200 OK", "POST /pay with a session at aal1: 200 OK"]);
+}
+
+/// How the walk sees routes that are not what they seem.
+#[tokio::test]
+async fn the_walk_is_not_deceived() {
+    let target = Target::new();
+    let app = Router::new()
+        .route("/own", route_get(async || axum::http::StatusCode::FORBIDDEN))
+        .route("/public", route_get(async || "open"))
+        .layer(target.bank.step_up.layer())
+        .into_service::<Body>();
+    for route in [("GET", "/own"), ("GET", "/public"), ("GET", "/misspelt"), ("POST", "/public")] {
+        let (step_up, app) = (target.bank.step_up.clone(), app.clone());
+        let walk = tokio::spawn(async move { assert_denied_below(&step_up, Aal::Aal1, &app, &[route]).await });
+        assert!(walk.await.unwrap_err().is_panic(), "{route:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_guarded_route_refuses_aal1() {
+    for world in World::on_every_store(|builder| builder).await {
+        let site = &world.a;
+        // A flow from before the factor was there, so that reading and submitting can be tried as well.
+        let mut thief = site.spa("kim").await;
+        let flow = thief.begin("settings", "").await;
+        site.enrol("kim").await;
+        let settings = format!("/self-service/settings?flow={}", flow.id());
+        let read = format!("/self-service/settings/flows?id={}", flow.id());
+        let routes = [
+            ("GET", "/payments"),
+            ("HEAD", "/payments"),
+            ("GET", "/transfer"),
+            ("HEAD", "/transfer"),
+            ("POST", "/transfer"),
+            ("PUT", "/transfer"),
+            ("GET", "/limits"),
+            ("GET", "/sessions/whoami"),
+            ("POST", "/sessions/whoami"),
+            ("DELETE", "/sessions/whoami"),
+            ("HEAD", "/sessions/whoami"),
+            ("GET", "/sessions"),
+            ("HEAD", "/sessions"),
+            ("GET", "/self-service/settings/browser"),
+            ("GET", "/self-service/settings/api"),
+        ];
+        let app = site.router.clone().into_service::<common::Untouchable>();
+        assert_denied_below(&site.step_up, Aal::Aal2, &app, &routes).await;
+
+        let mut kim = site.spa("kim").await;
+        assert_eq!(kim.step_up(&site.code()).await.status, 200);
+        let calls = || site.calls.swap(0, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(calls(), 0);
+        let before = world.known("kim").await;
+        let cookies =
+            thief.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        for (method, path) in routes.into_iter().chain([("GET", read.as_str()), ("POST", settings.as_str())]) {
+            let request = axum::http::Request::builder().method(method).uri(path).header("cookie", &cookies);
+            let request = request.header("accept", "application/json").header("content-type", "application/json");
+            let answer = send(&site.router, request.body(common::Untouchable).unwrap()).await;
+            assert_eq!((answer.status.as_u16(), calls()), (403, 0), "{method} {path}");
+            assert_eq!(answer.header("ory-error-id").as_deref(), Some("session_aal2_required"), "{method} {path}");
+            assert_eq!(answer.header("set-cookie"), None);
+            assert_eq!(answer.header("x-kratos-authenticated-identity-id"), None);
+            // The honest twin, except where the flow is another session's, the method is none, or nothing is a form.
+            if path.contains("flow") || method == "PUT" {
+                continue;
+            }
+            let status = as_program(&kim)
+                .send(kim.request(method.parse().unwrap(), path).body(Body::empty()).unwrap())
+                .await
+                .status;
+            assert_eq!(status, 200, "{method} {path}");
+            calls();
+        }
+        assert_eq!(world.known("kim").await.credentials, before.credentials);
+        // To begin the step-up runs nothing of what was asked for.
+        let login = thief.begin("login", "?aal=aal2&return_to=/transfer").await;
+        assert_eq!(calls(), 0);
+        assert_eq!(thief.totp(&login, &world.next_code()).await.status, 200);
+        assert_eq!(calls(), 0);
+        assert!(thief.opens(site, "/transfer").await);
+    }
+}
+
+/// There is no table of paths that could disagree with the router: a requirement stands on the route itself (SECURITY.md).
+#[tokio::test]
+async fn path_variants_never_dodge_the_policy() {
+    let target = Target::new();
+    let app = Router::new()
+        .route_requiring("/pay", Requirement::aal2(), any(handler!(target)))
+        .route_requiring("/x/{id}/pay", Requirement::aal2(), any(handler!(target)))
+        .layer(target.bank.step_up.layer());
+    let (aal1, aal2) = (target.bank.aal1("bob").await, target.bank.aal2("kim").await);
+    for path in ["/pay", "/x/7/pay"] {
+        target.assert_passed(&get(&app, path, &[("cookie", &aal2.cookie())]).await);
+        target.assert_refused(&get(&app, path, &[("cookie", &aal1.cookie())]).await, 403, "session_aal2_required");
+    }
+    let mut paths: Vec<String> = [
+        "/pay/",
+        "/PAY",
+        "//pay",
+        "/./pay",
+        "/x/../pay",
+        "/%70ay",
+        "/pay%2F",
+        "/pay;x=1",
+        "/pay%00",
+        "/pay%20",
+        "/pay?",
+        "/pay.",
+        "/pay/.",
+        "/pay%2e",
+        "/%2e/pay",
+        "/x%2f..%2fpay",
+        "/x/%2e%2e/pay",
+        "/x//pay",
+        "/x/7/pay/",
+        "/x/%2f/pay",
+        "/pay%23",
+        "/pay%3f",
+    ]
+    .map(str::to_owned)
+    .into();
+    // Every way to write one character of it otherwise.
+    for place in 1..4 {
+        for byte in ["%70", "%50", "%C1%B0", "%00", ";", "%u0070"] {
+            let mut path = "/pay".to_owned();
+            path.replace_range(place..=place, byte);
+            paths.push(path);
+        }
+    }
+    for path in &paths {
+        if path.parse::<axum::http::Uri>().is_err() {
+            continue;
+        }
+        let answer = get(&app, path, &[("cookie", &aal1.cookie())]).await;
+        let ran = target.bank.calls.take();
+        assert!(matches!(answer.status.as_u16(), 403 | 404) && ran == 0, "{path}: {answer:?}");
+        target.log.take();
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    /// No path reaches the handler at aal1, whatever it is made of.
+    #[test]
+    fn no_path_reaches_the_handler_below_the_level(path in "/(x|pay|PAY|%70|%2F|/|\\.|;|%00|%25|[a-z%.;/]){0,8}(pay)?/?") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let target = Target::new();
+            let app = Router::new()
+                .route_requiring("/pay", Requirement::aal2(), any(handler!(target)))
+                .route_requiring("/x/{*rest}", Requirement::aal2(), any(handler!(target)))
+                .layer(target.bank.step_up.layer());
+            let aal1 = target.bank.aal1("bob").await;
+            if path.parse::<axum::http::Uri>().is_ok() {
+                let answer = get(&app, &path, &[("cookie", &aal1.cookie())]).await;
+                assert!(matches!(answer.status.as_u16(), 403 | 404), "{answer:?}");
+            }
+            assert_eq!(target.bank.calls.take(), 0);
+        });
+    }
+}
+
+/// As above: guarded routes in place of a table.
+#[tokio::test]
+async fn query_and_headers_never_pick_the_policy() {
+    let target = Target::new();
+    let app = Router::new()
+        .route("/public", any(async || "public"))
+        .route_requiring("/pay", Requirement::aal2(), any(handler!(target)))
+        .layer(target.bank.step_up.layer());
+    let (aal1, aal2) = (target.bank.aal1("bob").await, target.bank.aal2("kim").await);
+    for path in ["/pay", "/pay?x=/public", "/pay?/public", "/pay?x=%23/public", "/pay?%2e%2e/public"] {
+        for header in [
+            ("x-none", ""),
+            ("host", "bank.example/public?"),
+            ("host", "public"),
+            ("x-forwarded-uri", "/public"),
+            ("x-forwarded-path", "/public"),
+            ("x-original-uri", "/public"),
+            ("x-original-url", "/public"),
+            ("x-rewrite-url", "/public"),
+            ("x-forwarded-method", "OPTIONS"),
+            ("x-original-method", "OPTIONS"),
+            ("x-http-method-override", "GET"),
+            ("x-http-method", "OPTIONS"),
+            ("x-method-override", "OPTIONS"),
+        ] {
+            target.assert_passed(&get(&app, path, &[("cookie", &aal2.cookie()), header]).await);
+            for method in ["GET", "POST", "OPTIONS"] {
+                let headers =
+                    [("cookie", aal1.cookie()), ("accept", "application/json".into()), (header.0, header.1.into())];
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                let answer = send(&app, request(method, path, &headers)).await;
+                target.assert_refused(&answer, 403, "session_aal2_required");
+            }
+        }
+    }
+    for path in ["/pay%23/public", "/pay%3fx=/public", "/public/../pay", "/public%2f..%2fpay"] {
+        let answer = get(&app, path, &[("cookie", &aal1.cookie())]).await;
+        assert_eq!((answer.status.as_u16(), target.bank.calls.take()), (404, 0), "{path}");
+    }
+    // An absolute form is routed by its path, and its host is not ours to believe.
+    let answer = get(&app, "https://evil.example/pay", &[("cookie", &aal1.cookie())]).await;
+    target.assert_refused(&answer, 403, "session_aal2_required");
+}
+
+#[tokio::test]
+async fn level_is_computed_from_typed_proofs() {
+    let target = Target::new();
+    let app = Router::new()
+        .route("/account", route_get(async |_: tower_step_up::CurrentSession| "account"))
+        .route_requiring("/pay", Requirement::aal2(), route_get(handler!(target)))
+        .layer(target.bank.step_up.layer());
+    let now = target.bank.clock.now();
+    let proof = |method: Method, aal: Aal| Proof::new(method, aal, now);
+    let step_up = &target.bank.step_up;
+    let totp = || proof(Method::Totp, Aal::Aal2).with_credential(CredentialId::random());
+    let minted = async |name: &str, proofs: Vec<Proof>| {
+        User(mint(step_up, tower_step_up::Subject::new(name).unwrap(), proofs).await.unwrap())
+    };
+    let honest = minted("kim", vec![proof(Method::Password, Aal::Aal1), totp()]).await;
+    target.assert_passed(&get(&app, "/pay", &[("cookie", &honest.cookie())]).await);
+    for (name, proofs) in [
+        ("lone", vec![totp()]),
+        ("twice", vec![totp(), totp()]),
+        ("passwords", vec![proof(Method::Password, Aal::Aal1), proof(Method::Password, Aal::Aal1)]),
+        ("firsts", vec![proof(Method::Password, Aal::Aal1), proof(Method::Oidc, Aal::Aal1)]),
+        // A link and a code that both went to one mailbox are one channel.
+        ("mail", vec![proof(Method::LinkRecovery, Aal::Aal1), proof(Method::CodeRecovery, Aal::Aal1)]),
+        ("mailed", vec![proof(Method::CodeRecovery, Aal::Aal1), proof(Method::Code, Aal::Aal1)]),
+        // A proof of a credential that is not the subject's.
+        (
+            "foreign",
+            vec![
+                proof(Method::Password, Aal::Aal1),
+                proof(Method::Password, Aal::Aal1).with_credential(CredentialId::random()),
+            ],
+        ),
+    ] {
+        let user = minted(name, proofs).await;
+        target.bank.enrol(&user).await;
+        let account = get(&app, "/account", &[("cookie", &user.cookie())]).await;
+        assert!(matches!(account.status.as_u16(), 200 | 401), "{name}: {account:?}");
+        target.log.take();
+        let answer = get(&app, "/pay", &[("cookie", &user.cookie())]).await;
+        assert!(matches!(answer.status.as_u16(), 401 | 403), "{name}: {answer:?}");
+        assert_eq!(target.bank.calls.take(), 0);
+        target.log.take();
+    }
+    // Levels are two; every other text is none, in a claim, a stored row, a configuration or a query.
+    for text in ["aal10", "AAL2 ", "AAL2", "aal3", "", "aal", "2", "aal2\0"] {
+        assert!(serde_json::from_str::<Aal>(&format!("\"{text}\"")).is_err(), "{text:?}");
+    }
+    let world = World::new();
+    world.a.enrol("kim").await;
+    for client in [&mut world.a.spa("kim").await, &mut world.a.native("kim").await] {
+        let endpoint = if client.token.is_some() { "api" } else { "browser" };
+        for level in ["aal3", "aal0", "aal10", "aal2%20", "2", "aal1,aal2", "aal1&aal=aal2"] {
+            let answer = client.get(&format!("/self-service/login/{endpoint}?aal={level}")).await;
+            assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (400, ""), "{level}");
+        }
+        client.assert_aal1(&world.a).await;
+    }
 }
 
 #[tokio::test]

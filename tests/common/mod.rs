@@ -225,6 +225,7 @@ pub fn query(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// A body that may not be read.
+#[derive(Default)]
 pub struct Untouchable;
 
 impl Body for Untouchable {

@@ -1,12 +1,15 @@
-//! A store in memory that can be made to fail, to hang, and that counts how often it is read.
+//! A store around another (in memory, if nothing else is said) that can be made to fail, to hang, to yield, to hold a call back, and
+//! that counts how often it is read.
 
 use std::{
     future::pending,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
 };
+
+use tokio::{sync::Notify, task::yield_now};
 
 use tower_step_up::{
     Session, SessionId, Subject, Timestamp,
@@ -19,17 +22,88 @@ use tower_step_up::{
 /// What no log, error or answer may show.
 pub const ADDRESS: &str = "postgres://bank:hunter2@db.internal";
 
-#[derive(Clone, Default)]
+pub trait Both: SubjectStore + FlowStore {}
+
+impl<S: SubjectStore + FlowStore> Both for S {}
+
+#[derive(Clone)]
 pub struct TestStore(Arc<State>);
 
-#[derive(Default)]
 struct State {
-    memory: MemoryStore,
+    inner: Box<dyn Both>,
     mode: AtomicU8,
     reads: AtomicUsize,
+    /// The names of the calls, in order.
+    calls: Mutex<Vec<&'static str>>,
+    /// In how many calls one fails.
+    fail_in: Mutex<Option<usize>>,
+    /// Calls of this name wait.
+    held: Mutex<Option<(&'static str, Arc<Gate>)>>,
+}
+
+/// Holds calls back until it is opened.
+#[derive(Default)]
+pub struct Gate {
+    reached: Notify,
+    opened: Notify,
+}
+
+impl Gate {
+    /// Until a call has come so far.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub fn open(&self) {
+        self.opened.notify_one();
+    }
+}
+
+impl Default for TestStore {
+    fn default() -> Self {
+        Self::over(MemoryStore::default())
+    }
 }
 
 impl TestStore {
+    pub fn over(inner: impl Both) -> Self {
+        Self(Arc::new(State {
+            inner: Box::new(inner),
+            mode: AtomicU8::default(),
+            reads: AtomicUsize::default(),
+            calls: Mutex::default(),
+            fail_in: Mutex::default(),
+            held: Mutex::default(),
+        }))
+    }
+
+    /// Every call yields before and after it is done.
+    pub fn yields(&self) {
+        self.0.mode.store(3, Ordering::SeqCst);
+    }
+
+    /// The call after so many others fails, once.
+    pub fn fails_after(&self, calls: usize) {
+        *self.0.fail_in.lock().unwrap() = Some(calls);
+    }
+
+    /// Whether the call that was to fail has come.
+    pub fn has_failed(&self) -> bool {
+        self.0.fail_in.lock().unwrap().take().is_none()
+    }
+
+    /// The next call of this name waits for the gate, before it does anything.
+    pub fn hold(&self, name: &'static str) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        *self.0.held.lock().unwrap() = Some((name, Arc::clone(&gate)));
+        gate
+    }
+
+    /// The calls since the last time it was asked.
+    pub fn take_calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.calls.lock().unwrap())
+    }
+
     pub fn works(&self) {
         self.0.mode.store(0, Ordering::SeqCst);
     }
@@ -47,11 +121,31 @@ impl TestStore {
         self.0.reads.swap(0, Ordering::SeqCst)
     }
 
-    fn within<'a, T: Send + 'a>(&'a self, call: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+    fn within<'a, T: Send + 'a>(&'a self, name: &'static str, call: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         Box::pin(async move {
+            self.0.calls.lock().unwrap().push(name);
+            let held = self.0.held.lock().unwrap().take_if(|(held, _)| *held == name);
+            if let Some((_, gate)) = held {
+                gate.reached.notify_one();
+                gate.opened.notified().await;
+            }
+            let failing = {
+                let mut left = self.0.fail_in.lock().unwrap();
+                let now = *left == Some(0);
+                *left = left.and_then(|left| left.checked_sub(1));
+                now
+            };
+            let down = || Err(StoreError::with_source(StoreErrorKind::Unavailable, ADDRESS));
             match self.0.mode.load(Ordering::SeqCst) {
+                0 if failing => down(),
                 0 => call.await,
-                1 => Err(StoreError::with_source(StoreErrorKind::Unavailable, ADDRESS)),
+                1 => down(),
+                3 => {
+                    yield_now().await;
+                    let answer = call.await;
+                    yield_now().await;
+                    answer
+                }
                 _ => pending().await,
             }
         })
@@ -60,50 +154,50 @@ impl TestStore {
 
 impl SubjectStore for TestStore {
     fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
-        self.within(self.0.memory.create_session(session))
+        self.within("create_session", self.0.inner.create_session(session))
     }
 
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
         self.0.reads.fetch_add(1, Ordering::SeqCst);
-        self.within(self.0.memory.standing(subject, session))
+        self.within("standing", self.0.inner.standing(subject, session))
     }
 
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
-        self.within(self.0.memory.sessions(subject, now))
+        self.within("sessions", self.0.inner.sessions(subject, now))
     }
 
     fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64> {
-        self.within(self.0.memory.revoke(subject, which))
+        self.within("revoke", self.0.inner.revoke(subject, which))
     }
 
     fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>> {
-        self.within(self.0.memory.credentials(subject))
+        self.within("credentials", self.0.inner.credentials(subject))
     }
 
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
-        self.within(self.0.memory.complete(completion))
+        self.within("complete", self.0.inner.complete(completion))
     }
 }
 
 impl FlowStore for TestStore {
     fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()> {
-        self.within(self.0.memory.create_flow(flow, keep, now))
+        self.within("create_flow", self.0.inner.create_flow(flow, keep, now))
     }
 
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
-        self.within(self.0.memory.flow(id))
+        self.within("flow", self.0.inner.flow(id))
     }
 
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
-        self.within(self.0.memory.update_flow(flow))
+        self.within("update_flow", self.0.inner.update_flow(flow))
     }
 
     fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
-        self.within(self.0.memory.complete_flow(id, now))
+        self.within("complete_flow", self.0.inner.complete_flow(id, now))
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
-        self.within(self.0.memory.remove_flows(subject, except))
+        self.within("remove_flows", self.0.inner.remove_flows(subject, except))
     }
 
     fn begin_attempt<'a>(
@@ -112,10 +206,10 @@ impl FlowStore for TestStore {
         policy: &'a AttemptPolicy,
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt> {
-        self.within(self.0.memory.begin_attempt(key, policy, now))
+        self.within("begin_attempt", self.0.inner.begin_attempt(key, policy, now))
     }
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
-        self.within(self.0.memory.reset_attempts(key))
+        self.within("reset_attempts", self.0.inner.reset_attempts(key))
     }
 }

@@ -15,10 +15,14 @@
     reason = "a test that fails panics"
 )]
 
+mod journeys;
 mod login_begin;
 mod login_submit;
 mod logout;
+#[path = "../../examples/own_factor/mail_code.rs"]
+mod mail_code;
 mod manage;
+mod own_factor;
 mod settings;
 mod site;
 #[path = "../common/store.rs"]

@@ -1,6 +1,13 @@
 //! An application with its companion router, and clients of every kind that talk to it without a network.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -61,7 +68,9 @@ pub struct Site {
     pub step_up: StepUp,
     pub clock: FixedClock,
     pub users: Users,
-    router: Router,
+    /// How often a handler of the application ran.
+    pub calls: Arc<AtomicUsize>,
+    pub router: Router,
 }
 
 impl Site {
@@ -91,16 +100,28 @@ impl Site {
             .directory(users.clone())
             .factor(Totp::new("Example Bank"))
             .factor(LookupSecrets::default());
-        let step_up = configure(builder).build().unwrap();
+        Self::of(configure(builder).build().unwrap(), clock, users)
+    }
+
+    /// The application around this step-up.
+    pub fn of(step_up: StepUp, clock: FixedClock, users: Users) -> Self {
         let five_minutes = Requirement::aal2().max_age(Duration::from_secs(300));
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = |text: &'static str| {
+            let calls = Arc::clone(&calls);
+            move || async move {
+                calls.fetch_add(1, Ordering::SeqCst);
+                text
+            }
+        };
         let router = Router::new()
             .route("/account", get(|user: CurrentSession| async move { user.subject().to_string() }))
-            .route("/payments", get(|| async { "payments" }).layer(RequireAal2))
-            .route_requiring("/transfer", five_minutes, get(|| async { "form" }).post(|| async { "sent" }))
-            .route_requiring("/limits", Requirement::highest_available(), get(|| async { "limits" }))
+            .route("/payments", get(counted("payments")).layer(RequireAal2))
+            .route_requiring("/transfer", five_minutes, get(counted("form")).post(counted("sent")))
+            .route_requiring("/limits", Requirement::highest_available(), get(counted("limits")))
             .merge(step_up.router())
             .layer(step_up.layer());
-        Self { step_up, clock, users, router }
+        Self { step_up, clock, users, calls, router }
     }
 
     /// The code that the authenticator app shows now.

@@ -68,7 +68,28 @@ if WHO != "nobody":
     schemathesis.auth(refresh_interval=2)(Session)
 
 
+# Made-up ids are unknown. So every other submit goes to a flow of the client's own; but carol keeps her second factor, and with it
+# a session that every endpoint lets in.
+QUERIES = {
+    "/self-service/login": itertools.cycle([None, "?refresh=true", None, "?aal=aal2", None, ""]),
+    "/self-service/settings": itertools.cycle([None, ""]),
+}
+if WHO == "carol":
+    del QUERIES["/self-service/settings"]
+
+
+def own_flow(path, query, headers):
+    token = {name: value for name, value in headers.items() if name.lower() == "x-session-token"}
+    answer = requests.get(f"{BASE}{path}/api{query}", headers={"Accept": "application/json", **token}, timeout=10)
+    return answer.json()["id"] if answer.ok else None
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     kwargs["allow_redirects"] = False
     case.headers["Accept"] = next(ACCEPTS)
+    if case.method.upper() == "POST" and case.path in QUERIES:
+        query = next(QUERIES[case.path])
+        flow = own_flow(case.path, query, case.headers) if query is not None else None
+        if flow and "flow" in (case.query or {}):
+            case.query["flow"] = flow

@@ -1,0 +1,98 @@
+//! The factor: it says what the form shows, sends a code, and judges the answer. It writes nothing; what it wants to remember goes into
+//! the flow, sealed.
+
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use tower_step_up::{
+    Method, Timestamp,
+    factor::{Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict},
+    store::Consumption,
+    ui::{Group, InputKind, Node, Text},
+};
+
+const GOOD_FOR_SECONDS: i64 = 600;
+
+/// Codes sent to the address that is the user's credential.
+pub(crate) struct MailCode<Send> {
+    /// Takes the address and the code. A real one would wait for a mail server: `answer` is asynchronous.
+    send: Send,
+}
+
+impl<Send: Fn(&str, &str)> MailCode<Send> {
+    pub(crate) const fn new(send: Send) -> Self {
+        Self { send }
+    }
+}
+
+/// What the flow keeps between the step that sends and the step that answers.
+#[derive(Serialize, Deserialize)]
+struct Sent {
+    code: String,
+    expires_at: i64,
+}
+
+impl Sent {
+    fn of(context: &FactorContext<'_>) -> Option<Self> {
+        let sent: Self = serde_json::from_slice(context.state?).ok()?;
+        (context.now < Timestamp::from_unix_seconds(sent.expires_at)).then_some(sent)
+    }
+
+    fn is(&self, code: &str) -> bool {
+        self.code.as_bytes().ct_eq(code.trim().as_bytes()).into()
+    }
+}
+
+fn random_code() -> Result<String, FactorError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| FactorError::Unavailable(error.into()))?;
+    Ok(format!("{:06}", u64::from_le_bytes(bytes) % 1_000_000))
+}
+
+impl<Send: Fn(&str, &str) + std::marker::Send + Sync + 'static> Factor for MailCode<Send> {
+    fn method(&self) -> Method {
+        Method::Code
+    }
+
+    /// First only a button; once a code is on its way, the field for it.
+    fn nodes(&self, context: FactorContext<'_>) -> Vec<Node> {
+        let button = |id, text| Node::button(Group::Code, "method", Method::Code.as_str(), Text::info(id, text));
+        if Sent::of(&context).is_none() {
+            return vec![button(1_010_023, "Send me a code by mail")];
+        }
+        let field = Node::field(Group::Code, "code", InputKind::Text, Text::info(1_070_013, "Code from the mail"));
+        vec![field.autocomplete("one-time-code"), button(1_070_009, "Confirm")]
+    }
+
+    /// A form without a code asks for one.
+    fn check_fields(&self, _: &Form) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    /// The crate has counted the attempt before this is called. So neither guesses nor mails are without end.
+    fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
+        Box::pin(async move {
+            let Some(credential) = context.credentials.first() else { return Ok(Verdict::Wrong) };
+            if let Some(code) = form.get("code") {
+                // The flow ends with the proof, in the same transaction: the code is good for one.
+                let right = Sent::of(&context).is_some_and(|sent| sent.is(code));
+                let consumption = Consumption::Present { credential: credential.summary.id };
+                return Ok(if right { Verdict::Proven(consumption) } else { Verdict::Wrong });
+            }
+            let address =
+                std::str::from_utf8(&credential.data).map_err(|error| FactorError::Unavailable(error.into()))?;
+            let code = random_code()?;
+            (self.send)(address, &code);
+            let sent = Sent { code, expires_at: context.now.unix_seconds().saturating_add(GOOD_FOR_SECONDS) };
+            let state = serde_json::to_vec(&sent).map_err(|error| FactorError::Unavailable(error.into()))?;
+            let message = Some(Text::info(1_010_025, "A code is on its way to your mail address."));
+            Ok(Verdict::Continue { state, message })
+        })
+    }
+
+    fn refusal(&self, why: Refusal) -> Text {
+        match why {
+            Refusal::NotEnrolled => Text::error(4_000_035, "There is no mail address for codes."),
+            _ => Text::error(4_010_008, "This code is wrong or too old."),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A second factor of one's own: a code that comes by mail, or here, on the terminal.
+//!
+//! ```text
+//! cargo run --example own_factor
+//! ```
+//!
+//! `mail_code.rs` implements the factor; everything else, from the forms to the counting of attempts and the new session, the crate does.
+
+mod mail_code;
+
+use std::error::Error;
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{Html, IntoResponse, Redirect},
+    routing::get,
+};
+use serde::Deserialize;
+use tower_step_up::{Method, RequireAal2, SigningKey, StepUp, Subject, store::MemoryStore};
+
+use self::mail_code::MailCode;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)?;
+    let step_up = StepUp::builder("http://127.0.0.1:3000")
+        .insecure_http_on_loopback()
+        .signing_key(SigningKey::hs256("demo", key)?)
+        .store(MemoryStore::default())
+        .factor(MailCode::new(|address, code| println!("mail to {address}: your code is {code}")))
+        .build()?;
+    // The application knows the address, so the application binds it.
+    step_up.bind(&Subject::new("alice")?, Method::Code, b"alice@app.example".to_vec()).await?;
+
+    let app = Router::new()
+        .route("/", get(async || "Welcome to what only two factors open.").layer(RequireAal2))
+        .route("/login", get(async || Html("<form method=post><button>I am alice</button></form>")).post(login))
+        .with_state(step_up.clone())
+        .merge(step_up.router())
+        .layer(step_up.layer());
+
+    println!("Open http://127.0.0.1:3000/");
+    axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct ReturnTo {
+    return_to: Option<String>,
+}
+
+/// Stands for the login that an application has already; this one believes everybody. The form is sent to the URL it is on.
+async fn login(State(step_up): State<StepUp>, Query(query): Query<ReturnTo>) -> Result<impl IntoResponse, StatusCode> {
+    let alice = Subject::new("alice").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let signed_in = step_up.sign_in(alice, Method::Password).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let return_to = query.return_to.and_then(|text| step_up.return_url(&text));
+    Ok((signed_in, Redirect::to(return_to.as_deref().unwrap_or("/"))))
+}

@@ -1,0 +1,109 @@
+//! Credentials that the application itself gives to its users and takes away, beside what they do in the settings.
+
+use super::{Inner, StepUp};
+use crate::{
+    aal::{Aal, CredentialId, Method},
+    audit::AuditEventKind,
+    error::{Error, ErrorKind},
+    factor::Factor,
+    session::Subject,
+    standing::CredentialSummary,
+    store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
+};
+
+/// What is removed follows from what there is. If that changes at the same moment, it is looked at again.
+const ROUNDS: u32 = 3;
+
+impl StepUp {
+    /// Gives the subject a credential of a factor of the application's own, in place of those of its method: an address that codes
+    /// are sent to, for example. From now on the subject has this factor, and requirements for the highest available level ask for it.
+    ///
+    /// `data` is for the factor alone, which finds it in [`FactorContext::credentials`](crate::factor::FactorContext::credentials). It
+    /// is stored as it is: seal what is secret.
+    ///
+    /// # Errors
+    ///
+    /// No factor of this method is configured, or the store did not answer.
+    pub async fn bind(&self, subject: &Subject, method: Method, data: Vec<u8>) -> Result<CredentialId, Error> {
+        let inner = self.inner();
+        let factor = inner.factor(method).ok_or(Error::new(ErrorKind::Credential))?;
+        let now = inner.now();
+        let id = CredentialId::random();
+        let mut completion = Completion::new(subject.clone(), now);
+        completion.credentials.push(CredentialChange::Replace(Credential {
+            summary: CredentialSummary { id, method, aal: factor.aal() },
+            data,
+            secrets: Vec::new(),
+            last_step: 0,
+            created_at: now,
+        }));
+        inner.complete(completion).await?;
+        inner.audit.of_subject(now, subject, AuditEventKind::Enrolled { method });
+        Ok(id)
+    }
+
+    /// Takes the subject's credentials of a method away, for a support desk that has made sure of who asks. Every session is lowered
+    /// at once, open flows end, its counter of attempts starts anew, and codes that only stood in for the lost factor go too, as when
+    /// users remove it themselves.
+    ///
+    /// ```
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// use tower_step_up::{Method, Subject};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// step_up.unbind(&Subject::new("kim")?, Method::Totp).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The credentials are being changed all the time, or the store did not answer.
+    pub async fn unbind(&self, subject: &Subject, method: Method) -> Result<(), Error> {
+        let inner = self.inner();
+        for _ in 0..ROUNDS {
+            let credentials = inner.stores.credentials(subject).await?;
+            let gone = inner.removed_with(&credentials, method);
+            let mut completion = Completion::new(subject.clone(), inner.now());
+            completion.expect_credentials = Some(credentials.iter().map(|one| one.summary.id).collect());
+            completion.credentials = gone.iter().copied().map(CredentialChange::Remove).collect();
+            completion.reset = Some(AttemptKey { subject: subject.clone(), method });
+            let at = completion.now;
+            if inner.complete(completion).await? == Completed::Done {
+                inner.stores.remove_flows(subject, None).await?;
+                for method in gone {
+                    inner.audit.of_subject(at, subject, AuditEventKind::Removed { method });
+                }
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Credential))
+    }
+}
+
+impl Inner {
+    /// The methods whose credentials go when those of `removed` do: its own, and those of factors that only stand in for others, if no
+    /// other is left.
+    pub(crate) fn removed_with(&self, credentials: &[Credential], removed: Method) -> Vec<Method> {
+        let is_backup = |method| self.factor(method).is_some_and(Factor::is_backup);
+        let left: Vec<_> = credentials
+            .iter()
+            .map(|credential| credential.summary)
+            .filter(|summary| summary.aal == Aal::Aal2 && summary.method != removed)
+            .map(|summary| summary.method)
+            .collect();
+        let mut gone = vec![removed];
+        if !is_backup(removed) && left.iter().all(|method| is_backup(*method)) {
+            gone.extend(left);
+        }
+        gone.sort_unstable();
+        gone.dedup();
+        gone
+    }
+}

@@ -1,0 +1,303 @@
+//! Section 2 of the list of attacks: how sessions change and end.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{Method as HttpMethod, header},
+};
+use tower_step_up::{
+    Clock, Method, StepUpBuilder,
+    store::{Revocation, SubjectStore},
+};
+
+use crate::{
+    site::{Client, KINDS, Kind, Site},
+    world::{World, assert_error, assert_says, client, subject},
+};
+
+const SESSION: &str = "__Host-step_up_session";
+
+async fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder).await
+}
+
+/// Reads the store on every request.
+async fn strict_worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder.standing_max_age(Duration::ZERO)).await
+}
+
+async fn stepped_up(site: &Site, kind: Kind, name: &str) -> Client {
+    let mut client = client(site, kind, name).await;
+    let answer = client.step_up(&site.next_code()).await;
+    assert!(matches!(answer.status.as_u16(), 200 | 303), "{answer:?}");
+    client
+}
+
+fn credential(client: &Client) -> String {
+    client.token.clone().or_else(|| client.session_cookie().map(str::to_owned)).unwrap()
+}
+
+#[tokio::test]
+async fn session_token_is_new_after_every_upgrade() {
+    for world in worlds().await {
+        let site = &world.a;
+        site.enrol("kim").await;
+        for kind in KINDS {
+            let planted = client(site, kind, "kim").await;
+            let mut kim = planted.clone();
+            let mut seen = vec![credential(&kim)];
+            let mut steps = vec!["?aal=aal2", "?aal=aal2&refresh=true"];
+            while let Some(query) = steps.pop() {
+                let flow = kim.begin("login", query).await;
+                let answer = kim.totp(&flow, &site.next_code()).await;
+                if kind == Kind::Native {
+                    assert_eq!(answer.headers.get(header::SET_COOKIE), None);
+                    kim.keep_token(&answer);
+                } else {
+                    let cookie = answer
+                        .headers
+                        .get_all(header::SET_COOKIE)
+                        .iter()
+                        .find(|one| one.to_str().unwrap().starts_with(SESSION));
+                    let cookie = cookie.unwrap().to_str().unwrap();
+                    for part in ["; HttpOnly", "; SameSite=Lax", "; Secure", "; Path=/", "; Max-Age="] {
+                        assert!(cookie.contains(part), "{cookie}");
+                    }
+                    assert!(!cookie.contains("Domain") && cookie.len() <= 4096, "{cookie}");
+                }
+                let token = credential(&kim);
+                assert!(!seen.contains(&token), "{kind:?}");
+                seen.push(token);
+                assert!(kim.pays(site).await);
+                // Only the first of them raises the level.
+                steps.retain(|query| query.contains("refresh"));
+            }
+            planted.clone().assert_dead(site).await;
+        }
+        // A generator that repeats itself is found out.
+        let known = world.known("kim").await;
+        assert!(world.store.create_session(&known.sessions[0]).await.is_err());
+        assert_eq!(world.known("kim").await, known);
+    }
+}
+
+#[tokio::test]
+async fn old_cookie_is_dead_after_rotation() {
+    for world in strict_worlds().await {
+        world.a.enrol("kim").await;
+        for kind in KINDS {
+            let mut kim = client(&world.a, kind, "kim").await;
+            for _step_up_then_refresh in 0..2 {
+                let old = kim.clone();
+                assert_eq!(old.at(&world.b).get("/account").await.status, 200, "it is known there");
+                let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+                let answer = kim.totp(&flow, &world.next_code()).await;
+                kim.keep_token_if_any(&answer);
+                for site in [&world.a, &world.b] {
+                    assert!(kim.pays(site).await);
+                    old.clone().assert_dead(site).await;
+                }
+            }
+        }
+    }
+    // By default another node may not know of it for a second, and no longer.
+    let world = World::new();
+    world.a.enrol("kim").await;
+    let mut kim = world.a.spa("kim").await;
+    let old = kim.clone();
+    old.clone().assert_aal1(&world.b).await;
+    assert_eq!(kim.step_up(&world.a.code()).await.status, 200);
+    old.clone().assert_dead(&world.a).await;
+    world.b.clock.advance(Duration::from_secs(1));
+    old.clone().assert_dead(&world.b).await;
+}
+
+/// The same token in other letters: the last character's spare bits flipped, and padded.
+fn re_encoded(token: &str) -> Vec<String> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (rest, last) = token.split_at(token.len() - 1);
+    let place = ALPHABET.iter().position(|one| *one == last.as_bytes()[0]).unwrap();
+    let mut others: Vec<_> = (1..4).map(|bits| format!("{rest}{}", char::from(ALPHABET[place ^ bits]))).collect();
+    others.extend([format!("{token}="), format!("{token}=="), format!(" {token}"), token.replace('.', "=.")]);
+    others
+}
+
+#[tokio::test]
+async fn old_cookie_is_dead_after_logout_and_revocation() {
+    for world in strict_worlds().await {
+        let site = &world.a;
+        site.enrol("kim").await;
+        for ending in ["browser", "api", "one", "others", "all"] {
+            let ancestor = site.native("kim").await;
+            let mut kim = ancestor.clone();
+            assert_eq!(kim.step_up(&world.next_code()).await.status, 200);
+            assert!(kim.pays(site).await && kim.pays(&world.b).await);
+            let token = kim.token.clone().unwrap();
+            let mut by_cookie = Client { token: None, kind: Kind::Spa, ..kim.clone() };
+            by_cookie.cookies.insert(SESSION.to_owned(), token.clone());
+            for other in re_encoded(&token) {
+                let request = site.stranger(Kind::Native).request(HttpMethod::GET, "/payments");
+                let request = request.header("authorization", format!("Bearer {other}")).body(Body::empty()).unwrap();
+                let answer = site.stranger(Kind::Native).send(request).await;
+                // Blanks around a header's value are not part of it.
+                assert_eq!(answer.status.as_u16(), if other.starts_with(' ') { 200 } else { 401 }, "{other}");
+            }
+            let mut keeper = site.spa("kim").await;
+            let id = world.known("kim").await.sessions.iter().map(tower_step_up::Session::id).collect::<Vec<_>>();
+            match ending {
+                "browser" => {
+                    let begun = by_cookie.get("/self-service/logout/browser").await.json();
+                    let answer = by_cookie.get(begun["logout_url"].as_str().unwrap()).await;
+                    assert_eq!(answer.status, 204);
+                    assert_eq!(by_cookie.session_cookie(), None, "the cookie is taken away");
+                }
+                "api" => {
+                    let body = format!(r#"{{"session_token":"{token}"}}"#);
+                    let answer = site.stranger(Kind::Native).delete("/self-service/logout/api", &body).await;
+                    assert_eq!(answer.status, 204);
+                }
+                "one" => {
+                    site.step_up.set_whoami_required_aal(tower_step_up::RequiredAal::Aal1);
+                    let others = keeper.get("/sessions").await.json();
+                    site.step_up.set_whoami_required_aal(tower_step_up::RequiredAal::HighestAvailable);
+                    for other in others.as_array().unwrap() {
+                        let path = format!("/sessions/{}", other["id"].as_str().unwrap());
+                        assert_eq!(keeper.delete(&path, "").await.status, 204);
+                    }
+                }
+                "others" => assert_eq!(keeper.delete("/sessions", "").await.status, 200),
+                _ => {
+                    let now = site.clock.now();
+                    let ended = site.step_up.revoke(&subject("kim"), Revocation::All(now)).await.unwrap();
+                    assert!(ended >= 1 && !id.is_empty());
+                }
+            }
+            for site in [&world.a, &world.b] {
+                kim.clone().assert_dead(site).await;
+                ancestor.clone().assert_dead(site).await;
+                for other in re_encoded(&token) {
+                    Client { token: Some(other), ..kim.clone() }.assert_dead(site).await;
+                }
+                let mut again = site.stranger(Kind::Spa);
+                again.cookies.insert(SESSION.to_owned(), token.clone());
+                again.assert_dead(site).await;
+            }
+            if ending != "all" {
+                keeper.assert_aal1(site).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn token_cache_serves_no_stale_session() {
+    for standing in [Duration::from_secs(1), Duration::ZERO] {
+        for world in World::on_every_store(|builder: StepUpBuilder| builder.standing_max_age(standing)).await {
+            world.a.enrol("kim").await;
+            let within = |world: &World| world.b.clock.advance(standing);
+            // Stepped up on A while B remembers the old session.
+            let mut kim = world.a.spa("kim").await;
+            kim.assert_aal1(&world.b).await;
+            let old = kim.clone();
+            assert_eq!(kim.step_up(&world.a.code()).await.status, 200);
+            assert!(kim.pays(&world.a).await && kim.pays(&world.b).await, "what B remembers is not the new session");
+            within(&world);
+            old.clone().assert_dead(&world.b).await;
+            // The factor is removed.
+            world.a.step_up.unbind(&subject("kim"), Method::Totp).await.unwrap();
+            kim.assert_aal1(&world.a).await;
+            within(&world);
+            kim.assert_aal1(&world.b).await;
+            // Revoked.
+            world.a.step_up.revoke(&subject("kim"), Revocation::All(world.a.clock.now())).await.unwrap();
+            kim.assert_dead(&world.a).await;
+            within(&world);
+            kim.assert_dead(&world.b).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn disabled_user_is_out_at_the_next_request() {
+    for world in strict_worlds().await {
+        let site = &world.a;
+        for name in ["kim", "lee", "ann"] {
+            site.enrol(name).await;
+        }
+        // In mid-session.
+        let mut kim = stepped_up(site, Kind::Spa, "kim").await;
+        let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+        assert!(kim.pays(site).await);
+        site.users.disable("kim");
+        kim.assert_dead(site).await;
+        kim.assert_dead(&world.b).await;
+        let code = site.next_code();
+        assert_error(&kim.totp(&flow, &code).await, 401, "session_aal1_required");
+        assert!(site.step_up.sign_in(subject("kim"), Method::Password).await.is_err());
+
+        // Between the look at the session and its renewal: the code is right, but nothing comes of it.
+        for name in ["lee", "ann"] {
+            let mut client = site.spa(name).await;
+            let flow = client.begin("login", "?aal=aal2").await;
+            let before = world.known(name).await;
+            let gate = world.store.hold("begin_attempt");
+            let (store, users) = (&world.store, &site.users);
+            let code = site.code();
+            let (answer, ()) = tokio::join!(client.totp(&flow, &code), async {
+                gate.reached().await;
+                if name == "lee" {
+                    users.disable(name);
+                }
+                gate.open();
+            });
+            if name == "lee" {
+                assert_says(&answer, 4_010_011);
+                assert_eq!(world.known(name).await, before);
+                client.assert_dead(site).await;
+            } else {
+                assert_eq!(answer.status, 200, "the honest twin");
+            }
+            store.take_calls();
+        }
+    }
+}
+
+#[tokio::test]
+async fn step_up_never_outlives_its_limits() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let limits = |builder: StepUpBuilder| {
+        builder
+            .session_lifespan(60 * MINUTE)
+            .session_absolute_lifespan(8 * 60 * MINUTE)
+            .second_factor_lifespan(15 * MINUTE)
+    };
+    for world in World::on_every_store(limits).await {
+        let site = &world.a;
+        site.enrol("kim").await;
+        // Renewed every ten minutes, it still ends eight hours after the first sign-in.
+        let mut kim = site.spa("kim").await;
+        let mut minutes = 0;
+        while minutes < 8 * 60 - 10 {
+            world.advance(10 * MINUTE);
+            minutes += 10;
+            let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+            assert_eq!(kim.totp(&flow, &site.code()).await.status, 200);
+            assert!(kim.pays(site).await);
+        }
+        world.advance(10 * MINUTE - Duration::from_secs(1));
+        assert!(kim.pays(site).await);
+        world.advance(Duration::from_secs(1));
+        kim.assert_dead(site).await;
+
+        // The second factor lapses, the session does not.
+        let mut kim = stepped_up(site, Kind::Spa, "kim").await;
+        world.advance(15 * MINUTE - Duration::from_secs(1));
+        assert!(kim.pays(site).await);
+        world.advance(Duration::from_secs(1));
+        kim.assert_aal1(site).await;
+        // And whoever stays away for the session's time is signed out.
+        world.advance(45 * MINUTE);
+        kim.assert_dead(site).await;
+    }
+}

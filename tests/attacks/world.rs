@@ -1,0 +1,239 @@
+//! Two nodes over one store: two routers built from one configuration, each with its own caches and its own clock.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use axum::http::StatusCode;
+use serde_json::Value;
+use tower_step_up::{
+    Clock, Session, StepUpBuilder, Subject,
+    store::{Credential, SubjectStore},
+};
+
+use crate::{
+    common::store::TestStore,
+    site::{Answer, Client, Kind, ORIGIN, OpenFlow, Site, Users, code_of},
+};
+
+pub const WRONG: &str = "000000";
+
+pub struct World {
+    pub store: TestStore,
+    pub a: Site,
+    pub b: Site,
+    #[cfg(feature = "sqlite")]
+    _file: Option<File>,
+}
+
+/// A database file of its own, removed at the end.
+#[cfg(feature = "sqlite")]
+struct File(std::path::PathBuf);
+
+#[cfg(feature = "sqlite")]
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What the store knows of a subject.
+#[derive(Debug, PartialEq)]
+pub struct Known {
+    pub sessions: Vec<Session>,
+    pub credentials: Vec<Credential>,
+    /// `Debug` of a credential hides them.
+    pub steps: Vec<u64>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    pub fn with(configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> Self {
+        let store = TestStore::default();
+        let (a, b) = nodes(&store, configure);
+        Self {
+            store,
+            a,
+            b,
+            #[cfg(feature = "sqlite")]
+            _file: None,
+        }
+    }
+
+    /// One on each store that needs nothing installed.
+    pub async fn on_every_store(configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> Vec<Self> {
+        #[allow(unused_mut, reason = "grows by feature")]
+        let mut worlds = vec![Self::with(&configure)];
+        #[cfg(feature = "sqlite")]
+        {
+            let name = format!("attacks-{}", tower_step_up::SessionId::random());
+            let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            let url = format!("sqlite://{}", path.join("bank.db").display());
+            let store = TestStore::over(tower_step_up::store::SqlStore::connect(&url).await.unwrap());
+            let (a, b) = nodes(&store, &configure);
+            worlds.push(Self { store, a, b, _file: Some(File(path)) });
+        }
+        worlds
+    }
+
+    pub fn advance(&self, duration: Duration) {
+        self.a.clock.advance(duration);
+        self.b.clock.advance(duration);
+    }
+
+    /// Lets the time of one code pass, everywhere.
+    pub fn next_code(&self) -> String {
+        self.advance(Duration::from_secs(30));
+        self.a.code()
+    }
+
+    pub async fn known(&self, name: &str) -> Known {
+        let subject = Subject::new(name).unwrap();
+        let sessions = self.store.sessions(&subject, self.a.clock.now()).await.unwrap();
+        let credentials = self.store.credentials(&subject).await.unwrap();
+        let steps = credentials.iter().map(|credential| credential.last_step).collect();
+        Known { sessions, credentials, steps }
+    }
+}
+
+fn nodes(store: &TestStore, configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> (Site, Site) {
+    crate::common::log::listen();
+    let users = Users::default();
+    let node = || {
+        let site = Site::with(|builder| configure(builder.store(store.clone()).directory(users.clone())));
+        Site { users: users.clone(), ..site }
+    };
+    (node(), node())
+}
+
+pub fn subject(name: &str) -> Subject {
+    Subject::new(name).unwrap()
+}
+
+pub async fn client(site: &Site, kind: Kind, name: &str) -> Client {
+    match kind {
+        Kind::Browser => site.browser(name).await,
+        Kind::Spa => site.spa(name).await,
+        Kind::Native => site.native(name).await,
+    }
+}
+
+pub fn secret_of(flow: &Value) -> String {
+    let nodes = flow["ui"]["nodes"].as_array().unwrap();
+    let node = nodes.iter().find(|node| node["attributes"]["id"] == "totp_secret_key").expect("a secret");
+    node["attributes"]["text"]["context"]["secret"].as_str().unwrap().to_owned()
+}
+
+pub fn codes_of(flow: &Value) -> Vec<String> {
+    let nodes = flow["ui"]["nodes"].as_array().unwrap();
+    let node = nodes.iter().find(|node| node["attributes"]["id"] == "lookup_secret_codes").expect("codes");
+    let secrets = node["attributes"]["text"]["context"]["secrets"].as_array().unwrap();
+    secrets.iter().map(|text| text["context"]["secret"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A kind of client whose answers are JSON, but which is the same otherwise.
+pub fn as_program(client: &Client) -> Client {
+    let kind = if client.kind == Kind::Browser { Kind::Spa } else { client.kind };
+    Client { kind, ..client.clone() }
+}
+
+impl Client {
+    /// The same client, talking to this node.
+    pub fn at(&self, site: &Site) -> Self {
+        Self { router: site.router.clone(), ..self.clone() }
+    }
+
+    pub async fn totp(&mut self, flow: &OpenFlow, code: &str) -> Answer {
+        self.submit(flow, &[("method", "totp"), ("totp_code", code)]).await
+    }
+
+    pub async fn lookup(&mut self, flow: &OpenFlow, code: &str) -> Answer {
+        self.submit(flow, &[("method", "lookup_secret"), ("lookup_secret", code)]).await
+    }
+
+    /// Enrols TOTP and gives its secret.
+    pub async fn enrol_totp(&mut self, site: &Site) -> String {
+        let flow = self.begin("settings", "").await;
+        let secret = secret_of(&flow.view);
+        let answer = self.totp(&flow, &code_of(&secret, site.seconds())).await;
+        self.keep_token_if_any(&answer);
+        secret
+    }
+
+    /// Makes look-up codes and confirms them.
+    pub async fn enrol_lookup(&mut self) -> Vec<String> {
+        let flow = self.begin("settings", "").await;
+        self.submit(&flow, &[("lookup_secret_regenerate", "true")]).await;
+        let shown = self.read("settings", flow.id()).await.json();
+        let answer = self.submit(&flow, &[("lookup_secret_confirm", "true")]).await;
+        self.keep_token_if_any(&answer);
+        codes_of(&shown)
+    }
+
+    pub fn keep_token_if_any(&mut self, answer: &Answer) {
+        if self.kind == Kind::Native && answer.status == StatusCode::OK {
+            self.keep_token(answer);
+        }
+    }
+
+    /// Asks for what takes two factors. Whether the handler ran is checked too.
+    #[track_caller]
+    pub fn pays(&mut self, site: &Site) -> impl Future<Output = bool> {
+        self.opens(site, "/payments")
+    }
+
+    pub fn opens(&mut self, site: &Site, path: &str) -> impl Future<Output = bool> {
+        let path = path.to_owned();
+        async move {
+            site.calls.store(0, Ordering::SeqCst);
+            let answer = self.at(site).get(&path).await;
+            let ran = site.calls.swap(0, Ordering::SeqCst);
+            assert_eq!(ran, usize::from(answer.status == StatusCode::OK), "{answer:?}");
+            ran == 1
+        }
+    }
+
+    /// Signed in, and no more than that.
+    pub async fn assert_aal1(&mut self, site: &Site) {
+        assert_eq!(self.at(site).get("/account").await.status, StatusCode::OK, "signed out");
+        assert!(!self.pays(site).await, "the level rose");
+    }
+
+    pub async fn assert_dead(&mut self, site: &Site) {
+        for path in ["/account", "/payments", "/sessions/whoami"] {
+            let answer = as_program(self).at(site).get(path).await;
+            assert_eq!((answer.status, answer.error_id().as_str()), (StatusCode::UNAUTHORIZED, "session_inactive"));
+        }
+    }
+
+    /// Somebody else's view of the flow: the same form, this client's cookies and token.
+    pub async fn submit_raw(&mut self, flow: &OpenFlow, fields: &[(&str, &str)]) -> Answer {
+        self.post(&flow.action(), fields).await
+    }
+}
+
+#[track_caller]
+pub fn assert_error(answer: &Answer, status: u16, id: &str) {
+    assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (status, id), "{answer:?}");
+    let session = answer.headers.get_all("set-cookie").iter().any(|cookie| {
+        let cookie = cookie.to_str().unwrap();
+        cookie.contains("step_up_session") && !cookie.contains("Max-Age=0")
+    });
+    assert!(!session, "a refusal hands out a session: {answer:?}");
+    if status == 429 {
+        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+    }
+}
+
+/// 400 with the flow and this message.
+#[track_caller]
+pub fn assert_says(answer: &Answer, id: u64) {
+    assert_eq!((answer.status.as_u16(), answer.messages()), (400, vec![id]), "{answer:?}");
+    assert!(answer.headers.get("set-cookie").is_none(), "{answer:?}");
+}
+
+pub fn url_of(path: &str) -> String {
+    format!("{ORIGIN}{path}")
+}
