@@ -1,8 +1,9 @@
 //! Credentials that the application itself gives to its users and takes away, beside what they do in the settings.
 
-use super::{AUDIT, StepUp};
+use super::StepUp;
 use crate::{
     aal::{CredentialId, Method},
+    audit::AuditEventKind,
     error::{Error, ErrorKind},
     flow::{owner::Owner, settings},
     session::Subject,
@@ -37,7 +38,7 @@ impl StepUp {
             created_at: now,
         }));
         inner.complete(completion).await?;
-        tracing::info!(target: AUDIT, event = "enrolled", %method, "a credential was bound by the application");
+        inner.audit.of_subject(now, subject, AuditEventKind::Enrolled { method });
         Ok(id)
     }
 
@@ -51,13 +52,16 @@ impl StepUp {
         let inner = self.inner();
         for _ in 0..ROUNDS {
             let owner = Owner::read(inner, subject).await?;
-            let mut completion = Completion::new(subject.clone(), inner.now());
+            let now = inner.now();
+            let mut completion = Completion::new(subject.clone(), now);
             completion.expect_credentials = Some(owner.credentials.iter().map(|one| one.summary.id).collect());
             let gone = settings::removed_with(inner, &owner, method);
-            completion.credentials = gone.into_iter().map(CredentialChange::Remove).collect();
+            completion.credentials = gone.iter().copied().map(CredentialChange::Remove).collect();
             if inner.complete(completion).await? == Completed::Done {
                 inner.stores.remove_flows(subject, None).await?;
-                tracing::info!(target: AUDIT, event = "removed", %method, "credentials were removed by the application");
+                for method in gone {
+                    inner.audit.of_subject(now, subject, AuditEventKind::Removed { method });
+                }
                 return Ok(());
             }
         }

@@ -21,8 +21,8 @@ mod login_submit;
 mod logout;
 #[path = "../../examples/own_factor/mail_code.rs"]
 mod mail_code;
-mod own_factor;
 mod manage;
+mod own_factor;
 mod settings;
 mod site;
 #[path = "../common/store.rs"]
