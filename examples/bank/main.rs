@@ -118,11 +118,13 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
     let unusable = |error| BadSetting::new(format!("BANK_STORE cannot be used: {error}"));
     let database = database::open(&config.store).await.map_err(unusable)?;
-    let preparing = database.prepare().await.map_err(unusable)?;
-    let users = Users::new(database.clone()).await?;
-    let step_up = step_up(config, public_url, &users, &database).await?;
-    users.seed(&step_up).await?;
-    drop(preparing);
+    let (users, step_up) = {
+        let _others_wait = database.prepare().await.map_err(unusable)?;
+        let users = Users::new(database.clone()).await?;
+        let step_up = step_up(config, public_url, &users, &database).await?;
+        users.seed(&step_up).await?;
+        (users, step_up)
+    };
     let bank = Bank { step_up: step_up.clone(), users, transfers: Transfers::new(database) };
 
     let recent = Requirement::aal2().max_age(config.transfer_max_age);
@@ -181,7 +183,10 @@ async fn step_up(
 
 #[cfg(feature = "redis")]
 async fn flow_store(url: &str) -> Result<RedisStore, BadSetting> {
-    RedisStore::connect(url).await.map_err(|error| BadSetting::new(format!("BANK_FLOWS cannot be used: {error}")))
+    RedisStore::connect(url).await.map_err(|error| {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        BadSetting::new(format!("BANK_FLOWS cannot be used: {error}: {cause}"))
+    })
 }
 
 /// Ends at Ctrl-C, and at SIGTERM where there is such a thing. Requests that run then are still answered.
