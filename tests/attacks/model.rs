@@ -21,7 +21,7 @@ const RECENT: u64 = 300;
 enum Step {
     SignIn(usize, usize),
     /// Proves the second factor, anew if need be.
-    StepUp(usize, usize),
+    Prove(usize, usize),
     Guess(usize, usize),
     Enrol(usize, usize),
     Remove(usize, usize),
@@ -96,7 +96,7 @@ impl ReferenceStateMachine for Model {
         let session = || (0..2usize, 0..2usize);
         prop_oneof![
             4 => session().prop_map(|(who, which)| Step::SignIn(who, which)),
-            4 => session().prop_map(|(who, which)| Step::StepUp(who, which)),
+            4 => session().prop_map(|(who, which)| Step::Prove(who, which)),
             1 => session().prop_map(|(who, which)| Step::Guess(who, which)),
             4 => session().prop_map(|(who, which)| Step::Enrol(who, which)),
             2 => session().prop_map(|(who, which)| Step::Remove(who, which)),
@@ -114,7 +114,7 @@ impl ReferenceStateMachine for Model {
                 let alive = Alive { password_at: model.now, second: None, ends: model.now + DAY };
                 model.people[who].sessions[which] = Some(alive);
             }
-            Step::StepUp(who, which) => {
+            Step::Prove(who, which) => {
                 model.now += 30;
                 let factor = model.people[who].factor;
                 if let (Some(mut alive), Some(factor)) = (model.session(who, which), factor) {
@@ -169,7 +169,7 @@ impl System {
         };
         match step {
             Step::SignIn(who, which) => self.clients[who][which] = site.spa(NAMES[who]).await,
-            Step::StepUp(who, which) => {
+            Step::Prove(who, which) => {
                 self.world.advance(Duration::from_secs(30));
                 let code = code_of(&self.secrets[who], site.seconds());
                 let client = &mut self.clients[who][which];
@@ -259,10 +259,10 @@ impl StateMachineTest for System {
     }
 
     fn check_invariants(system: &Self, model: &Model) {
-        for who in 0..2 {
+        for (who, name) in NAMES.into_iter().enumerate() {
             for which in 0..2 {
                 let open = system.runtime.block_on(system.open(who, which));
-                assert_eq!(open, model.open(who, which), "{} {which} in {model:?}", NAMES[who]);
+                assert_eq!(open, model.open(who, which), "{name} {which} in {model:?}");
             }
         }
     }

@@ -143,7 +143,6 @@ async fn untrusted_text_forges_no_header_or_log_line() {
         assert!(kim.submit(&flow, &fields).await.status.is_client_error());
         for line in log.take() {
             assert!(!line.contains(['\n', '\r', '\u{2028}']), "{line:?}");
-            assert!(!line.contains("X-Evil: 1\""), "{line:?}");
         }
     }
     for text in ["a\r\nX-Evil: 1", "a\nb", "\0", "\u{85}"] {
