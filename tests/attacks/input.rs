@@ -15,6 +15,7 @@ use axum::{
     http::Method as HttpMethod,
 };
 use http_body::Frame;
+use tower::ServiceExt;
 use tower_step_up::Method;
 
 use crate::{
@@ -355,5 +356,68 @@ async fn one_request_is_one_guess() {
         let mut later = site.spa("kim").await;
         let flow = later.begin("login", "?aal=aal2").await;
         assert_eq!(later.lookup(&flow, &codes[0]).await.status, 200, "the other was not used up");
+    }
+}
+
+fn header() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    prop_oneof![
+        proptest::collection::vec(prop_oneof![32u8..127, 128u8..=255, Just(b'\t')], 0..80),
+        "(application|text|multipart|\\*)/(json|html|\\*|x-www-form-urlencoded|form-data)(; ?(q=[0-9.]{0,4}|charset=[a-z0-9-]{0,6}|boundary=[a-z]?))?(, ?[a-z/*;=.]{0,12})?"
+            .prop_map(String::into_bytes),
+        "(Bearer |__Host-step_up_session=|__Host-csrf_token=)?(eyJ[A-Za-z0-9_-]{0,40})?(\\.[A-Za-z0-9_=;-]{0,40}){0,4}".prop_map(String::into_bytes),
+    ]
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever strangers send is refused in some way that was meant: nothing panics, nothing fails inside, nobody gets in.
+    #[test]
+    fn no_header_or_body_is_more_than_refused(
+        names in proptest::collection::vec(0..8usize, 0..5),
+        values in proptest::collection::vec(header(), 5),
+        body in proptest::prop_oneof![
+            proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            proptest::strategy::Strategy::prop_map("[{}\\[\\]\":,a-z0-9&=%+-]{0,60}", String::into_bytes),
+        ],
+        query in "[a-z_=&%0-9/:.]{0,40}",
+    ) {
+        const NAMES: [&str; 8] =
+            ["cookie", "authorization", "x-session-token", "accept", "content-type", "origin", "sec-fetch-site", "x-request-id"];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            let site = &world.a;
+            site.enrol("kim").await;
+            let mut kim = site.spa("kim").await;
+            let flow = kim.begin("login", "?aal=aal2").await;
+            let settings = site.spa("ann").await.begin("settings", "").await;
+            let before = (world.known("kim").await, world.known("ann").await);
+            for (method, path, signed_in) in [
+                (HttpMethod::GET, "/payments".to_owned(), false),
+                (HttpMethod::GET, format!("/sessions/whoami?{query}"), false),
+                (HttpMethod::GET, format!("/self-service/login/browser?{query}"), true),
+                (HttpMethod::GET, format!("/self-service/login/flows?{query}"), true),
+                (HttpMethod::POST, flow.action(), true),
+                (HttpMethod::POST, flow.action(), false),
+                (HttpMethod::POST, settings.action(), true),
+                (HttpMethod::POST, format!("/self-service/login?{query}"), true),
+                (HttpMethod::DELETE, "/self-service/logout/api".to_owned(), false),
+            ] {
+                let client = if signed_in { kim.clone() } else { site.stranger(Kind::Spa) };
+                let mut request = client.request(method, &path).body(Body::from(body.clone())).unwrap();
+                for (name, value) in names.iter().zip(&values) {
+                    if let Ok(value) = axum::http::HeaderValue::from_bytes(value) {
+                        request.headers_mut().append(NAMES[*name], value);
+                    }
+                }
+                let answer = site.router.clone().oneshot(request).await.unwrap();
+                assert!(answer.status().as_u16() < 500, "{path}: {answer:?}");
+                assert!(!answer.headers().get_all("set-cookie").iter().any(|one| one.as_bytes().starts_with(b"__Host-step_up_session")));
+            }
+            assert_eq!((world.known("kim").await, world.known("ann").await), before);
+            assert_eq!(site.calls.load(Ordering::SeqCst), 0);
+        });
     }
 }

@@ -30,6 +30,7 @@ mod enrolment;
 mod faults;
 mod flows;
 mod input;
+mod model;
 mod pages;
 mod races;
 
