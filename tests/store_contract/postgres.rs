@@ -234,7 +234,7 @@ async fn nothing_deadlocks() {
     let url = server.url();
     let store = std::sync::Arc::new(SqlStore::connect(&url).await.unwrap());
     let app = enrolled(&store).await;
-    let policy = AttemptPolicy { free: 1000, ..AttemptPolicy::default() };
+    let policy = AttemptPolicy { free: 1000, hard_stop: 1001, ..AttemptPolicy::default() };
     let tasks: Vec<_> = (0..8u64)
         .map(|task| {
             let (store, app) = (std::sync::Arc::clone(&store), app.clone());
