@@ -21,8 +21,8 @@ use uuid::Uuid;
 use self::server::{CODES, Pool, TOTP_SECRET, lookup_code};
 use crate::{
     client::{Client, messages},
-    program::{Program, fresh_code},
-    servers::{self, free_port, postgres::Postgres},
+    program::{self, Program},
+    servers::{self, free_port, postgres::Postgres, redis::Redis},
 };
 
 const USERS: usize = 60;
@@ -51,27 +51,33 @@ struct Storm {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn on_sqlite() {
     let directory = servers::directory("storm", None);
-    blow("SQLite", &format!("sqlite://{}/storm.db", directory.display())).await;
+    blow("SQLite", &format!("sqlite://{}/storm.db", directory.display()), None).await;
     std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn on_postgres() {
     let Some(server) = Postgres::shared() else { return };
-    blow("PostgreSQL", &server.url()).await;
+    blow("PostgreSQL", &server.url(), None).await;
 }
 
-async fn blow(name: &str, store: &str) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_postgres_with_flows_in_redis() {
+    let (Some(server), Some(flows)) = (Postgres::shared(), Redis::start(free_port())) else { return };
+    blow("PostgreSQL with flows in Redis", &server.url(), Some(&flows.url())).await;
+}
+
+async fn blow(name: &str, store: &str, flows: Option<&str>) {
     server::seed(store, USERS).await;
     let address = format!("127.0.0.1:{}", free_port());
-    let mut server = start(store, &address);
+    let mut server = start(store, flows, &address);
     let url = server.url();
     let shared = Arc::new(Storm { url, seen: Mutex::default(), over: AtomicBool::new(false) });
     let workers: Vec<_> = (0..WORKERS).map(|worker| tokio::spawn(work(Arc::clone(&shared), worker))).collect();
     for _ in 0..KILLS {
         sleep(Duration::from_millis(150 + u64::try_from(Uuid::new_v4().as_u128() % 500).unwrap())).await;
         server.kill();
-        server = start(store, &address);
+        server = start(store, flows, &address);
         server.url();
     }
     sleep(Duration::from_millis(300)).await;
@@ -83,10 +89,12 @@ async fn blow(name: &str, store: &str) {
 }
 
 /// This very test executable, as the server.
-fn start(store: &str, address: &str) -> Program {
+fn start(store: &str, flows: Option<&str>, address: &str) -> Program {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", "storm::server::serve", "--nocapture", "--test-threads=1"]);
-    Program::start(command.env("STORM_STORE", store).env("STORM_ADDR", address))
+    Program::start(
+        command.env("STORM_STORE", store).env("STORM_ADDR", address).envs(flows.map(|url| ("STORM_FLOWS", url))),
+    )
 }
 
 /// Users of its own, one code after the other.
@@ -106,7 +114,7 @@ impl Storm {
     /// Proves a code, begun anew as often as it takes until it is known what became of it. Then a transfer.
     async fn step_up(&self, user: usize, number: usize) {
         // The same code each time, also when the app shows another by then.
-        let code = code(user, number).await;
+        let code = code(user, number);
         let mut cut = false;
         loop {
             let mut client = self.enter(user).await;
@@ -173,9 +181,9 @@ impl Storm {
 }
 
 /// What the user submits: the first from an app, the others from paper.
-async fn code(user: usize, number: usize) -> Value {
+fn code(user: usize, number: usize) -> Value {
     match number {
-        0 => json!({ "method": "totp", "totp_code": fresh_code(TOTP_SECRET).await }),
+        0 => json!({ "method": "totp", "totp_code": program::code(TOTP_SECRET) }),
         _ => json!({ "method": "lookup_secret", "lookup_secret": lookup_code(user, number) }),
     }
 }
@@ -216,12 +224,12 @@ async fn check(name: &str, storm: &Storm, pool: &Pool) {
         let client = storm.enter(user).await;
         let numbers = (1..CODES).filter(|&number| seen.accepted.contains(&(user, number)));
         for number in numbers.take(2) {
-            let (status, body) = storm.prove(&client, code(user, number).await).await.unwrap();
+            let (status, body) = storm.prove(&client, code(user, number)).await.unwrap();
             assert_eq!((status, messages(&body)), (400, vec![4_000_012]), "{body}");
             replayed += 1;
         }
         let next = seen.next_code.get(&user).copied().unwrap_or_default().max(1);
-        let (status, body) = storm.prove(&client, code(user, next).await).await.unwrap();
+        let (status, body) = storm.prove(&client, code(user, next)).await.unwrap();
         assert_eq!(status, 200, "user {user} is locked out: {body}");
     }
     println!(

@@ -16,7 +16,9 @@ use tokio::net::TcpListener;
 use tower_step_up::{
     Aal, Aal2, CredentialId, CredentialSummary, Method, SigningKey, StepUp, Subject, Timestamp,
     factor::{LookupSecrets, Totp},
-    store::{Completed, Completion, Credential, CredentialChange, SqlStore, StoredSecret, SubjectStore as _},
+    store::{
+        Completed, Completion, Credential, CredentialChange, RedisStore, SqlStore, StoredSecret, SubjectStore as _,
+    },
 };
 
 pub(crate) const TOTP_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
@@ -31,22 +33,25 @@ pub(crate) fn lookup_code(user: usize, number: usize) -> String {
     format!("STORM{user:05}CODE{number:02}")
 }
 
-fn step_up(store: SqlStore) -> StepUp {
-    StepUp::builder("http://127.0.0.1:1")
+fn step_up(store: SqlStore, flows: Option<RedisStore>) -> StepUp {
+    let builder = StepUp::builder("http://127.0.0.1:1")
         .insecure_http_on_loopback()
         .signing_key(SigningKey::hs256("storm", [7; 32]).unwrap())
         .store(store)
         .factor(Totp::new("Storm"))
-        .factor(LookupSecrets::default())
-        .build()
-        .unwrap()
+        .factor(LookupSecrets::default());
+    let builder = match flows {
+        Some(flows) => builder.flow_store(flows),
+        None => builder,
+    };
+    builder.build().unwrap()
 }
 
 /// Gives every user an app and a set of codes on paper.
 pub(crate) async fn seed(url: &str, users: usize) {
     Pool::open(url).await.create().await;
     let store = SqlStore::connect(url).await.unwrap();
-    let apps = step_up(SqlStore::connect(url).await.unwrap());
+    let apps = step_up(SqlStore::connect(url).await.unwrap(), None);
     for user in 0..users {
         let id = CredentialId::random();
         let hash = |number| Sha256::digest(format!("lookup_secret\0{id}\0{}", lookup_code(user, number))).into();
@@ -68,7 +73,11 @@ pub(crate) async fn seed(url: &str, users: usize) {
 async fn serve() {
     let (Ok(store), Ok(address)) = (env::var("STORM_STORE"), env::var("STORM_ADDR")) else { return };
     let listener = TcpListener::bind(address).await.unwrap();
-    let step_up = step_up(SqlStore::connect(&store).await.unwrap());
+    let flows = match env::var("STORM_FLOWS") {
+        Ok(url) => Some(RedisStore::connect(&url).await.unwrap()),
+        Err(_) => None,
+    };
+    let step_up = step_up(SqlStore::connect(&store).await.unwrap(), flows);
     let pool = Pool::open(&store).await;
     let app = Router::new()
         .route("/enter/{user}", post(enter))
