@@ -43,7 +43,10 @@ pub(crate) async fn complete(
     let session = inner.renew(&found.session, proof);
     let mut completion = Completion::new(owner.subject.clone(), now);
     completion.consume = proven.consumption;
-    completion.raise_steps = open_steps(inner, owner, method, now);
+    // Not after a password: whoever proves both in turn types the code that is open.
+    if proven.factor.aal() == Aal::Aal2 {
+        completion.raise_steps = open_steps(inner, owner, method, now);
+    }
     completion.rotate = Some(Rotation { old: found.session.id(), new: session.clone() });
     completion.flow = Some(submission.flow.id());
     completion.reset = Some(proven.key);
@@ -145,7 +148,7 @@ pub(crate) fn answer(
     Ok(response)
 }
 
-/// When one factor is proven, codes of the others that are open at that moment are burnt: whoever looked over the user's shoulder
+/// When one second factor is proven, codes of the others that are open at that moment are burnt: whoever looked over the user's shoulder
 /// must not use them.
 fn open_steps(inner: &Inner, owner: &Owner, proven: Method, now: Timestamp) -> Vec<(CredentialId, u64)> {
     owner

@@ -370,7 +370,7 @@ fn header() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
 
     /// Whatever strangers send is refused in some way that was meant: nothing panics, nothing fails inside, nobody gets in.
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     Target,
     common::{self, BROWSER, Calls, User, query, request, send},
     get,
-    world::{World, as_program},
+    world::{World, as_program, assert_error},
 };
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -383,6 +383,26 @@ async fn missing_or_misplaced_outer_layer_fails_closed() {
     let errors: Vec<_> = target.log.take().into_iter().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].contains(".layer(step_up.layer())"), "{errors:?}");
+
+    // The companion router: without the layer, and under that of another.
+    let (own, other) = (World::new(), World::new());
+    own.a.enrol("kim").await;
+    let mut kim = own.a.spa("kim").await;
+    assert_eq!(kim.step_up(&own.a.code()).await.status, 200);
+    let companion = || own.a.step_up.router();
+    let added_later = Router::new().layer(own.a.step_up.layer()).merge(companion());
+    for router in [companion(), companion().layer(other.a.step_up.layer()), added_later] {
+        for path in
+            ["/sessions/whoami", "/self-service/login/browser?aal=aal2", "/self-service/settings/browser", "/sessions"]
+        {
+            assert!(kim.get(path).await.status != 500, "the honest twin");
+            let mut lost = kim.clone();
+            lost.router = router.clone();
+            let answer = lost.get(path).await;
+            assert_eq!(answer.status, 500, "{path}");
+            assert!(!answer.text.contains("kim") && answer.headers.get("set-cookie").is_none(), "{answer:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -525,6 +545,26 @@ async fn max_age_counts_from_the_second_factor() {
     let totp = Proof::new(Method::Totp, Aal::Aal2, target.bank.clock.now()).with_credential(credential);
     target.bank.prove(&kim, totp).await;
     target.assert_passed(&send("/transfer").await);
+
+    // By the companion router: the password is proven anew, the second factor is not.
+    for world in World::on_every_store(|builder| builder.factor(tower_step_up::factor::Password::default())).await {
+        let site = &world.a;
+        site.enrol("kim").await;
+        let mut kim = site.spa("kim").await;
+        assert_eq!(kim.step_up(&site.code()).await.status, 200);
+        assert!(kim.opens(site, "/transfer").await);
+        world.advance(A_LITTLE_LATER);
+        for query in ["?refresh=true", "?refresh=true&aal=aal1"] {
+            let flow = kim.begin("login", query).await;
+            let fields = [("method", "password"), ("identifier", "kim"), ("password", "kim-password")];
+            assert_eq!(kim.submit(&flow, &fields).await.status, 200);
+            assert!(kim.pays(site).await && !kim.opens(site, "/transfer").await);
+            assert_error(&kim.get("/transfer").await, 403, "session_refresh_required");
+        }
+        let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+        assert_eq!(kim.totp(&flow, &site.code()).await.status, 200);
+        assert!(kim.opens(site, "/transfer").await);
+    }
 }
 
 #[tokio::test]

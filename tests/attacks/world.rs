@@ -62,6 +62,7 @@ impl World {
     }
 
     /// One on each store that needs nothing installed.
+    #[allow(clippy::unused_async, reason = "databases are opened, by feature")]
     pub async fn on_every_store(configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> Vec<Self> {
         #[allow(unused_mut, reason = "grows by feature")]
         let mut worlds = vec![Self::with(&configure)];
