@@ -1,37 +1,24 @@
-//! Configuration, and every mistake in it that can be told before the first request.
+//! Configuration: everything that can be set, and what it is if it is not set. What can be wrong with it is in `build`.
 
-use std::{panic, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use sha2::{Digest, Sha256};
-
-use super::{
-    Inner, Limits, RequiredAal, StepUp, Switch, hex,
-    urls::{GivenUrls, Urls},
-};
+use super::{Limits, RequiredAal, urls::GivenUrls};
 use crate::{
-    aal::{Aal, Method, Proof},
     audit::{Audit, AuditSink},
     clock::{Clock, SystemClock},
     directory::{Directory, NoDirectory},
-    error::{BuildError, BuildErrorKind},
     factor::Factor,
-    seal::{EncryptionKey, Sealer},
-    session::{Session, SigningKey, Subject, cookie::CookieJar, token::KeyRing},
-    standing::{Standing, StandingCache},
-    store::{AttemptPolicy, FlowStore, SubjectStore, access::Stores},
+    seal::EncryptionKey,
+    session::SigningKey,
+    standing::Standing,
+    store::{AttemptPolicy, FlowStore, SubjectStore},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Browsers keep no cookie for longer.
-const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
-
 /// Long enough for a database that is busy, short enough for somebody who waits.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The longest body that a flow ever needs to take (Ory's cap).
-const MAX_BODY_BYTES: usize = 5_000_000;
 
 /// Configures a [`StepUp`]. Only the public URL, a signing key, a store and a factor have no default.
 ///
@@ -47,25 +34,25 @@ const MAX_BODY_BYTES: usize = 5_000_000;
 /// ```
 #[must_use = "a builder does nothing until it is built"]
 pub struct StepUpBuilder {
-    public_url: String,
-    application_name: Option<String>,
-    loopback_http: bool,
-    signing_keys: Vec<SigningKey>,
-    encryption_keys: Vec<EncryptionKey>,
-    stores: Option<(Arc<dyn SubjectStore>, Arc<dyn FlowStore>)>,
-    flow_store: Option<Arc<dyn FlowStore>>,
-    factors: Vec<Box<dyn Factor>>,
-    directory: Arc<dyn Directory>,
-    clock: Arc<dyn Clock>,
-    audit: Audit,
-    cookie_name: Option<String>,
-    urls: GivenUrls,
-    whoami: RequiredAal,
-    settings: RequiredAal,
-    standing_max_age: Duration,
-    cached_sessions: usize,
-    store_timeout: Duration,
-    limits: Limits,
+    pub(super) public_url: String,
+    pub(super) application_name: Option<String>,
+    pub(super) loopback_http: bool,
+    pub(super) signing_keys: Vec<SigningKey>,
+    pub(super) encryption_keys: Vec<EncryptionKey>,
+    pub(super) stores: Option<(Arc<dyn SubjectStore>, Arc<dyn FlowStore>)>,
+    pub(super) flow_store: Option<Arc<dyn FlowStore>>,
+    pub(super) factors: Vec<Box<dyn Factor>>,
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) audit: Audit,
+    pub(super) cookie_name: Option<String>,
+    pub(super) urls: GivenUrls,
+    pub(super) whoami: RequiredAal,
+    pub(super) settings: RequiredAal,
+    pub(super) standing_max_age: Duration,
+    pub(super) cached_sessions: usize,
+    pub(super) store_timeout: Duration,
+    pub(super) limits: Limits,
 }
 
 impl std::fmt::Debug for StepUpBuilder {
@@ -324,168 +311,5 @@ impl StepUpBuilder {
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.limits.body_bytes = bytes;
         self
-    }
-
-    /// Checks everything and builds.
-    ///
-    /// # Errors
-    ///
-    /// Something is missing, unsafe or contradictory. The text says what to change.
-    pub fn build(mut self) -> Result<StepUp, BuildError> {
-        let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
-        self.check_limits()?;
-        self.check_factors()?;
-        let cookies = self.cookies(&urls)?;
-        let keys = self.key_ring(&urls)?;
-        let sealer = self.sealer()?;
-        let help = "no store: call store(MemoryStore::default()) or store() with a durable one";
-        let (subjects, flows) = self.stores.take().ok_or_else(|| BuildError::new(BuildErrorKind::Store, help))?;
-        let one = self.flow_store.is_none();
-        let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
-        let host = urls.public.host_str().unwrap_or_default();
-        let inner = Inner {
-            application_name: self.application_name.take().unwrap_or_else(|| host.to_owned()),
-            urls,
-            cookies,
-            keys,
-            stores,
-            factors: self.factors,
-            sealer,
-            directory: self.directory,
-            clock: self.clock,
-            audit: self.audit,
-            standing: StandingCache::new(self.cached_sessions, self.standing_max_age),
-            limits: self.limits,
-            whoami: Switch::new(self.whoami),
-            settings: Switch::new(self.settings),
-        };
-        Ok(StepUp { inner: Arc::new(inner) })
-    }
-
-    fn check_limits(&self) -> Result<(), BuildError> {
-        let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Limit, help));
-        let limits = &self.limits;
-        let minute = Duration::from_secs(60);
-        if limits.session_lifespan < minute || limits.session_lifespan > LONGEST_COOKIE {
-            return fail("session_lifespan must be from one minute to 400 days");
-        }
-        if limits.session_absolute_lifespan.is_some_and(|lifespan| lifespan < minute) {
-            return fail("session_absolute_lifespan must be at least one minute");
-        }
-        if limits.second_factor_lifespan.is_some_and(|lifespan| lifespan.is_zero()) {
-            return fail("second_factor_lifespan must be more than zero");
-        }
-        if limits.clock_leeway > minute {
-            return fail("clock_leeway must be at most 60 seconds; set the clocks of your machines by NTP");
-        }
-        if limits.login_flow_lifespan < minute || limits.login_flow_lifespan > DAY {
-            return fail("login_flow_lifespan must be from one minute to one day");
-        }
-        if limits.settings_flow_lifespan < minute || limits.settings_flow_lifespan > DAY {
-            return fail("settings_flow_lifespan must be from one minute to one day");
-        }
-        if self.standing_max_age > minute {
-            return fail("standing_max_age must be at most 60 seconds: so long a revoked session stays good elsewhere");
-        }
-        if self.store_timeout.is_zero() || self.store_timeout > minute {
-            return fail("store_timeout must be more than zero and at most 60 seconds");
-        }
-        if limits.directory_timeout.is_zero() || limits.directory_timeout > minute {
-            return fail("directory_timeout must be more than zero and at most 60 seconds");
-        }
-        if self.cached_sessions == 0 {
-            return fail("cached_sessions must be at least 1");
-        }
-        if limits.body_bytes < 1024 || limits.body_bytes > MAX_BODY_BYTES {
-            return fail("body_limit must be from 1,024 to 5,000,000 bytes");
-        }
-        let attempts = limits.attempts;
-        if attempts.free == 0 || attempts.hard_stop <= attempts.free || attempts.hard_stop > 100 {
-            return fail(
-                "attempts: free must be at least 1 and hard_stop above it, at most 100 (NIST SP 800-63B-4, 3.2.2)",
-            );
-        }
-        if attempts.first_delay.as_millis() == 0 || attempts.longest_delay < attempts.first_delay {
-            return fail("attempts: first_delay must be more than zero, and longest_delay not shorter");
-        }
-        Ok(())
-    }
-
-    fn check_factors(&self) -> Result<(), BuildError> {
-        let fail = |help: String| Err(BuildError::new(BuildErrorKind::Factor, help));
-        if !self.factors.iter().any(|factor| factor.aal() == Aal::Aal2) {
-            return fail("no second factor: call factor(Totp::new(\"Your name\"))".to_owned());
-        }
-        for (position, factor) in self.factors.iter().enumerate() {
-            factor.check_configuration()?;
-            let method = factor.method();
-            if self.factors.iter().take(position).any(|earlier| earlier.method() == method) {
-                return fail(format!("two factors have the method {method}; only one can"));
-            }
-        }
-        Ok(())
-    }
-
-    fn cookies(&self, urls: &Urls) -> Result<CookieJar, BuildError> {
-        let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Cookie, help));
-        let secure = urls.public.scheme() == "https";
-        let prefix = if secure { "__Host-" } else { "" };
-        let session = self.cookie_name.clone().unwrap_or_else(|| format!("{prefix}step_up_session"));
-        // RFC 6265 section 4.1.1: a cookie's name is a token.
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if session.is_empty() || session.len() > 128 || !session.bytes().all(token) {
-            return fail("cookie_name must be 1 to 128 letters, digits, - or _");
-        }
-        if secure && !session.starts_with("__Host-") {
-            return fail("cookie_name must begin with __Host-, so that no other host and no plain HTTP can set it");
-        }
-        if !secure && session.starts_with("__") {
-            return fail("cookie_name must not begin with __ on plain HTTP: browsers refuse such a cookie");
-        }
-        let digest = Sha256::digest(urls.public.as_str().trim_end_matches('/'));
-        Ok(CookieJar { session, csrf: format!("{prefix}csrf_token_{}", hex(&digest)), secure })
-    }
-
-    fn key_ring(&self, urls: &Urls) -> Result<KeyRing, BuildError> {
-        let fail = |help: &str| BuildError::new(BuildErrorKind::Key, help);
-        if self.signing_keys.is_empty() {
-            return Err(fail("no signing key: call signing_key(SigningKey::hs256(\"2026-11\", secret)?)"));
-        }
-        for (position, key) in self.signing_keys.iter().enumerate() {
-            if self.signing_keys.iter().take(position).any(|earlier| earlier.id() == key.id()) {
-                return Err(fail("two signing keys have the same id: give each a name of its own"));
-            }
-        }
-        let ring =
-            KeyRing::new(&self.signing_keys, urls.public.as_str(), self.limits.clock_leeway, self.cached_sessions);
-        let ring = ring.map_err(|error| fail(&error.to_string()))?;
-        // The cryptography behind jsonwebtoken is chosen at run time and panics at first use when there is none.
-        match panic::catch_unwind(panic::AssertUnwindSafe(|| self.probe(&ring))) {
-            Ok(true) => Ok(ring),
-            _ => Err(fail("signing does not work: enable exactly one of the features aws_lc_rs and rust_crypto")),
-        }
-    }
-
-    /// Whether what the ring signs can be verified.
-    fn probe(&self, ring: &KeyRing) -> bool {
-        let now = self.clock.now();
-        let Ok(subject) = Subject::new("probe") else { return false };
-        let session = Session::new(subject, Proof::new(Method::Password, Aal::Aal1, now), HOUR);
-        ring.mint(&session, Aal::Aal1).is_ok_and(|token| ring.verify(token.as_str(), now).is_ok())
-    }
-
-    fn sealer(&mut self) -> Result<Sealer, BuildError> {
-        let fail = |help: &str| BuildError::new(BuildErrorKind::Key, help);
-        let mut keys = std::mem::take(&mut self.encryption_keys);
-        for (position, key) in keys.iter().enumerate() {
-            if keys.iter().take(position).any(|earlier| earlier.id() == key.id()) {
-                return Err(fail("two encryption keys have the same id: give each a name of its own"));
-            }
-        }
-        // Behind the keys that were given, so that what was sealed before there was one still opens.
-        for key in &self.signing_keys {
-            keys.push(EncryptionKey::derived_from(key).map_err(|error| fail(&error.to_string()))?);
-        }
-        Ok(Sealer::new(keys))
     }
 }

@@ -1,5 +1,6 @@
 //! [`StepUp`]: the configured whole that layers, routes and the application share.
 
+mod build;
 mod builder;
 mod credentials;
 #[cfg(feature = "config")]
