@@ -5,7 +5,7 @@ use crate::{
     aal::{Aal, CredentialId, Method},
     audit::AuditEventKind,
     error::{Error, ErrorKind},
-    factor::Factor,
+    factor::{self, Factor, LookupSecrets, Totp},
     session::Subject,
     standing::CredentialSummary,
     store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
@@ -15,6 +15,48 @@ use crate::{
 const ROUNDS: u32 = 3;
 
 impl StepUp {
+    /// Stores a TOTP secret that the subject enrolled elsewhere, in place of one it has. Codes of it work from now on.
+    ///
+    /// For moving users from another system and for seeding; users enrol through the settings flow.
+    ///
+    /// # Errors
+    ///
+    /// The secret is not base32 or shorter than 128 bits, no [`Totp`] factor is configured, or the store did not answer.
+    pub async fn import_totp(&self, subject: &Subject, base32_secret: &str) -> Result<CredentialId, Error> {
+        let inner = self.inner();
+        inner.factor(Method::Totp).ok_or(Error::new(ErrorKind::Credential))?;
+        let secret = factor::decode_totp_secret(base32_secret)?;
+        let credential = Totp::credential(subject, &secret, 0, &inner.sealer, inner.now())
+            .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
+        self.import(subject, credential).await
+    }
+
+    /// Stores look-up secrets that the subject has from elsewhere, in place of those it has. Each works once.
+    ///
+    /// # Errors
+    ///
+    /// There is no code, one is shorter than 13 characters (64 bits need as many in base32) or stands there twice, no
+    /// [`LookupSecrets`] factor is configured, or the store did not answer.
+    pub async fn import_lookup_secrets(&self, subject: &Subject, codes: &[&str]) -> Result<CredentialId, Error> {
+        let inner = self.inner();
+        inner.factor(Method::LookupSecret).ok_or(Error::new(ErrorKind::Credential))?;
+        let credential = LookupSecrets::imported(codes, inner.now()).ok_or(Error::new(ErrorKind::Credential))?;
+        self.import(subject, credential).await
+    }
+
+    async fn import(&self, subject: &Subject, credential: Credential) -> Result<CredentialId, Error> {
+        let inner = self.inner();
+        let CredentialSummary { id, method, .. } = credential.summary;
+        let at = credential.created_at;
+        let mut completion = Completion::new(subject.clone(), at);
+        completion.credentials.push(CredentialChange::Replace(credential));
+        // Failures with the old secret say nothing of the new one.
+        completion.reset = Some(AttemptKey { subject: subject.clone(), method });
+        inner.complete(completion).await?;
+        inner.audit.of_subject(at, subject, AuditEventKind::Enrolled { method });
+        Ok(id)
+    }
+
     /// Gives the subject a credential of a factor of the application's own, in place of those of its method: an address that codes
     /// are sent to, for example. From now on the subject has this factor, and requirements for the highest available level ask for it.
     ///
@@ -27,19 +69,14 @@ impl StepUp {
     pub async fn bind(&self, subject: &Subject, method: Method, data: Vec<u8>) -> Result<CredentialId, Error> {
         let inner = self.inner();
         let factor = inner.factor(method).ok_or(Error::new(ErrorKind::Credential))?;
-        let now = inner.now();
-        let id = CredentialId::random();
-        let mut completion = Completion::new(subject.clone(), now);
-        completion.credentials.push(CredentialChange::Replace(Credential {
-            summary: CredentialSummary { id, method, aal: factor.aal() },
+        let credential = Credential {
+            summary: CredentialSummary { id: CredentialId::random(), method, aal: factor.aal() },
             data,
             secrets: Vec::new(),
             last_step: 0,
-            created_at: now,
-        }));
-        inner.complete(completion).await?;
-        inner.audit.of_subject(now, subject, AuditEventKind::Enrolled { method });
-        Ok(id)
+            created_at: inner.now(),
+        };
+        self.import(subject, credential).await
     }
 
     /// Takes the subject's credentials of a method away, for a support desk that has made sure of who asks. Every session is lowered

@@ -4,13 +4,12 @@ use http::HeaderValue;
 
 use super::StepUp;
 use crate::{
-    aal::{CredentialId, Method, Proof},
+    aal::{Method, Proof},
     audit::AuditEventKind,
     error::{Error, ErrorKind},
-    factor::{self, Totp},
     session::{Session, Subject, token::SessionToken, view},
     standing::Standing,
-    store::{AttemptKey, Completed, Completion, CredentialChange, Rotation},
+    store::{Completed, Completion, Rotation},
 };
 
 /// A session that has just begun, with what the client needs to keep it.
@@ -156,29 +155,5 @@ impl StepUp {
     /// ```
     pub fn return_url(&self, return_to: &str) -> Option<String> {
         self.inner().urls.return_policy.parse(return_to).ok().map(String::from)
-    }
-
-    /// Stores a TOTP secret that the subject enrolled elsewhere, in place of one it has. Codes of it work from now on.
-    ///
-    /// For moving users from another system and for seeding; users enrol through the settings flow.
-    ///
-    /// # Errors
-    ///
-    /// The secret is not base32 or shorter than 128 bits, no [`Totp`] factor is configured, or the store did not answer.
-    pub async fn import_totp(&self, subject: &Subject, base32_secret: &str) -> Result<CredentialId, Error> {
-        let inner = self.inner();
-        inner.factor(Method::Totp).ok_or(Error::new(ErrorKind::Credential))?;
-        let secret = factor::decode_totp_secret(base32_secret)?;
-        let now = inner.now();
-        let credential = Totp::credential(subject, &secret, 0, &inner.sealer, now)
-            .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
-        let id = credential.summary.id;
-        let mut completion = Completion::new(subject.clone(), now);
-        completion.credentials.push(CredentialChange::Replace(credential));
-        // Failures with the old secret say nothing of the new one.
-        completion.reset = Some(AttemptKey { subject: subject.clone(), method: Method::Totp });
-        inner.complete(completion).await?;
-        inner.audit.of_subject(now, subject, AuditEventKind::Enrolled { method: Method::Totp });
-        Ok(id)
     }
 }

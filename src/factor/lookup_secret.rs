@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     aal::{Aal, CredentialId, Method},
+    clock::Timestamp,
     standing::CredentialSummary,
     store::{Consumption, Credential, StoredSecret},
     ui::{Group, InputKind, Node, Text, message},
@@ -46,6 +47,33 @@ fn hash(set: CredentialId, code: &str) -> [u8; 32] {
         .chain_update(normalise(code).as_bytes())
         .finalize()
         .into()
+}
+
+/// The shortest code that may be brought along: 13 characters of base32 are 65 bits.
+const SHORTEST: usize = 13;
+
+/// Codes that a user can type and nobody can guess, each once.
+fn are_strong(codes: &[&str]) -> bool {
+    let plain: std::collections::BTreeSet<_> = codes.iter().map(|code| normalise(code).to_string()).collect();
+    !codes.is_empty() && plain.len() == codes.len() && plain.iter().all(|code| (SHORTEST..=64).contains(&code.len()))
+}
+
+impl LookupSecrets {
+    /// A set that the user has from elsewhere; `None` if its codes are too few, too weak or not distinct.
+    pub(crate) fn imported(codes: &[&str], now: Timestamp) -> Option<Credential> {
+        are_strong(codes).then(|| Self::set(codes.iter().copied(), now))
+    }
+
+    fn set<'a>(codes: impl Iterator<Item = &'a str>, now: Timestamp) -> Credential {
+        let id = CredentialId::random();
+        Credential {
+            summary: CredentialSummary { id, method: Method::LookupSecret, aal: Aal::Aal2 },
+            data: Vec::new(),
+            secrets: codes.map(|code| StoredSecret { hash: hash(id, code), used_at: None }).collect(),
+            last_step: 0,
+            created_at: now,
+        }
+    }
 }
 
 fn random_set() -> Result<Zeroizing<String>, FactorError> {
@@ -165,15 +193,7 @@ impl Enrolment for LookupSecrets {
             let Some(codes) = pending(&context) else {
                 return Ok(EnrolmentOutcome::Refused(message::generic("Make new codes before you confirm them.")));
             };
-            let id = CredentialId::random();
-            let secrets = codes.lines().map(|code| StoredSecret { hash: hash(id, code), used_at: None }).collect();
-            return Ok(EnrolmentOutcome::Enrolled(Credential {
-                summary: CredentialSummary { id, method: Method::LookupSecret, aal: Aal::Aal2 },
-                data: Vec::new(),
-                secrets,
-                last_step: 0,
-                created_at: context.now,
-            }));
+            return Ok(EnrolmentOutcome::Enrolled(Self::set(codes.lines(), context.now)));
         }
         if form.flag("lookup_secret_reveal") {
             let reason = "Codes are shown once only. Make new ones if you have lost them.";
@@ -222,15 +242,25 @@ mod tests {
     }
 
     #[test]
+    fn only_strong_and_distinct_codes_are_taken_along() {
+        let now = Timestamp::from_unix_seconds(0);
+        let (one, two) = ("ABCD-EFGH-IJKL-M", "nopq rstu vwxy z");
+        assert_eq!(LookupSecrets::imported(&[one, two], now).unwrap().secrets.len(), 2);
+        for bad in [&[][..], &["ABCD-EFGH-IJKL"], &[one, "abcdefghijklm"], &[one, ""], &[&"A".repeat(65)]] {
+            assert!(LookupSecrets::imported(bad, now).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_used_up_set_cannot_be_used_but_is_there() {
         let set = |used_at| Credential {
             summary: CredentialSummary { id: CredentialId::random(), method: Method::LookupSecret, aal: Aal::Aal2 },
             data: Vec::new(),
             secrets: vec![StoredSecret { hash: [0; 32], used_at }],
             last_step: 0,
-            created_at: crate::clock::Timestamp::from_unix_seconds(0),
+            created_at: Timestamp::from_unix_seconds(0),
         };
-        let used = Some(crate::clock::Timestamp::from_unix_seconds(1));
+        let used = Some(Timestamp::from_unix_seconds(1));
         let factor = LookupSecrets::default();
         assert!(factor.is_usable(&[set(None)]));
         assert!(!factor.is_usable(&[set(used)]));

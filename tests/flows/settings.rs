@@ -518,3 +518,21 @@ async fn two_sessions_that_enrol_at_once_end_with_one_factor() {
     let late = two.submit(&flow_two, &[("method", "totp"), ("totp_code", &code_two)]).await;
     assert_eq!(late.error_id(), "session_aal2_required", "there is a factor now");
 }
+
+#[tokio::test]
+async fn imported_codes_work_once_and_weak_ones_are_not_imported() {
+    let site = Site::new();
+    let kim = tower_step_up::Subject::new("kim").unwrap();
+    let codes = ["ABCD-EFGH-IJKL-M", "NOPQ-RSTU-VWXY-Z"];
+    site.step_up.import_lookup_secrets(&kim, &codes).await.unwrap();
+    for weak in [&[][..], &["1234-5678"], &[codes[0], codes[0]]] {
+        let error = site.step_up.import_lookup_secrets(&kim, weak).await.unwrap_err();
+        assert_eq!(error.kind(), tower_step_up::ErrorKind::Credential, "{weak:?}");
+    }
+    for (code, works) in [("abcdefghijklm", true), (codes[0], false), (codes[1], true)] {
+        let mut session = site.spa("kim").await;
+        let flow = session.begin("login", "?aal=aal2").await;
+        let answer = session.submit(&flow, &[("method", "lookup_secret"), ("lookup_secret", code)]).await;
+        assert_eq!(answer.status == StatusCode::OK, works, "{code}");
+    }
+}
