@@ -55,6 +55,9 @@
 //! | `rust_crypto` | | signatures in pure Rust |
 //! | `config` | | `Config`, the configuration with serde under Ory's key names |
 //! | `sqlite` | | `store::SqlStore` on SQLite |
+//! | `postgres` | | `store::SqlStore` on PostgreSQL |
+//! | `redis` | | `store::RedisStore` for flows and counters of attempts |
+//! | `tls` | | encrypted connections to PostgreSQL and Redis |
 //! | `test-util` | | `test_util` and `store::contract`, for tests |
 //!
 //! Without `axum`, the layer and the guards work under plain tower and hyper.
