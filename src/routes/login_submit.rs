@@ -10,20 +10,19 @@ use super::{
     failure::Failure,
     login::{expired_envelope, page_of},
     login_success::{self, Proven},
-    query::Query,
     scope::Scope,
+    submission::Submission,
 };
 use crate::{
     aal::{Aal, Method},
     audit::{AuditEventKind, FailureReason},
     challenge::negotiation,
-    config::{Inner, StepUp},
+    config::StepUp,
     factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
     flow::{
         csrf::CsrfToken,
-        login::{self, Asked, Begin, opening_messages},
+        login::{self, Begin, opening_messages},
         owner::Owner,
-        record::{Flow, FlowType},
     },
     standing::Authenticated,
     store::{AttemptKey, Completed},
@@ -41,46 +40,10 @@ pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body
     }
 }
 
-/// A submitted flow that exists and belongs to the client's session, if it belongs to anybody.
-pub(crate) struct Submission<'a> {
-    pub(crate) scope: &'a Scope,
-    pub(crate) found: Option<&'a Authenticated>,
-    pub(crate) flow: Flow,
-    pub(crate) asked: Asked,
-    /// Whether the client is a program; browsers that show pages get redirects.
-    pub(crate) json: bool,
-}
-
 /// How many wrong passwords a flow without a session takes.
 const ANONYMOUS_FAILURES: u32 = 5;
 
 impl<'a> Submission<'a> {
-    /// Checks 2 to 5.
-    async fn read(scope: &'a Scope, uri: &Uri) -> Result<Self, Failure> {
-        let id = Query::of(uri).flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
-        let flow = scope.flow(id).await?;
-        let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
-        let found = scope.context.authenticated()?.map(AsRef::as_ref);
-        match found {
-            None if asked.aal2 => return Err(Failure::FirstFactorRequired),
-            None if flow.is_bound() => return Err(Failure::NoSession),
-            Some(found) if flow.is_bound() && !flow.belongs_to(&found.session) => {
-                return Err(Failure::IdentityMismatch);
-            }
-            _ => {}
-        }
-        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
-        Ok(Self { scope, found, flow, asked, json })
-    }
-
-    pub(crate) fn inner(&self) -> &'a Inner {
-        self.scope.inner()
-    }
-
-    fn level(&self) -> Aal {
-        self.found.map(|found| found.standing.level(&found.session, self.scope.now())).unwrap_or_default()
-    }
-
     /// Checks 6 to 12.
     async fn run(mut self, body: Body) -> Result<Response, Failure> {
         if !self.asked.refresh && self.asked.level() <= self.level() {
@@ -271,19 +234,6 @@ impl<'a> Submission<'a> {
         match login_success::begin_session(&self, factor, subject).await? {
             Some(session) => login_success::answer(&self, session, &owner, &identity),
             None => self.refuse(None, message::completed_already()).await,
-        }
-    }
-
-    /// Where the browser goes when nothing is left to do.
-    pub(crate) fn return_url(&self) -> url::Url {
-        self.flow.return_to.as_ref().unwrap_or(&self.inner().urls.default_return).clone()
-    }
-
-    fn audit(&self, kind: AuditEventKind) {
-        let (audit, now) = (&self.inner().audit, self.scope.now());
-        match self.found {
-            Some(found) => audit.of_session(now, &found.session, kind),
-            None => audit.of_nobody(now, kind),
         }
     }
 

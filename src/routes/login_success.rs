@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
-use super::{answer, failure::Failure, login::leave_for, login_submit::Submission};
+use super::{answer, failure::Failure, login::leave_for, submission::Submission};
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     audit::AuditEventKind,

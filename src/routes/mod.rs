@@ -17,6 +17,7 @@ mod scope;
 mod sessions;
 mod settings;
 mod settings_submit;
+mod submission;
 mod whoami;
 
 use axum::{

@@ -1,0 +1,68 @@
+//! A submitted login flow: whose it is, and what it is for. The checks that only need the flow and the session are here.
+
+use axum::http::Uri;
+
+use super::{failure::Failure, query::Query, scope::Scope};
+use crate::{
+    aal::Aal,
+    audit::AuditEventKind,
+    challenge::negotiation,
+    config::Inner,
+    flow::{
+        login::{self, Asked},
+        record::{Flow, FlowType},
+    },
+    standing::Authenticated,
+};
+
+/// A submitted flow that exists and belongs to the client's session, if it belongs to anybody.
+pub(crate) struct Submission<'a> {
+    pub(crate) scope: &'a Scope,
+    pub(crate) found: Option<&'a Authenticated>,
+    pub(crate) flow: Flow,
+    pub(crate) asked: Asked,
+    /// Whether the client is a program; browsers that show pages get redirects.
+    pub(crate) json: bool,
+}
+
+impl<'a> Submission<'a> {
+    /// Checks 2 to 5.
+    pub(crate) async fn read(scope: &'a Scope, uri: &Uri) -> Result<Self, Failure> {
+        let id = Query::of(uri).flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
+        let flow = scope.flow(id).await?;
+        let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
+        let found = scope.context.authenticated()?.map(AsRef::as_ref);
+        match found {
+            None if asked.aal2 => return Err(Failure::FirstFactorRequired),
+            None if flow.is_bound() => return Err(Failure::NoSession),
+            Some(found) if flow.is_bound() && !flow.belongs_to(&found.session) => {
+                return Err(Failure::IdentityMismatch);
+            }
+            _ => {}
+        }
+        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
+        Ok(Self { scope, found, flow, asked, json })
+    }
+
+    pub(crate) fn inner(&self) -> &'a Inner {
+        self.scope.inner()
+    }
+
+    /// The level of the client's session.
+    pub(crate) fn level(&self) -> Aal {
+        self.found.map(|found| found.standing.level(&found.session, self.scope.now())).unwrap_or_default()
+    }
+
+    /// Where the browser goes when nothing is left to do.
+    pub(crate) fn return_url(&self) -> url::Url {
+        self.flow.return_to.as_ref().unwrap_or(&self.inner().urls.default_return).clone()
+    }
+
+    pub(crate) fn audit(&self, kind: AuditEventKind) {
+        let (audit, now) = (&self.inner().audit, self.scope.now());
+        match self.found {
+            Some(found) => audit.of_session(now, &found.session, kind),
+            None => audit.of_nobody(now, kind),
+        }
+    }
+}
