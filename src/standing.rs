@@ -172,11 +172,29 @@ impl StandingCache {
         }
     }
 
+    /// Forgets the subject when the returned value is dropped: after a write, and also if the request that writes is given up while
+    /// the store is at it.
+    pub(crate) fn forget_afterwards<'a>(&'a self, subject: &'a Subject) -> ForgetOnDrop<'a> {
+        ForgetOnDrop { cache: self, subject }
+    }
+
     /// Nothing read of this subject so far is served again. Call after every write, whether or not it seemed to succeed.
     pub(crate) fn forget(&self, subject: &Subject) {
         if let Some(epoch) = self.epoch_of(subject) {
             epoch.fetch_add(1, Ordering::AcqRel);
         }
+    }
+}
+
+/// See [`StandingCache::forget_afterwards`].
+pub(crate) struct ForgetOnDrop<'a> {
+    cache: &'a StandingCache,
+    subject: &'a Subject,
+}
+
+impl Drop for ForgetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.cache.forget(self.subject);
     }
 }
 

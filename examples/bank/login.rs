@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use tower_step_up::{MaybeSession, Method, store::Revocation};
+use tower_step_up::{MaybeSession, Method};
 
 use crate::{
     Bank,
@@ -66,7 +66,7 @@ async fn login(
         Some(old) if *old.subject() == subject => bank.step_up.reauthenticate(old.session(), Method::Password).await?,
         // The browser forgets the other user's session, so nobody should be able to use it any more.
         Some(old) => {
-            bank.step_up.revoke(old.subject(), Revocation::One(old.session().id())).await?;
+            bank.step_up.sign_out(old.session()).await?;
             bank.step_up.sign_in(subject, Method::Password).await?
         }
         None => bank.step_up.sign_in(subject, Method::Password).await?,
@@ -87,7 +87,7 @@ async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials
 
 async fn logout(State(bank): State<Bank>, MaybeSession(session): MaybeSession) -> Result<Response, Failure> {
     if let Some(session) = session {
-        bank.step_up.revoke(session.subject(), Revocation::One(session.session().id())).await?;
+        bank.step_up.sign_out(session.session()).await?;
     }
     let mut response = Redirect::to("/").into_response();
     if let Some(cookie) = bank.step_up.removal_cookie() {

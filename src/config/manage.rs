@@ -19,6 +19,27 @@ impl StepUp {
         Ok(self.inner().stores.sessions(subject, self.inner().now()).await?)
     }
 
+    /// Ends the session, at its holder's wish or another's. If a step-up that was under way has put another in its place meanwhile,
+    /// that one ends.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer; whether the session was ended is not known.
+    pub async fn sign_out(&self, session: &Session) -> Result<(), Error> {
+        let inner = self.inner();
+        let subject = session.subject();
+        let mut id = session.id();
+        while self.revoke(subject, Revocation::One(id)).await? == 0 {
+            let sessions = inner.stores.sessions(subject, inner.now()).await?;
+            match sessions.iter().find(|successor| successor.binding() == session.binding()) {
+                Some(successor) => id = successor.id(),
+                None => break,
+            }
+        }
+        inner.audit.of_session(inner.now(), session, AuditEventKind::SignedOut);
+        Ok(())
+    }
+
     /// Ends all sessions of the subject, those too that are being created at this moment, and returns how many: when the user is
     /// disabled, or asks for it. To end one, or all but one, use [`revoke`](Self::revoke).
     ///

@@ -31,7 +31,7 @@ use crate::{
     clock::{Clock, Timestamp},
     directory::{Directory, DirectoryFuture},
     error::{Error, ErrorKind, StoreError},
-    factor::Factor,
+    factor::{Factor, FactorError, FactorFuture},
     requirement::Requirement,
     seal::Sealer,
     session::{Session, SessionId, Subject, cookie::CookieJar, token::KeyRing, view},
@@ -206,9 +206,10 @@ impl StepUp {
             Revocation::All(not_before) => Revocation::All(not_before.whole_seconds()),
             other => other,
         };
-        let revoked = self.inner.stores.revoke(subject, which).await;
-        self.inner.standing.forget(subject);
-        let revoked = revoked?;
+        let revoked = {
+            let _forget = self.inner.standing.forget_afterwards(subject);
+            self.inner.stores.revoke(subject, which).await?
+        };
         self.inner.audit.of_subject(self.inner.now(), subject, AuditEventKind::Revoked { sessions: revoked });
         Ok(revoked)
     }
@@ -286,6 +287,13 @@ impl Inner {
             .map_err(|error| Error::with_source(ErrorKind::Directory, error))
     }
 
+    /// A factor's verdict, if it comes in time: it may ask the directory.
+    #[cfg(feature = "axum")]
+    pub(crate) async fn in_time<T>(&self, work: FactorFuture<'_, T>) -> Result<T, FactorError> {
+        let done = tokio::time::timeout(self.limits.directory_timeout, work).await;
+        done.map_err(|elapsed| FactorError::Unavailable(elapsed.into()))?
+    }
+
     /// The identity object of the wire contract; `null` if the application does not know the subject.
     pub(crate) async fn identity(&self, subject: &Subject) -> Result<serde_json::Value, Error> {
         let identity = self.ask_directory(self.directory.identity(subject)).await?;
@@ -310,9 +318,8 @@ impl Inner {
     /// Applies a completed ceremony and drops what was remembered of its subject.
     pub(crate) async fn complete(&self, completion: Completion) -> Result<Completed, StoreError> {
         let subject = completion.subject.clone();
-        let completed = self.stores.complete(completion).await;
-        self.standing.forget(&subject);
-        completed
+        let _forget = self.standing.forget_afterwards(&subject);
+        self.stores.complete(completion).await
     }
 
     /// The session that takes the old one's place after this proof.

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind},
     session::{Session, Subject, token::SessionToken, view},
     standing::Standing,
-    store::{Completed, Completion, Rotation},
+    store::{AttemptKey, Completed, Completion, Rotation},
 };
 
 /// A session that has just begun, with what the client needs to keep it.
@@ -93,6 +93,7 @@ impl StepUp {
         let renewed = inner.renew(&found.session, Proof::new(method, level, now));
         let mut completion = Completion::new(session.subject().clone(), now);
         completion.rotate = Some(Rotation { old: session.id(), new: renewed.clone() });
+        completion.reset = Some(AttemptKey { subject: session.subject().clone(), method });
         if inner.complete(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Inactive));
         }

@@ -43,7 +43,7 @@ pub trait Enrolment: Send + Sync {
 }
 
 /// What a submitted settings form comes to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum EnrolmentOutcome {
     /// Nothing is saved yet: the flow keeps this and is shown again.
@@ -56,4 +56,17 @@ pub enum EnrolmentOutcome {
     Wrong(FieldError),
     /// The form makes no sense in the present state.
     Refused(Text),
+}
+
+/// Shows no secret: what is pending may be one.
+impl std::fmt::Debug for EnrolmentOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pending(_) => f.write_str("Pending(..)"),
+            Self::Enrolled(credential) => f.debug_tuple("Enrolled").field(credential).finish(),
+            Self::Removed => f.write_str("Removed"),
+            Self::Wrong(error) => f.debug_tuple("Wrong").field(error).finish(),
+            Self::Refused(text) => f.debug_tuple("Refused").field(text).finish(),
+        }
+    }
 }

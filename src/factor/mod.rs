@@ -101,7 +101,7 @@ impl std::error::Error for FactorError {
 }
 
 /// What a factor makes of an answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {
     /// It is right, if the store can still consume this.
@@ -118,6 +118,18 @@ pub enum Verdict {
         /// What the user reads about it.
         message: Option<Text>,
     },
+}
+
+/// Shows no secret: what the flow keeps may be one.
+impl std::fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Proven(_) => "Proven(..)",
+            Self::ProvenElsewhere => "ProvenElsewhere",
+            Self::Wrong => "Wrong",
+            Self::Continue { .. } => "Continue { .. }",
+        })
+    }
 }
 
 /// Why an answer is refused, for the text that the user reads.

@@ -25,7 +25,7 @@ use crate::{
         owner::Owner,
     },
     standing::Authenticated,
-    store::{AttemptKey, Completed},
+    store::{AttemptKey, Completed, Consumption},
     ui::{Text, message},
 };
 
@@ -152,9 +152,13 @@ impl<'a> Submission<'a> {
             return self.locked(method, retry_after).await;
         }
         let state = self.flow.state(inner, method)?;
-        let consumption = match factor.answer(owner.context(inner, &own, state.as_deref(), now), form).await? {
+        let answer = factor.answer(owner.context(inner, &own, state.as_deref(), now), form);
+        let consumption = match inner.in_time(answer).await? {
             Verdict::Proven(consumption) => Some(consumption),
-            Verdict::ProvenElsewhere => None,
+            // A second factor counts only for as long as its credential is there, wherever it was checked.
+            Verdict::ProvenElsewhere => {
+                own.first().map(|credential| Consumption::Present { credential: credential.summary.id })
+            }
             Verdict::Wrong => return self.wrong(factor, Refusal::Wrong).await,
             Verdict::Continue { state, message } => {
                 self.flow.keep_state(inner, method, &state)?;
@@ -223,7 +227,7 @@ impl<'a> Submission<'a> {
             return self.refuse(None, message::generic("This form was sent twice at once. Please try again.")).await;
         }
         self.flow.was_written();
-        let Some(subject) = first.identify(inner.directory.as_ref(), form).await? else {
+        let Some(subject) = inner.in_time(first.identify(inner.directory.as_ref(), form)).await? else {
             return self.wrong(factor, Refusal::Wrong).await;
         };
         if !inner.is_active(&subject).await? {

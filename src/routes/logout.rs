@@ -11,14 +11,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::{answer, failure::Failure, query::Query, scope::Scope};
-use crate::{
-    audit::AuditEventKind,
-    challenge::negotiation,
-    config::StepUp,
-    flow::csrf::CsrfToken,
-    session::{Session, SessionId},
-    store::Revocation,
-};
+use crate::{challenge::negotiation, config::StepUp, flow::csrf::CsrfToken, session::SessionId};
 
 /// `GET /self-service/logout/browser`: the URL that ends this session. JSON for pages too.
 pub(crate) async fn begin(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
@@ -53,7 +46,7 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
         return Err(Failure::WrongLogoutToken);
     }
-    end(scope, &found.session).await?;
+    scope.step_up().sign_out(&found.session).await?;
     let mut response = if json {
         answer::empty(StatusCode::NO_CONTENT)
     } else {
@@ -65,21 +58,6 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
         answer::set_cookie(&mut response, inner.cookies.csrf(&csrf.cookie_value()));
     }
     Ok(response)
-}
-
-/// Ends the session. If a step-up that was under way has put another in its place meanwhile, that one ends.
-async fn end(scope: &Scope, session: &Session) -> Result<(), Failure> {
-    let subject = session.subject();
-    let mut id = session.id();
-    while scope.step_up().revoke(subject, Revocation::One(id)).await? == 0 {
-        let sessions = scope.inner().stores.sessions(subject, scope.now()).await?;
-        match sessions.iter().find(|successor| successor.binding() == session.binding()) {
-            Some(successor) => id = successor.id(),
-            None => break,
-        }
-    }
-    scope.inner().audit.of_session(scope.now(), session, AuditEventKind::SignedOut);
-    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -106,7 +84,7 @@ async fn native_logout(scope: &Scope, body: &Bytes) -> Result<Response, Failure>
     let id: SessionId = verified.id;
     let sessions = inner.stores.sessions(&verified.subject, now).await?;
     if let Some(session) = sessions.iter().find(|session| session.id() == id) {
-        end(scope, session).await?;
+        scope.step_up().sign_out(session).await?;
     } else if sessions.iter().any(|session| session.binding() == verified.binding) {
         return Err(Failure::WrongSessionToken);
     }

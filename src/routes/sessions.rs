@@ -124,7 +124,10 @@ pub(crate) async fn revoke_one(
         if id == found.session.id() {
             return Err(Failure::OwnSession);
         }
-        scope.step_up().revoke(found.session.subject(), Revocation::One(id)).await?;
+        let sessions = scope.inner().stores.sessions(found.session.subject(), scope.now()).await?;
+        if let Some(session) = sessions.iter().find(|session| session.id() == id) {
+            scope.step_up().sign_out(session).await?;
+        }
         Ok(answer::empty(StatusCode::NO_CONTENT))
     };
     revoked.await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))

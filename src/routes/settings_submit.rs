@@ -20,7 +20,7 @@ use super::{
     settings::{Refused, find, session, show},
 };
 use crate::{
-    aal::{Aal, Method, Proof},
+    aal::{Aal, CredentialId, Method, Proof},
     audit::{AuditEventKind, FailureReason},
     challenge::{self, Envelope, negotiation},
     config::{Inner, SignedIn, StepUp},
@@ -152,7 +152,9 @@ impl<'a> Change<'a> {
                 self.refuse(Some(error.field), error.text).await
             }
             EnrolmentOutcome::Refused(text) => {
-                inner.stores.reset_attempts(&key).await?;
+                if own.is_empty() {
+                    inner.stores.reset_attempts(&key).await?;
+                }
                 if state.is_none() {
                     // The factor may have been removed elsewhere meanwhile: then it can be bound again.
                     settings::begin(&mut self.flow, inner, &self.owner, Some(method), now)?;
@@ -160,7 +162,10 @@ impl<'a> Change<'a> {
                 self.refuse(None, text).await
             }
             EnrolmentOutcome::Pending(state) => {
-                inner.stores.reset_attempts(&key).await?;
+                // Where there is a secret to guess, only what is proven or saved starts its count anew.
+                if own.is_empty() {
+                    inner.stores.reset_attempts(&key).await?;
+                }
                 self.flow.keep_state(inner, method, &state)?;
                 self.flow.clear_messages(now);
                 self.flow.purpose = Purpose::Settings { success: false };
@@ -168,8 +173,7 @@ impl<'a> Change<'a> {
                 self.show(StatusCode::OK, None).await
             }
             EnrolmentOutcome::Enrolled(credential) => {
-                let proof = Proof::new(method, factor.aal(), now).with_credential(credential.summary.id);
-                let session = inner.renew(&self.found.session, proof);
+                let session = self.with_enrolled(factor, credential.summary.id);
                 self.save(key, vec![CredentialChange::Replace(credential)], session).await
             }
             EnrolmentOutcome::Removed => {
@@ -177,6 +181,18 @@ impl<'a> Change<'a> {
                 let session = self.found.session.rotated();
                 self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session).await
             }
+        }
+    }
+
+    /// The session after a credential was bound. A first second factor is a proof made now. A further one proves nothing that was not
+    /// proven before, since the client was shown it a moment ago: it counts from the last second factor on and prolongs nothing.
+    fn with_enrolled(&self, factor: &dyn Factor, credential: CredentialId) -> Session {
+        let (inner, now) = (self.inner(), self.scope.now());
+        let proof = |at| Proof::new(factor.method(), factor.aal(), at).with_credential(credential);
+        let standing = inner.judge(self.owner.credentials.iter().map(|one| one.summary).collect());
+        match standing.second_factor_at(&self.found.session, now) {
+            Some(proven_at) if standing.has_second_factor() => self.found.session.amended(proof(proven_at)),
+            _ => inner.renew(&self.found.session, proof(now)),
         }
     }
 

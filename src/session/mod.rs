@@ -208,6 +208,14 @@ impl Session {
         Self { id: SessionId::random(), proofs, expires_at, ..self.clone() }
     }
 
+    /// The same session under a new id with one more proof, which prolongs nothing.
+    #[cfg(feature = "axum")]
+    pub(crate) fn amended(&self, proof: Proof) -> Self {
+        let mut proofs: Vec<_> = self.proofs.iter().filter(|old| !old.is_replaced_by(&proof)).cloned().collect();
+        proofs.push(proof);
+        Self { id: SessionId::random(), proofs, ..self.clone() }
+    }
+
     /// The same session under a new id, for when what it may do changes without a new proof.
     #[must_use]
     pub fn rotated(&self) -> Self {

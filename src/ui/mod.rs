@@ -10,7 +10,7 @@ use serde_json::Value;
 pub(crate) use self::messages as message;
 
 /// A text with the id that clients key on. The words are ours, the ids are Ory's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Text {
     /// What clients key on.
     pub id: u32,
@@ -34,6 +34,13 @@ pub enum TextKind {
     Error,
     /// Something was done.
     Success,
+}
+
+/// Shows the id alone: the text of some is a secret.
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Text").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl TextKind {
@@ -127,7 +134,7 @@ pub struct Meta {
 }
 
 /// What a node is, with all that a client needs to render it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "node_type", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Attributes {
@@ -153,8 +160,19 @@ pub enum Attributes {
     },
 }
 
+/// Shows no picture: the one of a TOTP secret is the secret.
+impl std::fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Input(input) => input.fmt(f),
+            Self::Img { id, .. } => f.debug_struct("Img").field("id", id).finish_non_exhaustive(),
+            Self::Text { text, id } => f.debug_struct("Text").field("id", id).field("text", text).finish(),
+        }
+    }
+}
+
 /// A field or button of a form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// The name it is sent under.
     pub name: Cow<'static, str>,
@@ -172,6 +190,13 @@ pub struct Input {
     /// The HTML `autocomplete` value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autocomplete: Option<Cow<'static, str>>,
+}
+
+/// Shows the name alone: the value may be a token.
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 /// The HTML type of an input.

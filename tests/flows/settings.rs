@@ -536,3 +536,37 @@ async fn imported_codes_work_once_and_weak_ones_are_not_imported() {
         assert_eq!(answer.status == StatusCode::OK, works, "{code}");
     }
 }
+
+#[tokio::test]
+async fn new_codes_do_not_renew_the_second_factor() {
+    let site = Site::new();
+    site.enrol("kim").await;
+    let mut kim = site.spa("kim").await;
+    kim.step_up(&site.code()).await;
+    site.clock.advance(Duration::from_secs(600));
+    let before = kim.whoami().await.json();
+    assert_eq!(kim.get("/transfer").await.error_id(), "session_refresh_required");
+    kim.enrol_lookup().await;
+    let after = kim.whoami().await.json();
+    assert_eq!(after["authentication_methods"].as_array().unwrap().len(), 3);
+    for key in ["aal2_authenticated_at", "authenticated_at", "expires_at"] {
+        assert_eq!(after[key], before[key], "{key}");
+    }
+    assert_eq!(kim.get("/transfer").await.error_id(), "session_refresh_required");
+}
+
+#[tokio::test]
+async fn no_form_of_the_settings_starts_the_count_of_guesses_anew() {
+    let site = Site::new();
+    site.enrol("kim").await;
+    let mut kim = site.spa("kim").await;
+    kim.step_up(&site.code()).await;
+    let login = kim.begin("login", "?aal=aal2&refresh=true").await;
+    let settings = kim.begin("settings", "").await;
+    for _ in 0..4 {
+        kim.submit(&login, &[("method", "totp"), ("totp_code", "000000")]).await;
+    }
+    assert_eq!(kim.submit(&settings, &[("method", "totp"), ("totp_code", "000000")]).await.messages(), [4_000_001]);
+    let answer = kim.submit(&login, &[("method", "totp"), ("totp_code", "000000")]).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+}
