@@ -288,7 +288,6 @@ impl Inner {
     }
 
     /// A factor's verdict, if it comes in time: it may ask the directory.
-    #[cfg(feature = "axum")]
     pub(crate) async fn in_time<T>(&self, work: FactorFuture<'_, T>) -> Result<T, FactorError> {
         let done = tokio::time::timeout(self.limits.directory_timeout, work).await;
         done.map_err(|elapsed| FactorError::Unavailable(elapsed.into()))?

@@ -209,7 +209,6 @@ impl Session {
     }
 
     /// The same session under a new id with one more proof, which prolongs nothing.
-    #[cfg(feature = "axum")]
     pub(crate) fn amended(&self, proof: Proof) -> Self {
         let mut proofs: Vec<_> = self.proofs.iter().filter(|old| !old.is_replaced_by(&proof)).cloned().collect();
         proofs.push(proof);
