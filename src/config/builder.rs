@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Long enough for a database that is busy, short enough for somebody who waits.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Configures a [`StepUp`]. Only the public URL, a signing key, a store and a factor have no default.
+/// Configures a [`StepUp`](crate::StepUp). Only the public URL, a signing key, a store and a factor have no default.
 ///
 /// ```
 /// use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
