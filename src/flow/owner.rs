@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     factor::{Factor, FactorContext},
     session::Subject,
+    standing::Standing,
     store::Credential,
 };
 
@@ -23,6 +24,11 @@ impl Owner {
         let credentials = inner.stores.credentials(subject).await?;
         let identifier = inner.ask_directory(inner.directory.identifier(subject)).await?;
         Ok(Self { subject: subject.clone(), identifier, credentials })
+    }
+
+    /// What counts of the subject's sessions, by the credentials as they are now.
+    pub(crate) fn standing(&self, inner: &Inner) -> Standing {
+        inner.judge(self.credentials.iter().map(|credential| credential.summary).collect())
     }
 
     /// The credentials of one method.

@@ -105,7 +105,7 @@ pub(crate) fn answer(
     let inner = submission.inner();
     let now = submission.scope.now();
     let flow = &submission.flow;
-    let standing = inner.judge(owner.credentials.iter().map(|credential| credential.summary).collect());
+    let standing = owner.standing(inner);
     let signed_in = submission.scope.step_up().hand_out(session, &standing)?;
     let view = || {
         let lapse = inner.limits.second_factor_lifespan;

@@ -92,7 +92,7 @@ impl<'a> Change<'a> {
             Origin::BrowserInApiFlow => return self.refuse(None, message::generic(checks::BROWSER_IN_API_FLOW)).await,
         }
         // Against the credentials as they are now, not as they were when the session was last looked at.
-        let standing = self.inner().judge(self.owner.credentials.iter().map(|one| one.summary).collect());
+        let standing = self.owner.standing(self.inner());
         let max_age = self.inner().limits.privileged_session_max_age;
         match settings::recency(&self.found.session, &standing, max_age, self.scope.now()) {
             Recency::Recent => self.apply(factor, enrolment, &form).await,
@@ -189,7 +189,7 @@ impl<'a> Change<'a> {
     fn with_enrolled(&self, factor: &dyn Factor, credential: CredentialId) -> Session {
         let (inner, now) = (self.inner(), self.scope.now());
         let proof = |at| Proof::new(factor.method(), factor.aal(), at).with_credential(credential);
-        let standing = inner.judge(self.owner.credentials.iter().map(|one| one.summary).collect());
+        let standing = self.owner.standing(inner);
         match standing.second_factor_at(&self.found.session, now) {
             Some(proven_at) if standing.has_second_factor() => self.found.session.amended(proof(proven_at)),
             _ => inner.renew(&self.found.session, proof(now)),
@@ -238,7 +238,7 @@ impl<'a> Change<'a> {
         self.flow.active = Some(method);
         self.flow.purpose = Purpose::Settings { success: true };
         inner.stores.update_flow(&self.flow.to_stored()?).await?;
-        let standing = inner.judge(self.owner.credentials.iter().map(|one| one.summary).collect());
+        let standing = self.owner.standing(inner);
         let signed_in = self.scope.step_up().hand_out(session, &standing)?;
         self.succeed(signed_in).await
     }

@@ -203,9 +203,7 @@ impl Session {
         if let Some(absolute) = absolute_lifespan {
             expires_at = expires_at.min(self.issued_at + absolute);
         }
-        let mut proofs: Vec<_> = self.proofs.iter().filter(|old| !old.is_replaced_by(&proof)).cloned().collect();
-        proofs.push(proof);
-        Self { id: SessionId::random(), proofs, expires_at, ..self.clone() }
+        Self { expires_at, ..self.amended(proof) }
     }
 
     /// The same session under a new id with one more proof, which prolongs nothing.
