@@ -90,7 +90,7 @@ impl StepUpBuilder {
                 login_flow_lifespan: HOUR,
                 settings_flow_lifespan: HOUR,
                 privileged_session_max_age: HOUR,
-                flows_per_subject: 50,
+                flows_per_session: 50,
                 body_bytes: 64 * 1024,
                 directory_timeout: DEFAULT_TIMEOUT,
                 attempts: AttemptPolicy::default(),

@@ -134,7 +134,7 @@ pub(crate) struct Limits {
     pub(crate) login_flow_lifespan: Duration,
     pub(crate) settings_flow_lifespan: Duration,
     pub(crate) privileged_session_max_age: Duration,
-    pub(crate) flows_per_subject: u32,
+    pub(crate) flows_per_session: u32,
     pub(crate) body_bytes: usize,
     pub(crate) directory_timeout: Duration,
     pub(crate) attempts: AttemptPolicy,

@@ -59,7 +59,6 @@ pub(crate) struct Flow {
     pub(crate) purpose: Purpose,
     #[allow(clippy::struct_field_names, reason = "`type` is a keyword")]
     pub(crate) flow_type: FlowType,
-    binding: Option<BindingKey>,
     pub(crate) return_to: Option<Url>,
     pub(crate) request_url: Url,
     pub(crate) issued_at: Timestamp,
@@ -74,11 +73,16 @@ pub(crate) struct Flow {
     pub(crate) failures: u32,
     /// What factors keep between their steps, sealed, in base64.
     factor_states: BTreeMap<Method, String>,
+    /// The binding of a flow that was begun by a version that kept it here.
+    #[serde(default, rename = "binding", skip_serializing_if = "Option::is_none")]
+    binding_in_body: Option<BindingKey>,
     // What follows is kept beside the body, where the store can act on it.
     #[serde(skip, default = "FlowId::random")]
     id: FlowId,
     #[serde(skip)]
     subject: Option<Subject>,
+    #[serde(skip)]
+    binding: Option<BindingKey>,
     #[serde(skip)]
     version: u64,
     #[serde(skip)]
@@ -96,7 +100,6 @@ impl Flow {
         Self {
             purpose: opening.purpose,
             flow_type: opening.flow_type,
-            binding: opening.session.map(Session::binding),
             return_to: opening.return_to,
             request_url: opening.request_url,
             issued_at: now,
@@ -107,8 +110,10 @@ impl Flow {
             active: None,
             failures: 0,
             factor_states: BTreeMap::new(),
+            binding_in_body: None,
             id: FlowId::random(),
             subject: opening.session.map(|session| session.subject().clone()),
+            binding: opening.session.map(Session::binding),
             version: 0,
             completed: false,
             expires_at: opening.expires_at,
@@ -125,6 +130,7 @@ impl Flow {
             active: None,
             failures: 0,
             factor_states: BTreeMap::new(),
+            binding_in_body: None,
             id: FlowId::random(),
             version: 0,
             completed: false,
@@ -143,7 +149,7 @@ impl Flow {
 
     /// Whether the flow was begun with a session.
     pub(crate) const fn is_bound(&self) -> bool {
-        self.binding.is_some()
+        self.subject.is_some() || self.binding.is_some()
     }
 
     /// Whether the flow belongs to the session: same subject, and the key that survives rotations.
@@ -165,6 +171,7 @@ impl Flow {
         Ok(Self {
             id: stored.id,
             subject: stored.subject,
+            binding: stored.binding.or(flow.binding_in_body),
             version: stored.version,
             completed: stored.completed,
             expires_at: stored.expires_at,
@@ -178,6 +185,7 @@ impl Flow {
         Ok(StoredFlow {
             id: self.id,
             subject: self.subject.clone(),
+            binding: self.binding,
             expires_at: self.expires_at,
             version: self.version,
             completed: self.completed,
@@ -278,5 +286,51 @@ impl Flow {
             view.insert(name.to_owned(), value);
         }
         view
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::aal::Proof;
+
+    /// A flow of the version before has its binding in the body, and keeps it there through every write.
+    #[test]
+    fn flows_of_the_version_before_still_belong_to_their_session() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let subject = Subject::new("kim").unwrap();
+        let [session, other] = [(); 2]
+            .map(|()| Session::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, now), Duration::MAX));
+        let url = Url::parse("https://bank.example/self-service/login/api").unwrap();
+        let opening = Opening {
+            purpose: Purpose::Login { requested_aal: Aal::Aal2, refresh: false },
+            flow_type: FlowType::Api,
+            session: Some(&session),
+            return_to: None,
+            request_url: url,
+            csrf: None,
+            messages: Vec::new(),
+            expires_at: now,
+        };
+        let stored = Flow::open(opening, now).to_stored().unwrap();
+        assert!(!stored.body.contains("binding"), "{}", stored.body);
+        let mut body: Map<String, Value> = serde_json::from_str(&stored.body).unwrap();
+        body.insert("binding".to_owned(), json!(session.binding()));
+        let mut stored = StoredFlow { binding: None, body: Value::Object(body).to_string(), ..stored };
+        for _ in 0..3 {
+            let flow = Flow::from_stored(stored.clone()).unwrap();
+            assert!(flow.is_bound() && flow.belongs_to(&session) && !flow.belongs_to(&other));
+            stored = StoredFlow { binding: None, ..flow.to_stored().unwrap() };
+        }
+        let reopened = Flow::from_stored(stored.clone()).unwrap().reopen(Vec::new(), now, now).to_stored().unwrap();
+        assert_eq!(reopened.binding, Some(session.binding()));
+        assert!(!reopened.body.contains("binding"), "{}", reopened.body);
+
+        // Without a binding anywhere it is nobody's, and least of all a stranger's.
+        let body = stored.body.replace("binding", "bound");
+        let flow = Flow::from_stored(StoredFlow { body, ..stored }).unwrap();
+        assert!(flow.is_bound() && !flow.belongs_to(&session));
     }
 }

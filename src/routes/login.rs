@@ -252,7 +252,7 @@ impl Request {
         if let Some(owner) = &decision.owner {
             login::challenge(&mut flow, inner, owner, self.asked.level(), now).await?;
         }
-        inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_subject, now).await?;
+        inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_session, now).await?;
         Ok(flow)
     }
 }

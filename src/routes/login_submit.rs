@@ -107,7 +107,7 @@ impl<'a> Submission<'a> {
         if let Some(owner) = &owner {
             login::challenge(&mut successor, inner, owner, self.asked.level(), now).await?;
         }
-        inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_subject, now).await?;
+        inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_session, now).await?;
         if !self.json {
             return Ok(answer::see_other(&page_of(&successor, self.scope)));
         }

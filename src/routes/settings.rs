@@ -138,7 +138,7 @@ async fn open(scope: &Scope, opening: Opening<'_>, found: &Authenticated) -> Res
     let owner = Owner::read(inner, found.session.subject()).await?;
     let mut flow = Flow::open(opening, now);
     settings::begin(&mut flow, inner, &owner, None, now)?;
-    inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_subject, now).await?;
+    inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_session, now).await?;
     Ok((flow, owner))
 }
 

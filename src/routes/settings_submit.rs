@@ -277,7 +277,7 @@ impl<'a> Change<'a> {
         let mut successor = self.flow.reopen(messages, now + inner.limits.settings_flow_lifespan, now);
         successor.purpose = Purpose::Settings { success: false };
         settings::begin(&mut successor, inner, &self.owner, None, now)?;
-        inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_subject, now).await?;
+        inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_session, now).await?;
         if !self.json {
             return Ok(answer::see_other(&settings::page(&successor, inner)));
         }

@@ -88,7 +88,7 @@ impl Stores {
     }
 
     pub(crate) async fn create_flow(&self, flow: &StoredFlow, keep: u32, now: Timestamp) -> Result<(), StoreError> {
-        let keep = if flow.subject.is_some() { keep } else { FLOWS_OF_NOBODY };
+        let keep = if flow.binding.is_some() { keep } else { FLOWS_OF_NOBODY };
         self.within(self.flows.create_flow(flow, keep, now)).await
     }
 

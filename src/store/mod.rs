@@ -29,7 +29,7 @@ pub use crate::error::{StoreError, StoreErrorKind};
 use crate::{
     aal::{CredentialId, Method},
     clock::Timestamp,
-    session::{Session, SessionId, Subject},
+    session::{BindingKey, Session, SessionId, Subject},
     standing::CredentialSummary,
 };
 
@@ -292,6 +292,8 @@ pub struct StoredFlow {
     pub id: FlowId,
     /// Whose flow it is; `None` if it was begun without a session.
     pub subject: Option<Subject>,
+    /// The session that it was begun in, by what survives the session's rotations; `None` if it was begun without one.
+    pub binding: Option<BindingKey>,
     /// When it ends.
     pub expires_at: Timestamp,
     /// How often it was written: 0 when created.
@@ -345,7 +347,7 @@ impl Default for AttemptPolicy {
     }
 }
 
-/// How often the flows without a subject are counted: at each creation whose number is a multiple of this.
+/// How often the flows without a session are counted: at each creation whose number is a multiple of this.
 const PRUNE_EVERY: i64 = 32;
 
 /// For how long expired flows stay readable.
@@ -367,9 +369,13 @@ pub enum Attempt {
 ///
 /// `tower_step_up::store::contract` (feature `test-util`) checks an implementation.
 pub trait FlowStore: Send + Sync + 'static {
-    /// Creates a flow. At most `keep` flows of one subject stay: those created first give way. So it is with the flows without a
-    /// subject, all together; but of these a hundred more may stay, so that a store need not count them each time. Flows that expired a day ago may be removed: until then they stay, so that a late user learns that the flow has
-    /// expired and what it was for.
+    /// Creates a flow. At most `keep` flows of one session stay, that is of one binding: those created first give way. They are not
+    /// counted by subject, so that whoever else is signed in as the subject cannot push out its flows; a subject's flows are
+    /// bounded by `keep` for each of its sessions. The flows without a session are counted all together; but of these a hundred
+    /// more may stay, so that a store need not count them each time.
+    ///
+    /// Flows that expired a day ago may be removed: until then they stay, so that a late user learns that the flow has expired and
+    /// what it was for.
     ///
     /// # Errors
     ///
@@ -386,7 +392,7 @@ pub trait FlowStore: Send + Sync + 'static {
     /// Marks the flow completed, if it is there, has not expired and was not completed. Returns whether it was so.
     fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool>;
 
-    /// Removes all flows of the subject, except the named one.
+    /// Removes all flows of the subject, whatever their sessions, except the named one.
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()>;
 
     /// Counts an attempt as failed *before* it is evaluated, unless it is locked; a success resets the count afterwards.

@@ -273,6 +273,30 @@ async fn lost_or_immortal_keys_open_nothing() {
     }
 }
 
+/// Flows are counted for each session: whoever knows the password signs in beside the owner, and spoils no form of theirs.
+#[tokio::test]
+async fn flood_of_a_second_session_leaves_the_owners_flow() {
+    for world in worlds().await {
+        let site = &world.a;
+        site.enrol("kim").await;
+        for kind in KINDS {
+            let code = world.next_code();
+            let mut kim = client(site, kind, "kim").await;
+            let mut thief = client(&world.b, kind, "kim").await;
+            let own = kim.begin("login", "?aal=aal2").await;
+            let first = thief.begin("login", "?aal=aal2").await;
+            for _ in 0..60 {
+                thief.begin("login", "?aal=aal2").await;
+            }
+            assert_eq!(thief.read("login", first.id()).await.status, 404, "the thief's own are bounded");
+            let answer = kim.totp(&own, &code).await;
+            kim.keep_token_if_any(&answer);
+            assert!(kim.pays(site).await, "the owner's form was gone: {answer:?}");
+            thief.assert_aal1(&world.b).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn floods_stay_bounded() {
     for world in worlds().await {

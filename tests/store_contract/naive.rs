@@ -130,11 +130,11 @@ impl SubjectStore for Naive {
 impl FlowStore for Naive {
     fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, _: Timestamp) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let own = self.flows.lock().unwrap().values().filter(|old| old.subject == flow.subject).count();
+            let own = self.flows.lock().unwrap().values().filter(|old| old.binding == flow.binding).count();
             yield_now().await;
             let mut flows = self.flows.lock().unwrap();
             if own >= usize::try_from(keep).unwrap() {
-                let oldest = flows.values().find(|old| old.subject == flow.subject).map(|old| old.id);
+                let oldest = flows.values().find(|old| old.binding == flow.binding).map(|old| old.id);
                 oldest.map(|oldest| flows.remove(&oldest));
             }
             flows.insert(flow.id, flow.clone());

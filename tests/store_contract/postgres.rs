@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
 use tower_step_up::{
-    Aal, CredentialId, CredentialSummary, Method, Proof, Session, Subject, Timestamp,
+    Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, Session, Subject, Timestamp,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoredFlow, StoredSecret, SubjectStore,
@@ -100,7 +100,7 @@ async fn stores_that_start_together_make_the_tables_once() {
         }
         let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
         let applied: i64 = applied.fetch_one(&pool(&url).await).await.unwrap();
-        assert_eq!(applied, 1);
+        assert_eq!(applied, 2);
     }
 }
 
@@ -131,6 +131,42 @@ async fn it_lives_beside_an_applications_tables_and_migrations() {
     assert_eq!(store.complete(&removal).await.unwrap(), Completed::Done);
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM step_up_secrets").fetch_one(&pool).await.unwrap();
     assert_eq!(left, 0);
+}
+
+/// A flow that was begun by a version that knew no column for its session is read, used and removed as before; it expires soon.
+#[tokio::test]
+async fn flows_of_the_version_before_stay() {
+    let Some(server) = Postgres::shared() else { return };
+    let pool = pool(&server.url()).await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    pool.execute("ALTER TABLE step_up_flows DROP COLUMN binding; DELETE FROM step_up_migrations WHERE version = 2")
+        .await
+        .unwrap();
+    let (old, new) = (flow(None), flow(Some(BindingKey::random())));
+    sqlx::query("INSERT INTO step_up_flows (id, subject, expires_at, version, completed, body) VALUES ($1, 'kim', $2, 0, FALSE, '{}')")
+        .bind(uuid::Uuid::from(old.id))
+        .bind(old.expires_at.unix_milliseconds())
+        .execute(&pool)
+        .await
+        .unwrap();
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    store.create_flow(&new, 1, NOW).await.unwrap();
+    assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
+    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(old.id, NOW).await.unwrap());
+    store.remove_flows(&kim(), Some(new.id)).await.unwrap();
+    assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
+}
+
+fn flow(binding: Option<BindingKey>) -> StoredFlow {
+    StoredFlow {
+        id: FlowId::random(),
+        subject: Some(kim()),
+        binding,
+        expires_at: NOW + HOUR,
+        version: 0,
+        completed: false,
+        body: "{}".to_owned(),
+    }
 }
 
 #[tokio::test]
@@ -221,7 +257,15 @@ async fn errors_repeat_no_values() {
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
     pool.execute("ALTER TABLE step_up_flows ADD CONSTRAINT short CHECK (length(body) < 5)").await.unwrap();
     let body = "a very secret body".to_owned();
-    let flow = StoredFlow { id: FlowId::random(), subject: None, expires_at: NOW, version: 0, completed: false, body };
+    let flow = StoredFlow {
+        id: FlowId::random(),
+        subject: None,
+        binding: None,
+        expires_at: NOW,
+        version: 0,
+        completed: false,
+        body,
+    };
     let error = store.create_flow(&flow, 5, NOW).await.unwrap_err();
     let told = format!("{error} {error:?}");
     assert!(told.contains("short") && !told.contains("very secret"), "{told}");
@@ -235,6 +279,7 @@ async fn nothing_deadlocks() {
     let store = std::sync::Arc::new(SqlStore::connect(&url).await.unwrap());
     let app = enrolled(&store).await;
     let policy = AttemptPolicy { free: 1000, hard_stop: 1001, ..AttemptPolicy::default() };
+    let binding = Some(BindingKey::random());
     let tasks: Vec<_> = (0..8u64)
         .map(|task| {
             let (store, app) = (std::sync::Arc::clone(&store), app.clone());
@@ -242,15 +287,7 @@ async fn nothing_deadlocks() {
                 for round in 0..40u64 {
                     let old = session();
                     store.create_session(&old).await.unwrap();
-                    let subject = Some(kim());
-                    let flow = StoredFlow {
-                        id: FlowId::random(),
-                        subject,
-                        expires_at: NOW + HOUR,
-                        version: 0,
-                        completed: false,
-                        body: String::new(),
-                    };
+                    let flow = flow(binding);
                     store.create_flow(&flow, 3, NOW).await.unwrap();
                     store.begin_attempt(&key(), &policy, NOW).await.unwrap();
                     let completion = Completion {
@@ -313,6 +350,7 @@ async fn what_has_expired_is_swept_in_use() {
     let flow = |now: Timestamp| StoredFlow {
         id: FlowId::random(),
         subject: None,
+        binding: None,
         expires_at: now + HOUR,
         version: 0,
         completed: false,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tower_step_up::{
-    Method, Subject, Timestamp,
+    BindingKey, Method, Subject, Timestamp,
     store::{Attempt, AttemptKey, AttemptPolicy, FlowId, FlowStore, RedisStore, StoreErrorKind, StoredFlow, contract},
 };
 
@@ -33,6 +33,7 @@ fn flow(subject: Option<&str>) -> StoredFlow {
     StoredFlow {
         id: FlowId::random(),
         subject: subject.map(|text| Subject::new(text).unwrap()),
+        binding: subject.map(|_| BindingKey::random()),
         expires_at: NOW + HOUR,
         version: 0,
         completed: false,
@@ -79,6 +80,7 @@ async fn every_key_has_an_expiry_but_a_stopped_counter() {
         "bank:attempts:totp:lee".to_owned(),
         format!("bank:flow:{}", kims.id),
         format!("bank:flow:{}", nobodys.id),
+        format!("bank:flows:in:{}", uuid::Uuid::from(kims.binding.unwrap())),
         "bank:flows:nobody".to_owned(),
         "bank:flows:of:kim".to_owned(),
     ];
@@ -95,6 +97,33 @@ async fn every_key_has_an_expiry_but_a_stopped_counter() {
     }
     store.reset_attempts(&key("lee")).await.unwrap();
     assert_eq!(store.begin_attempt(&key("lee"), &policy, NOW).await.unwrap(), Attempt::Allowed);
+}
+
+/// A flow that was begun by a version that kept no field for its session, and counted by subject, is read, used and removed as before.
+#[tokio::test]
+async fn flows_of_the_version_before_stay() {
+    let Some(server) = Redis::start(free_port()) else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap().key_prefix("bank:");
+    let mut connection = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let (old, new) = (StoredFlow { binding: None, ..flow(Some("kim")) }, flow(Some("kim")));
+    let mut fields = redis::cmd("HSET");
+    fields.arg(format!("bank:flow:{}", old.id)).arg("expires_at").arg(old.expires_at.unix_milliseconds());
+    for (field, value) in [("version", "0"), ("completed", "0"), ("body", "{}"), ("subject", "kim")] {
+        fields.arg(field).arg(value);
+    }
+    let _: i64 = fields.query_async(&mut connection).await.unwrap();
+    let mut list = redis::cmd("RPUSH");
+    list.arg("bank:flows:of:kim").arg(FlowId::random().to_string()).arg(old.id.to_string());
+    let _: i64 = list.query_async(&mut connection).await.unwrap();
+
+    store.create_flow(&new, 1, NOW).await.unwrap();
+    let listed: Vec<String> =
+        redis::cmd("LRANGE").arg("bank:flows:of:kim").arg(0).arg(-1).query_async(&mut connection).await.unwrap();
+    assert_eq!(listed, [old.id.to_string(), new.id.to_string()], "what is forgotten leaves the list");
+    assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
+    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(old.id, NOW).await.unwrap());
+    store.remove_flows(&Subject::new("kim").unwrap(), Some(new.id)).await.unwrap();
+    assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tower_step_up::{
-    Aal, CredentialId, CredentialSummary, Method, Proof, Session, SessionId, Subject, Timestamp,
+    Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, Session, SessionId, Subject, Timestamp,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredSecret,
@@ -205,14 +205,7 @@ async fn what_was_answered_is_there_after_a_restart() {
     let directory = Directory::new();
     let key = AttemptKey { subject: kim(), method: Method::Totp };
     let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };
-    let flow = StoredFlow {
-        id: FlowId::random(),
-        subject: Some(kim()),
-        expires_at: NOW + HOUR,
-        version: 0,
-        completed: false,
-        body: "{}".into(),
-    };
+    let flow = flow(Some(BindingKey::random()));
     let old = session_at(NOW);
 
     let store = directory.store().await;
@@ -237,6 +230,46 @@ async fn what_was_answered_is_there_after_a_restart() {
     assert!(!store.complete_flow(flow.id, NOW).await.unwrap());
 }
 
+fn flow(binding: Option<BindingKey>) -> StoredFlow {
+    StoredFlow {
+        id: FlowId::random(),
+        subject: Some(kim()),
+        binding,
+        expires_at: NOW + HOUR,
+        version: 0,
+        completed: false,
+        body: "{}".to_owned(),
+    }
+}
+
+/// A flow that was begun by a version that knew no column for its session is read, used and removed as before; it expires soon.
+#[tokio::test]
+async fn flows_of_the_version_before_stay() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    for statement in [
+        "DROP INDEX step_up_flows_binding",
+        "ALTER TABLE step_up_flows DROP COLUMN binding",
+        "DELETE FROM step_up_migrations WHERE version = 2",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let (old, new) = (flow(None), flow(Some(BindingKey::random())));
+    sqlx::query("INSERT INTO step_up_flows (id, subject, expires_at, version, completed, body) VALUES (?1, 'kim', ?2, 0, 0, '{}')")
+        .bind(uuid::Uuid::from(old.id))
+        .bind(old.expires_at.unix_milliseconds())
+        .execute(&pool)
+        .await
+        .unwrap();
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    store.create_flow(&new, 1, NOW).await.unwrap();
+    assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
+    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(old.id, NOW).await.unwrap());
+    store.remove_flows(&kim(), Some(new.id)).await.unwrap();
+    assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
+}
+
 /// Opens many stores at once and checks that they share one set of tables.
 async fn assert_start_together(directory: &Directory) {
     let opening: Vec<_> = (0..10)
@@ -252,7 +285,7 @@ async fn assert_start_together(directory: &Directory) {
     }
     let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
     let applied: i64 = applied.fetch_one(&directory.pool().await).await.unwrap();
-    assert_eq!(applied, 1);
+    assert_eq!(applied, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -477,6 +510,7 @@ async fn what_has_expired_is_swept_in_use() {
     let flow = |now: Timestamp| StoredFlow {
         id: FlowId::random(),
         subject: None,
+        binding: None,
         expires_at: now + HOUR,
         version: 0,
         completed: false,

@@ -1,12 +1,13 @@
-//! Flows: written by version, completed once, few for each subject.
+//! Flows: written by version, completed once, few for each session.
 
 use super::{DAY, HOUR, NOW, begun, flow_of, kim, new_flow, subject};
 use crate::{
     clock::Timestamp,
+    session::BindingKey,
     store::{FlowId, FlowStore, StoreErrorKind, StoredFlow},
 };
 
-/// A flow is read as it was written, with or without a subject, for some time after it has expired too.
+/// A flow is read as it was written, with or without a session, for some time after it has expired too.
 pub async fn come_back_as_they_were<S: FlowStore>(store: S) {
     let odd = Timestamp::from_unix_milliseconds(NOW.unix_milliseconds() + 7);
     for subject in [None, Some(kim())] {
@@ -43,6 +44,7 @@ pub async fn are_updated_by_version<S: FlowStore>(store: S) {
 
     let widened = StoredFlow {
         subject: Some(subject("lee")),
+        binding: Some(BindingKey::random()),
         expires_at: NOW + DAY,
         version: 1,
         completed: true,
@@ -84,16 +86,17 @@ pub async fn are_not_completed_when_expired<S: FlowStore>(store: S) {
     assert!(store.complete_flow(flow.id, last).await.unwrap());
 }
 
-/// Of one subject's flows the newest stay, whether or not they were completed; those of others do not count.
+/// Of one session's flows the newest stay, whether or not they were completed; those of others do not count.
 pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let lees = begun(&store, Some(&lee)).await;
     let nobodys = begun(&store, None).await;
+    let of_one_session = new_flow(Some(&kim));
     let mut flows = Vec::new();
     for number in 0..6 {
         // The one created first expires last: age is the order of creation.
         let expires_at = NOW + HOUR * (10 - number);
-        let flow = StoredFlow { expires_at, ..new_flow(Some(&kim)) };
+        let flow = StoredFlow { id: FlowId::random(), expires_at, ..of_one_session.clone() };
         store.create_flow(&flow, 3, NOW).await.unwrap();
         store.create_flow(&new_flow(None), 100, NOW).await.unwrap();
         if number == 4 {
@@ -107,8 +110,24 @@ pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
     }
     assert_eq!(there, [false, false, false, true, true, true, true, true]);
 
-    store.create_flow(&new_flow(Some(&kim)), 1, NOW).await.unwrap();
+    store.create_flow(&of_one_session, 1, NOW).await.unwrap();
     assert_eq!(flow_of(&store, flows[5].id).await, None);
+}
+
+/// However many flows are begun in a session, those of the subject's other sessions stay.
+pub async fn of_another_session_stay<S: FlowStore>(store: S) {
+    let kim = kim();
+    let (first, second) = (begun(&store, Some(&kim)).await, begun(&store, Some(&kim)).await);
+    let in_a_third = new_flow(Some(&kim));
+    for keep in [1, 2, 1] {
+        for _ in 0..20 {
+            let flow = StoredFlow { id: FlowId::random(), ..in_a_third.clone() };
+            store.create_flow(&flow, keep, NOW).await.unwrap();
+        }
+    }
+    for flow in [first, second] {
+        assert_eq!(flow_of(&store, flow.id).await, Some(flow));
+    }
 }
 
 /// The flows that belong to nobody are bounded together: the newest stay, and about a hundred more at most.
@@ -127,10 +146,10 @@ pub async fn nobodys_are_bounded<S: FlowStore>(store: S) {
         there += usize::from(is_there);
     }
     assert!(there <= 120, "{there} stayed");
-    assert!(flow_of(&store, kims.id).await.is_some(), "a subject's own flow had to give way");
+    assert!(flow_of(&store, kims.id).await.is_some(), "a session's own flow had to give way");
 }
 
-/// Removal takes a subject's flows but the named one, and nobody else's.
+/// Removal takes a subject's flows of all sessions but the named one, and nobody else's.
 pub async fn are_removed_by_subject<S: FlowStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let (first, second, third) =
@@ -145,4 +164,35 @@ pub async fn are_removed_by_subject<S: FlowStore>(store: S) {
     store.remove_flows(&kim, None).await.unwrap();
     assert_eq!(flow_of(&store, lees.id).await, Some(lees));
     assert_eq!(flow_of(&store, nobodys.id).await, Some(nobodys));
+}
+
+/// Flows that were removed do not count any more, and neither do those that gave way.
+pub async fn removed_ones_make_room<S: FlowStore>(store: S) {
+    let kim = kim();
+    let of_one_session = new_flow(Some(&kim));
+    let another = || StoredFlow { id: FlowId::random(), ..of_one_session.clone() };
+    let stays = another();
+    store.create_flow(&stays, 3, NOW).await.unwrap();
+    for _ in 0..5 {
+        let mut latest = Vec::new();
+        for flow in [another(), another()] {
+            store.create_flow(&flow, 3, NOW).await.unwrap();
+            latest.push(flow);
+        }
+        for flow in [&stays, &latest[0], &latest[1]] {
+            assert_eq!(flow_of(&store, flow.id).await.as_ref(), Some(flow));
+        }
+        store.remove_flows(&kim, Some(stays.id)).await.unwrap();
+        for flow in latest {
+            assert_eq!(flow_of(&store, flow.id).await, None);
+        }
+    }
+    for _ in 0..5 {
+        store.create_flow(&another(), 2, NOW).await.unwrap();
+    }
+    store.remove_flows(&kim, None).await.unwrap();
+    let last = another();
+    store.create_flow(&last, 2, NOW).await.unwrap();
+    store.remove_flows(&kim, None).await.unwrap();
+    assert_eq!(flow_of(&store, last.id).await, None);
 }

@@ -56,7 +56,7 @@ use super::{
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     clock::Timestamp,
-    session::{Session, Subject},
+    session::{BindingKey, Session, Subject},
     standing::CredentialSummary,
 };
 
@@ -129,8 +129,10 @@ where
     flows::are_completed_once(new_store().await).await;
     flows::are_not_completed_when_expired(new_store().await).await;
     flows::the_oldest_give_way(new_store().await).await;
+    flows::of_another_session_stay(new_store().await).await;
     flows::nobodys_are_bounded(new_store().await).await;
     flows::are_removed_by_subject(new_store().await).await;
+    flows::removed_ones_make_room(new_store().await).await;
     attempts::delays_grow_as_the_policy_says(new_store().await).await;
     attempts::locked_ones_change_nothing(new_store().await).await;
     attempts::free_ones_lock_no_slow_clock(new_store().await).await;
@@ -233,10 +235,12 @@ async fn credentials_of<S: SubjectStore>(store: &S, subject: &Subject) -> Vec<Cr
     store.credentials(subject).await.expect("credentials")
 }
 
+/// A flow in a session of its own, if it is somebody's.
 fn new_flow(subject: Option<&Subject>) -> StoredFlow {
     StoredFlow {
         id: FlowId::random(),
         subject: subject.cloned(),
+        binding: subject.map(|_| BindingKey::random()),
         expires_at: NOW + HOUR,
         version: 0,
         completed: false,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     aal::Method,
     session::Session,
-    store::{FlowStore, Revocation, StoredFlow, SubjectStore},
+    store::{FlowId, FlowStore, Revocation, StoredFlow, SubjectStore},
 };
 
 const TASKS: usize = 100;
@@ -190,10 +190,11 @@ pub async fn one_completion_ends_a_flow<S: SubjectStore + FlowStore>(store: S) {
     one_wins(&store, vec![completion; TASKS], Completed::FlowGone).await;
 }
 
-/// However many flows a subject begins at once, no more stay than are kept.
+/// However many flows are begun in a session at once, no more stay than are kept.
 pub async fn flows_created_at_once_stay_within_the_limit<S: FlowStore>(store: S) {
     let store = Arc::new(store);
-    let flows: Vec<_> = (0..TASKS).map(|_| new_flow(Some(&kim()))).collect();
+    let of_one_session = new_flow(Some(&kim()));
+    let flows: Vec<_> = (0..TASKS).map(|_| StoredFlow { id: FlowId::random(), ..of_one_session.clone() }).collect();
     at_once(TASKS, |number| {
         let (store, flow) = (Arc::clone(&store), flows[number].clone());
         async move { store.create_flow(&flow, 5, NOW).await.expect("a new flow") }

@@ -3,7 +3,7 @@
 use super::{State, full};
 use crate::{
     clock::Timestamp,
-    session::Subject,
+    session::{BindingKey, Subject},
     store::{
         Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind,
         StoredFlow,
@@ -64,9 +64,9 @@ impl State {
         let place = self.flow_order.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
         self.flow_order.insert(place, flow.id);
         self.flows.insert(flow.id, Kept { flow: flow.clone(), place });
-        // A subject has few flows, nobody has many.
-        if flow.subject.is_some() || place.is_multiple_of(PRUNE_EVERY.unsigned_abs()) {
-            self.prune_flows(flow.subject.as_ref(), keep);
+        // A session has few flows, nobody has many.
+        if flow.binding.is_some() || place.is_multiple_of(PRUNE_EVERY.unsigned_abs()) {
+            self.prune_flows(flow.binding, keep);
         }
         while self.flows.len() > capacity
             && let Some((_, &oldest)) = self.flow_order.first_key_value()
@@ -76,8 +76,8 @@ impl State {
         Ok(())
     }
 
-    fn prune_flows(&mut self, subject: Option<&Subject>, keep: u32) {
-        let own = self.flows.values().filter(|kept| kept.flow.subject.as_ref() == subject);
+    fn prune_flows(&mut self, binding: Option<BindingKey>, keep: u32) {
+        let own = self.flows.values().filter(|kept| kept.flow.binding == binding);
         let mut own: Vec<_> = own.map(|kept| (kept.place, kept.flow.id)).collect();
         own.sort_unstable();
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);

@@ -15,7 +15,15 @@ fn session(number: usize, now: Timestamp) -> Session {
 }
 
 fn flow(expires_at: Timestamp) -> StoredFlow {
-    StoredFlow { id: FlowId::random(), subject: None, expires_at, version: 0, completed: false, body: String::new() }
+    StoredFlow {
+        id: FlowId::random(),
+        subject: None,
+        binding: None,
+        expires_at,
+        version: 0,
+        completed: false,
+        body: String::new(),
+    }
 }
 
 fn key(number: usize) -> AttemptKey {

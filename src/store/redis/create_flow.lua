@@ -1,19 +1,36 @@
--- KEYS: the flow, the list of its owner's flows. ARGV: prefix of flows, id, expires_at, version, completed, body, milliseconds to
--- keep it, how many to keep, and the subject if there is one. Returns whether it was created.
+-- KEYS: the flow, the list of its session's flows (or of nobody's), and the list of its subject's if it has one. ARGV: prefix of flows,
+-- id, expires_at, version, completed, body, milliseconds to keep it, how many to keep, the binding or nothing, and the subject if there
+-- is one. Returns whether it was created.
 if redis.call('EXISTS', KEYS[1]) == 1 then
     return 0
 end
 redis.call('HSET', KEYS[1], 'expires_at', ARGV[3], 'version', ARGV[4], 'completed', ARGV[5], 'body', ARGV[6])
-if ARGV[9] then
-    redis.call('HSET', KEYS[1], 'subject', ARGV[9])
+if ARGV[9] ~= '' then
+    redis.call('HSET', KEYS[1], 'binding', ARGV[9])
+end
+if ARGV[10] then
+    redis.call('HSET', KEYS[1], 'subject', ARGV[10])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
-redis.call('RPUSH', KEYS[2], ARGV[2])
-for _ = 1, redis.call('LLEN', KEYS[2]) - tonumber(ARGV[8]) do
-    redis.call('DEL', ARGV[1] .. redis.call('LPOP', KEYS[2]))
+for list = 2, #KEYS do
+    redis.call('RPUSH', KEYS[list], ARGV[2])
+    -- A list lasts as long as the last of its flows.
+    if redis.call('PTTL', KEYS[list]) < tonumber(ARGV[7]) then
+        redis.call('PEXPIRE', KEYS[list], ARGV[7])
+    end
 end
--- The list lasts as long as the last of its flows.
-if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[7]) then
-    redis.call('PEXPIRE', KEYS[2], ARGV[7])
+for _ = 1, redis.call('LLEN', KEYS[2]) - tonumber(ARGV[8]) do
+    local oldest = redis.call('LPOP', KEYS[2])
+    redis.call('DEL', ARGV[1] .. oldest)
+    if KEYS[3] then
+        redis.call('LREM', KEYS[3], 1, oldest)
+    end
+end
+-- A subject's flows are not counted: those that Redis has forgotten leave its list here. They are its oldest.
+local function first()
+    return KEYS[3] and redis.call('LINDEX', KEYS[3], 0)
+end
+while first() and redis.call('EXISTS', ARGV[1] .. first()) == 0 do
+    redis.call('LPOP', KEYS[3])
 end
 return 1

@@ -9,12 +9,16 @@ use redis::{
     Client, FromRedisValue, RedisError, Script, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
+use uuid::Uuid;
 
 use super::{
     Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, FlowStore, StoreError, StoreErrorKind, StoreFuture,
     StoredFlow,
 };
-use crate::{clock::Timestamp, session::Subject};
+use crate::{
+    clock::Timestamp,
+    session::{BindingKey, Subject},
+};
 
 /// How long to wait for a connection, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -101,12 +105,21 @@ impl RedisStore {
         self
     }
 
-    /// The subject comes last in a key, so that no text in it can make two keys one.
-    fn flows_of(&self, subject: Option<&Subject>) -> String {
-        match subject {
-            Some(subject) => format!("{}flows:of:{subject}", self.prefix),
+    /// The list of the subject's flows. The subject comes last in a key, so that no text in it can make two keys one.
+    fn flows_of(&self, subject: &Subject) -> String {
+        format!("{}flows:of:{subject}", self.prefix)
+    }
+
+    /// The list that the flows of one session are counted by.
+    fn flows_in(&self, binding: Option<BindingKey>) -> String {
+        match binding {
+            Some(binding) => format!("{}{}", self.session_prefix(), Uuid::from(binding)),
             None => format!("{}flows:nobody", self.prefix),
         }
+    }
+
+    fn session_prefix(&self) -> String {
+        format!("{}flows:in:", self.prefix)
     }
 
     fn flow_prefix(&self) -> String {
@@ -144,7 +157,7 @@ impl RedisStore {
         let script = Script::new(include_str!("create_flow.lua"));
         let mut call = script.prepare_invoke();
         call.key(self.flow_key(flow.id))
-            .key(self.flows_of(flow.subject.as_ref()))
+            .key(self.flows_in(flow.binding))
             .arg(self.flow_prefix())
             .arg(flow.id.to_string())
             .arg(flow.expires_at.unix_milliseconds())
@@ -152,18 +165,19 @@ impl RedisStore {
             .arg(u8::from(flow.completed))
             .arg(&flow.body)
             .arg(milliseconds((flow.expires_at + EXPIRED_FLOWS_KEPT).since(now)))
-            .arg(keep);
+            .arg(keep)
+            .arg(flow.binding.map(|binding| Uuid::from(binding).to_string()).unwrap_or_default());
         if let Some(subject) = &flow.subject {
-            call.arg(subject.as_str());
+            call.key(self.flows_of(subject)).arg(subject.as_str());
         }
         if self.run(&mut call).await? { Ok(()) } else { Err(StoreError::new(StoreErrorKind::Conflict)) }
     }
 
     async fn read(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
-        type Fields = (Option<String>, Option<i64>, Option<u64>, Option<u8>, Option<String>);
-        let (subject, expires_at, version, completed, body): Fields = redis::cmd("HMGET")
+        type Fields = (Option<String>, Option<String>, Option<i64>, Option<u64>, Option<u8>, Option<String>);
+        let (subject, binding, expires_at, version, completed, body): Fields = redis::cmd("HMGET")
             .arg(self.flow_key(id))
-            .arg(&["subject", "expires_at", "version", "completed", "body"])
+            .arg(&["subject", "binding", "expires_at", "version", "completed", "body"])
             .query_async(&mut self.connection.clone())
             .await
             .map_err(failed)?;
@@ -172,6 +186,7 @@ impl RedisStore {
         Ok(Some(StoredFlow {
             id,
             subject: subject.map(Subject::new).transpose().map_err(|_| corrupt())?,
+            binding: binding.map(|text| text.parse()).transpose().map_err(|_| corrupt())?.map(|id: Uuid| id.into()),
             expires_at: Timestamp::from_unix_milliseconds(expires_at.ok_or_else(corrupt)?),
             version: version.ok_or_else(corrupt)?,
             completed: completed.ok_or_else(corrupt)? != 0,
@@ -234,8 +249,8 @@ impl FlowStore for RedisStore {
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let script = Script::new(include_str!("remove_flows.lua"));
-            let mut call = script.key(self.flows_of(Some(subject)));
-            call.arg(self.flow_prefix());
+            let mut call = script.key(self.flows_of(subject));
+            call.arg(self.flow_prefix()).arg(self.session_prefix());
             if let Some(except) = except {
                 call.arg(except.to_string());
             }

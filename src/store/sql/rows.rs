@@ -124,14 +124,15 @@ pub(super) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, S
     Ok(credentials)
 }
 
-/// `subject, expires_at, version, completed, body`
-pub(super) type FlowRow = (Option<String>, i64, i64, bool, String);
+/// `subject, binding, expires_at, version, completed, body`
+pub(super) type FlowRow = (Option<String>, Option<Uuid>, i64, i64, bool, String);
 
 pub(super) fn flow(id: FlowId, row: FlowRow) -> Result<StoredFlow, StoreError> {
-    let (subject, expires_at, version, completed, body) = row;
+    let (subject, binding, expires_at, version, completed, body) = row;
     Ok(StoredFlow {
         id,
         subject: subject.map(Subject::new).transpose().map_err(corrupt)?,
+        binding: binding.map(Into::into),
         expires_at: Timestamp::from_unix_milliseconds(expires_at),
         version: unsigned(version)?,
         completed,

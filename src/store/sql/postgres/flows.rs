@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
 use crate::{
     clock::Timestamp,
-    session::Subject,
+    session::{BindingKey, Subject},
     store::{
         EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind, StoredFlow,
         sql::rows::{self, FlowRow, signed},
@@ -27,11 +27,12 @@ impl Postgres {
             lock_subject(&mut transaction, subject).await?;
         }
         let inserted: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO step_up_flows (id, subject, expires_at, version, completed, body) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING RETURNING seq",
+            "INSERT INTO step_up_flows (id, subject, binding, expires_at, version, completed, body) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING RETURNING seq",
         )
         .bind(Uuid::from(flow.id))
         .bind(flow.subject.as_ref().map(Subject::as_str))
+        .bind(flow.binding.map(Uuid::from))
         .bind(flow.expires_at.unix_milliseconds())
         .bind(signed(flow.version)?)
         .bind(flow.completed)
@@ -43,8 +44,8 @@ impl Postgres {
             transaction.rollback().await.map_err(failed)?;
             return Err(StoreError::new(StoreErrorKind::Conflict));
         };
-        match &flow.subject {
-            Some(subject) => prune_flows(&mut transaction, subject, keep).await?,
+        match flow.binding {
+            Some(binding) => prune_flows(&mut transaction, binding, keep).await?,
             None if seq.checked_rem(PRUNE_EVERY) == Some(0) => prune_nobodys_flows(&mut transaction, keep).await?,
             None => {}
         }
@@ -61,12 +62,13 @@ impl Postgres {
     }
 
     pub(in crate::store::sql) async fn flow(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
-        let row: Option<FlowRow> =
-            sqlx::query_as("SELECT subject, expires_at, version, completed, body FROM step_up_flows WHERE id = $1")
-                .bind(Uuid::from(id))
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed)?;
+        let row: Option<FlowRow> = sqlx::query_as(
+            "SELECT subject, binding, expires_at, version, completed, body FROM step_up_flows WHERE id = $1",
+        )
+        .bind(Uuid::from(id))
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed)?;
         row.map(|row| rows::flow(id, row)).transpose()
     }
 
@@ -106,12 +108,12 @@ impl Postgres {
 }
 
 /// Behind the subject's lock, so that what many begin at once is counted in full.
-async fn prune_flows(connection: &mut PgConnection, subject: &Subject, keep: u32) -> Result<(), StoreError> {
+async fn prune_flows(connection: &mut PgConnection, binding: BindingKey, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
-        "DELETE FROM step_up_flows WHERE subject = $1 AND seq NOT IN \
-         (SELECT seq FROM step_up_flows WHERE subject = $1 ORDER BY seq DESC LIMIT $2)",
+        "DELETE FROM step_up_flows WHERE binding = $1 AND seq NOT IN \
+         (SELECT seq FROM step_up_flows WHERE binding = $1 ORDER BY seq DESC LIMIT $2)",
     )
-    .bind(subject.as_str())
+    .bind(Uuid::from(binding))
     .bind(i64::from(keep))
     .execute(connection)
     .await
@@ -122,8 +124,8 @@ async fn prune_flows(connection: &mut PgConnection, subject: &Subject, keep: u32
 async fn prune_nobodys_flows(connection: &mut PgConnection, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
-         WHERE subject IS NULL AND seq <= \
-             (SELECT seq FROM step_up_flows WHERE subject IS NULL ORDER BY seq DESC OFFSET $1 LIMIT 1) \
+         WHERE binding IS NULL AND seq <= \
+             (SELECT seq FROM step_up_flows WHERE binding IS NULL ORDER BY seq DESC OFFSET $1 LIMIT 1) \
          FOR UPDATE SKIP LOCKED)",
     )
     .bind(i64::from(keep))

@@ -30,7 +30,10 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 1] = [(1, "start", include_str!("../../../../migrations/postgres/0001_start.sql"))];
+const MIGRATIONS: [Script; 2] = [
+    (1, "start", include_str!("../../../../migrations/postgres/0001_start.sql")),
+    (2, "binding of flows", include_str!("../../../../migrations/postgres/0002_binding_of_flows.sql")),
+];
 
 /// The key of the advisory lock under which tables are made. Any number will do that others do not happen to use.
 const MIGRATION_LOCK: i64 = 0x7374_6570_5f75_7000;

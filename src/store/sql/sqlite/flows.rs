@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{SWEPT_AT_ONCE, Sqlite, failed};
 use crate::{
     clock::Timestamp,
-    session::Subject,
+    session::{BindingKey, Subject},
     store::{
         Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind,
         StoredFlow,
@@ -25,11 +25,12 @@ impl Sqlite {
         let removable = now - EXPIRED_FLOWS_KEPT;
         let mut write = self.write().await?;
         let inserted = sqlx::query(
-            "INSERT INTO step_up_flows (id, subject, expires_at, version, completed, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO step_up_flows (id, subject, binding, expires_at, version, completed, body) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
         )
         .bind(Uuid::from(flow.id))
         .bind(flow.subject.as_ref().map(Subject::as_str))
+        .bind(flow.binding.map(Uuid::from))
         .bind(flow.expires_at.unix_milliseconds())
         .bind(signed(flow.version)?)
         .bind(flow.completed)
@@ -42,8 +43,8 @@ impl Sqlite {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
         let seq = inserted.last_insert_rowid();
-        match &flow.subject {
-            Some(subject) => prune_flows(&mut write.transaction, subject, keep).await?,
+        match flow.binding {
+            Some(binding) => prune_flows(&mut write.transaction, binding, keep).await?,
             None if seq.checked_rem(PRUNE_EVERY) == Some(0) => {
                 prune_nobodys_flows(&mut write.transaction, keep).await?;
             }
@@ -62,12 +63,13 @@ impl Sqlite {
     }
 
     pub(in crate::store::sql) async fn flow(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
-        let row: Option<FlowRow> =
-            sqlx::query_as("SELECT subject, expires_at, version, completed, body FROM step_up_flows WHERE id = ?1")
-                .bind(Uuid::from(id))
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed)?;
+        let row: Option<FlowRow> = sqlx::query_as(
+            "SELECT subject, binding, expires_at, version, completed, body FROM step_up_flows WHERE id = ?1",
+        )
+        .bind(Uuid::from(id))
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed)?;
         row.map(|row| rows::flow(id, row)).transpose()
     }
 
@@ -153,12 +155,12 @@ impl Sqlite {
     }
 }
 
-async fn prune_flows(connection: &mut SqliteConnection, subject: &Subject, keep: u32) -> Result<(), StoreError> {
+async fn prune_flows(connection: &mut SqliteConnection, binding: BindingKey, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
-        "DELETE FROM step_up_flows WHERE subject = ?1 AND seq NOT IN \
-         (SELECT seq FROM step_up_flows WHERE subject = ?1 ORDER BY seq DESC LIMIT ?2)",
+        "DELETE FROM step_up_flows WHERE binding = ?1 AND seq NOT IN \
+         (SELECT seq FROM step_up_flows WHERE binding = ?1 ORDER BY seq DESC LIMIT ?2)",
     )
-    .bind(subject.as_str())
+    .bind(Uuid::from(binding))
     .bind(i64::from(keep))
     .execute(connection)
     .await
@@ -168,8 +170,8 @@ async fn prune_flows(connection: &mut SqliteConnection, subject: &Subject, keep:
 
 async fn prune_nobodys_flows(connection: &mut SqliteConnection, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
-        "DELETE FROM step_up_flows WHERE subject IS NULL AND seq <= \
-         (SELECT seq FROM step_up_flows WHERE subject IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
+        "DELETE FROM step_up_flows WHERE binding IS NULL AND seq <= \
+         (SELECT seq FROM step_up_flows WHERE binding IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
     )
     .bind(i64::from(keep))
     .execute(connection)

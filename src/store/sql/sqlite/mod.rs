@@ -19,7 +19,10 @@ use super::{
 };
 use crate::store::{StoreError, StoreErrorKind, StoreFuture};
 
-const MIGRATIONS: [Script; 1] = [(1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql"))];
+const MIGRATIONS: [Script; 2] = [
+    (1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql")),
+    (2, "binding of flows", include_str!("../../../../migrations/sqlite/0002_binding_of_flows.sql")),
+];
 
 /// How many expired rows a write removes beside its own work.
 const SWEPT_AT_ONCE: i64 = 64;
