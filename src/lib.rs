@@ -46,6 +46,11 @@
 //! `HX-Redirect`. See [`context`] for the layer, [`guard`] for the guards, [`factor`] for the ways to prove something, [`store`] for what is
 //! kept and what must be atomic.
 //!
+//! # Testing
+//!
+//! With the feature `test-util`, `test_util::Attacks` runs this crate's own attacks against an application's router: every route below what
+//! it requires, old sessions after they have ended, and the step-up itself. The example `tested` is an application with such tests.
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
@@ -58,7 +63,7 @@
 //! | `postgres` | | `store::SqlStore` on PostgreSQL |
 //! | `redis` | | `store::RedisStore` for flows and counters of attempts |
 //! | `tls` | | encrypted connections to PostgreSQL and Redis |
-//! | `test-util` | | `test_util` and `store::contract`, for tests |
+//! | `test-util` | | `test_util` (attacks on an application's own router, a fixed clock) and `store::contract`, for tests |
 //!
 //! Without `axum`, the layer and the guards work under plain tower and hyper.
 

@@ -84,6 +84,11 @@ impl Requirement {
         self
     }
 
+    #[cfg(feature = "test-util")]
+    pub(crate) const fn longest_age(&self) -> Option<Duration> {
+        self.max_age
+    }
+
     /// Both: the higher level and the shorter age.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

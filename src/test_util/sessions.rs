@@ -1,5 +1,6 @@
 use crate::{
     aal::Proof,
+    clock::Timestamp,
     config::{SignedIn, StepUp},
     error::{Error, ErrorKind},
     session::{Session, Subject},
@@ -39,33 +40,56 @@ pub async fn mint(
     proofs: impl IntoIterator<Item = Proof>,
 ) -> Result<SignedIn, Error> {
     let inner = step_up.inner();
-    let mut proofs = proofs.into_iter();
-    let first = proofs.next().ok_or(Error::new(ErrorKind::Method))?;
-    let mut all = vec![first.clone()];
-    let mut session = Session::new(subject.clone(), first, inner.limits.session_lifespan);
-    for proof in proofs {
-        session = inner.renew(&session, proof.clone());
-        all.push(proof);
+    let proofs: Vec<_> = proofs.into_iter().collect();
+    if proofs.is_empty() {
+        return Err(Error::new(ErrorKind::Method));
     }
-    let mut credentials: Vec<_> =
-        inner.stores.credentials(&subject).await?.into_iter().map(|credential| credential.summary).collect();
-    let mut completion = Completion::new(subject, inner.now());
-    for proof in all {
+    let mut known: Vec<_> = inner.stores.credentials(&subject).await?.iter().map(|one| one.summary.id).collect();
+    let mut completion = Completion::new(subject.clone(), inner.now());
+    for proof in &proofs {
         let Some(id) = proof.credential() else { continue };
-        if credentials.iter().any(|known| known.id == id) {
-            continue;
+        if !known.contains(&id) {
+            known.push(id);
+            let summary = CredentialSummary { id, method: proof.method(), aal: proof.aal() };
+            completion.credentials.push(CredentialChange::Add(without_secret(summary, proof.completed_at())));
         }
-        let summary = CredentialSummary { id, method: proof.method(), aal: proof.aal() };
-        credentials.push(summary);
-        completion.credentials.push(CredentialChange::Add(Credential {
-            summary,
-            data: Vec::new(),
-            secrets: Vec::new(),
-            last_step: 0,
-            created_at: proof.completed_at(),
-        }));
     }
     inner.complete(completion).await?;
+    begin(step_up, subject, proofs).await
+}
+
+/// A credential that is there, and that nobody can prove.
+pub(super) fn without_secret(summary: CredentialSummary, created_at: Timestamp) -> Credential {
+    Credential { summary, data: Vec::new(), secrets: Vec::new(), last_step: 0, created_at }
+}
+
+/// Begins a session that has these proofs, whether or not the credentials are there that they name.
+pub(super) async fn begin(
+    step_up: &StepUp,
+    subject: Subject,
+    proofs: impl IntoIterator<Item = Proof>,
+) -> Result<SignedIn, Error> {
+    let inner = step_up.inner();
+    let mut proofs = proofs.into_iter();
+    let first = proofs.next().ok_or(Error::new(ErrorKind::Method))?;
+    let session = Session::new(subject.clone(), first, inner.limits.session_lifespan);
+    let session = proofs.fold(session, |session, proof| inner.renew(&session, proof));
     inner.stores.create_session(&session).await?;
-    step_up.hand_out(session, &inner.judge(credentials))
+    let credentials = inner.stores.credentials(&subject).await?;
+    step_up.hand_out(session, &inner.judge(credentials.into_iter().map(|one| one.summary).collect()))
+}
+
+/// Gives the subject these credentials in place of all it has, and returns those.
+pub(super) async fn exchange_credentials(
+    step_up: &StepUp,
+    subject: &Subject,
+    credentials: Vec<Credential>,
+) -> Result<Vec<Credential>, Error> {
+    let inner = step_up.inner();
+    let before = inner.stores.credentials(subject).await?;
+    let mut completion = Completion::new(subject.clone(), inner.now());
+    let removed = before.iter().map(|one| CredentialChange::Remove(one.summary.method));
+    completion.credentials = removed.chain(credentials.into_iter().map(CredentialChange::Add)).collect();
+    inner.complete(completion).await?;
+    Ok(before)
 }

@@ -1,120 +1,224 @@
-use std::fmt::Debug;
+//! Every method and path below what they require.
 
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use std::{collections::BTreeSet, fmt::Debug, time::Duration};
+
+use http::{Method as HttpMethod, Request, Response, StatusCode, header, response::Parts};
 use tower_service::Service;
 
-use super::mint;
+use super::{
+    Attacks,
+    attacks::report,
+    request::{Route, TRANSPORTS, name_of, refusal, seen},
+    sessions::{begin, exchange_credentials, without_secret},
+};
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
-    config::{SignedIn, StepUp},
-    error::{Error, ErrorKind},
-    session::Subject,
+    clock::Timestamp,
+    config::SignedIn,
+    error::Error,
+    requirement::Requirement,
+    session::cookie::Transport,
     standing::CredentialSummary,
-    store::{Completion, Credential, CredentialChange},
 };
 
-/// Walks these routes, `(method, path)`, with everything that is below the level, and panics if any lets it through: without a session,
-/// and, if the level is [`Aal2`](Aal::Aal2), with the session of somebody who has a second factor and has not proven it.
-///
-/// Only an answer of this crate's guards counts as a refusal. A route that does not exist, or whose handler itself says 403, is named
-/// too: the first is a misspelling in the test, the second was reached. Give all methods of each path; `HEAD` and one that
-/// the route does not have belong to them.
-///
-/// ```
-/// use std::time::Duration;
-/// use axum::{Router, routing::get};
-/// use tower_step_up::{Aal, Requirement, RouterExt, test_util::assert_denied_below};
-/// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
-///
-/// // The application's own router, as it is in production.
-/// fn app(step_up: &StepUp) -> Router {
-///     let recent = Requirement::aal2().max_age(Duration::from_secs(300));
-///     Router::new()
-///         .route_requiring("/transfer", recent, get(async || "form").post(async || "sent"))
-///         .route_requiring("/payments/{id}", Requirement::aal2(), get(async || "a payment"))
-///         .merge(step_up.router())
-///         .layer(step_up.layer())
-/// }
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let step_up = StepUp::builder("https://bank.example")
-/// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
-/// #     .store(MemoryStore::default())
-/// #     .factor(Totp::new("Example Bank"))
-/// #     .build()?;
-/// let app = app(&step_up).into_service::<axum::body::Body>();
-/// let routes = [("GET", "/transfer"), ("HEAD", "/transfer"), ("POST", "/transfer"), ("GET", "/payments/7")];
-/// assert_denied_below(&step_up, Aal::Aal2, &app, &routes).await;
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Panics
-///
-/// A route is open, the service or store fails, or there are no routes.
-#[allow(clippy::panic, clippy::expect_used, reason = "it is an assertion")]
-pub async fn assert_denied_below<S, ReqBody, ResBody>(
-    step_up: &StepUp,
-    level: Aal,
-    service: &S,
-    routes: &[(&str, &str)],
-) where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    S::Error: Debug,
-    ReqBody: Default,
-{
-    assert!(!routes.is_empty(), "there are no routes to walk");
-    let mut below = vec![("no session", None)];
-    if level > Aal::Aal1 {
-        below.push(("a session at aal1", Some(below_aal2(step_up).await.expect("a session could not be minted"))));
+/// No application has a route for it.
+const UNKNOWN: &str = "UNKNOWN";
+
+/// Who comes, and what they have proven.
+struct Cast {
+    who: &'static str,
+    proofs: Vec<Proof>,
+}
+
+impl<S> Attacks<S> {
+    /// Walks these routes, `(method, path)`, with all that does not meet the requirement, by cookie and by token, and panics if any is
+    /// let in:
+    ///
+    /// - no session, a forged one, one that has expired;
+    /// - where two factors are asked for, one of them, also of somebody who has no second; and a second factor that was removed since;
+    /// - where there is a [`max_age`](Requirement::max_age), proofs that are older; and if it is the second factor's age, an old one with
+    ///   a fresh password.
+    ///
+    /// Only an answer of this crate's guards counts as a refusal. A route that does not exist, or whose handler itself says 403, is named
+    /// too: the first is a misspelling in the test, the second was reached. Then somebody who meets the requirement must get as far as the
+    /// handler: anything but a refusal, 404, 405 or an error of the server will do, so the path should be one of something that is there.
+    ///
+    /// Give all methods of each path. `HEAD` where there is `GET`, `OPTIONS` and a method that does not exist are tried without being
+    /// given, and may also be unknown to the router; so may `OPTIONS` be answered by a CORS layer that stands outside.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use axum::{Router, body::Body, routing::get};
+    /// # use tower_step_up::{SigningKey, StepUp, Subject, factor::Totp, store::MemoryStore, test_util::Attacks};
+    /// use tower_step_up::{Requirement, RouterExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// let recent = Requirement::aal2().max_age(Duration::from_secs(300));
+    /// let app = Router::new()
+    ///     .route_requiring("/transfer/{id}", recent, get(async || "form").post(async || "sent"))
+    ///     .layer(step_up.layer())
+    ///     .into_service::<Body>();
+    /// let attacks = Attacks::new(&step_up, app, Subject::new("alice")?);
+    /// attacks.assert_denied_below(recent, &[("GET", "/transfer/7"), ("POST", "/transfer/7")]).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// A route lets in whom it should not, or nobody; the service or the store fails; or there are no routes.
+    #[allow(clippy::expect_used, reason = "it is an assertion")]
+    pub async fn assert_denied_below<ReqBody, ResBody>(&self, requirement: Requirement, routes: &[(&str, &str)])
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        assert!(!routes.is_empty(), "there are no routes to walk");
+        let found = self.walk(requirement, routes).await.expect("the store failed");
+        report(&format!("not guarded as {requirement:?} asks"), &found);
     }
-    let mut open = Vec::new();
-    for &(method, path) in routes {
-        for (name, session) in &below {
-            let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
-            if let Some(session) = session {
-                request = request.header("x-session-token", session.token().as_str());
-            }
-            let request = request.body(ReqBody::default()).expect("a method or path cannot be sent");
-            let response = called(service.clone(), request).await.expect("the service failed");
-            if !is_refusal(response.status(), response.headers()) {
-                open.push(format!("{method} {path} with {name}: {}", response.status()));
+
+    async fn walk<ReqBody, ResBody>(&self, requirement: Requirement, routes: &[Route<'_>]) -> Result<Vec<String>, Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let inner = self.step_up.inner();
+        let now = inner.now();
+        let mut found = self.open_to(routes, None, "no session").await;
+
+        // First as somebody who has no second factor, then as somebody who has one.
+        let before = exchange_credentials(&self.step_up, &self.subject, Vec::new()).await?;
+        let lost = CredentialId::random();
+        for cast in [
+            Cast { who: "one factor and no second enrolled", proofs: vec![password(now)] },
+            Cast { who: "a second factor that was removed", proofs: vec![password(now), totp(now, lost)] },
+        ] {
+            found.extend(self.try_below(requirement, routes, cast).await?);
+        }
+
+        let id = CredentialId::random();
+        let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
+        exchange_credentials(&self.step_up, &self.subject, vec![without_secret(summary, now)]).await?;
+        let ended = before_now(now, inner.limits.session_lifespan);
+        let mut casts = vec![
+            Cast { who: "one factor", proofs: vec![password(now)] },
+            Cast { who: "a second factor that was replaced", proofs: vec![password(now), totp(now, lost)] },
+            Cast { who: "a session that has expired", proofs: vec![password(ended), totp(ended, id)] },
+        ];
+        if let Some(max_age) = requirement.longest_age() {
+            let old = before_now(now, max_age);
+            casts.push(Cast { who: "proofs that are too old", proofs: vec![password(old), totp(old, id)] });
+            let renewed = vec![password(old), totp(old, id), password(now)];
+            casts.push(Cast { who: "a fresh password and a second factor that is too old", proofs: renewed });
+        }
+        for cast in casts {
+            found.extend(self.try_below(requirement, routes, cast).await?);
+        }
+
+        let honest = begin(&self.step_up, self.subject.clone(), [password(now), totp(now, id)]).await?;
+        let token = honest.token().as_str();
+        found.extend(self.open_to(routes, Some(&forged(token)), "a forged session").await);
+        found.extend(self.closed_to(routes, (Transport::Cookie, token), "two factors, proven just now").await);
+        exchange_credentials(&self.step_up, &self.subject, before).await?;
+        Ok(found)
+    }
+
+    /// Who gets in with these proofs, unless they meet the requirement.
+    async fn try_below<ReqBody, ResBody>(
+        &self,
+        requirement: Requirement,
+        routes: &[Route<'_>],
+        cast: Cast,
+    ) -> Result<Vec<String>, Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let session = begin(&self.step_up, self.subject.clone(), cast.proofs).await?;
+        Ok(if self.meets(requirement, &session).await? {
+            Vec::new()
+        } else {
+            self.open_to(routes, Some(session.token().as_str()), cast.who).await
+        })
+    }
+
+    async fn meets(&self, requirement: Requirement, session: &SignedIn) -> Result<bool, Error> {
+        let inner = self.step_up.inner();
+        let credentials = inner.stores.credentials(&self.subject).await?;
+        let standing = inner.judge(credentials.into_iter().map(|one| one.summary).collect());
+        Ok(requirement.check(session.session(), &standing, inner.now()).is_ok())
+    }
+
+    /// Which of these routes and their siblings do not refuse.
+    async fn open_to<ReqBody, ResBody>(&self, routes: &[Route<'_>], token: Option<&str>, who: &str) -> Vec<String>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let ways: Vec<_> = match token {
+            None => vec![None],
+            Some(token) => TRANSPORTS.into_iter().map(|transport| Some((transport, token))).collect(),
+        };
+        let mut open = Vec::new();
+        for (route, named) in with_siblings(routes) {
+            for &way in &ways {
+                let answer = self.ask(route, way).await;
+                if refusal(&answer).is_none() && (named || !is_absent(route, &answer)) {
+                    let way = way.map_or(String::new(), |(transport, _)| format!(", {}", name_of(transport)));
+                    open.push(format!("{} {} with {who}{way}: {}, should refuse", route.0, route.1, seen(&answer)));
+                }
             }
         }
+        open
     }
-    assert!(open.is_empty(), "not closed below {level}:\n{}", open.join("\n"));
 }
 
-/// Somebody with a second factor that was never proven.
-async fn below_aal2(step_up: &StepUp) -> Result<SignedIn, Error> {
-    let inner = step_up.inner();
-    let subject =
-        Subject::new(format!("below-{}", CredentialId::random())).map_err(|_| Error::new(ErrorKind::Inactive))?;
-    let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
-    let mut completion = Completion::new(subject.clone(), inner.now());
-    completion.credentials.push(CredentialChange::Add(Credential {
-        summary,
-        data: Vec::new(),
-        secrets: Vec::new(),
-        last_step: 0,
-        created_at: inner.now(),
-    }));
-    inner.complete(completion).await?;
-    mint(step_up, subject, [Proof::new(Method::Password, Aal::Aal1, inner.now())]).await
+fn password(at: Timestamp) -> Proof {
+    Proof::new(Method::Password, Aal::Aal1, at)
 }
 
-async fn called<S: Service<R>, R>(mut service: S, request: R) -> Result<S::Response, S::Error> {
-    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
-    service.call(request).await
+fn totp(at: Timestamp, id: CredentialId) -> Proof {
+    Proof::new(Method::Totp, Aal::Aal2, at).with_credential(id)
 }
 
-/// Whether a guard of this crate gave the answer, or the router of this crate did as one would.
-fn is_refusal(status: StatusCode, headers: &HeaderMap) -> bool {
-    let id = headers.get("ory-error-id").and_then(|id| id.to_str().ok());
-    match status {
-        StatusCode::UNAUTHORIZED => matches!(id, Some("session_inactive" | "session_aal1_required")),
-        StatusCode::FORBIDDEN => matches!(id, Some("session_aal2_required" | "session_refresh_required")),
-        _ => false,
-    }
+/// A second more than so long ago.
+#[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
+fn before_now(now: Timestamp, age: Duration) -> Timestamp {
+    now - age.saturating_add(Duration::from_secs(1))
+}
+
+/// The token with another signature.
+fn forged(token: &str) -> String {
+    let (claims, signature) = token.rsplit_once('.').unwrap_or((token, ""));
+    let turned: String = signature.chars().rev().collect();
+    format!("{claims}.{turned}")
+}
+
+/// The routes, and for each path what nobody thinks of; with whether the test named it.
+fn with_siblings<'a>(routes: &[Route<'a>]) -> Vec<(Route<'a>, bool)> {
+    let named: BTreeSet<_> = routes.iter().copied().collect();
+    let siblings = named.iter().flat_map(|&(method, path)| {
+        let head = (method == HttpMethod::GET).then_some(("HEAD", path));
+        head.into_iter().chain([("OPTIONS", path), (UNKNOWN, path)])
+    });
+    let siblings: BTreeSet<_> = siblings.filter(|route| !named.contains(route)).collect();
+    routes.iter().map(|&route| (route, true)).chain(siblings.into_iter().map(|route| (route, false))).collect()
+}
+
+/// Whether the router does not know it, or a CORS layer answered in its place.
+fn is_absent((method, _): Route<'_>, answer: &Parts) -> bool {
+    let preflight = [header::ACCESS_CONTROL_ALLOW_METHODS, header::ACCESS_CONTROL_ALLOW_HEADERS, header::ALLOW];
+    matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
+        || method == HttpMethod::OPTIONS && preflight.iter().any(|name| answer.headers.contains_key(name))
 }

@@ -39,6 +39,8 @@ struct State {
     fail_in: Mutex<Option<usize>>,
     /// Calls of this name wait.
     held: Mutex<Option<(&'static str, Arc<Gate>)>>,
+    /// What becomes of a completion before it is applied.
+    edit: Mutex<fn(&mut Completion)>,
 }
 
 /// Holds calls back until it is opened.
@@ -74,6 +76,7 @@ impl TestStore {
             calls: Mutex::default(),
             fail_in: Mutex::default(),
             held: Mutex::default(),
+            edit: Mutex::new(|_| ()),
         }))
     }
 
@@ -97,6 +100,11 @@ impl TestStore {
         let gate = Arc::new(Gate::default());
         *self.0.held.lock().unwrap() = Some((name, Arc::clone(&gate)));
         gate
+    }
+
+    /// Completions are applied as this leaves them.
+    pub fn edits(&self, edit: fn(&mut Completion)) {
+        *self.0.edit.lock().unwrap() = edit;
     }
 
     /// The calls since the last time it was asked.
@@ -175,7 +183,9 @@ impl SubjectStore for TestStore {
     }
 
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
-        self.within("complete", self.0.inner.complete(completion))
+        let mut completion = completion.clone();
+        (*self.0.edit.lock().unwrap())(&mut completion);
+        self.within("complete", Box::pin(async move { self.0.inner.complete(&completion).await }))
     }
 }
 

@@ -1,6 +1,21 @@
 //! The helpers that applications test with.
 
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "a test that fails panics"
+)]
+
+#[path = "../common/mod.rs"]
 mod common;
+
+mod attacks;
 
 use std::time::Duration;
 

@@ -1,0 +1,70 @@
+use crate::{config::StepUp, session::Subject};
+
+/// Attacks on an application's own router, as the application's tests run them.
+///
+/// Each panics if the attack succeeds, and names the method, the path and who got through. Each also lets the honest user in, since an
+/// application that refuses everybody proves nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use axum::{Router, body::Body, routing::get};
+/// use tower_step_up::{RequireAal2, Requirement, RouterExt, StepUp, Subject, test_util::Attacks};
+/// # use tower_step_up::{SigningKey, factor::Totp, store::MemoryStore};
+///
+/// const RECENT: Requirement = Requirement::aal2().max_age(Duration::from_secs(300));
+///
+/// // The application's own router, as it is in production.
+/// fn app(step_up: &StepUp) -> Router {
+///     Router::new()
+///         .route("/payments", get(async || "payments").layer(RequireAal2))
+///         .route_requiring("/transfer", RECENT, get(async || "form").post(async || "sent"))
+///         .merge(step_up.router())
+///         .layer(step_up.layer())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let step_up = StepUp::builder("https://bank.example")
+/// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+/// #     .store(MemoryStore::default())
+/// #     .factor(Totp::new("Example Bank"))
+/// #     .build()?;
+/// let app = app(&step_up).into_service::<Body>();
+/// let attacks = Attacks::new(&step_up, app, Subject::new("alice")?);
+///
+/// // Below the level: no session, one factor, a second factor too long ago, a factor that was removed, ...
+/// attacks.assert_denied_below(Requirement::aal2(), &[("GET", "/payments")]).await;
+/// attacks.assert_denied_below(RECENT, &[("GET", "/transfer"), ("POST", "/transfer")]).await;
+///
+/// // Old cookies and tokens, after the session was renewed, signed out or revoked.
+/// let routes = [("GET", "/payments"), ("POST", "/transfer")];
+/// attacks.assert_replay_refused(&routes).await;
+///
+/// // The way up: a code opens the routes, once, and the session from before is dead.
+/// attacks.assert_steps_up(&routes).await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Under axum, take [`Router::into_service`](https://docs.rs/axum/latest/axum/struct.Router.html#method.into_service); any other tower
+/// service will do as well. Give the store of a test to nobody else meanwhile: the subject's credentials are exchanged while an attack
+/// runs, and are what they were before when it has ended. Sessions that it began stay.
+#[derive(Clone, Debug)]
+pub struct Attacks<S> {
+    pub(super) step_up: StepUp,
+    pub(super) service: S,
+    pub(super) subject: Subject,
+}
+
+impl<S> Attacks<S> {
+    /// Attacks on a service by somebody whom the application knows as this subject. The service has [`StepUp::layer`] around it.
+    pub fn new(step_up: &StepUp, service: S, subject: Subject) -> Self {
+        Self { step_up: step_up.clone(), service, subject }
+    }
+}
+
+/// Panics with what was found, if anything was.
+#[allow(clippy::panic, reason = "it is an assertion")]
+pub(super) fn report(what: &str, found: &[String]) {
+    assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
+}

@@ -1,0 +1,37 @@
+use totp_rs::Builder;
+
+use crate::{
+    clock::Timestamp,
+    error::{Error, ErrorKind},
+    factor,
+};
+
+/// The code that an authenticator app with this secret shows at this time.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_step_up::{Clock, test_util::{FixedClock, totp_code}};
+///
+/// let secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"; // as it was given to `StepUp::import_totp`, or shown at the enrolment
+/// let clock = FixedClock::default();
+/// let first = totp_code(secret, clock.now())?;
+/// clock.advance(Duration::from_secs(30)); // a code works once, so the next one is needed
+/// assert_ne!(totp_code(secret, clock.now())?, first);
+/// # Ok::<(), tower_step_up::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// The secret is not base32 or shorter than 128 bits.
+pub fn totp_code(base32_secret: &str, at: Timestamp) -> Result<String, Error> {
+    let secret = factor::decode_totp_secret(base32_secret)?;
+    let seconds = u64::try_from(at.unix_seconds()).map_err(|_| Error::new(ErrorKind::Credential))?;
+    let totp = Builder::new().with_secret(secret.to_vec()).build().map_err(|_| Error::new(ErrorKind::Credential))?;
+    Ok(totp.generate(seconds).to_string())
+}
+
+/// A secret that nobody has had before.
+#[cfg(feature = "axum")]
+pub(super) fn random_secret() -> String {
+    totp_rs::Secret::generate().to_base32()
+}

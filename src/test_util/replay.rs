@@ -1,0 +1,194 @@
+//! Cookies and tokens of sessions that have ended.
+
+use std::fmt::Debug;
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{
+    Attacks,
+    attacks::report,
+    request::Route,
+    sessions::{begin, exchange_credentials, without_secret},
+};
+use crate::{
+    aal::{Aal, CredentialId, Method, Proof},
+    config::SignedIn,
+    error::Error,
+    session::cookie::Transport,
+    standing::CredentialSummary,
+    store::{Credential, Revocation},
+};
+
+/// How the application ends a session.
+const ENDINGS: [Ending; 5] =
+    [Ending::Renewed, Ending::SignedOut, Ending::Revoked, Ending::OthersRevoked, Ending::AllRevoked];
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Renewed,
+    SignedOut,
+    Revoked,
+    OthersRevoked,
+    AllRevoked,
+}
+
+impl Ending {
+    const fn who(self) -> &'static str {
+        match self {
+            Self::Renewed => "a session from before the password was renewed",
+            Self::SignedOut => "a session that was signed out",
+            Self::Revoked => "a session that was revoked",
+            Self::OthersRevoked => "a session that was revoked from another",
+            Self::AllRevoked => "a session of somebody whose sessions were all revoked",
+        }
+    }
+}
+
+impl<S> Attacks<S> {
+    /// Replays the cookie and the token of sessions that have ended, and panics if any of these routes, `(method, path)`, still knows
+    /// them. The sessions have two factors, were let in before, and were then renewed with
+    /// [`reauthenticate`](crate::StepUp::reauthenticate) (which makes a new session, and that one must be let in), signed out with
+    /// [`sign_out`](crate::StepUp::sign_out), or revoked with [`revoke`](crate::StepUp::revoke) or
+    /// [`revoke_all`](crate::StepUp::revoke_all).
+    ///
+    /// It finds an application that remembers on its own who came by which cookie. See [`Attacks`] for an example.
+    ///
+    /// # Panics
+    ///
+    /// A dead session is let in or a live one is not, the service or the store fails, or there are no routes.
+    #[allow(clippy::expect_used, reason = "it is an assertion")]
+    pub async fn assert_replay_refused<ReqBody, ResBody>(&self, routes: &[(&str, &str)])
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        assert!(!routes.is_empty(), "there are no routes to try");
+        let mut found = Vec::new();
+        for ending in ENDINGS {
+            let session = self.begin_trial().await.expect("the store failed");
+            found.extend(self.replay(routes, session, ending).await.expect("the session could not be ended"));
+        }
+        report("sessions do not end as they should", &found);
+    }
+
+    /// Begins a session that has two factors, has it let in, ends it in the application's own way, its logout for example, and panics if
+    /// any of these routes, `(method, path)`, still knows its cookie or token.
+    ///
+    /// ```
+    /// # use axum::{Router, body::Body, extract::State, http::{HeaderName, HeaderValue, Request, StatusCode, header}};
+    /// # use tower::ServiceExt;
+    /// # use tower_step_up::{SigningKey, StepUp, Subject, factor::Totp, store::MemoryStore};
+    /// use axum::routing::{get, post};
+    /// use tower_step_up::{CurrentSession, RequireAal2, test_util::Attacks};
+    ///
+    /// // To take away the cookie is not enough: somebody may have a copy.
+    /// async fn log_out(State(step_up): State<StepUp>, session: CurrentSession) -> StatusCode {
+    ///     match step_up.sign_out(session.session()).await {
+    ///         Ok(()) => StatusCode::NO_CONTENT,
+    ///         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// let app = Router::new()
+    ///     .route("/payments", get(async || "payments").layer(RequireAal2))
+    ///     .route("/logout", post(log_out))
+    ///     .with_state(step_up.clone())
+    ///     .layer(step_up.layer())
+    ///     .into_service::<Body>();
+    /// let attacks = Attacks::new(&step_up, app.clone(), Subject::new("alice")?);
+    /// attacks
+    ///     .assert_dead_after(&[("GET", "/payments")], async |alice| {
+    ///         let request = Request::post("/logout").header("x-session-token", alice.token().as_str());
+    ///         let answer = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    ///         assert_eq!(answer.status(), 204);
+    ///     })
+    ///     .await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// The session is let in afterwards, or was not before, the service or the store fails, or there are no routes.
+    #[allow(clippy::expect_used, reason = "it is an assertion")]
+    pub async fn assert_dead_after<ReqBody, ResBody>(
+        &self,
+        routes: &[(&str, &str)],
+        ending: impl AsyncFnOnce(&SignedIn),
+    ) where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        assert!(!routes.is_empty(), "there are no routes to try");
+        let (session, before) = self.begin_trial().await.expect("the store failed");
+        let token = session.token().as_str();
+        let mut found = self.closed_to(routes, (Transport::Cookie, token), "two factors").await;
+        ending(&session).await;
+        found.extend(self.alive_at(routes, token, "a session that was ended").await);
+        exchange_credentials(&self.step_up, &self.subject, before).await.expect("the store failed");
+        report("sessions do not end as they should", &found);
+    }
+
+    async fn replay<ReqBody, ResBody>(
+        &self,
+        routes: &[Route<'_>],
+        (session, before): (SignedIn, Vec<Credential>),
+        ending: Ending,
+    ) -> Result<Vec<String>, Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let step_up = &self.step_up;
+        let token = session.token().as_str();
+        let mut found = self.closed_to(routes, (Transport::Cookie, token), "two factors").await;
+        let mut successor = None;
+        let session = session.session();
+        match ending {
+            Ending::Renewed => successor = Some(step_up.reauthenticate(session, Method::Password).await?),
+            Ending::SignedOut => step_up.sign_out(session).await?,
+            Ending::Revoked => drop(step_up.revoke(&self.subject, Revocation::One(session.id())).await?),
+            Ending::OthersRevoked => {
+                let keeper = self.two_factors(session.proofs()).await?;
+                step_up.revoke(&self.subject, Revocation::Others(keeper.session().id())).await?;
+                successor = Some(keeper);
+            }
+            Ending::AllRevoked => drop(step_up.revoke_all(&self.subject).await?),
+        }
+        found.extend(self.alive_at(routes, token, ending.who()).await);
+        if let Some(successor) = successor {
+            let token = successor.token().as_str();
+            found.extend(self.closed_to(routes, (Transport::Cookie, token), "the session that goes on").await);
+        }
+        exchange_credentials(step_up, &self.subject, before).await?;
+        Ok(found)
+    }
+
+    /// A session with two factors just proven, and the credentials that the subject had before.
+    async fn begin_trial(&self) -> Result<(SignedIn, Vec<Credential>), Error> {
+        let now = self.step_up.inner().now();
+        let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
+        let credentials = vec![without_secret(summary, now)];
+        let before = exchange_credentials(&self.step_up, &self.subject, credentials).await?;
+        let proofs = [
+            Proof::new(Method::Password, Aal::Aal1, now),
+            Proof::new(Method::Totp, Aal::Aal2, now).with_credential(summary.id),
+        ];
+        Ok((self.two_factors(&proofs).await?, before))
+    }
+
+    async fn two_factors(&self, proofs: &[Proof]) -> Result<SignedIn, Error> {
+        begin(&self.step_up, self.subject.clone(), proofs.iter().cloned()).await
+    }
+}

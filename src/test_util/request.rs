@@ -1,0 +1,151 @@
+//! Requests as the attacks send them, and what their answers mean.
+
+use std::fmt::Debug;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, response::Parts};
+use tower_service::Service;
+
+use super::Attacks;
+use crate::session::cookie::{Transport, X_SESSION_TOKEN};
+
+/// A method and a path.
+pub(super) type Route<'a> = (&'a str, &'a str);
+
+/// All ways to carry a session.
+pub(super) const TRANSPORTS: [Transport; 3] = [Transport::Cookie, Transport::SessionTokenHeader, Transport::Bearer];
+
+pub(super) const fn name_of(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Cookie => "by cookie",
+        Transport::SessionTokenHeader => "by X-Session-Token",
+        Transport::Bearer => "by Authorization: Bearer",
+    }
+}
+
+impl<S> Attacks<S> {
+    /// The head of the answer to a request without a body, from a page of the application or a program.
+    pub(super) async fn ask<ReqBody, ResBody>(
+        &self,
+        (method, path): Route<'_>,
+        session: Option<(Transport, &str)>,
+    ) -> Parts
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
+        match session {
+            Some((Transport::Cookie, token)) => {
+                request = request.header(header::COOKIE, self.cookie(token));
+                // As a browser does, for applications that look whether another site sent it.
+                request = request.header(header::ORIGIN, self.origin()).header("sec-fetch-site", "same-origin");
+            }
+            Some((Transport::SessionTokenHeader, token)) => request = request.header(X_SESSION_TOKEN, token),
+            Some((Transport::Bearer, token)) => {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            None => {}
+        }
+        if method == Method::OPTIONS {
+            request = request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET");
+        }
+        #[allow(clippy::panic, reason = "it is an assertion")]
+        let request = request.body(ReqBody::default()).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        self.send(request).await.into_parts().0
+    }
+
+    #[allow(clippy::expect_used, reason = "it is an assertion")]
+    pub(super) async fn send<ReqBody, ResBody>(&self, request: Request<ReqBody>) -> Response<ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+    {
+        let mut service = self.service.clone();
+        std::future::poll_fn(|cx| service.poll_ready(cx)).await.expect("the service failed");
+        service.call(request).await.expect("the service failed")
+    }
+
+    pub(super) fn cookie(&self, token: &str) -> String {
+        format!("{}={token}", self.step_up.inner().cookies.session)
+    }
+
+    pub(super) fn origin(&self) -> String {
+        self.step_up.inner().urls.public.origin().ascii_serialization()
+    }
+
+    /// Which of these routes do not let this session in as far as the handler. One request each, since it may have effects.
+    pub(super) async fn closed_to<ReqBody, ResBody>(
+        &self,
+        routes: &[Route<'_>],
+        (transport, token): (Transport, &str),
+        who: &str,
+    ) -> Vec<String>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let mut closed = Vec::new();
+        for &(method, path) in routes {
+            let answer = self.ask((method, path), Some((transport, token))).await;
+            if !reaches_the_handler(&answer) {
+                let way = name_of(transport);
+                closed.push(format!("{method} {path} with {who}, {way}: {}, should let in", seen(&answer)));
+            }
+        }
+        closed
+    }
+
+    /// On which of these routes this token is not one of no session at all.
+    pub(super) async fn alive_at<ReqBody, ResBody>(&self, routes: &[Route<'_>], token: &str, who: &str) -> Vec<String>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let mut alive = Vec::new();
+        for &(method, path) in routes {
+            for transport in TRANSPORTS {
+                let answer = self.ask((method, path), Some((transport, token))).await;
+                if !matches!(refusal(&answer), Some("session_inactive" | "session_aal1_required")) {
+                    let way = name_of(transport);
+                    alive.push(format!("{method} {path} with {who}, {way}: {}, should be dead", seen(&answer)));
+                }
+            }
+        }
+        alive
+    }
+}
+
+fn error_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("ory-error-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
+}
+
+/// The error's id, if a guard of this crate gave the answer, or the router of this crate did as one would.
+pub(super) fn refusal(answer: &Parts) -> Option<&str> {
+    let id = error_id(&answer.headers)?;
+    let fits = match id {
+        "session_inactive" | "session_aal1_required" => answer.status == StatusCode::UNAUTHORIZED,
+        // With a bearer token it is 401 (RFC 9470).
+        "session_aal2_required" | "session_refresh_required" => {
+            matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        }
+        _ => false,
+    };
+    fits.then_some(id)
+}
+
+/// Whether the guard let the request through to something that is there and works.
+fn reaches_the_handler(answer: &Parts) -> bool {
+    let absent = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    refusal(answer).is_none() && !absent && !answer.status.is_server_error()
+}
+
+/// What came, for a report.
+pub(super) fn seen(answer: &Parts) -> String {
+    match error_id(&answer.headers) {
+        Some(id) => format!("{} {id}", answer.status),
+        None => answer.status.to_string(),
+    }
+}
