@@ -21,8 +21,8 @@ use axum::{
 };
 use tower::ServiceExt;
 use tower_step_up::{
-    Aal, CurrentSession, Method, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, SigningKey, StepUp,
-    StepUpBuilder, Subject,
+    Aal, CurrentSession, Directory, DirectoryFuture, Identity, Method, RequireAal, RequireAal2, Requirement, RouterExt,
+    SessionContext, SigningKey, StepUp, StepUpBuilder, Subject,
     factor::{LookupSecrets, Totp},
     store::SubjectStore,
     test_util::Attacks,
@@ -257,6 +257,25 @@ async fn an_application_that_lets_nobody_in_is_found_out() {
     let found = complaints(Attacks::new(&step_up, misplaced, alice()).assert_denied_below(RECENT, &PAY)).await;
     let honest = "with two factors, proven just now, by cookie: 401 Unauthorized session_inactive, should let in";
     assert_eq!(found, PAY.map(|(method, path)| format!("{method} {path} {honest}")));
+}
+
+/// Knows nobody, so every session is refused, whatever its level.
+struct Nobody;
+
+impl Directory for Nobody {
+    fn identity<'a>(&'a self, _: &'a Subject) -> DirectoryFuture<'a, Option<Identity>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+#[tokio::test]
+async fn a_subject_whom_the_application_does_not_know_proves_nothing() {
+    let step_up = configured(&TestStore::default(), |builder| builder.directory(Nobody));
+    let attacks = app(&step_up, guarded(Requirement::aal2()));
+    let found = complaints(attacks.assert_denied_below(Requirement::aal2(), &[("GET", "/pay")])).await;
+    let honest =
+        "GET /pay with two factors, proven just now, by cookie: 401 Unauthorized session_inactive, should let in";
+    assert_eq!(found, [honest]);
 }
 
 #[tokio::test]
