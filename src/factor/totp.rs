@@ -377,6 +377,17 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever is typed, at whatever time: only a code of the window gets through, and it is written in six digits.
+        #[test]
+        fn what_is_accepted_is_a_code_of_the_window(
+            typed in prop_oneof!["\\PC{0,8}", "[0-9]{5,7}", (0..4u64).prop_map(|ahead| code(1000 + ahead))], second in 0..30u64,
+        ) {
+            let accepted = Totp::new("x").matching_step(SECRET, &typed, at(1001 * STEP_SECONDS + second));
+            let fits = (1000..=1002).rev().find(|step| code(*step) == typed);
+            prop_assert_eq!(accepted, fits);
+            prop_assert!(accepted.is_none() || typed.len() == DIGITS && typed.bytes().all(|byte| byte.is_ascii_digit()));
+        }
+
         #[test]
         fn any_text_is_looked_at_without_a_panic(text in any::<String>(), seconds in any::<i64>()) {
             let _ = Totp::new("x").matching_step(SECRET, &text, Timestamp::from_unix_seconds(seconds));
