@@ -356,6 +356,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn levels_have_their_wire_names() {
+        for (level, name) in [(Aal::Aal0, "aal0"), (Aal::Aal1, "aal1"), (Aal::Aal2, "aal2")] {
+            assert_eq!((level.as_str(), level.to_string().as_str()), (name, name));
+            assert_eq!(serde_json::to_value(level).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn what_a_method_can_be() {
+        let only_second = [Method::Totp, Method::LookupSecret];
+        let second = [Method::Totp, Method::LookupSecret, Method::WebAuthn, Method::Code];
+        for method in Method::ALL {
+            let first = (!only_second.contains(&method)).then_some(Aal::Aal1);
+            assert_eq!(method.first_factor_level(), first, "{method}");
+            assert_eq!(method.is_second_factor(), second.contains(&method), "{method}");
+        }
+    }
+
+    #[cfg(feature = "axum")]
+    #[test]
+    fn no_form_names_a_method_that_nobody_proves_by_a_form() {
+        let not_in_forms = [Method::Profile, Method::LinkRecovery, Method::CodeRecovery];
+        for method in Method::ALL {
+            assert_eq!(method.is_interactive(), !not_in_forms.contains(&method), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_proof_makes_room_only_for_one_of_its_kind() {
+        let second = proof(Method::WebAuthn, Aal::Aal2);
+        let provided = second.clone().with_provider("idp");
+        assert!(second.is_replaced_by(&second));
+        assert!(
+            second.is_replaced_by(&second.clone().with_credential(CredentialId::random())),
+            "another key of the user"
+        );
+        assert!(provided.is_replaced_by(&provided));
+        assert!(!second.is_replaced_by(&proof(Method::Totp, Aal::Aal2)), "another method");
+        assert!(!second.is_replaced_by(&proof(Method::WebAuthn, Aal::Aal1)), "another level");
+        assert!(!second.is_replaced_by(&provided), "another provider");
+        assert!(!second.is_replaced_by(&proof(Method::Totp, Aal::Aal2).with_provider("idp")));
+        assert!(!second.is_replaced_by(&proof(Method::Totp, Aal::Aal1)), "nothing in common but the provider");
+        assert_eq!((second.provider(), provided.provider()), (None, Some("idp")));
+    }
+
+    #[test]
+    fn an_id_stays_the_same_in_whatever_shape() {
+        let id = Uuid::new_v4();
+        assert_eq!(Uuid::from(CredentialId::from(id)), id);
+        assert_eq!(CredentialId::from(id).to_string(), id.to_string());
+    }
+
     proptest! {
         #[test]
         fn adding_a_proof_never_lowers_a_level(proofs in prop::collection::vec(any_proof(), 0..8), added in any_proof()) {

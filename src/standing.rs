@@ -245,6 +245,19 @@ mod tests {
         assert_eq!(standing.level(&session, at(1160)), Aal::Aal1);
     }
 
+    #[test]
+    fn a_standing_tells_its_credentials_apart_by_level() {
+        let totp = credential();
+        let passkey = CredentialSummary { method: Method::Passkey, aal: Aal::Aal1, ..credential() };
+        assert_eq!(Standing::new(vec![passkey, totp]).credentials(), [passkey, totp]);
+        assert!(Standing::new(vec![passkey, totp]).has_second_factor());
+        assert!(
+            !Standing::new(vec![passkey]).has_second_factor(),
+            "a credential of the first level is no second factor"
+        );
+        assert!(!Standing::new(vec![]).has_second_factor());
+    }
+
     fn cached(cache: &StandingCache, read_at: Timestamp) -> Session {
         let totp = credential();
         let session = stepped_up(totp.id);

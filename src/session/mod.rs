@@ -299,6 +299,45 @@ mod tests {
     }
 
     #[test]
+    fn a_rotation_changes_the_id_and_nothing_else() {
+        let old = signed_in();
+        let new = old.rotated();
+        assert_ne!(new.id(), old.id());
+        assert_eq!(Session { id: old.id(), ..new }, old);
+    }
+
+    #[test]
+    fn one_more_proof_alone_prolongs_nothing() {
+        let old = signed_in();
+        let proof = Proof::new(Method::Totp, Aal::Aal2, at(1500));
+        let new = old.amended(proof.clone());
+        assert_ne!(new.id(), old.id());
+        assert_eq!(new.proofs(), [old.proofs()[0].clone(), proof]);
+        assert_eq!(Session { id: old.id(), proofs: old.proofs.clone(), ..new }, old);
+    }
+
+    #[test]
+    fn ids_stay_the_same_in_whatever_shape_and_new_ones_differ() {
+        let id = Uuid::new_v4();
+        assert_eq!((Uuid::from(SessionId::from(id)), Uuid::from(BindingKey::from(id))), (id, id));
+        assert_eq!(SessionId::from(id).to_string(), id.to_string());
+        assert_ne!(SessionId::random(), SessionId::random());
+        assert_ne!(BindingKey::random(), BindingKey::random());
+    }
+
+    #[test]
+    fn every_way_to_a_subject_checks_it() {
+        let kim = Subject::new("kim").unwrap();
+        assert_eq!("kim".parse(), Ok(kim.clone()));
+        assert_eq!(Subject::try_from("kim"), Ok(kim.clone()));
+        assert_eq!(Subject::try_from("kim".to_owned()), Ok(kim.clone()));
+        assert!("".parse::<Subject>().is_err());
+        assert!(Subject::try_from("").is_err());
+        assert!(Subject::try_from(String::new()).is_err());
+        assert_eq!((kim.to_string(), String::from(kim)), ("kim".to_owned(), "kim".to_owned()));
+    }
+
+    #[test]
     fn subjects_are_any_printable_text_but_none() {
         for good in ["a", "Jürgen ☕", "00000000-0000-0000-0000-000000000000", &"x".repeat(255)] {
             assert!(Subject::new(good).is_ok(), "{good}");
