@@ -293,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_is_given_up_forgets_the_subject_too() {
+        let cache = StandingCache::new(10, MINUTE);
+        let session = cached(&cache, at(2000));
+        let get = || cache.get(session.id(), session.subject(), at(2000)).is_some();
+        let write = cache.forget_afterwards(session.subject());
+        assert!(get());
+        drop(write);
+        assert!(!get());
+    }
+
+    #[test]
     fn zero_reads_every_time() {
         let cache = StandingCache::new(10, Duration::ZERO);
         let session = cached(&cache, at(2000));
