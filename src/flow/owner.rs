@@ -8,7 +8,7 @@ use crate::{
     factor::{Factor, FactorContext},
     session::Subject,
     standing::Standing,
-    store::Credential,
+    store::{Credential, CredentialChange},
 };
 
 /// A subject, its name for itself, and its credentials as they are now.
@@ -24,6 +24,27 @@ impl Owner {
         let credentials = inner.stores.credentials(subject).await?;
         let identifier = inner.ask_directory(inner.directory.identifier(subject)).await?;
         Ok(Self { subject: subject.clone(), identifier, credentials })
+    }
+
+    /// The subject as it is once these changes are written.
+    pub(crate) fn after(&self, changes: &[CredentialChange]) -> Self {
+        let mut credentials = self.credentials.clone();
+        for change in changes {
+            match change {
+                CredentialChange::Replace(new) => {
+                    credentials.retain(|known| known.summary.method != new.summary.method);
+                    credentials.push(new.clone());
+                }
+                CredentialChange::Add(new) => credentials.push(new.clone()),
+                CredentialChange::Remove(method) => credentials.retain(|known| known.summary.method != *method),
+                CredentialChange::Reseal { credential, data } => {
+                    for known in credentials.iter_mut().filter(|known| known.summary.id == *credential) {
+                        known.data.clone_from(data);
+                    }
+                }
+            }
+        }
+        Self { subject: self.subject.clone(), identifier: self.identifier.clone(), credentials }
     }
 
     /// What counts of the subject's sessions, by the credentials as they are now.

@@ -24,6 +24,7 @@ use crate::{
     audit::{AuditEventKind, FailureReason},
     challenge::{self, Envelope, negotiation},
     config::{Inner, SignedIn, StepUp},
+    error::StoreError,
     factor::{Enrolment, EnrolmentOutcome, Factor, Form},
     flow::{
         csrf::CsrfToken,
@@ -198,6 +199,8 @@ impl<'a> Change<'a> {
 
     /// The change, the new session and the end of the old one in one transaction, if the credentials still are those that the
     /// decision was made on.
+    ///
+    /// The answer is made before: once the change is written, nothing may keep the client from its new session.
     async fn save(
         mut self,
         key: AttemptKey,
@@ -206,7 +209,9 @@ impl<'a> Change<'a> {
     ) -> Result<Response, Failure> {
         let inner = self.inner();
         let now = self.scope.now();
-        let method = key.method;
+        let after = self.saved(key.method, &changes)?;
+        let signed_in = self.scope.step_up().hand_out(session.clone(), &after.owner.standing(inner))?;
+        let response = after.succeed(&signed_in).await?;
         let events: Vec<_> = changes.iter().filter_map(audited).collect();
         let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
         let mut completion = Completion::new(self.owner.subject.clone(), now);
@@ -228,22 +233,35 @@ impl<'a> Change<'a> {
             inner.audit.of_session(now, &session, kind);
         }
         inner.audit.of_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
-        self.owner = Owner::read(inner, &self.owner.subject).await?;
-        if removes {
-            // Flows that were begun with the factor must not outlive it.
-            inner.stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await?;
+        if let Err(error) = after.keep(removes).await {
+            tracing::warn!(%error, "factors were changed, but the flow does not say so yet");
         }
-        settings::begin(&mut self.flow, inner, &self.owner, Some(method), now)?;
-        self.flow.say(None, message::saved(), now);
-        self.flow.active = Some(method);
-        self.flow.purpose = Purpose::Settings { success: true };
-        inner.stores.update_flow(&self.flow.to_stored()?).await?;
-        let standing = self.owner.standing(inner);
-        let signed_in = self.scope.step_up().hand_out(session, &standing)?;
-        self.succeed(signed_in).await
+        Ok(response)
     }
 
-    async fn succeed(self, signed_in: SignedIn) -> Result<Response, Failure> {
+    /// This flow as it is once the changes are written.
+    fn saved(&self, method: Method, changes: &[CredentialChange]) -> Result<Self, Failure> {
+        let now = self.scope.now();
+        let owner = self.owner.after(changes);
+        let mut flow = self.flow.clone();
+        settings::begin(&mut flow, self.inner(), &owner, Some(method), now)?;
+        flow.say(None, message::saved(), now);
+        flow.active = Some(method);
+        flow.purpose = Purpose::Settings { success: true };
+        Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
+    }
+
+    /// Stores the flow, and ends those that were begun with a factor that is gone.
+    async fn keep(&self, removes: bool) -> Result<(), StoreError> {
+        let stores = &self.inner().stores;
+        stores.update_flow(&self.flow.to_stored()?).await?;
+        if removes {
+            stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await?;
+        }
+        Ok(())
+    }
+
+    async fn succeed(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
         let next = self.return_url();
         if !self.json {
             let mut response = answer::see_other(&next);

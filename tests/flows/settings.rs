@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::Value;
-use tower_step_up::RequiredAal;
+use tower_step_up::{RequiredAal, Subject, store::SubjectStore};
 
-use crate::site::{Answer, Client, KINDS, Kind, ORIGIN, OpenFlow, Site, code_of};
+use crate::{
+    site::{Answer, Client, KINDS, Kind, ORIGIN, OpenFlow, Site, code_of},
+    store::TestStore,
+};
 
 async fn client(site: &Site, kind: Kind, name: &str) -> Client {
     match kind {
@@ -504,6 +507,35 @@ async fn the_lock_of_a_factor_closes_the_settings_too() {
         (answer.status, answer.error_id().as_str()),
         (StatusCode::TOO_MANY_REQUESTS, "security_too_many_attempts")
     );
+}
+
+/// Once a change is written nothing may keep the client from its new session, and before it is, nothing may change.
+#[tokio::test]
+async fn a_store_that_fails_around_a_change_costs_no_session() {
+    for kind in KINDS {
+        let mut saved = 0;
+        for calls in 0..12 {
+            let store = TestStore::default();
+            let site = Site::on(store.clone(), |builder| builder);
+            let mut kim = client(&site, kind, "kim").await;
+            let flow = kim.begin("settings", "").await;
+            let code = code_of(&secret_of(&flow.view), site.seconds());
+            store.fails_after(calls);
+            let answer = kim.submit(&flow, &[("method", "totp"), ("totp_code", &code)]).await;
+            let failed = store.has_failed();
+            if answer.status.is_success() {
+                kim.keep_token_if_any(&answer);
+            }
+            let enrolled = !store.credentials(&Subject::new("kim").unwrap()).await.unwrap().is_empty();
+            let expected = if enrolled { StatusCode::OK } else { StatusCode::FORBIDDEN };
+            let payments = kim.get("/payments").await;
+            let paid = if payments.status == StatusCode::SEE_OTHER { StatusCode::FORBIDDEN } else { payments.status };
+            assert_eq!(paid, expected, "{kind:?}: call {calls} failed: {answer:?}");
+            assert_eq!(kim.get("/account").await.status, StatusCode::OK, "{kind:?}: call {calls} failed");
+            saved += usize::from(enrolled && failed);
+        }
+        assert!(saved > 0, "no call after the change was tried");
+    }
 }
 
 #[tokio::test]
