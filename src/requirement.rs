@@ -101,6 +101,11 @@ impl Requirement {
         }
     }
 
+    /// Whether it asks less of a subject that has no second factor, so that what is known of that decides.
+    pub(crate) const fn depends_on_enrolment(&self) -> bool {
+        matches!(self.level, Level::HighestAvailable)
+    }
+
     /// Whether the session, as it stands now, meets the requirement.
     ///
     /// # Errors

@@ -79,6 +79,8 @@ struct Shared {
     transport: Option<Transport>,
     now: Timestamp,
     uri: Uri,
+    /// Whether the session was read for this very request, and not found in the cache.
+    is_fresh: bool,
     /// Whether anything looked at the session, so that the answer depends on it.
     consulted: AtomicBool,
 }
@@ -111,7 +113,42 @@ pub(crate) enum Denied {
 
 impl SessionContext {
     pub(crate) fn new(step_up: StepUp, found: Found, transport: Option<Transport>, now: Timestamp, uri: Uri) -> Self {
-        Self { shared: Arc::new(Shared { step_up, found, transport, now, uri, consulted: AtomicBool::new(false) }) }
+        let consulted = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { step_up, found, transport, now, uri, is_fresh: false, consulted }) }
+    }
+
+    /// A context whose session was read for this very request.
+    pub(crate) fn read(
+        step_up: StepUp,
+        found: Found,
+        transport: Option<Transport>,
+        now: Timestamp,
+        uri: Uri,
+        consulted: bool,
+    ) -> Self {
+        let consulted = AtomicBool::new(consulted);
+        Self { shared: Arc::new(Shared { step_up, found, transport, now, uri, is_fresh: true, consulted }) }
+    }
+
+    /// Whether the session passes for one whose subject has no second factor by what was read for an earlier request. Another
+    /// process may have bound one since.
+    pub(crate) fn remembers_no_second_factor(&self) -> bool {
+        match &self.shared.found {
+            Found::Session(found) => !self.shared.is_fresh && !found.standing.has_second_factor(),
+            _ => false,
+        }
+    }
+
+    /// The same request with its session as the store has it now.
+    pub(crate) async fn read_anew(self) -> Self {
+        let Shared { step_up, found, transport, now, uri, .. } = &*self.shared;
+        let found = match found {
+            Found::Session(found) => {
+                service::read(step_up.inner(), found.session.id(), found.session.subject(), *now).await
+            }
+            other => other.clone(),
+        };
+        Self::read(step_up.clone(), found, *transport, *now, uri.clone(), self.was_consulted())
     }
 
     /// The context of the innermost layer around this request; `None` if there is no layer.

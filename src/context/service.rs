@@ -13,6 +13,7 @@ use crate::{
     clock::Timestamp,
     config::{Inner, StepUp},
     session::{
+        SessionId, Subject,
         cookie::{Presented, Transport, presented},
         token::Verified,
     },
@@ -59,8 +60,8 @@ where
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
                 let read = Box::pin(async move {
-                    let found = read(step_up.inner(), &verified, now).await;
-                    SessionContext::new(step_up, found, transport, now, uri)
+                    let found = read(step_up.inner(), verified.id, &verified.subject, now).await;
+                    SessionContext::read(step_up, found, transport, now, uri, false)
                 });
                 ResponseFuture::reading(read, ready, request)
             }
@@ -94,8 +95,8 @@ fn search(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> (Search, Option
     }
 }
 
-async fn read(inner: &Inner, verified: &Verified, now: Timestamp) -> Found {
-    match inner.read_session(verified.id, &verified.subject, now).await {
+pub(super) async fn read(inner: &Inner, id: SessionId, subject: &Subject, now: Timestamp) -> Found {
+    match inner.read_session(id, subject, now).await {
         Ok(Some(authenticated)) => Found::Session(authenticated),
         Ok(None) => Found::Nothing,
         Err(error) => {

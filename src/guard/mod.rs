@@ -18,7 +18,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use http::{Extensions, HeaderMap, Method, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
 
 pub use self::{
     future::ResponseFuture,
@@ -59,6 +59,10 @@ pub(crate) struct Head<'a> {
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) extensions: &'a Extensions,
+}
+
+fn head<B>(request: &Request<B>) -> Head<'_> {
+    Head { method: request.method(), headers: request.headers(), extensions: request.extensions() }
 }
 
 /// The one way to a decision, for guards and extractors alike.

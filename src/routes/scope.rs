@@ -33,7 +33,12 @@ impl FromRequestParts<StepUp> for Scope {
     async fn from_request_parts(parts: &mut Parts, step_up: &StepUp) -> Result<Self, Self::Rejection> {
         match SessionContext::of(&parts.extensions) {
             Some(context) if context.belongs_to(step_up) => {
-                Ok(Self { context: context.clone(), headers: parts.headers.clone() })
+                let mut context = context.clone();
+                // Whoami, the settings and the login flows all ask less of somebody who has no second factor.
+                if context.remembers_no_second_factor() {
+                    context = context.read_anew().await;
+                }
+                Ok(Self { context, headers: parts.headers.clone() })
             }
             _ => {
                 if !MISWIRED.swap(true, Ordering::Relaxed) {

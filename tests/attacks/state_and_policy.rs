@@ -16,6 +16,7 @@ use crate::{
     Target,
     common::{self, BROWSER, Calls, User, query, request, send},
     get,
+    site::Client,
     world::{World, as_program, assert_error},
 };
 
@@ -608,6 +609,28 @@ async fn factor_added_elsewhere_is_seen_at_once() {
     }
     target.bank.enrol(&ann).await;
     target.assert_refused(&get(&app, "/", &[("cookie", &ann.cookie())]).await, 403, "session_aal2_required");
+
+    // The same where another node binds the factor, on a guard and on what the companion router gates.
+    let world = World::new();
+    let guarded = Router::new()
+        .route_requiring("/", Requirement::highest_available(), route_get(handler!(target)))
+        .layer(world.b.step_up.layer());
+    let mut bob = world.a.native("bob").await;
+    let mut there = world.b.native("bob").await;
+    let mut at_guard = Client { router: guarded, ..there.clone() };
+    for _warm in 0..2 {
+        assert_eq!(at_guard.get("/").await.status, 200);
+        assert_eq!(there.whoami().await.status, 200);
+    }
+    assert_eq!(target.bank.calls.take(), 2);
+    bob.enrol_totp(&world.a).await;
+    for _ in 0..2 {
+        let answer = at_guard.get("/").await;
+        assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (403, "session_aal2_required"));
+        let answer = there.whoami().await;
+        assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (403, "session_aal2_required"));
+    }
+    assert_eq!(target.bank.calls.take(), 0);
 }
 
 #[tokio::test]
