@@ -36,7 +36,7 @@ use crate::{
     seal::Sealer,
     session::{Session, SessionId, Subject, cookie::CookieJar, token::KeyRing, view},
     standing::{Authenticated, CredentialSummary, Standing, StandingCache},
-    store::{AttemptPolicy, Completed, Completion, Revocation, StoredStanding, access::Stores},
+    store::{AttemptKey, AttemptPolicy, Completed, Completion, Revocation, StoredStanding, access::Stores},
 };
 
 /// What whoami and the settings ask of a session, under the names of Ory's `required_aal`.
@@ -201,11 +201,6 @@ impl StepUp {
     ///
     /// The store did not answer; whether sessions were ended is not known.
     pub async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, Error> {
-        // A session's first issue is a whole second; one that begins after the revocation, in the same second, must live.
-        let which = match which {
-            Revocation::All(not_before) => Revocation::All(not_before.whole_seconds()),
-            other => other,
-        };
         let revoked = {
             let _forget = self.inner.standing.forget_afterwards(subject);
             self.inner.stores.revoke(subject, which).await?
@@ -319,6 +314,14 @@ impl Inner {
         let subject = completion.subject.clone();
         let _forget = self.standing.forget_afterwards(&subject);
         self.stores.complete(completion).await
+    }
+
+    /// The factor was proven, so guesses at it that came before count no more. Nothing depends on it but the comfort of its owner.
+    pub(crate) async fn lift_lock(&self, subject: &Subject, method: Method) {
+        let key = AttemptKey { subject: subject.clone(), method };
+        if let Err(error) = self.stores.reset_attempts(&key).await {
+            tracing::warn!(target: "tower_step_up::factor", %error, %method, "could not lift the lock of a factor that was proven");
+        }
     }
 
     /// The session that takes the old one's place after this proof.

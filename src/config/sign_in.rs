@@ -71,6 +71,7 @@ impl StepUp {
         let now = inner.now();
         let session = Session::new(subject, Proof::new(method, level, now), inner.limits.session_lifespan);
         inner.stores.create_session(&session).await?;
+        inner.lift_lock(session.subject(), method).await;
         inner.audit.of_session(now, &session, AuditEventKind::SignedIn { method });
         // At sign-in only the proof itself counts, whatever the credentials.
         self.hand_out(session, &inner.judge(Vec::new()))

@@ -67,11 +67,7 @@ async fn lift_other_locks(inner: &Inner, owner: &Owner, proven: Method) {
         .map(|credential| credential.summary.method)
         .collect();
     for method in methods {
-        let key = AttemptKey { subject: owner.subject.clone(), method };
-        if let Err(error) = inner.stores.reset_attempts(&key).await {
-            // The step-up stands; the other factor merely stays locked until the next success.
-            tracing::warn!(%error, %method, "could not lift the lock of another factor");
-        }
+        inner.lift_lock(&owner.subject, method).await;
     }
 }
 
@@ -91,6 +87,7 @@ pub(crate) async fn begin_session(
     let proof = Proof::new(factor.method(), factor.aal(), now);
     let session = Session::new(subject, proof, inner.limits.session_lifespan);
     inner.stores.create_session(&session).await?;
+    inner.lift_lock(session.subject(), factor.method()).await;
     inner.audit.of_session(now, &session, AuditEventKind::SignedIn { method: factor.method() });
     Ok(Some(session))
 }

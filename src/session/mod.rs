@@ -170,14 +170,15 @@ pub struct Session {
 impl Session {
     /// A first session of the subject, good for `lifespan` from the proof on.
     pub fn new(subject: Subject, proof: Proof, lifespan: Duration) -> Self {
-        let issued_at = proof.completed_at().whole_seconds();
+        let issued_at = proof.completed_at();
         Self {
             id: SessionId::random(),
             subject,
             binding: BindingKey::random(),
             proofs: vec![proof],
             issued_at,
-            expires_at: issued_at + lifespan,
+            // As the token's `exp` says it.
+            expires_at: issued_at.whole_seconds() + lifespan,
         }
     }
 
@@ -201,7 +202,7 @@ impl Session {
     pub fn renewed(&self, proof: Proof, lifespan: Duration, absolute_lifespan: Option<Duration>) -> Self {
         let mut expires_at = proof.completed_at().whole_seconds() + lifespan;
         if let Some(absolute) = absolute_lifespan {
-            expires_at = expires_at.min(self.issued_at + absolute);
+            expires_at = expires_at.min(self.issued_at.whole_seconds() + absolute);
         }
         Self { expires_at, ..self.amended(proof) }
     }

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use tower_step_up::{
     AuditEvent, AuditEventKind, ChallengeReason, EncryptionKey, ErrorKind, FailureReason, Method, StepUpBuilder,
     Subject,
+    factor::Password,
     store::{AttemptPolicy, Revocation},
 };
 
@@ -183,4 +184,41 @@ async fn keys_at_rest_can_be_replaced() {
     assert_eq!(after.native("kim").await.step_up(&code).await.status, StatusCode::OK);
     let lost = site(vec![old]);
     assert_eq!(lost.step_up.reseal(&subject("kim")).await.unwrap_err().kind(), ErrorKind::Cryptography);
+}
+
+/// A thief of a session who guesses at the password locks its confirmation. Whoever signs in with it knows it.
+#[tokio::test]
+async fn a_sign_in_lifts_the_lock_of_the_factor_that_it_proves() {
+    let policy = AttemptPolicy { free: 2, hard_stop: 3, ..AttemptPolicy::default() };
+    let site = Site::with(|builder| builder.factor(Password::default()).attempts(policy));
+    let fields = |password: &'static str| [("method", "password"), ("identifier", "kim"), ("password", password)];
+    let mut thief = site.native("kim").await;
+    let flow = thief.begin("login", "?refresh=true").await;
+    for expected in [StatusCode::BAD_REQUEST, StatusCode::BAD_REQUEST, StatusCode::TOO_MANY_REQUESTS] {
+        assert_eq!(thief.submit(&flow, &fields("wrong")).await.status, expected);
+    }
+    let mut kim = site.native("kim").await;
+    let flow = kim.begin("login", "?refresh=true").await;
+    assert_eq!(kim.submit(&flow, &fields("kim-password")).await.status, StatusCode::OK);
+}
+
+/// A sign-in that was under way when all sessions were ended is one of them, however close the two were.
+#[tokio::test]
+async fn revocation_of_all_sessions_counts_in_milliseconds() {
+    let store = TestStore::default();
+    let site = Site::on(store.clone(), |builder| builder);
+    site.clock.advance(Duration::from_millis(100));
+    let gate = store.hold("create_session");
+    let sign_in = {
+        let step_up = site.step_up.clone();
+        tokio::spawn(async move { step_up.sign_in(subject("kim"), Method::Password).await })
+    };
+    gate.reached().await;
+    site.clock.advance(Duration::from_millis(1));
+    site.step_up.revoke_all(&subject("kim")).await.unwrap();
+    gate.open();
+    let late = sign_in.await.unwrap().unwrap();
+    let stale = Client { token: Some(late.token().as_str().to_owned()), ..site.native("lee").await };
+    assert_eq!(stale.clone().get("/account").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(site.native("kim").await.get("/account").await.status, StatusCode::OK, "a sign-in afterwards lives");
 }
