@@ -106,10 +106,11 @@ pub(crate) struct Authenticated {
     pub(crate) standing: Standing,
 }
 
+#[derive(Clone)]
 struct Cached {
     authenticated: Arc<Authenticated>,
     read_at: Timestamp,
-    epoch: u64,
+    epoch: Epoch,
 }
 
 /// Sessions read within the last moments, keyed by id.
@@ -119,37 +120,44 @@ struct Cached {
 /// that raced a write is never served, without a list of keys for each subject. Two subjects that share an epoch cost each
 /// other a read, nothing more.
 pub(crate) struct StandingCache {
-    entries: quick_cache::sync::Cache<SessionId, Arc<Cached>>,
+    entries: quick_cache::sync::Cache<SessionId, Cached>,
     epochs: Box<[AtomicU64]>,
     hasher: RandomState,
     max_age: Duration,
 }
 
-/// The epoch that stood before a read of the store began.
+/// The epoch that stood before a read of the store began: which of them it was, and how high.
 #[derive(Clone, Copy)]
-pub(crate) struct Epoch(u64);
+pub(crate) struct Epoch {
+    slot: usize,
+    height: u64,
+}
 
 impl StandingCache {
-    const EPOCHS: usize = 4096;
+    const EPOCHS: u16 = 4096;
 
     pub(crate) fn new(capacity: usize, max_age: Duration) -> Self {
         Self {
             entries: quick_cache::sync::Cache::new(capacity),
-            epochs: std::iter::repeat_with(AtomicU64::default).take(Self::EPOCHS).collect(),
+            epochs: std::iter::repeat_with(AtomicU64::default).take(usize::from(Self::EPOCHS)).collect(),
             hasher: RandomState::new(),
             max_age,
         }
     }
 
-    fn epoch_of(&self, subject: &Subject) -> Option<&AtomicU64> {
-        let slots = u64::try_from(self.epochs.len()).ok()?;
-        let slot = self.hasher.hash_one(subject).checked_rem(slots)?;
-        self.epochs.get(usize::try_from(slot).ok()?)
+    fn slot_of(&self, subject: &Subject) -> usize {
+        let slot = self.hasher.hash_one(subject).checked_rem(Self::EPOCHS.into()).unwrap_or_default();
+        usize::try_from(slot).unwrap_or_default()
     }
 
     /// Call before the store is read.
     pub(crate) fn before_read(&self, subject: &Subject) -> Epoch {
-        Epoch(self.epoch_of(subject).map_or(0, |epoch| epoch.load(Ordering::Acquire)))
+        let slot = self.slot_of(subject);
+        Epoch { slot, height: self.height(slot) }
+    }
+
+    fn height(&self, slot: usize) -> u64 {
+        self.epochs.get(slot).map_or(0, |epoch| epoch.load(Ordering::Acquire))
     }
 
     /// The session as it was read a moment ago, if nothing speaks against using that.
@@ -157,18 +165,19 @@ impl StandingCache {
         if self.max_age.is_zero() {
             return None;
         }
-        let cached = self.entries.get(&id)?;
-        let age_known = now >= cached.read_at;
-        let fresh = age_known && now.since(cached.read_at) < self.max_age;
-        let untouched = cached.epoch == self.before_read(subject).0;
-        let same_subject = cached.authenticated.session.subject() == subject;
-        (fresh && untouched && same_subject).then(|| Arc::clone(&cached.authenticated))
+        let Cached { authenticated, read_at, epoch } = self.entries.get(&id)?;
+        let age_known = now >= read_at;
+        let fresh = age_known && now.since(read_at) < self.max_age;
+        let same_subject = authenticated.session.subject() == subject;
+        // The slot is that of the subject in the entry, who is the same.
+        let untouched = epoch.height == self.height(epoch.slot);
+        (fresh && untouched && same_subject).then_some(authenticated)
     }
 
     pub(crate) fn insert(&self, authenticated: Arc<Authenticated>, read_at: Timestamp, epoch: Epoch) {
         if !self.max_age.is_zero() {
             let id = authenticated.session.id();
-            self.entries.insert(id, Arc::new(Cached { authenticated, read_at, epoch: epoch.0 }));
+            self.entries.insert(id, Cached { authenticated, read_at, epoch });
         }
     }
 
@@ -180,7 +189,7 @@ impl StandingCache {
 
     /// Nothing read of this subject so far is served again. Call after every write, whether or not it seemed to succeed.
     pub(crate) fn forget(&self, subject: &Subject) {
-        if let Some(epoch) = self.epoch_of(subject) {
+        if let Some(epoch) = self.epochs.get(self.slot_of(subject)) {
             epoch.fetch_add(1, Ordering::AcqRel);
         }
     }

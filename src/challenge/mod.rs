@@ -17,7 +17,10 @@ pub(crate) mod negotiation;
 mod redirect;
 mod rejection;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{self, Entry},
+};
 use url::Url;
 
 pub(crate) use self::{envelope::Envelope, rejection::Rejection};
@@ -48,18 +51,24 @@ pub(crate) fn challenged(envelope: Envelope, context: &SessionContext, shortfall
 
 /// Marks an answer that depends on a session, unless it is marked so already.
 pub(crate) fn keep_private(headers: &mut HeaderMap) {
-    let directives = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    let unstored = directives.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("no-store"));
-    if !unstored {
-        headers.insert(header::CACHE_CONTROL, NO_STORE);
+    // Hardly any answer says something of its own; for those that do not, each header is looked up once.
+    if let Entry::Vacant(none) = headers.entry(header::CACHE_CONTROL) {
+        none.insert(NO_STORE);
+    } else {
+        let directives = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+        let unstored =
+            directives.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("no-store"));
+        if !unstored {
+            headers.insert(header::CACHE_CONTROL, NO_STORE);
+        }
     }
     vary(headers);
 }
 
 /// Adds to `Vary` what is not there yet.
 pub(crate) fn vary(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::VARY) {
-        headers.insert(header::VARY, VARY);
+    if let Entry::Vacant(none) = headers.entry(header::VARY) {
+        none.insert(VARY);
         return;
     }
     let present = |name: &str| {

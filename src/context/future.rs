@@ -31,7 +31,8 @@ pin_project! {
     enum State<F, S, ReqBody> {
         Reading {
             read: Read,
-            waiting: Option<(S, Request<ReqBody>)>,
+            // In a box, or it would make every other future as large as this one.
+            waiting: Option<Box<(S, Request<ReqBody>)>>,
         },
         Called {
             #[pin]
@@ -49,8 +50,8 @@ where
         Self { state: State::Called { response, context } }
     }
 
-    pub(super) const fn reading(read: Read, ready: S, request: Request<ReqBody>) -> Self {
-        Self { state: State::Reading { read, waiting: Some((ready, request)) } }
+    pub(super) fn reading(read: Read, ready: S, request: Request<ReqBody>) -> Self {
+        Self { state: State::Reading { read, waiting: Some(Box::new((ready, request))) } }
     }
 }
 
@@ -67,7 +68,8 @@ where
                 StateProj::Reading { read, waiting } => {
                     let context = ready!(read.as_mut().poll(cx));
                     // It is there: the next state replaces this one below, unless the service panics.
-                    let Some((mut service, mut request)) = waiting.take() else { return Poll::Pending };
+                    let Some(waiting) = waiting.take() else { return Poll::Pending };
+                    let (mut service, mut request) = *waiting;
                     request.extensions_mut().insert(context.clone());
                     let response = service.call(request);
                     state.set(State::Called { response, context });
@@ -91,14 +93,14 @@ where
 }
 
 /// The way out: a rejection becomes a challenge, and an answer that depends on a session says so.
-fn finish<B>(response: Response<B>, context: &SessionContext) -> Response<ResponseBody<B>> {
-    let (mut parts, body) = response.into_parts();
-    if let Some(rejection) = parts.extensions.remove::<Rejection>() {
+fn finish<B>(mut response: Response<B>, context: &SessionContext) -> Response<ResponseBody<B>> {
+    if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
+        let (mut parts, _empty) = response.into_parts();
         let body = ResponseBody::rendered(rejection.render(&mut parts));
         return Response::from_parts(parts, body);
     }
     if context.was_consulted() {
-        challenge::keep_private(&mut parts.headers);
+        challenge::keep_private(response.headers_mut());
     }
-    Response::from_parts(parts, ResponseBody::new(body))
+    response.map(ResponseBody::new)
 }

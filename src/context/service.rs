@@ -106,3 +106,60 @@ pub(super) async fn read(inner: &Inner, id: SessionId, subject: &Subject, now: T
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::ready, sync::atomic::Ordering::Relaxed};
+
+    use tower::{Service as _, ServiceBuilder, service_fn};
+
+    use super::*;
+    use crate::{
+        aal::Method, factor::Totp, guard::RequireAal2, session::SigningKey, session::Subject, store::MemoryStore,
+    };
+
+    /// Whatever a request carries, at most one signature is verified for it, and none if its token is known.
+    #[tokio::test]
+    async fn a_request_costs_one_verification_at_most() {
+        let step_up = StepUp::builder("https://bank.example")
+            .signing_key(SigningKey::hs256("new", [8; 32]).unwrap())
+            .signing_key(SigningKey::hs256("old", [7; 32]).unwrap())
+            .store(MemoryStore::default())
+            .factor(Totp::new("Example Bank"))
+            .build()
+            .unwrap();
+        let kim = step_up.sign_in(Subject::new("kim").unwrap(), Method::Password).await.unwrap();
+        let good = kim.token().as_str();
+        let (message, _) = good.rsplit_once('.').unwrap();
+        let (header, _) = message.split_once('.').unwrap();
+        let forged = |mark: char| format!("{message}.{}", mark.to_string().repeat(43));
+        let (one, two, nonsense) = (forged('A'), forged('B'), format!("{header}.e30.{}", "C".repeat(43)));
+        let cookie = |token: &str| format!("a=b; __Host-step_up_session={token}; c=d");
+        let both = format!("{}; {}", cookie(&one), cookie(&two));
+        let bearer = |token: &str| format!("Bearer {token}");
+        let inner = service_fn(|_: Request<String>| ready(Ok::<_, Infallible>(Response::new(String::new()))));
+        let mut service = ServiceBuilder::new().layer(step_up.layer()).layer(RequireAal2).service(inner);
+        for (headers, expected) in [
+            (vec![("cookie", cookie(good))], 1),
+            (vec![("cookie", cookie(good))], 0),
+            (vec![("authorization", bearer(good)), ("x-session-token", good.to_owned())], 0),
+            (vec![("cookie", cookie(&one))], 1),
+            (vec![("cookie", cookie(&one))], 1),
+            (vec![("cookie", cookie(&nonsense))], 1),
+            (vec![("cookie", both)], 0),
+            (vec![("cookie", cookie(&one)), ("cookie", cookie(&two))], 0),
+            (vec![("cookie", cookie(&one)), ("authorization", bearer(&two))], 0),
+            (vec![("cookie", cookie(&one)), ("authorization", bearer(&one))], 1),
+            (vec![("cookie", cookie("garbage")), ("authorization", bearer(&two))], 1),
+            (vec![("x-session-token", two.clone()), ("cookie", cookie(good)), ("authorization", bearer(&one))], 1),
+        ] {
+            let mut request = Request::new(String::new());
+            for (name, value) in &headers {
+                request.headers_mut().append(*name, value.parse().unwrap());
+            }
+            let before = step_up.inner().keys.verifications.load(Relaxed);
+            service.call(request).await.unwrap();
+            assert_eq!(step_up.inner().keys.verifications.load(Relaxed) - before, expected, "{headers:?}");
+        }
+    }
+}

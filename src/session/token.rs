@@ -3,11 +3,11 @@
 //! Only tokens whose first segment is byte for byte one that this key ring mints are looked at. So `alg`, `typ` and `kid` are pinned
 //! before anything is decoded, and nothing that a stranger puts into a header is ever read.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -116,10 +116,13 @@ impl fmt::Debug for SessionToken {
     }
 }
 
+/// Read with borrows: what is only compared or passed over is not copied.
 #[derive(Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    aud: String,
+struct Claims<'a> {
+    #[serde(borrow)]
+    iss: Cow<'a, str>,
+    #[serde(borrow)]
+    aud: Cow<'a, str>,
     sub: Subject,
     sid: SessionId,
     iat: i64,
@@ -129,7 +132,8 @@ struct Claims {
     nbf: Option<i64>,
     auth_time: i64,
     acr: Aal,
-    amr: Vec<String>,
+    #[serde(borrow)]
+    amr: Vec<Cow<'a, str>>,
     bnd: BindingKey,
     proofs: Vec<ClaimedProof>,
 }
@@ -164,9 +168,11 @@ struct RingKey {
 pub(crate) struct KeyRing {
     keys: Vec<RingKey>,
     issuer: String,
-    validation: Validation,
     leeway: Duration,
     verified: quick_cache::sync::Cache<Box<str>, Arc<Verified>>,
+    /// How many signatures were verified.
+    #[cfg(test)]
+    pub(crate) verifications: std::sync::atomic::AtomicUsize,
 }
 
 impl KeyRing {
@@ -177,27 +183,29 @@ impl KeyRing {
         cache_capacity: usize,
     ) -> Result<Self, InvalidKey> {
         install_cryptography();
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[issuer]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Expiry is checked on every request against the configured clock, also for tokens out of the cache.
-        validation.validate_exp = false;
         let keys = keys.iter().map(RingKey::new).collect::<Result<_, _>>()?;
         let verified = quick_cache::sync::Cache::new(cache_capacity);
-        Ok(Self { keys, issuer: issuer.to_owned(), validation, leeway, verified })
+        Ok(Self {
+            keys,
+            issuer: issuer.to_owned(),
+            leeway,
+            verified,
+            #[cfg(test)]
+            verifications: 0.into(),
+        })
     }
 
     /// The token of a session that has this level.
     pub(crate) fn mint(&self, session: &Session, level: Aal) -> Result<SessionToken, InvalidKey> {
         let key = self.keys.first().ok_or(InvalidKey::unusable())?;
-        let mut amr: Vec<_> = session.proofs().iter().map(|proof| proof.method().reference().to_owned()).collect();
+        let mut amr: Vec<Cow<'_, str>> =
+            session.proofs().iter().map(|proof| proof.method().reference().into()).collect();
         if level == Aal::Aal2 {
-            amr.push("mfa".to_owned());
+            amr.push("mfa".into());
         }
         let claims = Claims {
-            iss: self.issuer.clone(),
-            aud: self.issuer.clone(),
+            iss: self.issuer.as_str().into(),
+            aud: self.issuer.as_str().into(),
             sub: session.subject().clone(),
             sid: session.id(),
             iat: session.issued_at().unix_seconds(),
@@ -238,8 +246,7 @@ impl KeyRing {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
-        let segment = token.split('.').next()?;
-        self.keys.iter().find(|key| key.header_segment == segment)
+        self.keys.iter().find(|key| token.strip_prefix(&key.header_segment).is_some_and(|rest| rest.starts_with('.')))
     }
 
     /// The token's session, after at most one verification.
@@ -255,10 +262,22 @@ impl KeyRing {
         if now < verified.expires_at { Ok(verified) } else { Err(InvalidToken) }
     }
 
+    /// The signature first, and only then what it signs. The header needs no reading: it is one of ours, byte for byte.
     fn verify_signature(&self, token: &str, now: Timestamp) -> Result<Verified, InvalidToken> {
         let key = self.key_of(token).ok_or(InvalidToken)?;
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation).map_err(|_| InvalidToken)?.claims;
+        let (message, signature) = token.rsplit_once('.').ok_or(InvalidToken)?;
+        let (_header, payload) = message.split_once('.').ok_or(InvalidToken)?;
+        #[cfg(test)]
+        self.verifications.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let signed = jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.decoding, Algorithm::HS256);
+        if !signed.is_ok_and(|signed| signed) {
+            return Err(InvalidToken);
+        }
+        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| InvalidToken)?;
+        let claims: Claims<'_> = serde_json::from_slice(&payload).map_err(|_| InvalidToken)?;
+        if claims.iss != self.issuer || claims.aud != self.issuer {
+            return Err(InvalidToken);
+        }
         let expires_at = Timestamp::from_unix_seconds(claims.exp);
         let begun = |at: i64| Timestamp::from_unix_seconds(at) <= now + self.leeway;
         if !begun(claims.iat) || !claims.nbf.is_none_or(begun) || now >= expires_at {
@@ -427,10 +446,50 @@ mod tests {
         let padded = format!("{}=", token.as_str());
         let unsigned = format!("{message}.");
         let longer = format!("{message}.{signature}{}", "A".repeat(4000));
-        for bad in ["", ".", "..", message, unsigned.as_str(), &padded, &longer, &".".repeat(10_000)] {
+        // A fourth segment, signed too, is not a part of any token.
+        let (header, payload) = message.split_once('.').unwrap();
+        let key = EncodingKey::from_secret(key("a").secret());
+        let sign = |message: &str| jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+        let more = format!("{message}.{payload}");
+        let more = format!("{more}.{}", sign(&more));
+        let less = format!("{header}.{}", sign(header));
+        let bare = format!("{header}..{}", sign(&format!("{header}.")));
+        for bad in
+            ["", ".", "..", message, unsigned.as_str(), &padded, &longer, &".".repeat(10_000), &more, &less, &bare]
+        {
             assert!(ring.verify(bad, at(1000)).is_err(), "{bad}");
         }
         assert_eq!(ring.verified.len(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_forged_tokens_pushes_no_good_one_out() {
+        use std::sync::atomic::Ordering::Relaxed;
+        let ring = ring(&["a"]);
+        let good: Vec<_> = (0..50).map(|_| ring.mint(&session(), Aal::Aal1).unwrap()).collect();
+        let hits = || {
+            let before = ring.verifications.load(Relaxed);
+            assert!(good.iter().all(|token| ring.verify(token.as_str(), at(1000)).is_ok()));
+            good.len() - (ring.verifications.load(Relaxed) - before)
+        };
+        assert_eq!(hits(), 0, "the first time each is verified");
+        let known = hits();
+        assert!(known >= 45, "{known} of them are in the cache");
+
+        let header = &ring.keys[0].header_segment;
+        let mut random = vec![0; 300];
+        for flood in 0..20_000 {
+            getrandom::fill(&mut random).unwrap();
+            let payload = URL_SAFE_NO_PAD.encode(&random[32..]);
+            let before = ring.verifications.load(Relaxed);
+            let forged = format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode(&random[..32]));
+            assert!(ring.verify(&forged, at(1000)).is_err());
+            assert_eq!(ring.verifications.load(Relaxed) - before, 1);
+            if flood % 4000 == 0 {
+                assert!(hits() >= known, "after {flood}");
+            }
+        }
+        assert!(hits() >= known);
     }
 
     #[test]

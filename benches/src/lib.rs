@@ -1,0 +1,13 @@
+//! What the crate costs, beside what else a user could take, and beside the limit. `README.md` has the commands.
+
+pub mod cases;
+pub mod contention;
+pub mod growth;
+pub mod measure;
+pub mod requests;
+pub mod sockets;
+pub mod step_ups;
+pub mod world;
+
+#[path = "../../tests/servers/mod.rs"]
+pub mod servers;
