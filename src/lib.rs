@@ -87,6 +87,9 @@ mod error;
 mod extract;
 pub mod factor;
 mod flow;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 mod requirement;
 #[cfg(feature = "axum")]

@@ -36,13 +36,13 @@ const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub struct LookupSecrets {}
 
 /// A code as it is typed: case, blanks and hyphens do not matter.
-fn normalise(code: &str) -> Zeroizing<String> {
+pub(crate) fn normalise(code: &str) -> Zeroizing<String> {
     let kept = code.chars().filter(|character| !character.is_whitespace() && *character != '-');
     Zeroizing::new(kept.map(|character| character.to_ascii_uppercase()).collect())
 }
 
 /// Bound to its set, so that equal codes of two users do not look equal in the store.
-fn hash(set: CredentialId, code: &str) -> [u8; 32] {
+pub(crate) fn hash(set: CredentialId, code: &str) -> [u8; 32] {
     Sha256::new_with_prefix(format!("lookup_secret\0{set}\0"))
         .chain_update(normalise(code).as_bytes())
         .finalize()

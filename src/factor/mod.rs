@@ -4,7 +4,7 @@
 
 mod enrolment;
 mod form;
-mod lookup_secret;
+pub(crate) mod lookup_secret;
 mod password;
 mod totp;
 
@@ -13,6 +13,8 @@ use std::{future::Future, pin::Pin};
 #[cfg(feature = "axum")]
 pub(crate) use self::password::identifier as identifier_of;
 pub(crate) use self::totp::decode_secret as decode_totp_secret;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::totp::seal_context as totp_seal_context;
 pub use self::{
     enrolment::{Enrolment, EnrolmentOutcome},
     form::Form,

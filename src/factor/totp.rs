@@ -89,7 +89,7 @@ impl Totp {
 }
 
 /// What a sealed secret belongs to.
-fn seal_context(subject: &Subject, id: CredentialId) -> Vec<u8> {
+pub(crate) fn seal_context(subject: &Subject, id: CredentialId) -> Vec<u8> {
     format!("totp\0{id}\0{subject}").into_bytes()
 }
 

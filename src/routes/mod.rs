@@ -12,7 +12,7 @@ mod login_submit;
 mod login_success;
 mod logout;
 mod pages;
-mod query;
+pub(crate) mod query;
 mod scope;
 mod sessions;
 mod settings;

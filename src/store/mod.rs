@@ -11,9 +11,9 @@ pub(crate) mod access;
 pub mod contract;
 mod memory;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod sql;
+pub(crate) mod sql;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 

@@ -174,24 +174,13 @@ impl RedisStore {
     }
 
     async fn read(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
-        type Fields = (Option<String>, Option<String>, Option<i64>, Option<u64>, Option<u8>, Option<String>);
-        let (subject, binding, expires_at, version, completed, body): Fields = redis::cmd("HMGET")
+        let fields = redis::cmd("HMGET")
             .arg(self.flow_key(id))
             .arg(&["subject", "binding", "expires_at", "version", "completed", "body"])
             .query_async(&mut self.connection.clone())
             .await
             .map_err(failed)?;
-        let Some(body) = body else { return Ok(None) };
-        let corrupt = || StoreError::with_source(StoreErrorKind::Corrupt, "a flow's fields");
-        Ok(Some(StoredFlow {
-            id,
-            subject: subject.map(Subject::new).transpose().map_err(|_| corrupt())?,
-            binding: binding.map(|text| text.parse()).transpose().map_err(|_| corrupt())?.map(|id: Uuid| id.into()),
-            expires_at: Timestamp::from_unix_milliseconds(expires_at.ok_or_else(corrupt)?),
-            version: version.ok_or_else(corrupt)?,
-            completed: completed.ok_or_else(corrupt)? != 0,
-            body,
-        }))
+        stored(id, fields)
     }
 
     /// The delays are those of [`AttemptPolicy::delay_after`], computed there and nowhere else: the script gets the locks that could
@@ -221,6 +210,31 @@ impl RedisStore {
             _ => Ok(Attempt::Stopped),
         }
     }
+}
+
+/// `subject, binding, expires_at, version, completed, body` of a flow, as far as they are there.
+type Fields = (Option<String>, Option<String>, Option<i64>, Option<u64>, Option<u8>, Option<String>);
+
+fn stored(id: FlowId, fields: Fields) -> Result<Option<StoredFlow>, StoreError> {
+    let (subject, binding, expires_at, version, completed, body) = fields;
+    let Some(body) = body else { return Ok(None) };
+    let corrupt = || StoreError::with_source(StoreErrorKind::Corrupt, "a flow's fields");
+    Ok(Some(StoredFlow {
+        id,
+        subject: subject.map(Subject::new).transpose().map_err(|_| corrupt())?,
+        binding: binding.map(|text| text.parse()).transpose().map_err(|_| corrupt())?.map(|id: Uuid| id.into()),
+        expires_at: Timestamp::from_unix_milliseconds(expires_at.ok_or_else(corrupt)?),
+        version: version.ok_or_else(corrupt)?,
+        completed: completed.ok_or_else(corrupt)? != 0,
+        body,
+    }))
+}
+
+/// A flow out of the bytes of Redis' answer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_answer(id: FlowId, answer: &[u8]) -> Result<Option<StoredFlow>, StoreError> {
+    let fields = redis::parse_redis_value(answer).map_err(failed)?;
+    stored(id, Fields::from_redis_value(fields).map_err(|error| failed(error.into()))?)
 }
 
 impl FlowStore for RedisStore {

@@ -7,7 +7,7 @@
 mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod rows;
+pub(crate) mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -48,9 +48,9 @@ pub(super) fn unsigned<T: TryFrom<i64, Error: Into<Cause>>>(number: i64) -> Resu
 }
 
 /// `id, binding, proofs, issued_at, expires_at`
-pub(super) type SessionRow = (Uuid, Uuid, String, i64, i64);
+pub(crate) type SessionRow = (Uuid, Uuid, String, i64, i64);
 
-pub(super) fn session(subject: &Subject, row: &SessionRow) -> Result<Session, StoreError> {
+pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<Session, StoreError> {
     let (id, binding, proofs, issued_at, expires_at) = row;
     let proofs: Vec<Proof> = serde_json::from_str(proofs).map_err(|_| corrupt("a session's proofs"))?;
     Ok(Session::from_parts(
@@ -77,10 +77,10 @@ fn summary(id: Uuid, method: &str, aal: &str) -> Result<CredentialSummary, Store
 }
 
 /// A session, the subject's `not_before`, and `id, method, aal` of one of its credentials.
-pub(super) type StandingRow = (Uuid, Uuid, String, i64, i64, Option<i64>, Option<Uuid>, Option<String>, Option<String>);
+pub(crate) type StandingRow = (Uuid, Uuid, String, i64, i64, Option<i64>, Option<Uuid>, Option<String>, Option<String>);
 
 /// One row for each credential, or one without a credential.
-pub(super) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Option<StoredStanding>, StoreError> {
+pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Option<StoredStanding>, StoreError> {
     let mut standing: Option<StoredStanding> = None;
     for (id, binding, proofs, issued_at, expires_at, not_before, credential, method, aal) in rows {
         let standing = match &mut standing {
@@ -99,10 +99,10 @@ pub(super) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Opti
 }
 
 /// `id, method, aal, data, last_step, created_at` of a credential, and `hash, used_at` of one of its secrets.
-pub(super) type CredentialRow = (Uuid, String, String, Vec<u8>, i64, i64, Option<Vec<u8>>, Option<i64>);
+pub(crate) type CredentialRow = (Uuid, String, String, Vec<u8>, i64, i64, Option<Vec<u8>>, Option<i64>);
 
 /// One row for each secret, or one without a secret; rows of one credential stand together.
-pub(super) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, StoreError> {
+pub(crate) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, StoreError> {
     let mut credentials: Vec<Credential> = Vec::new();
     for (id, method, aal, data, last_step, created_at, hash, used_at) in rows {
         if credentials.last().is_none_or(|last| last.summary.id != CredentialId::from(id)) {
@@ -125,9 +125,9 @@ pub(super) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, S
 }
 
 /// `subject, binding, expires_at, version, completed, body`
-pub(super) type FlowRow = (Option<String>, Option<Uuid>, i64, i64, bool, String);
+pub(crate) type FlowRow = (Option<String>, Option<Uuid>, i64, i64, bool, String);
 
-pub(super) fn flow(id: FlowId, row: FlowRow) -> Result<StoredFlow, StoreError> {
+pub(crate) fn flow(id: FlowId, row: FlowRow) -> Result<StoredFlow, StoreError> {
     let (subject, binding, expires_at, version, completed, body) = row;
     Ok(StoredFlow {
         id,
