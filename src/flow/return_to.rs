@@ -2,7 +2,7 @@
 
 use url::Url;
 
-/// Longer texts are refused before they are parsed.
+/// Longer texts are refused before they are parsed, and longer URLs after.
 const MAX_BYTES: usize = 4096;
 
 /// The URL may not be returned to.
@@ -45,6 +45,10 @@ impl ReturnPolicy {
             }
             Url::parse(text).map_err(|_| Forbidden)?
         };
+        // It can have grown threefold by being encoded, and is asked about again wherever it is handed on.
+        if url.as_str().len() > MAX_BYTES {
+            return Err(Forbidden);
+        }
         self.check(url)
     }
 
@@ -172,6 +176,14 @@ mod tests {
             assert_eq!(parse(text), None, "{text:?}");
         }
         assert_eq!(parse(&format!("/{}", "x".repeat(MAX_BYTES))), None);
+    }
+
+    /// What is accepted goes into the query of the next request, and must be accepted there as well.
+    #[test]
+    fn a_url_that_is_too_long_once_encoded_is_refused() {
+        let fits = format!("/{}", "\u{e9}".repeat(600));
+        assert!(parse(&fits).is_some_and(|url| parse(&url).as_ref() == Some(&url)));
+        assert_eq!(parse(&format!("/{}", "\u{e9}".repeat(1000))), None);
     }
 
     #[test]
