@@ -64,25 +64,42 @@ impl Stores {
         self.within(self.subjects.credentials(subject)).await
     }
 
-    /// Applies the completion. Where flows are kept elsewhere the flow ends first: a crash in between costs the user a new flow,
-    /// never a code that counts twice or a session that nobody proved.
+    /// Applies the completion. Where flows are kept elsewhere, no transaction holds both.
+    ///
+    /// If a session is replaced, its end decides which of several requests is the one, and the flow ends after it: so an answer that
+    /// is refused leaves the flow open for the next, and after a crash in between nothing but a further proof opens anything.
+    /// Otherwise the flow decides and ends first: a crash in between costs the user a new one.
     pub(crate) async fn complete(&self, mut completion: Completion) -> Result<Completed, StoreError> {
         if self.one {
             return self.within(self.subjects.complete(&completion)).await;
         }
-        if let Some(flow) = completion.flow.take()
-            && !self.within(self.flows.complete_flow(flow, completion.now)).await?
-        {
-            return Ok(Completed::FlowGone);
+        let now = completion.now;
+        let (flow, reset) = (completion.flow.take(), completion.reset.take());
+        let ends_later = completion.rotate.is_some();
+        if let Some(id) = flow {
+            let open = if ends_later {
+                self.flow(id).await?.is_some_and(|flow| !flow.completed && flow.expires_at > now)
+            } else {
+                self.within(self.flows.complete_flow(id, now)).await?
+            };
+            if !open {
+                return Ok(Completed::FlowGone);
+            }
         }
-        let reset = completion.reset.take();
         let completed = self.within(self.subjects.complete(&completion)).await?;
-        if completed == Completed::Done
-            && let Some(key) = reset
-            && let Err(error) = self.within(self.flows.reset_attempts(&key)).await
-        {
-            // The step-up stands; the count merely stays higher than it should until the next success.
-            tracing::warn!(%error, method = %key.method, "could not reset the counter of attempts");
+        if completed == Completed::Done {
+            // The step-up stands, whatever comes of the rest.
+            if let Some(id) = flow.filter(|_| ends_later)
+                && let Err(error) = self.within(self.flows.complete_flow(id, now)).await
+            {
+                tracing::warn!(%error, "could not end a flow that has done its work");
+            }
+            if let Some(key) = reset
+                && let Err(error) = self.within(self.flows.reset_attempts(&key)).await
+            {
+                // It merely stays higher than it should until the next success.
+                tracing::warn!(%error, method = %key.method, "could not reset the counter of attempts");
+            }
         }
         Ok(completed)
     }

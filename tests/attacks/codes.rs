@@ -11,18 +11,20 @@ use tower_step_up::{
 
 use crate::{
     site::{KINDS, Kind, SECRET, code_of},
-    world::{WRONG, World, as_program, assert_error, assert_says, client, codes_of, secret_of, subject},
+    world::{
+        WRONG, World, as_program, assert_error, assert_one_passed, assert_says, client, codes_of, secret_of, subject,
+    },
 };
 
 const LOCK: Duration = Duration::from_secs(30);
 
-async fn worlds() -> Vec<World> {
-    World::on_every_store(|builder| builder).await
+fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder)
 }
 
 #[tokio::test]
 async fn totp_code_is_accepted_once() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         // The code that confirmed the enrolment is burnt with it.
         let mut kim = site.spa("kim").await;
@@ -60,6 +62,13 @@ async fn totp_code_is_accepted_once() {
         assert_eq!(world.known("kim").await.steps, used.steps);
         world.a.next_code();
 
+        // Two sessions at once: it is one of theirs.
+        let (mut one, mut other) = (site.spa("kim").await, site.spa("kim").await);
+        let code = code_of(&secret, site.seconds());
+        let answers = tokio::join!(one.step_up(&code), other.step_up(&code));
+        assert_one_passed(&answers.0, &answers.1);
+        world.a.next_code();
+
         // Somebody else with the same digits is not refused for it.
         site.enrol("lee").await;
         site.enrol("ann").await;
@@ -72,7 +81,7 @@ async fn totp_code_is_accepted_once() {
 
 #[tokio::test]
 async fn totp_code_is_accepted_once_across_nodes() {
-    for world in worlds().await {
+    for world in worlds() {
         world.a.enrol("kim").await;
         let code = world.a.code();
         let mut other = world.a.spa("kim").await.at(&world.b);
@@ -89,6 +98,11 @@ async fn totp_code_is_accepted_once_across_nodes() {
         assert_eq!(world.known("kim").await.steps, used);
         let next = world.next_code();
         assert_eq!(other.step_up(&next).await.status, 200, "the next one is good there");
+        // At once on both.
+        let (mut one, mut other) = (world.a.spa("kim").await, world.b.spa("kim").await);
+        let code = world.next_code();
+        let answers = tokio::join!(one.step_up(&code), other.step_up(&code));
+        assert_one_passed(&answers.0, &answers.1);
     }
 }
 
@@ -97,7 +111,7 @@ const TWIN_STEP: u64 = 60_779_457;
 
 #[tokio::test]
 async fn older_step_is_refused_after_a_newer_one() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;
@@ -106,6 +120,19 @@ async fn older_step_is_refused_after_a_newer_one() {
         assert_eq!(kim.step_up(&newer).await.status, 200);
         assert_says(&twin.step_up(&older).await, 4_000_008);
         twin.assert_aal1(site).await;
+
+        // Both at once: whichever is written last, the newer one stays used.
+        let (older, newer) = (world.next_code(), world.next_code());
+        for newer_first in [true, false] {
+            let (mut one, mut other) = (site.spa("kim").await, site.spa("kim").await);
+            let (first, second) = if newer_first { (&newer, &older) } else { (&older, &newer) };
+            tokio::join!(one.step_up(first), other.step_up(second));
+            let mut late = site.spa("kim").await;
+            for code in [&newer, &older] {
+                assert_says(&late.step_up(code).await, 4_000_008);
+            }
+            site.step_up.unlock(&subject("kim"), Method::Totp).await.unwrap();
+        }
 
         // A code that is good for two steps is burnt for both.
         site.clock.set(Timestamp::from_unix_seconds(i64::try_from(TWIN_STEP * 30).unwrap()));
@@ -133,7 +160,7 @@ async fn older_step_is_refused_after_a_newer_one() {
 
 #[tokio::test]
 async fn used_step_stays_used_for_the_whole_window() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         // At the first second of a step its code has the most time left.
@@ -178,7 +205,7 @@ async fn used_step_stays_used_for_the_whole_window() {
 
 #[tokio::test]
 async fn guessing_inside_one_flow_is_stopped() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;
@@ -202,7 +229,7 @@ async fn guessing_inside_one_flow_is_stopped() {
 
 #[tokio::test]
 async fn guessing_across_flows_is_stopped() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;
@@ -218,7 +245,7 @@ async fn guessing_across_flows_is_stopped() {
 
 #[tokio::test]
 async fn guessing_across_sessions_and_nodes_is_stopped() {
-    for world in World::on_every_store(|builder| builder.factor(tower_step_up::factor::Password::default())).await {
+    for world in World::on_every_store(|builder| builder.factor(tower_step_up::factor::Password::default())) {
         world.a.enrol("kim").await;
         let fields = [("method", "password"), ("identifier", "kim"), ("password", "kim-password")];
         let guess = async |number: usize, code: &str| {
@@ -249,7 +276,7 @@ async fn guessing_across_sessions_and_nodes_is_stopped() {
 
 #[tokio::test]
 async fn every_door_shares_the_lock() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;
@@ -291,7 +318,7 @@ async fn every_door_shares_the_lock() {
 
 #[tokio::test]
 async fn lockout_survives_rollback() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;
@@ -328,7 +355,7 @@ async fn lockout_survives_rollback() {
 
 #[tokio::test]
 async fn stranger_cannot_lock_the_victim() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         site.enrol("eve").await;
@@ -355,7 +382,7 @@ async fn stranger_cannot_lock_the_victim() {
 #[tokio::test]
 async fn lock_closes_one_factor_not_the_account() {
     let policy = AttemptPolicy { free: 3, longest_delay: LOCK, hard_stop: 10, ..AttemptPolicy::default() };
-    for world in World::on_every_store(|builder| builder.attempts(policy)).await {
+    for world in World::on_every_store(|builder| builder.attempts(policy)) {
         let site = &world.a;
         site.enrol("kim").await;
         let mut owner = site.spa("kim").await;
@@ -420,7 +447,7 @@ async fn with_codes(world: &World, name: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn recovery_code_is_accepted_once() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         let codes = with_codes(&world, "kim").await;
         let mut kim = site.spa("kim").await;
@@ -456,12 +483,18 @@ async fn recovery_code_is_accepted_once() {
         thief.assert_aal1(site).await;
         let flow = thief.begin("login", "?aal=aal2").await;
         assert_eq!(thief.lookup(&flow, &new[2]).await.status, 200);
+
+        // Two sessions at once: it is one of theirs.
+        let (mut one, mut other) = (site.spa("kim").await, site.spa("kim").await);
+        let (of_one, of_other) = (one.begin("login", "?aal=aal2").await, other.begin("login", "?aal=aal2").await);
+        let answers = tokio::join!(one.lookup(&of_one, &new[3]), other.lookup(&of_other, &new[3]));
+        assert_one_passed(&answers.0, &answers.1);
     }
 }
 
 #[tokio::test]
 async fn other_users_recovery_code_is_refused() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         let (of_kim, of_eve) = (with_codes(&world, "kim").await, with_codes(&world, "eve").await);
         let mut eve = site.spa("eve").await;
@@ -488,7 +521,7 @@ async fn other_users_recovery_code_is_refused() {
 
 #[tokio::test]
 async fn secrets_and_codes_are_strong_and_sealed() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         let mut kim = site.spa("kim").await;
         let flow = kim.begin("settings", "").await;

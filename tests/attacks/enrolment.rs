@@ -7,20 +7,20 @@ use tower_step_up::{Method, RequiredAal, StepUpBuilder, store::Revocation};
 use crate::{
     common::log::Log,
     site::{KINDS, Kind, ORIGIN, code_of},
-    world::{WRONG, World, as_program, assert_error, assert_says, client, secret_of, subject},
+    world::{WRONG, World, as_program, assert_error, assert_one_passed, assert_says, client, secret_of, subject},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn worlds() -> Vec<World> {
-    World::on_every_store(|builder| builder).await
+fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder)
 }
 
-async fn lax_worlds() -> Vec<World> {
+fn lax_worlds() -> Vec<World> {
     let lax = |builder: StepUpBuilder| {
         builder.settings_required_aal(RequiredAal::Aal1).whoami_required_aal(RequiredAal::Aal1)
     };
-    World::on_every_store(lax).await
+    World::on_every_store(lax)
 }
 
 /// Every way to change a factor.
@@ -35,7 +35,7 @@ const CHANGES: [&[(&str, &str)]; 6] = [
 
 #[tokio::test]
 async fn aal1_session_cannot_touch_factors() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         for kind in [Kind::Spa, Kind::Native] {
             // A flow from the time before the factor was there: with it, read and submit can be tried too.
@@ -76,7 +76,7 @@ async fn aal1_session_cannot_touch_factors() {
 
 #[tokio::test]
 async fn lax_mode_leaves_no_hole() {
-    for world in lax_worlds().await {
+    for world in lax_worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for kind in [Kind::Spa, Kind::Native] {
@@ -123,7 +123,7 @@ async fn lax_mode_leaves_no_hole() {
 
 #[tokio::test]
 async fn first_enrolment_needs_a_fresh_first_factor() {
-    for world in World::on_every_store(|builder| builder.factor(tower_step_up::factor::Password::default())).await {
+    for world in World::on_every_store(|builder| builder.factor(tower_step_up::factor::Password::default())) {
         let site = &world.a;
         let (log, _guard) = Log::begin();
         let mut thief = site.spa("kim").await;
@@ -162,7 +162,7 @@ async fn first_enrolment_needs_a_fresh_first_factor() {
 
 #[tokio::test]
 async fn unlink_needs_recent_aal2() {
-    for world in lax_worlds().await {
+    for world in lax_worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         site.enrol("eve").await;
@@ -202,7 +202,7 @@ async fn unlink_needs_recent_aal2() {
 #[tokio::test]
 async fn factor_removal_ends_aal2_everywhere() {
     for by_admin in [false, true] {
-        for world in worlds().await {
+        for world in worlds() {
             let site = &world.a;
             for kind in KINDS {
                 let name = format!("kim-{kind:?}");
@@ -241,7 +241,7 @@ async fn factor_removal_ends_aal2_everywhere() {
 
 #[tokio::test]
 async fn enrolment_trusts_only_its_own_flow() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         let mut kim = site.spa("kim").await;
         let own = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -267,8 +267,16 @@ async fn enrolment_trusts_only_its_own_flow() {
         }
         assert!(world.known("kim").await.credentials.is_empty() && world.known("eve").await.credentials.is_empty());
 
-        let enrolled = kim.totp(&flow, &code_of(&secret, site.seconds())).await;
-        assert_eq!(enrolled.status, 200);
+        let mut again = kim.clone();
+        let code = code_of(&secret, site.seconds());
+        let answers = tokio::join!(kim.totp(&flow, &code), again.totp(&flow, &code));
+        assert_one_passed(&answers.0, &answers.1);
+        let enrolled = if answers.0.status == 200 {
+            answers.0
+        } else {
+            kim = again;
+            answers.1
+        };
         assert!(kim.pays(site).await);
         let before = world.known("kim").await;
         // Twice is not possible: wire.md says 400 with the renewed flow.

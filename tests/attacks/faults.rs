@@ -2,8 +2,9 @@
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
+use tokio::task::JoinSet;
 use tower_step_up::{
-    Clock, Method, Timestamp,
+    Clock, Method, SessionId, Timestamp,
     factor::Password,
     store::{AttemptKey, FlowId, FlowStore, Revocation, SubjectStore},
 };
@@ -18,8 +19,8 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn worlds() -> Vec<World> {
-    World::on_every_store(|builder| builder).await
+fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder)
 }
 
 fn assert_down(answer: &Answer) {
@@ -30,7 +31,7 @@ fn assert_down(answer: &Answer) {
 #[tokio::test]
 async fn store_down_fails_closed() {
     guards_fail_closed_when_the_store_is_down().await;
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         let (log, _guard) = Log::begin();
         // Each call that a route makes fails in turn, until a request gets through.
@@ -50,6 +51,7 @@ async fn store_down_fails_closed() {
                 let logout = kim.get("/self-service/logout/browser").await.json();
                 let before = world.known(&name).await;
                 site.step_up.forget(&subject(&name));
+                world.store.take_calls();
                 world.store.fails_after(failing);
                 let answer = match route {
                     "begin" => kim.get("/self-service/login/browser?aal=aal2").await,
@@ -70,6 +72,12 @@ async fn store_down_fails_closed() {
                     assert!(answer.status.is_success(), "{route}: {answer:?}");
                     assert!(failing > 0, "{route} asks nothing");
                     break;
+                }
+                // Where flows are kept elsewhere, what is tidied up there after a success does not undo it.
+                let call = world.store.take_calls()[failing];
+                if world.store.is_split() && matches!(call, "complete_flow" | "reset_attempts") {
+                    assert!(answer.status.is_success(), "{route}: {answer:?}");
+                    continue;
                 }
                 let after = world.known(&name).await;
                 // A change that is done is done, and its answer is given, even if what follows it fails; else all is as it was.
@@ -122,7 +130,7 @@ async fn dropped_after(polls: usize, kim: &Client, flow: &OpenFlow, code: &str) 
 
 #[tokio::test]
 async fn crash_or_disconnect_leaves_no_half_upgrade() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         world.store.yields();
@@ -136,6 +144,7 @@ async fn crash_or_disconnect_leaves_no_half_upgrade() {
             ended = dropped_after(polls, &kim, &flow, &code).await;
             polls += 1;
             // A transaction that nobody waits for any more has ended, one way or the other, when the next one is through.
+            world.store.revoke(&subject("kim"), Revocation::One(SessionId::random())).await.unwrap();
             let after = world.known("kim").await;
             site.step_up.forget(&subject("kim"));
             assert_eq!(after.sessions.len(), 1);
@@ -155,7 +164,7 @@ async fn crash_or_disconnect_leaves_no_half_upgrade() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn slow_store_times_out() {
     guards_time_out_when_the_store_is_slow().await;
     let limit = Duration::from_secs(3);
@@ -165,6 +174,7 @@ async fn slow_store_times_out() {
     let mut kim = site.spa("kim").await;
     let flow = kim.begin("login", "?aal=aal2").await;
     kim.assert_aal1(site).await;
+    tokio::time::pause();
     world.store.hangs();
     let begun = tokio::time::Instant::now();
     assert_down(&kim.totp(&flow, &site.code()).await);
@@ -174,13 +184,14 @@ async fn slow_store_times_out() {
     assert!(waited >= 3 * limit && waited < 4 * limit, "{waited:?}");
     assert_eq!(site.stranger(Kind::Spa).get("/sessions/whoami").await.status, 401);
     world.store.works();
+    tokio::time::resume();
     kim.assert_aal1(site).await;
     assert_eq!(kim.totp(&flow, &site.code()).await.status, 200);
 }
 
 #[tokio::test]
 async fn clock_going_backwards_extends_nothing() {
-    for world in World::on_every_store(|builder| builder.session_lifespan(2 * HOUR)).await {
+    for world in World::on_every_store(|builder| builder.session_lifespan(2 * HOUR)) {
         let site = &world.a;
         let start = site.clock.now();
         let to = |offset: i64| Timestamp::from_unix_seconds(start.unix_seconds() + offset);
@@ -234,7 +245,7 @@ async fn clock_going_backwards_extends_nothing() {
 
 #[tokio::test]
 async fn lost_or_immortal_keys_open_nothing() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;
@@ -278,7 +289,7 @@ async fn lost_or_immortal_keys_open_nothing() {
 /// Flows are counted for each session: whoever knows the password signs in beside the owner, and spoils no form of theirs.
 #[tokio::test]
 async fn flood_of_a_second_session_leaves_the_owners_flow() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for kind in KINDS {
@@ -301,7 +312,7 @@ async fn flood_of_a_second_session_leaves_the_owners_flow() {
 
 #[tokio::test]
 async fn floods_stay_bounded() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         site.enrol("eve").await;
@@ -343,6 +354,20 @@ async fn floods_stay_bounded() {
             alive += usize::from(world.store.flow(id).await.unwrap().is_some());
         }
         assert!((1..=50).contains(&alive), "{alive}");
+        // So there is when they come all at once.
+        let lee = site.spa("lee").await;
+        site.enrol("lee").await;
+        let mut begun = JoinSet::new();
+        for _ in 0..60 {
+            let mut lee = lee.clone();
+            begun.spawn(async move { lee.begin("login", "?aal=aal2").await });
+        }
+        let mut alive_at_once = 0;
+        for flow in begun.join_all().await {
+            let id = FlowId::from(uuid::Uuid::parse_str(flow.id()).unwrap());
+            alive_at_once += usize::from(world.store.flow(id).await.unwrap().is_some());
+        }
+        assert_eq!(alive_at_once, alive, "of one that had none before");
         assert_eq!(eve.read("login", flows[0].id()).await.status, 404);
         assert_eq!(eve.totp(flows.last().unwrap(), &site.code()).await.status, 200);
         assert_eq!(kim.totp(&own, &site.code()).await.status, 200, "others are not affected");

@@ -12,11 +12,11 @@ use tower_step_up::{
 
 use crate::{
     site::{Answer, Client, KINDS, Kind, ORIGIN, OpenFlow, Site},
-    world::{WRONG, World, as_program, assert_error, assert_says, client, secret_of, url_of},
+    world::{WRONG, World, as_program, assert_error, assert_one_passed, assert_says, client, secret_of, url_of},
 };
 
-async fn worlds() -> Vec<World> {
-    World::on_every_store(|builder| builder).await
+fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder)
 }
 
 fn encode(text: &str) -> String {
@@ -272,7 +272,7 @@ async fn alter(world: &World, flow: &OpenFlow, old: &str, new: &str) {
 
 #[tokio::test]
 async fn return_to_is_checked_again_on_use() {
-    for world in World::on_every_store(|builder| builder.factor(Password::default())).await {
+    for world in World::on_every_store(|builder| builder.factor(Password::default())) {
         let site = &world.a;
         site.enrol("kim").await;
         for kind in KINDS {
@@ -354,7 +354,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test]
 async fn csrf_token_absent_is_refused() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let (mut kim, flow) = browser_flow(site, Kind::Spa).await;
@@ -413,7 +413,7 @@ fn csrf_cookie(client: &Client) -> (String, String) {
 
 #[tokio::test]
 async fn csrf_token_of_another_session_is_refused() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         site.enrol("eve").await;
@@ -466,7 +466,7 @@ async fn csrf_token_of_another_session_is_refused() {
 
 #[tokio::test]
 async fn cross_site_metadata_is_refused() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let (mut kim, flow) = browser_flow(site, Kind::Spa).await;
@@ -507,7 +507,7 @@ async fn cross_site_metadata_is_refused() {
 
 #[tokio::test]
 async fn api_flow_with_cookie_or_origin_is_refused() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut native = site.native("kim").await;
@@ -534,7 +534,7 @@ async fn api_flow_with_cookie_or_origin_is_refused() {
 
 #[tokio::test]
 async fn get_never_changes_state() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         let mut kim = site.spa("kim").await;
         let secret = kim.enrol_totp(site).await;
@@ -581,7 +581,7 @@ async fn get_never_changes_state() {
 
 #[tokio::test]
 async fn flow_of_another_session_or_subject_is_refused() {
-    for world in World::on_every_store(|builder| builder.factor(Password::default())).await {
+    for world in World::on_every_store(|builder| builder.factor(Password::default())) {
         let site = &world.a;
         site.enrol("kim").await;
         site.enrol("eve").await;
@@ -632,7 +632,7 @@ async fn flow_of_another_session_or_subject_is_refused() {
 
 #[tokio::test]
 async fn victim_finishing_the_attackers_flow_helps_nobody() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         site.enrol("eve").await;
@@ -664,7 +664,7 @@ async fn victim_finishing_the_attackers_flow_helps_nobody() {
 
 #[tokio::test]
 async fn flow_is_spent_after_success() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for (kind, query) in [
@@ -685,13 +685,24 @@ async fn flow_is_spent_after_success() {
             assert_eq!(world.known("kim").await, before, "neither a code nor a rotation");
             let next = kim.begin("login", "?aal=aal2&refresh=true").await;
             assert_eq!(kim.totp(&next, &code).await.status, 200);
+
+            // Twice at once, with two codes that are both good.
+            let mut kim = client(site, kind, "kim").await;
+            let flow = kim.begin("login", query).await;
+            let (older, newer) = (world.next_code(), world.next_code());
+            let before = world.known("kim").await.sessions.len();
+            let mut again = kim.clone();
+            let answers = tokio::join!(kim.totp(&flow, &older), again.totp(&flow, &newer));
+            assert_one_passed(&answers.0, &answers.1);
+            assert_eq!(world.known("kim").await.sessions.len(), before);
+            world.next_code();
         }
     }
 }
 
 #[tokio::test]
 async fn expired_flow_is_gone_and_keeps_its_purpose() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for kind in [Kind::Spa, Kind::Native] {
@@ -725,7 +736,7 @@ async fn expired_flow_is_gone_and_keeps_its_purpose() {
 
 #[tokio::test]
 async fn steps_cannot_be_skipped_or_claimed() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for kind in [Kind::Spa, Kind::Native] {

@@ -23,8 +23,8 @@ use crate::{
     world::{WRONG, World, assert_error, assert_says, client, subject},
 };
 
-async fn worlds() -> Vec<World> {
-    World::on_every_store(|builder| builder).await
+fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder)
 }
 
 async fn send(client: &Client, flow: &OpenFlow, content_type: Option<&str>, body: impl Into<Body>) -> Answer {
@@ -114,7 +114,7 @@ async fn body_bombs_are_refused() {
 
 #[tokio::test]
 async fn unknown_content_type_is_refused() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for kind in [Kind::Spa, Kind::Native] {
@@ -157,7 +157,7 @@ async fn unknown_content_type_is_refused() {
 
 #[tokio::test]
 async fn broken_text_and_hostile_ids_are_refused() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;
@@ -245,7 +245,7 @@ async fn broken_text_and_hostile_ids_are_refused() {
 
 #[tokio::test]
 async fn code_grammar_is_strict() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         // A code with leading zeros, so that they can get lost.
@@ -296,7 +296,7 @@ async fn code_grammar_is_strict() {
 
 #[tokio::test]
 async fn one_request_is_one_guess() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut owner = site.spa("kim").await;

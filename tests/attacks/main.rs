@@ -21,8 +21,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/naive.rs"]
+mod naive;
+mod naive_is_caught;
+#[cfg(all(unix, any(feature = "postgres", feature = "redis")))]
+#[path = "../servers/mod.rs"]
+mod servers;
 #[path = "../flows/site.rs"]
 mod site;
+mod stores;
 mod world;
 
 mod codes;
@@ -41,6 +48,7 @@ mod tokens_and_transport;
 
 use axum::Router;
 use common::{Answer, Bank, log::Log, request, send};
+use tower_step_up::StepUpBuilder;
 
 /// An application with a log, and the ways in which a refusal looks.
 struct Target {
@@ -51,6 +59,15 @@ struct Target {
 
 impl Target {
     fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    fn with(configure: impl FnOnce(StepUpBuilder) -> StepUpBuilder) -> Self {
+        Self::of(Bank::on(stores::one(), configure))
+    }
+
+    /// For what has nothing to do with the store.
+    fn in_memory() -> Self {
         Self::of(Bank::new())
     }
 

@@ -1,7 +1,7 @@
 //! Random walks of two users with two sessions each, against a plain model of who may do what. After each step no request may pass that
 //! the model forbids, and none be refused that it allows.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
@@ -155,7 +155,7 @@ impl ReferenceStateMachine for Model {
 
 /// The real thing.
 struct System {
-    runtime: tokio::runtime::Runtime,
+    runtime: Arc<tokio::runtime::Runtime>,
     world: World,
     clients: [[Client; 2]; 2],
     secrets: [String; 2],
@@ -248,13 +248,12 @@ impl StateMachineTest for System {
         let clients = [[client(), client()], [client(), client()]];
         // Nobody's, until one is enrolled.
         let secrets = ["GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "MFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK"].map(str::to_owned);
-        Self { runtime, world, clients, secrets }
+        Self { runtime: Arc::new(runtime), world, clients, secrets }
     }
 
     fn apply(mut system: Self, _: &Model, step: Step) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let used = std::mem::replace(&mut system.runtime, runtime);
-        used.block_on(system.step(step));
+        let runtime = Arc::clone(&system.runtime);
+        runtime.block_on(system.step(step));
         system
     }
 

@@ -171,7 +171,7 @@ async fn untrusted_text_forges_no_header_or_log_line() {
 
 #[tokio::test]
 async fn secrets_reach_no_log_debug_or_error() {
-    for world in World::on_every_store(|builder| builder.factor(Password::default())).await {
+    for world in World::on_every_store(|builder| builder.factor(Password::default())) {
         let site = &world.a;
         let (log, _guard) = Log::begin();
         let mut needles: Vec<String> = vec!["kim-password".into(), "hunter2".into(), ADDRESS.into()];
@@ -275,7 +275,7 @@ async fn step_up_page_escapes_and_cannot_be_framed() {
     let hostile = |builder: StepUpBuilder| {
         builder.directory(Hostile).application_name("<b>Bank</b>\"").factor(Password::default())
     };
-    let site = Site::with(hostile);
+    let site = Site::with(|builder| hostile(crate::stores::one().give_to(builder)));
     let mut kim = site.browser("kim").await;
     let settings = kim.begin("settings", "?return_to=/%3Cscript%3Ealert(1)%3C/script%3E%22onload=x").await;
     kim.totp(&settings, "<script>alert(1)</script>").await;

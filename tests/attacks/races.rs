@@ -10,11 +10,11 @@ use tower_step_up::{
 
 use crate::{
     site::{Answer, Client, Kind, ORIGIN, OpenFlow},
-    world::{WRONG, World, assert_error, assert_says, subject},
+    world::{WRONG, World, assert_error, assert_one_passed, assert_says, staggered, subject},
 };
 
-async fn worlds() -> Vec<World> {
-    World::on_every_store(|builder| builder).await
+fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder)
 }
 
 /// Each client submits its field to its flow, all at once.
@@ -57,7 +57,7 @@ async fn fifty_parallel_submissions_give_one_upgrade() {
     // With the usual limit most are locked out; with a wide one all are looked at.
     for policy in [AttemptPolicy::default(), AttemptPolicy { free: 99, ..AttemptPolicy::default() }] {
         let roomy = |builder: StepUpBuilder| builder.attempts(policy).store_timeout(std::time::Duration::from_secs(60));
-        for world in World::on_every_store(roomy).await {
+        for world in World::on_every_store(roomy) {
             let site = &world.a;
             site.enrol("kim").await;
             let mut owner = site.spa("kim").await;
@@ -115,7 +115,7 @@ async fn fifty_parallel_submissions_give_one_upgrade() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parallel_guesses_cannot_beat_the_limit() {
     let patient = |builder: StepUpBuilder| builder.store_timeout(std::time::Duration::from_secs(60));
-    for world in World::on_every_store(patient).await {
+    for world in World::on_every_store(patient) {
         let site = &world.a;
         site.enrol("kim").await;
         let mut sent = fifty(&world, true, true).await;
@@ -136,7 +136,7 @@ async fn parallel_guesses_cannot_beat_the_limit() {
 
 #[tokio::test]
 async fn logout_wins_over_a_step_up_in_flight() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for ending in ["logout", "api", "admin", "others"] {
@@ -190,6 +190,30 @@ async fn logout_wins_over_a_step_up_in_flight() {
                 site.step_up.unlock(&subject("kim"), tower_step_up::Method::Totp).await.unwrap();
             }
         }
+        // At each moment of a submission.
+        world.store.yields();
+        for everything in [true, false] {
+            let (mut ended, mut steps) = (false, 0);
+            while !ended {
+                let (mut kim, mut keeper) = (site.spa("kim").await, site.spa("kim").await);
+                let flow = kim.begin("login", "?aal=aal2").await;
+                let code = world.next_code();
+                let end = async {
+                    if everything {
+                        let which = Revocation::All(site.clock.now());
+                        site.step_up.revoke(&subject("kim"), which).await.unwrap();
+                    } else {
+                        assert_eq!(keeper.delete("/sessions", "").await.status, 200);
+                    }
+                };
+                (_, ended) = staggered(steps, kim.totp(&flow, &code), end).await;
+                kim.assert_dead(site).await;
+                steps += 1;
+                site.step_up.unlock(&subject("kim"), tower_step_up::Method::Totp).await.unwrap();
+            }
+            assert!(steps > 5, "{steps}");
+        }
+        world.store.works();
         let code = world.next_code();
         assert_eq!(site.spa("kim").await.step_up(&code).await.status, 200, "the honest twin");
     }
@@ -208,7 +232,7 @@ async fn open_tab(jar: &mut Client, query: &str) -> (OpenFlow, String) {
 
 #[tokio::test]
 async fn two_tabs_do_not_mix() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         // In turn: both tabs' flows stay good through the other's rotation, each with its own target.
@@ -250,12 +274,22 @@ async fn two_tabs_do_not_mix() {
         let answer = tab_one.totp(&first.0, &world.next_code()).await;
         assert_eq!(answer.json()["continue_with"][0]["redirect_browser_to"], first.1.as_str());
         assert_eq!(world.known("kim").await.sessions.len(), 2, "of the two sign-ins, one each");
+
+        // Quite at once, each with a code of its own.
+        let mut kim = site.spa("kim").await;
+        let first = open_tab(&mut kim, "?aal=aal2&refresh=true&return_to=/first").await;
+        let second = open_tab(&mut kim, "?aal=aal2&refresh=true&return_to=/second").await;
+        let (mut tab_one, mut tab_two) = (kim.clone(), kim.clone());
+        let (older, newer) = (world.next_code(), world.next_code());
+        let answers = tokio::join!(tab_one.totp(&first.0, &older), tab_two.totp(&second.0, &newer));
+        assert_one_passed(&answers.0, &answers.1);
+        assert_eq!(world.known("kim").await.sessions.len(), 3, "one more sign-in, one more session");
     }
 }
 
 #[tokio::test]
 async fn password_change_voids_ceremonies_and_sessions() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         let mut thief = site.spa("kim").await;

@@ -7,7 +7,7 @@ use axum::{
     http::{Method as HttpMethod, header},
 };
 use tower_step_up::{
-    Clock, Method, StepUpBuilder,
+    Clock, Method, Session, SessionId, StepUpBuilder,
     store::{Revocation, SubjectStore},
 };
 
@@ -18,13 +18,13 @@ use crate::{
 
 const SESSION: &str = "__Host-step_up_session";
 
-async fn worlds() -> Vec<World> {
-    World::on_every_store(|builder| builder).await
+fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder)
 }
 
 /// Reads the store on every request.
-async fn strict_worlds() -> Vec<World> {
-    World::on_every_store(|builder| builder.standing_max_age(Duration::ZERO)).await
+fn strict_worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder.standing_max_age(Duration::ZERO))
 }
 
 async fn stepped_up(site: &Site, kind: Kind, name: &str) -> Client {
@@ -40,7 +40,7 @@ fn credential(client: &Client) -> String {
 
 #[tokio::test]
 async fn session_token_is_new_after_every_upgrade() {
-    for world in worlds().await {
+    for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for kind in KINDS {
@@ -79,12 +79,23 @@ async fn session_token_is_new_after_every_upgrade() {
         let known = world.known("kim").await;
         assert!(world.store.create_session(&known.sessions[0]).await.is_err());
         assert_eq!(world.known("kim").await, known);
+        let (old, id) = (&known.sessions[0], SessionId::random());
+        let new = Session::from_parts(
+            id,
+            old.subject().clone(),
+            old.binding(),
+            old.proofs().to_vec(),
+            old.issued_at(),
+            old.expires_at(),
+        );
+        let created = tokio::join!(world.store.create_session(&new), world.store.create_session(&new));
+        assert_ne!(created.0.is_ok(), created.1.is_ok(), "two sessions of one id");
     }
 }
 
 #[tokio::test]
 async fn old_cookie_is_dead_after_rotation() {
-    for world in strict_worlds().await {
+    for world in strict_worlds() {
         world.a.enrol("kim").await;
         for kind in KINDS {
             let mut kim = client(&world.a, kind, "kim").await;
@@ -125,7 +136,7 @@ fn re_encoded(token: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn old_cookie_is_dead_after_logout_and_revocation() {
-    for world in strict_worlds().await {
+    for world in strict_worlds() {
         let site = &world.a;
         site.enrol("kim").await;
         for ending in ["browser", "api", "one", "others", "all"] {
@@ -193,7 +204,7 @@ async fn old_cookie_is_dead_after_logout_and_revocation() {
 #[tokio::test]
 async fn token_cache_serves_no_stale_session() {
     for standing in [Duration::from_secs(1), Duration::ZERO] {
-        for world in World::on_every_store(|builder: StepUpBuilder| builder.standing_max_age(standing)).await {
+        for world in World::on_every_store(|builder: StepUpBuilder| builder.standing_max_age(standing)) {
             world.a.enrol("kim").await;
             let within = |world: &World| world.b.clock.advance(standing);
             // Stepped up on A while B remembers the old session.
@@ -220,7 +231,7 @@ async fn token_cache_serves_no_stale_session() {
 
 #[tokio::test]
 async fn disabled_user_is_out_at_the_next_request() {
-    for world in strict_worlds().await {
+    for world in strict_worlds() {
         let site = &world.a;
         for name in ["kim", "lee", "ann"] {
             site.enrol(name).await;
@@ -272,7 +283,7 @@ async fn step_up_never_outlives_its_limits() {
             .session_absolute_lifespan(8 * 60 * MINUTE)
             .second_factor_lifespan(15 * MINUTE)
     };
-    for world in World::on_every_store(limits).await {
+    for world in World::on_every_store(limits) {
         let site = &world.a;
         site.enrol("kim").await;
         // Renewed every ten minutes, it still ends eight hours after the first sign-in.

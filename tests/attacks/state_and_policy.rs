@@ -112,7 +112,7 @@ async fn the_walk_is_not_deceived() {
 
 #[tokio::test]
 async fn every_guarded_route_refuses_aal1() {
-    for world in World::on_every_store(|builder| builder).await {
+    for world in World::on_every_store(|builder| builder) {
         let site = &world.a;
         // A flow from before the factor was there, so that reading and submitting can be tried as well.
         let mut thief = site.spa("kim").await;
@@ -245,7 +245,7 @@ proptest::proptest! {
     fn no_path_reaches_the_handler_below_the_level(path in "/(x|pay|PAY|%70|%2F|/|\\.|;|%00|%25|[a-z%.;/]){0,8}(pay)?/?") {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let target = Target::new();
+            let target = Target::in_memory();
             let app = Router::new()
                 .route_requiring("/pay", Requirement::aal2(), any(handler!(target)))
                 .route_requiring("/x/{*rest}", Requirement::aal2(), any(handler!(target)))
@@ -557,7 +557,7 @@ async fn max_age_counts_from_the_second_factor() {
     target.assert_passed(&send("/transfer").await);
 
     // By the companion router: the password is proven anew, the second factor is not.
-    for world in World::on_every_store(|builder| builder.factor(tower_step_up::factor::Password::default())).await {
+    for world in World::on_every_store(|builder| builder.factor(tower_step_up::factor::Password::default())) {
         let site = &world.a;
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;

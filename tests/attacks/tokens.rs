@@ -240,7 +240,7 @@ async fn jwt_clock_skew_is_small_and_one_sided() {
 #[tokio::test]
 async fn jwt_of_a_retired_key_is_refused() {
     let users = crate::site::Users::default();
-    let store = crate::common::store::TestStore::default();
+    let store = crate::stores::one();
     let old = || SigningKey::hs256("2026-11", KEY).unwrap();
     let new = || SigningKey::hs256("2027-01", [8; 32]).unwrap();
     let sealing = || tower_step_up::EncryptionKey::new("seal", [9; 32]).unwrap();
@@ -249,9 +249,9 @@ async fn jwt_of_a_retired_key_is_refused() {
         let builder = tower_step_up::StepUp::builder(crate::site::ORIGIN);
         let clock = tower_step_up::test_util::FixedClock::default();
         let builder = keys.into_iter().fold(builder, tower_step_up::StepUpBuilder::signing_key);
-        let step_up = builder
+        let step_up = store
+            .give_to(builder)
             .encryption_key(sealing())
-            .store(store.clone())
             .directory(users.clone())
             .clock(clock.clone())
             .factor(tower_step_up::factor::Totp::new("Example Bank"))
@@ -285,7 +285,7 @@ async fn jwt_of_a_retired_key_is_refused() {
 
 #[tokio::test]
 async fn jwt_tampered_methods_are_refused() {
-    for world in World::on_every_store(|builder| builder).await {
+    for world in World::on_every_store(|builder| builder) {
         let site = &world.a;
         let (kim, claims) = stepped_up(site).await;
         let token = kim.token.unwrap();

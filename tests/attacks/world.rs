@@ -1,6 +1,6 @@
 //! Two nodes over one store: two routers built from one configuration, each with its own caches and its own clock.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll, time::Duration};
 
 use axum::http::StatusCode;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use tower_step_up::{
 use crate::{
     common::store::TestStore,
     site::{Answer, Client, Kind, ORIGIN, OpenFlow, Site, Users, code_of},
+    stores,
 };
 
 pub const WRONG: &str = "000000";
@@ -20,19 +21,6 @@ pub struct World {
     pub store: TestStore,
     pub a: Site,
     pub b: Site,
-    #[cfg(feature = "sqlite")]
-    _file: Option<File>,
-}
-
-/// A database file of its own, removed at the end.
-#[cfg(feature = "sqlite")]
-struct File(std::path::PathBuf);
-
-#[cfg(feature = "sqlite")]
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// What the store knows of a subject.
@@ -50,33 +38,17 @@ impl World {
     }
 
     pub fn with(configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> Self {
-        let store = TestStore::default();
-        let (a, b) = nodes(&store, configure);
-        Self {
-            store,
-            a,
-            b,
-            #[cfg(feature = "sqlite")]
-            _file: None,
-        }
+        Self::on(stores::one(), configure)
     }
 
     /// One on each store that needs nothing installed.
-    #[allow(clippy::unused_async, reason = "databases are opened, by feature")]
-    pub async fn on_every_store(configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> Vec<Self> {
-        #[allow(unused_mut, reason = "grows by feature")]
-        let mut worlds = vec![Self::with(&configure)];
-        #[cfg(feature = "sqlite")]
-        {
-            let name = format!("attacks-{}", tower_step_up::SessionId::random());
-            let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-            std::fs::create_dir_all(&path).unwrap();
-            let url = format!("sqlite://{}", path.join("bank.db").display());
-            let store = TestStore::over(tower_step_up::store::SqlStore::connect(&url).await.unwrap());
-            let (a, b) = nodes(&store, &configure);
-            worlds.push(Self { store, a, b, _file: Some(File(path)) });
-        }
-        worlds
+    pub fn on_every_store(configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> Vec<Self> {
+        stores::every().into_iter().map(|store| Self::on(store, &configure)).collect()
+    }
+
+    fn on(store: TestStore, configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> Self {
+        let (a, b) = nodes(&store, configure);
+        Self { store, a, b }
     }
 
     pub fn advance(&self, duration: Duration) {
@@ -103,7 +75,7 @@ fn nodes(store: &TestStore, configure: impl Fn(StepUpBuilder) -> StepUpBuilder) 
     crate::common::log::listen();
     let users = Users::default();
     let node = || {
-        let site = Site::with(|builder| configure(builder.store(store.clone()).directory(users.clone())));
+        let site = Site::with(|builder| configure(store.give_to(builder).directory(users.clone())));
         Site { users: users.clone(), ..site }
     };
     (node(), node())
@@ -205,7 +177,8 @@ impl Client {
     pub async fn assert_dead(&mut self, site: &Site) {
         for path in ["/account", "/payments", "/sessions/whoami"] {
             let answer = as_program(self).at(site).get(path).await;
-            assert_eq!((answer.status, answer.error_id().as_str()), (StatusCode::UNAUTHORIZED, "session_inactive"));
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}: {answer:?}");
+            assert_eq!(answer.error_id(), "session_inactive");
         }
     }
 
@@ -233,6 +206,38 @@ pub fn assert_error(answer: &Answer, status: u16, id: &str) {
 pub fn assert_says(answer: &Answer, id: u64) {
     assert_eq!((answer.status.as_u16(), answer.messages()), (400, vec![id]), "{answer:?}");
     assert!(answer.headers.get("set-cookie").is_none(), "{answer:?}");
+}
+
+/// Of two requests that came at once, exactly one got through.
+#[track_caller]
+pub fn assert_one_passed(one: &Answer, other: &Answer) {
+    let passed = [one, other].into_iter().filter(|answer| answer.status == StatusCode::OK).count();
+    assert_eq!(passed, 1, "{one:?} {other:?}");
+}
+
+/// Lets the first go so many steps before the second begins beside it. With the outcome of the first comes whether it was reached
+/// before the second began.
+///
+/// Tried with ever more steps, the second comes at each moment at which what the first has read could be out of date.
+pub async fn staggered<T>(steps: usize, first: impl Future<Output = T>, second: impl Future<Output = ()>) -> (T, bool) {
+    let mut first = pin!(first);
+    for _ in 0..steps {
+        let mut polled = false;
+        let step = poll_fn(|context| match (polled, first.as_mut().poll(context)) {
+            (_, Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
+            (true, Poll::Pending) => Poll::Ready(None),
+            (false, Poll::Pending) => {
+                polled = true;
+                Poll::Pending
+            }
+        });
+        if let Some(outcome) = step.await {
+            second.await;
+            return (outcome, true);
+        }
+    }
+    let (outcome, ()) = tokio::join!(first, second);
+    (outcome, false)
 }
 
 pub fn url_of(path: &str) -> String {

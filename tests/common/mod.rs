@@ -79,13 +79,16 @@ impl Bank {
     }
 
     pub fn with(configure: impl FnOnce(StepUpBuilder) -> StepUpBuilder) -> Self {
+        Self::on(TestStore::default(), configure)
+    }
+
+    pub fn on(store: TestStore, configure: impl FnOnce(StepUpBuilder) -> StepUpBuilder) -> Self {
         let clock = TestClock(Arc::new(AtomicI64::new(1_800_000_000_000)));
-        let store = TestStore::default();
         let builder = StepUp::builder("https://bank.example")
             .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
-            .store(store.clone())
             .clock(clock.clone())
             .factor(Totp::new("Example Bank"));
+        let builder = store.give_to(builder);
         Self { step_up: configure(builder).build().unwrap(), clock, store, calls: Calls::default() }
     }
 

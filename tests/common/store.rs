@@ -2,17 +2,22 @@
 //! that counts how often it is read.
 
 use std::{
-    future::pending,
+    any::Any,
+    future::{Future, pending},
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
 };
 
-use tokio::{sync::Notify, task::yield_now};
+use tokio::{
+    sync::{Notify, OnceCell},
+    task::yield_now,
+};
 
 use tower_step_up::{
-    Session, SessionId, Subject, Timestamp,
+    Session, SessionId, StepUpBuilder, Subject, Timestamp,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, MemoryStore,
         Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
@@ -22,15 +27,25 @@ use tower_step_up::{
 /// What no log, error or answer may show.
 pub const ADDRESS: &str = "postgres://bank:hunter2@db.internal";
 
-pub trait Both: SubjectStore + FlowStore {}
-
-impl<S: SubjectStore + FlowStore> Both for S {}
-
 #[derive(Clone)]
 pub struct TestStore(Arc<State>);
 
+/// The store that keeps subjects and the one that keeps flows. Often they are one.
+pub struct Inner {
+    subjects: Arc<dyn SubjectStore>,
+    flows: Arc<dyn FlowStore>,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Inner> + Send>>;
+
 struct State {
-    inner: Box<dyn Both>,
+    /// Opened by the first call, since that takes a runtime.
+    inner: OnceCell<Inner>,
+    opening: Mutex<Option<Opening>>,
+    /// Whether subjects and flows are kept apart.
+    split: bool,
+    /// What goes when the store does.
+    _kept: Box<dyn Any + Send + Sync>,
     mode: AtomicU8,
     reads: AtomicUsize,
     /// The names of the calls, in order.
@@ -67,10 +82,42 @@ impl Default for TestStore {
     }
 }
 
+impl Inner {
+    pub fn one<S: SubjectStore + FlowStore>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { subjects: Arc::<S>::clone(&store), flows: store }
+    }
+
+    pub fn two(subjects: impl SubjectStore, flows: impl FlowStore) -> Self {
+        Self { subjects: Arc::new(subjects), flows: Arc::new(flows) }
+    }
+}
+
 impl TestStore {
-    pub fn over(inner: impl Both) -> Self {
+    pub fn over<S: SubjectStore + FlowStore>(inner: S) -> Self {
+        Self::of(async { Inner::one(inner) }, false, ())
+    }
+
+    /// Around one that the first call opens. `kept` is dropped after it.
+    pub fn opening<S, F>(open: F, kept: impl Any + Send + Sync) -> Self
+    where
+        S: SubjectStore + FlowStore,
+        F: Future<Output = S> + Send + 'static,
+    {
+        Self::of(async { Inner::one(open.await) }, false, kept)
+    }
+
+    /// Around two, of which one keeps the subjects and one the flows.
+    pub fn opening_two(open: impl Future<Output = Inner> + Send + 'static, kept: impl Any + Send + Sync) -> Self {
+        Self::of(open, true, kept)
+    }
+
+    fn of(open: impl Future<Output = Inner> + Send + 'static, split: bool, kept: impl Any + Send + Sync) -> Self {
         Self(Arc::new(State {
-            inner: Box::new(inner),
+            inner: OnceCell::new(),
+            opening: Mutex::new(Some(Box::pin(open))),
+            split,
+            _kept: Box::new(kept),
             mode: AtomicU8::default(),
             reads: AtomicUsize::default(),
             calls: Mutex::default(),
@@ -78,6 +125,26 @@ impl TestStore {
             held: Mutex::default(),
             edit: Mutex::new(|_| ()),
         }))
+    }
+
+    /// Makes it the store of what is being built.
+    pub fn give_to(&self, builder: StepUpBuilder) -> StepUpBuilder {
+        let builder = builder.store(self.clone());
+        if self.0.split { builder.flow_store(self.clone()) } else { builder }
+    }
+
+    /// Whether a completion is one call for the subject, one for the flow and one for the counter.
+    pub fn is_split(&self) -> bool {
+        self.0.split
+    }
+
+    async fn inner(&self) -> &Inner {
+        let open = async {
+            // There, unless it failed the first time.
+            let opening = self.0.opening.lock().unwrap().take().unwrap();
+            opening.await
+        };
+        self.0.inner.get_or_init(|| open).await
     }
 
     /// Every call yields before and after it is done.
@@ -129,7 +196,11 @@ impl TestStore {
         self.0.reads.swap(0, Ordering::SeqCst)
     }
 
-    fn within<'a, T: Send + 'a>(&'a self, name: &'static str, call: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+    fn within<'a, T: Send + 'a>(
+        &'a self,
+        name: &'static str,
+        call: impl FnOnce(&'a Inner) -> StoreFuture<'a, T> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             self.0.calls.lock().unwrap().push(name);
             let held = self.0.held.lock().unwrap().take_if(|(held, _)| *held == name);
@@ -146,11 +217,11 @@ impl TestStore {
             let down = || Err(StoreError::with_source(StoreErrorKind::Unavailable, ADDRESS));
             match self.0.mode.load(Ordering::SeqCst) {
                 0 if failing => down(),
-                0 => call.await,
+                0 => call(self.inner().await).await,
                 1 => down(),
                 3 => {
                     yield_now().await;
-                    let answer = call.await;
+                    let answer = call(self.inner().await).await;
                     yield_now().await;
                     answer
                 }
@@ -162,52 +233,52 @@ impl TestStore {
 
 impl SubjectStore for TestStore {
     fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
-        self.within("create_session", self.0.inner.create_session(session))
+        self.within("create_session", |inner| inner.subjects.create_session(session))
     }
 
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
         self.0.reads.fetch_add(1, Ordering::SeqCst);
-        self.within("standing", self.0.inner.standing(subject, session))
+        self.within("standing", move |inner| inner.subjects.standing(subject, session))
     }
 
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
-        self.within("sessions", self.0.inner.sessions(subject, now))
+        self.within("sessions", move |inner| inner.subjects.sessions(subject, now))
     }
 
     fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64> {
-        self.within("revoke", self.0.inner.revoke(subject, which))
+        self.within("revoke", move |inner| inner.subjects.revoke(subject, which))
     }
 
     fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>> {
-        self.within("credentials", self.0.inner.credentials(subject))
+        self.within("credentials", |inner| inner.subjects.credentials(subject))
     }
 
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
         let mut completion = completion.clone();
         (*self.0.edit.lock().unwrap())(&mut completion);
-        self.within("complete", Box::pin(async move { self.0.inner.complete(&completion).await }))
+        self.within("complete", |inner| Box::pin(async move { inner.subjects.complete(&completion).await }))
     }
 }
 
 impl FlowStore for TestStore {
     fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()> {
-        self.within("create_flow", self.0.inner.create_flow(flow, keep, now))
+        self.within("create_flow", move |inner| inner.flows.create_flow(flow, keep, now))
     }
 
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
-        self.within("flow", self.0.inner.flow(id))
+        self.within("flow", move |inner| inner.flows.flow(id))
     }
 
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
-        self.within("update_flow", self.0.inner.update_flow(flow))
+        self.within("update_flow", |inner| inner.flows.update_flow(flow))
     }
 
     fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
-        self.within("complete_flow", self.0.inner.complete_flow(id, now))
+        self.within("complete_flow", move |inner| inner.flows.complete_flow(id, now))
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
-        self.within("remove_flows", self.0.inner.remove_flows(subject, except))
+        self.within("remove_flows", move |inner| inner.flows.remove_flows(subject, except))
     }
 
     fn begin_attempt<'a>(
@@ -216,10 +287,10 @@ impl FlowStore for TestStore {
         policy: &'a AttemptPolicy,
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt> {
-        self.within("begin_attempt", self.0.inner.begin_attempt(key, policy, now))
+        self.within("begin_attempt", move |inner| inner.flows.begin_attempt(key, policy, now))
     }
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
-        self.within("reset_attempts", self.0.inner.reset_attempts(key))
+        self.within("reset_attempts", |inner| inner.flows.reset_attempts(key))
     }
 }

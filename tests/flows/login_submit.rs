@@ -7,7 +7,10 @@ use axum::{
     http::{Method, StatusCode, header},
 };
 use serde_json::Value;
-use tower_step_up::{RequiredAal, Subject, store::AttemptPolicy};
+use tower_step_up::{
+    RequiredAal, Subject,
+    store::{AttemptPolicy, MemoryStore},
+};
 
 use crate::site::{Answer, Client, KINDS, Kind, ORIGIN, OpenFlow, Site};
 
@@ -603,4 +606,23 @@ async fn a_stranger_signs_in_by_password_and_guesses_little() {
     assert_eq!(client.submit(&flow, &fields("bob-password")).await.status, StatusCode::TOO_MANY_REQUESTS);
     let mut owner = site.spa("bob").await;
     assert_eq!(owner.get("/account").await.status, StatusCode::OK, "nobody is locked out by a stranger");
+}
+
+#[tokio::test]
+async fn a_used_code_leaves_the_flow_open_wherever_flows_are_kept() {
+    for site in [Site::new(), Site::with(|builder| builder.flow_store(MemoryStore::default()))] {
+        site.enrol("kim").await;
+        let used = site.code();
+        assert_eq!(site.spa("kim").await.step_up(&used).await.status, StatusCode::OK);
+        let mut kim = site.browser("kim").await;
+        let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+        kim.submit(&flow, &[("method", "totp"), ("totp_code", &used)]).await;
+        assert_eq!(kim.read("login", flow.id()).await.messages(), [4_000_008]);
+        let answer = kim.submit(&flow, &[("method", "totp"), ("totp_code", &site.next_code())]).await;
+        assert_eq!(answer.location(), format!("{ORIGIN}/"));
+        assert_eq!(kim.get("/payments").await.status, StatusCode::OK);
+        let mut again = Client { kind: Kind::Spa, ..kim };
+        let answer = again.submit(&flow, &[("method", "totp"), ("totp_code", &site.next_code())]).await;
+        assert_eq!(answer.messages(), [4_010_007], "and once it has done its work, it is spent");
+    }
 }

@@ -9,7 +9,9 @@
     reason = "a test that fails panics"
 )]
 
+#[path = "../common/naive.rs"]
 mod naive;
+mod naive_is_caught;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
 #[cfg(all(unix, feature = "redis"))]
