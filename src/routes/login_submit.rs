@@ -159,7 +159,10 @@ impl<'a> Submission<'a> {
             Verdict::ProvenElsewhere => {
                 own.first().map(|credential| Consumption::Present { credential: credential.summary.id })
             }
-            Verdict::Wrong => return self.wrong(factor, Refusal::Wrong).await,
+            Verdict::Wrong => {
+                self.owner = Some(owner);
+                return self.wrong(factor, Refusal::Wrong).await;
+            }
             Verdict::Continue { state, message } => {
                 self.flow.keep_state(inner, method, &state)?;
                 self.flow.clear_messages(now);
@@ -186,11 +189,8 @@ impl<'a> Submission<'a> {
         identity: &Value,
     ) -> Result<Response, Failure> {
         let factor = proven.factor;
-        // Written before, since a completed flow is not written any more; if nothing is proven after all, it goes again.
+        // Written with all else that the success changes: a completed flow is not written any more.
         self.flow.active = Some(factor.method());
-        if self.inner().stores.update_flow(&self.flow.to_stored()?).await? {
-            self.flow.was_written();
-        }
         let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
@@ -271,12 +271,13 @@ impl<'a> Submission<'a> {
             return Ok(answer::see_other(&page_of(&self.flow, self.scope)));
         }
         let inner = self.inner();
-        let owner = match self.flow.subject() {
-            Some(subject) => Some(Owner::read(inner, subject).await?),
-            None => None,
+        let read = match self.flow.subject() {
+            Some(subject) if self.owner.is_none() => Some(Owner::read(inner, subject).await?),
+            _ => None,
         };
+        let owner = self.owner.as_ref().or(read.as_ref());
         let csrf = CsrfToken::from_cookie(&self.scope.headers, &inner.cookies.csrf);
-        let nodes = login::nodes(&self.flow, self.asked, inner, owner.as_ref(), csrf.as_ref(), self.scope.now())?;
+        let nodes = login::nodes(&self.flow, self.asked, inner, owner, csrf.as_ref(), self.scope.now())?;
         Ok(answer::json(status, &login::view(&self.flow, self.asked, inner, &nodes)))
     }
 }

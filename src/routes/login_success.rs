@@ -48,7 +48,7 @@ pub(crate) async fn complete(
         completion.raise_steps = open_steps(inner, owner, method, now);
     }
     completion.rotate = Some(Rotation { old: found.session.id(), new: session.clone() });
-    completion.flow = Some(submission.flow.id());
+    completion.flow = Some(submission.flow.to_stored()?);
     completion.reset = Some(proven.key);
     let completed = inner.complete(completion).await?;
     if completed == Completed::Done && proven.factor.aal() == Aal::Aal2 {
@@ -80,7 +80,7 @@ pub(crate) async fn begin_session(
     let inner = submission.inner();
     let now = submission.scope.now();
     let mut completion = Completion::new(subject.clone(), now);
-    completion.flow = Some(submission.flow.id());
+    completion.flow = Some(submission.flow.to_stored()?);
     if inner.complete(completion).await? != Completed::Done {
         return Ok(None);
     }

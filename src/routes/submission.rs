@@ -10,6 +10,7 @@ use crate::{
     config::Inner,
     flow::{
         login::{self, Asked},
+        owner::Owner,
         record::{Flow, FlowType},
     },
     standing::Authenticated,
@@ -23,6 +24,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) asked: Asked,
     /// Whether the client is a program; browsers that show pages get redirects.
     pub(crate) json: bool,
+    /// The flow's owner, if what was read for this request may be shown in its answer too.
+    pub(crate) owner: Option<Owner>,
 }
 
 impl<'a> Submission<'a> {
@@ -41,7 +44,7 @@ impl<'a> Submission<'a> {
             _ => {}
         }
         let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
-        Ok(Self { scope, found, flow, asked, json })
+        Ok(Self { scope, found, flow, asked, json, owner: None })
     }
 
     pub(crate) fn inner(&self) -> &'a Inner {

@@ -76,11 +76,11 @@ impl Stores {
         let now = completion.now;
         let (flow, reset) = (completion.flow.take(), completion.reset.take());
         let ends_later = completion.rotate.is_some();
-        if let Some(id) = flow {
+        if let Some(flow) = &flow {
             let open = if ends_later {
-                self.flow(id).await?.is_some_and(|flow| !flow.completed && flow.expires_at > now)
+                self.flow(flow.id).await?.is_some_and(|flow| !flow.completed && flow.expires_at > now)
             } else {
-                self.within(self.flows.complete_flow(id, now)).await?
+                self.within(self.flows.complete_flow(flow, now)).await?
             };
             if !open {
                 return Ok(Completed::FlowGone);
@@ -89,8 +89,8 @@ impl Stores {
         let completed = self.within(self.subjects.complete(&completion)).await?;
         if completed == Completed::Done {
             // The step-up stands, whatever comes of the rest.
-            if let Some(id) = flow.filter(|_| ends_later)
-                && let Err(error) = self.within(self.flows.complete_flow(id, now)).await
+            if let Some(flow) = flow.filter(|_| ends_later)
+                && let Err(error) = self.within(self.flows.complete_flow(&flow, now)).await
             {
                 tracing::warn!(%error, "could not end a flow that has done its work");
             }

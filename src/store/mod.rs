@@ -179,7 +179,7 @@ pub struct Completion {
     /// The session that is replaced.
     pub rotate: Option<Rotation>,
     /// The flow that is completed, if this store keeps it: ends as [`FlowStore::complete_flow`] does.
-    pub flow: Option<FlowId>,
+    pub flow: Option<StoredFlow>,
     /// The counter that starts anew, if this store keeps it.
     pub reset: Option<AttemptKey>,
 }
@@ -389,8 +389,11 @@ pub trait FlowStore: Send + Sync + 'static {
     /// was not completed. Returns whether it was so.
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool>;
 
-    /// Marks the flow completed, if it is there, has not expired and was not completed. Returns whether it was so.
-    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool>;
+    /// Marks the flow completed, replaces its body and raises its version by one, if by what is stored it has not expired and was
+    /// not completed. Returns whether it was so.
+    ///
+    /// Versions are not compared: a wrong answer that was written meanwhile does not spoil the right one.
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool>;
 
     /// Removes all flows of the subject, whatever their sessions, except the named one.
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()>;

@@ -29,8 +29,8 @@ pub(crate) struct Naive {
 impl Naive {
     async fn judged(&self, completion: &Completion) -> Result<Completed, StoreError> {
         let Completion { subject, now, .. } = completion;
-        if let Some(flow) = completion.flow {
-            let flow = self.flows.lock().unwrap().get(&flow).cloned();
+        if let Some(flow) = &completion.flow {
+            let flow = self.flows.lock().unwrap().get(&flow.id).cloned();
             if !flow.is_some_and(|flow| !flow.completed && flow.expires_at > *now) {
                 return Ok(Completed::FlowGone);
             }
@@ -68,6 +68,10 @@ impl Naive {
             None | Some(_) => Completed::Done,
         })
     }
+}
+
+fn completed(stored: StoredFlow, new: &StoredFlow) -> StoredFlow {
+    StoredFlow { completed: true, version: stored.version + 1, body: new.body.clone(), ..stored }
 }
 
 impl SubjectStore for Naive {
@@ -109,8 +113,10 @@ impl SubjectStore for Naive {
             }
             yield_now().await;
             let Completion { subject, now, .. } = completion;
-            if let Some(flow) = completion.flow.and_then(|id| self.flows.lock().unwrap().get_mut(&id).cloned()) {
-                self.flows.lock().unwrap().insert(flow.id, StoredFlow { completed: true, ..flow });
+            if let Some(flow) = &completion.flow {
+                let mut flows = self.flows.lock().unwrap();
+                let stored = flows.remove(&flow.id);
+                flows.extend(stored.map(|stored| (flow.id, completed(stored, flow))));
             }
             if let Some(Rotation { old, new }) = &completion.rotate {
                 self.revoke(subject, Revocation::One(*old)).await?;
@@ -181,13 +187,13 @@ impl FlowStore for Naive {
         })
     }
 
-    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let Some(flow) = self.flow(id).await?.filter(|flow| !flow.completed && flow.expires_at > now) else {
+            let Some(stored) = self.flow(flow.id).await?.filter(|flow| !flow.completed && flow.expires_at > now) else {
                 return Ok(false);
             };
             yield_now().await;
-            self.flows.lock().unwrap().insert(id, StoredFlow { completed: true, ..flow });
+            self.flows.lock().unwrap().insert(flow.id, completed(stored, flow));
             Ok(true)
         })
     }

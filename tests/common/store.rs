@@ -273,8 +273,8 @@ impl FlowStore for TestStore {
         self.within("update_flow", |inner| inner.flows.update_flow(flow))
     }
 
-    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
-        self.within("complete_flow", move |inner| inner.flows.complete_flow(id, now))
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+        self.within("complete_flow", move |inner| inner.flows.complete_flow(flow, now))
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {

@@ -27,5 +27,6 @@ mod settings;
 mod site;
 #[path = "../common/store.rs"]
 mod store;
+mod store_calls;
 mod whoami;
 mod wire;

@@ -29,6 +29,7 @@ async fn the_kit_catches_a_store_that_reads_and_then_writes() {
         parallel_guesses_stay_within_the_limit,
         one_task_updates_a_flow,
         one_task_completes_a_flow,
+        wrong_answers_do_not_stop_the_right_one,
         one_completion_ends_a_flow,
         flows_created_at_once_stay_within_the_limit
     );

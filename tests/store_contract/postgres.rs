@@ -152,7 +152,7 @@ async fn flows_of_the_version_before_stay() {
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
     store.create_flow(&new, 1, NOW).await.unwrap();
     assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
-    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(old.id, NOW).await.unwrap());
+    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(&old, NOW).await.unwrap());
     store.remove_flows(&kim(), Some(new.id)).await.unwrap();
     assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
 }
@@ -292,7 +292,7 @@ async fn nothing_deadlocks() {
                     store.begin_attempt(&key(), &policy, NOW).await.unwrap();
                     let completion = Completion {
                         rotate: Some(Rotation { old: old.id(), new: stepped_up(&old) }),
-                        flow: Some(flow.id),
+                        flow: Some(flow.clone()),
                         reset: Some(key()),
                         ..step(&app, task + 8 * round + 1)
                     };
@@ -301,7 +301,7 @@ async fn nothing_deadlocks() {
                         0 => store.remove_flows(&kim(), Some(flow.id)).await.unwrap(),
                         1 => drop(store.revoke(&kim(), Revocation::Others(old.id())).await.unwrap()),
                         2 => drop(store.revoke(&kim(), Revocation::All(NOW)).await.unwrap()),
-                        _ => drop(store.complete_flow(flow.id, NOW).await.unwrap()),
+                        _ => drop(store.complete_flow(&flow, NOW).await.unwrap()),
                     }
                 }
             })

@@ -67,7 +67,7 @@ async fn every_key_has_an_expiry_but_a_stopped_counter() {
     store.create_flow(&kims, 5, NOW).await.unwrap();
     store.create_flow(&nobodys, 5, NOW).await.unwrap();
     assert!(store.update_flow(&kims).await.unwrap());
-    assert!(store.complete_flow(kims.id, NOW).await.unwrap());
+    assert!(store.complete_flow(&kims, NOW).await.unwrap());
     store.begin_attempt(&key("kim"), &policy, NOW).await.unwrap();
     for now in [NOW, NOW + HOUR] {
         store.begin_attempt(&key("lee"), &policy, now).await.unwrap();
@@ -121,7 +121,7 @@ async fn flows_of_the_version_before_stay() {
         redis::cmd("LRANGE").arg("bank:flows:of:kim").arg(0).arg(-1).query_async(&mut connection).await.unwrap();
     assert_eq!(listed, [old.id.to_string(), new.id.to_string()], "what is forgotten leaves the list");
     assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
-    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(old.id, NOW).await.unwrap());
+    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(&old, NOW).await.unwrap());
     store.remove_flows(&Subject::new("kim").unwrap(), Some(new.id)).await.unwrap();
     assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
 }

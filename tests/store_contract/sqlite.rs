@@ -128,8 +128,8 @@ impl FlowStore for OnFile {
         self.next().update_flow(flow)
     }
 
-    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
-        self.next().complete_flow(id, now)
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+        self.next().complete_flow(flow, now)
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
@@ -217,7 +217,7 @@ async fn what_was_answered_is_there_after_a_restart() {
     assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
     assert_eq!(store.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed);
     store.create_flow(&flow, 5, NOW).await.unwrap();
-    assert!(store.complete_flow(flow.id, NOW).await.unwrap());
+    assert!(store.complete_flow(&flow, NOW).await.unwrap());
     // Not closed: as little as possible of what an orderly end would do.
     std::mem::forget(store);
 
@@ -227,7 +227,7 @@ async fn what_was_answered_is_there_after_a_restart() {
     assert!(store.standing(&kim(), old.id()).await.unwrap().is_none());
     assert_eq!(store.complete(&step(&app, 9)).await.unwrap(), Completed::Used);
     assert!(matches!(store.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::LockedUntil(_)));
-    assert!(!store.complete_flow(flow.id, NOW).await.unwrap());
+    assert!(!store.complete_flow(&flow, NOW).await.unwrap());
 }
 
 fn flow(binding: Option<BindingKey>) -> StoredFlow {
@@ -265,7 +265,7 @@ async fn flows_of_the_version_before_stay() {
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
     store.create_flow(&new, 1, NOW).await.unwrap();
     assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
-    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(old.id, NOW).await.unwrap());
+    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(&old, NOW).await.unwrap());
     store.remove_flows(&kim(), Some(new.id)).await.unwrap();
     assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
 }

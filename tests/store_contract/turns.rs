@@ -64,8 +64,8 @@ impl<S: FlowStore> FlowStore for Turns<S> {
         self.next().update_flow(flow)
     }
 
-    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
-        self.next().complete_flow(id, now)
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+        self.next().complete_flow(flow, now)
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     aal::{CredentialId, Method},
     session::{BindingKey, Session, SessionId},
-    store::{FlowStore, Revocation, StoreErrorKind, SubjectStore},
+    store::{FlowStore, Revocation, StoreErrorKind, StoredFlow, SubjectStore},
 };
 
 /// A step is accepted only if it is greater than the last.
@@ -185,10 +185,12 @@ pub async fn end_the_flow_and_the_count<S: SubjectStore + FlowStore>(store: S) {
         assert_eq!(attempt(&store, key, &policy, NOW).await, Attempt::Allowed);
     }
     let flow = begun(&store, Some(&kim)).await;
+    assert!(store.update_flow(&flow).await.unwrap(), "versions are not compared");
+    let passed = StoredFlow { body: "passed".to_owned(), ..flow };
     let completion =
-        Completion { flow: Some(flow.id), reset: Some(locked.clone()), ..Completion::new(kim.clone(), NOW) };
+        Completion { flow: Some(passed.clone()), reset: Some(locked.clone()), ..Completion::new(kim.clone(), NOW) };
     done(&store, &completion).await;
-    assert!(flow_of(&store, flow.id).await.expect("the flow").completed);
+    assert_eq!(flow_of(&store, passed.id).await, Some(StoredFlow { version: 2, completed: true, ..passed }));
     assert_eq!(complete(&store, &completion).await, Completed::FlowGone);
     assert_eq!(attempt(&store, &locked, &policy, NOW).await, Attempt::Allowed);
     assert!(matches!(attempt(&store, &other, &policy, NOW).await, Attempt::LockedUntil(_)));

@@ -62,28 +62,44 @@ pub async fn are_updated_by_version<S: FlowStore>(store: S) {
     assert!(!store.update_flow(&new_flow(Some(&kim))).await.unwrap(), "it does not exist");
 }
 
-/// A flow is completed once, stays readable, and is never written again.
+/// A flow is completed once, with what it says from then on; it stays readable, and is never written again.
 pub async fn are_completed_once<S: FlowStore>(store: S) {
     let flow = begun(&store, Some(&kim())).await;
-    assert!(store.complete_flow(flow.id, NOW).await.unwrap());
-    assert!(!store.complete_flow(flow.id, NOW).await.unwrap());
+    let last = StoredFlow { body: "last".to_owned(), expires_at: NOW + DAY, binding: None, ..flow.clone() };
+    assert!(store.complete_flow(&last, NOW).await.unwrap());
+    assert!(!store.complete_flow(&flow, NOW).await.unwrap());
     let completed = flow_of(&store, flow.id).await.expect("a completed flow stays");
-    assert!(completed.completed);
+    assert_eq!(completed, StoredFlow { version: 1, completed: true, body: last.body, ..flow.clone() });
     for version in [flow.version, completed.version] {
         let late = StoredFlow { version, body: "late".to_owned(), completed: false, ..flow.clone() };
         assert!(!store.update_flow(&late).await.unwrap());
     }
     assert_eq!(flow_of(&store, flow.id).await, Some(completed));
-    assert!(!store.complete_flow(FlowId::random(), NOW).await.unwrap(), "it does not exist");
+    assert!(!store.complete_flow(&new_flow(Some(&kim())), NOW).await.unwrap(), "it does not exist");
+}
+
+/// A flow is completed whatever was written since it was read.
+pub async fn are_completed_at_any_version<S: FlowStore>(store: S) {
+    let read = begun(&store, Some(&kim())).await;
+    for version in 0..3 {
+        let wrong = StoredFlow { version, body: "wrong".to_owned(), ..read.clone() };
+        assert!(store.update_flow(&wrong).await.unwrap());
+    }
+    let right = StoredFlow { body: "right".to_owned(), ..read };
+    assert!(store.complete_flow(&right, NOW).await.unwrap());
+    assert_eq!(flow_of(&store, right.id).await, Some(StoredFlow { version: 4, completed: true, ..right }));
 }
 
 /// A flow that has expired is not completed; until then it is.
 pub async fn are_not_completed_when_expired<S: FlowStore>(store: S) {
     let flow = begun(&store, Some(&kim())).await;
-    assert!(!store.complete_flow(flow.id, flow.expires_at).await.unwrap());
-    assert!(!store.complete_flow(flow.id, flow.expires_at + DAY).await.unwrap());
+    let prolonged = StoredFlow { expires_at: NOW + 3 * DAY, body: "prolonged".to_owned(), ..flow.clone() };
+    for late in [flow.expires_at, flow.expires_at + DAY] {
+        assert!(!store.complete_flow(&prolonged, late).await.unwrap());
+        assert_eq!(flow_of(&store, flow.id).await.as_ref(), Some(&flow));
+    }
     let last = Timestamp::from_unix_milliseconds(flow.expires_at.unix_milliseconds() - 1);
-    assert!(store.complete_flow(flow.id, last).await.unwrap());
+    assert!(store.complete_flow(&flow, last).await.unwrap());
 }
 
 /// Of one session's flows the newest stay, whether or not they were completed; those of others do not count.
@@ -100,7 +116,7 @@ pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
         store.create_flow(&flow, 3, NOW).await.unwrap();
         store.create_flow(&new_flow(None), 100, NOW).await.unwrap();
         if number == 4 {
-            assert!(store.complete_flow(flow.id, NOW).await.unwrap());
+            assert!(store.complete_flow(&flow, NOW).await.unwrap());
         }
         flows.push(flow);
     }

@@ -127,6 +127,7 @@ where
     flows::existing_ids_are_refused(new_store().await).await;
     flows::are_updated_by_version(new_store().await).await;
     flows::are_completed_once(new_store().await).await;
+    flows::are_completed_at_any_version(new_store().await).await;
     flows::are_not_completed_when_expired(new_store().await).await;
     flows::the_oldest_give_way(new_store().await).await;
     flows::of_another_session_stay(new_store().await).await;
@@ -143,6 +144,7 @@ where
     races::parallel_guesses_stay_within_the_limit(new_store().await).await;
     races::one_task_updates_a_flow(new_store().await).await;
     races::one_task_completes_a_flow(new_store().await).await;
+    races::wrong_answers_do_not_stop_the_right_one(new_store().await).await;
     races::flows_created_at_once_stay_within_the_limit(new_store().await).await;
 }
 

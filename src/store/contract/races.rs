@@ -175,8 +175,8 @@ pub async fn one_task_completes_a_flow<S: FlowStore>(store: S) {
     let store = Arc::new(store);
     let flow = begun(&*store, Some(&kim())).await;
     let outcomes = at_once(TASKS, |_| {
-        let store = Arc::clone(&store);
-        async move { store.complete_flow(flow.id, NOW).await.expect("an answer") }
+        let (store, flow) = (Arc::clone(&store), flow.clone());
+        async move { store.complete_flow(&flow, NOW).await.expect("an answer") }
     })
     .await;
     assert_eq!(outcomes.iter().filter(|completed| **completed).count(), 1);
@@ -186,8 +186,33 @@ pub async fn one_task_completes_a_flow<S: FlowStore>(store: S) {
 pub async fn one_completion_ends_a_flow<S: SubjectStore + FlowStore>(store: S) {
     let store = Arc::new(store);
     let flow = begun(&*store, Some(&kim())).await;
-    let completion = Completion { flow: Some(flow.id), ..Completion::new(kim(), NOW) };
-    one_wins(&store, vec![completion; TASKS], Completed::FlowGone).await;
+    let passed = |number: usize| Some(StoredFlow { body: number.to_string(), ..flow.clone() });
+    let completions =
+        (0..TASKS).map(|number| Completion { flow: passed(number), ..Completion::new(kim(), NOW) }).collect();
+    let winner = one_wins(&store, completions, Completed::FlowGone).await;
+    assert_eq!(flow_of(&*store, flow.id).await.expect("the flow").body, winner.to_string());
+}
+
+/// The right answer completes the flow whatever wrong ones are written at the same moment, and has the last word.
+pub async fn wrong_answers_do_not_stop_the_right_one<S: FlowStore>(store: S) {
+    let store = Arc::new(store);
+    for round in 0..10 {
+        let flow = begun(&*store, Some(&kim())).await;
+        let outcomes = at_once(8, |number| {
+            let (store, right) = (Arc::clone(&store), number == round % 4);
+            let flow = StoredFlow { body: if right { "right" } else { "wrong" }.to_owned(), ..flow.clone() };
+            async move {
+                if right {
+                    return store.complete_flow(&flow, NOW).await.expect("an answer");
+                }
+                store.update_flow(&flow).await.expect("an answer")
+            }
+        })
+        .await;
+        assert!(outcomes[round % 4], "a wrong answer stopped the right one");
+        let written = flow_of(&*store, flow.id).await.expect("the flow");
+        assert_eq!((written.completed, written.body.as_str()), (true, "right"));
+    }
 }
 
 /// However many flows are begun in a session at once, no more stay than are kept.

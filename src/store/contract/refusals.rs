@@ -2,13 +2,13 @@
 
 use super::{
     Attempt, AttemptPolicy, Completed, Completion, Consumption, CredentialChange, HOUR, NOW, attempt, begun, complete,
-    created, credential, credentials_of, done, enrolled, flow_of, is_there, key, kim, rotation, secret, signed_in_at,
-    step, totp,
+    created, credential, credentials_of, done, enrolled, flow_of, is_there, key, kim, new_flow, rotation, secret,
+    signed_in_at, step, totp,
 };
 use crate::{
     aal::{CredentialId, Method},
     session::{Session, Subject},
-    store::{Credential, FlowId, FlowStore, StoreErrorKind, SubjectStore},
+    store::{Credential, FlowStore, StoreErrorKind, StoredFlow, SubjectStore},
 };
 
 /// A subject with a session, an app whose step 10 is used, and two codes of which the first is used.
@@ -98,23 +98,25 @@ pub async fn of_a_flow_change_nothing<S: SubjectStore + FlowStore>(store: S) {
     let scene = Scene::set(&store).await;
     let before = scene.seen(&store).await;
     let completed = begun(&store, Some(&scene.kim)).await;
-    assert!(store.complete_flow(completed.id, NOW).await.unwrap());
+    assert!(store.complete_flow(&completed, NOW).await.unwrap());
     let open = begun(&store, Some(&scene.kim)).await;
-    for (flow, now) in [(FlowId::random(), NOW), (completed.id, NOW), (open.id, NOW + HOUR)] {
+    let unknown = new_flow(Some(&scene.kim));
+    for (flow, now) in [(&unknown, NOW), (&completed, NOW), (&open, NOW + HOUR)] {
         let gone = rotation(&signed_in_at(&scene.kim, NOW), NOW);
         let other_reasons = Completion { rotate: Some(gone), consume: Some(step(&totp(), 1)), ..scene.completion() };
         for completion in [scene.completion(), other_reasons] {
-            let completion = Completion { flow: Some(flow), now, ..completion };
+            let completion = Completion { flow: Some(flow.clone()), now, ..completion };
             assert_eq!(complete(&store, &completion).await, Completed::FlowGone);
             assert_eq!(scene.seen(&store).await, before);
         }
     }
     for (completion, expected) in scene.refused() {
-        let completion = Completion { flow: Some(open.id), ..completion };
+        let passed = StoredFlow { body: "passed".to_owned(), ..open.clone() };
+        let completion = Completion { flow: Some(passed), ..completion };
         assert_eq!(complete(&store, &completion).await, expected);
         assert_eq!(flow_of(&store, open.id).await.as_ref(), Some(&open), "completed although {expected:?}");
     }
-    done(&store, &Completion { flow: Some(open.id), ..scene.completion() }).await;
+    done(&store, &Completion { flow: Some(open.clone()), ..scene.completion() }).await;
     assert!(flow_of(&store, open.id).await.expect("the flow").completed);
 }
 
@@ -126,7 +128,7 @@ pub async fn leave_the_counter_alone<S: SubjectStore + FlowStore>(store: S) {
     assert_eq!(attempt(&store, &key, &policy, NOW).await, Attempt::Allowed);
     let locked = attempt(&store, &key, &policy, NOW).await;
     assert!(matches!(locked, Attempt::LockedUntil(_)), "{locked:?}");
-    let unknown_flow = Completion { flow: Some(FlowId::random()), ..scene.completion() };
+    let unknown_flow = Completion { flow: Some(new_flow(None)), ..scene.completion() };
     for (completion, expected) in scene.refused().into_iter().chain([(unknown_flow, Completed::FlowGone)]) {
         let completion = Completion { reset: Some(key.clone()), ..completion };
         assert_eq!(complete(&store, &completion).await, expected);

@@ -131,8 +131,8 @@ impl State {
     /// Everything that can refuse comes first, on a copy of the credentials; then everything is written.
     pub(super) fn complete(&mut self, completion: &Completion, capacity: usize) -> Result<Completed, StoreError> {
         let Completion { subject, now, .. } = completion;
-        if let Some(flow) = completion.flow
-            && !self.is_open(flow, *now)
+        if let Some(flow) = &completion.flow
+            && !self.is_open(flow.id, *now)
         {
             return Ok(Completed::FlowGone);
         }
@@ -186,7 +186,7 @@ impl State {
         if account.is_empty() {
             self.accounts.remove(subject);
         }
-        if let Some(flow) = completion.flow {
+        if let Some(flow) = &completion.flow {
             self.complete_flow(flow, *now);
         }
         if let Some(key) = &completion.reset {

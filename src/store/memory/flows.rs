@@ -104,10 +104,12 @@ impl State {
         self.flows.get(&id).is_some_and(|kept| !kept.flow.completed && kept.flow.expires_at > now)
     }
 
-    pub(super) fn complete_flow(&mut self, id: FlowId, now: Timestamp) -> bool {
-        let open = self.is_open(id, now);
-        if open && let Some(kept) = self.flows.get_mut(&id) {
-            kept.flow.completed = true;
+    pub(super) fn complete_flow(&mut self, new: &StoredFlow, now: Timestamp) -> bool {
+        let open = self.is_open(new.id, now);
+        if open && let Some(Kept { flow, .. }) = self.flows.get_mut(&new.id) {
+            flow.completed = true;
+            flow.version = flow.version.saturating_add(1);
+            flow.body.clone_from(&new.body);
         }
         open
     }

@@ -154,8 +154,8 @@ impl FlowStore for MemoryStore {
         self.with(|state, _| Ok(state.update_flow(flow)))
     }
 
-    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
-        self.with(move |state, _| Ok(state.complete_flow(id, now)))
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+        self.with(move |state, _| Ok(state.complete_flow(flow, now)))
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {

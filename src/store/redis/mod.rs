@@ -253,10 +253,10 @@ impl FlowStore for RedisStore {
         })
     }
 
-    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let script = Script::new(include_str!("complete_flow.lua"));
-            self.run(script.key(self.flow_key(id)).arg(now.unix_milliseconds())).await
+            self.run(script.key(self.flow_key(flow.id)).arg(now.unix_milliseconds()).arg(&flow.body)).await
         })
     }
 

@@ -215,8 +215,8 @@ impl FlowStore for SqlStore {
         forward!(self.update_flow(flow))
     }
 
-    fn complete_flow(&self, id: FlowId, now: Timestamp) -> StoreFuture<'_, bool> {
-        forward!(self.complete_flow(id, now))
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+        forward!(self.complete_flow(flow, now))
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {

@@ -41,7 +41,7 @@ async fn apply(connection: &mut PgConnection, completion: &Completion) -> Result
         completion;
     let not_before = lock_subject(connection, subject).await?;
     if let Some(flow) = flow
-        && !complete_flow(connection, *flow, *now).await?
+        && !complete_flow(connection, flow, *now).await?
     {
         return Ok(Completed::FlowGone);
     }

@@ -85,9 +85,13 @@ impl Postgres {
         Ok(updated.rows_affected() == 1)
     }
 
-    pub(in crate::store::sql) async fn complete_flow(&self, id: FlowId, now: Timestamp) -> Result<bool, StoreError> {
+    pub(in crate::store::sql) async fn complete_flow(
+        &self,
+        flow: &StoredFlow,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(failed)?;
-        complete_flow(&mut connection, id, now).await
+        complete_flow(&mut connection, flow, now).await
     }
 
     pub(in crate::store::sql) async fn remove_flows(
@@ -138,15 +142,18 @@ async fn prune_nobodys_flows(connection: &mut PgConnection, keep: u32) -> Result
 /// Whether the flow was open: there, not expired, not completed.
 pub(super) async fn complete_flow(
     connection: &mut PgConnection,
-    id: FlowId,
+    flow: &StoredFlow,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let completed =
-        sqlx::query("UPDATE step_up_flows SET completed = TRUE WHERE id = $1 AND NOT completed AND expires_at > $2")
-            .bind(Uuid::from(id))
-            .bind(now.unix_milliseconds())
-            .execute(connection)
-            .await
-            .map_err(failed)?;
+    let completed = sqlx::query(
+        "UPDATE step_up_flows SET completed = TRUE, body = $1, version = version + 1 \
+         WHERE id = $2 AND NOT completed AND expires_at > $3",
+    )
+    .bind(flow.body.as_str())
+    .bind(Uuid::from(flow.id))
+    .bind(now.unix_milliseconds())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
     Ok(completed.rows_affected() == 1)
 }

@@ -37,7 +37,7 @@ async fn apply(connection: &mut SqliteConnection, completion: &Completion) -> Re
     let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, flow, reset } =
         completion;
     if let Some(flow) = flow
-        && !complete_flow(connection, *flow, *now).await?
+        && !complete_flow(connection, flow, *now).await?
     {
         return Ok(Completed::FlowGone);
     }

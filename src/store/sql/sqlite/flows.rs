@@ -88,9 +88,13 @@ impl Sqlite {
         Ok(updated.rows_affected() == 1)
     }
 
-    pub(in crate::store::sql) async fn complete_flow(&self, id: FlowId, now: Timestamp) -> Result<bool, StoreError> {
+    pub(in crate::store::sql) async fn complete_flow(
+        &self,
+        flow: &StoredFlow,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut write = self.write().await?;
-        let completed = complete_flow(&mut write.transaction, id, now).await?;
+        let completed = complete_flow(&mut write.transaction, flow, now).await?;
         write.commit().await?;
         Ok(completed)
     }
@@ -237,16 +241,19 @@ async fn sweep_attempts(connection: &mut SqliteConnection, now: Timestamp) -> Re
 /// Whether the flow was open: there, not expired, not completed.
 pub(super) async fn complete_flow(
     connection: &mut SqliteConnection,
-    id: FlowId,
+    flow: &StoredFlow,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let completed =
-        sqlx::query("UPDATE step_up_flows SET completed = 1 WHERE id = ?1 AND NOT completed AND expires_at > ?2")
-            .bind(Uuid::from(id))
-            .bind(now.unix_milliseconds())
-            .execute(connection)
-            .await
-            .map_err(failed)?;
+    let completed = sqlx::query(
+        "UPDATE step_up_flows SET completed = TRUE, body = ?1, version = version + 1 \
+         WHERE id = ?2 AND NOT completed AND expires_at > ?3",
+    )
+    .bind(flow.body.as_str())
+    .bind(Uuid::from(flow.id))
+    .bind(now.unix_milliseconds())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
     Ok(completed.rows_affected() == 1)
 }
 
