@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::{sync::Barrier, task::JoinSet};
 use tower_step_up::{
     Clock, StepUpBuilder,
     store::{AttemptPolicy, Revocation},
@@ -20,10 +20,13 @@ fn worlds() -> Vec<World> {
 /// Each client submits its field to its flow, all at once.
 async fn at_once(sent: Vec<(Client, Arc<OpenFlow>)>, fields: [(&'static str, String); 2]) -> Vec<Answer> {
     let mut tasks = JoinSet::new();
+    // Else the first are done on a busy machine before the last begin.
+    let start = Arc::new(Barrier::new(sent.len()));
     for (mut client, flow) in sent {
-        let fields = fields.clone();
+        let (fields, start) = (fields.clone(), Arc::clone(&start));
         tasks.spawn(async move {
             let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            start.wait().await;
             client.submit(&flow, &fields).await
         });
     }
