@@ -122,8 +122,8 @@ async fn older_step_is_refused_after_a_newer_one() {
         twin.assert_aal1(site).await;
 
         // Both at once: whichever is written last, the newer one stays used.
-        let (older, newer) = (world.next_code(), world.next_code());
         for newer_first in [true, false] {
+            let (older, newer) = (world.next_code(), world.next_code());
             let (mut one, mut other) = (site.spa("kim").await, site.spa("kim").await);
             let (first, second) = if newer_first { (&newer, &older) } else { (&older, &newer) };
             tokio::join!(one.step_up(first), other.step_up(second));
