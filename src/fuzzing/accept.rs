@@ -20,8 +20,8 @@ fn each(values: &[HeaderValue], change: impl Fn(&str) -> String) -> Vec<HeaderVa
 
 /// Negotiation by `Accept`: each line is one header; one that begins with `:` is the `Content-Type`.
 ///
-/// Neither the order of the ranges, nor how they are spread over headers, nor case or blanks may change the outcome; who names HTML
-/// gets it at equal weight, and who names nothing of JSON gets none.
+/// Neither the order of the ranges, nor how they are spread over headers, nor case or blanks may change the outcome; who names
+/// HTML gets it at equal weight, and who names nothing of JSON gets none.
 pub fn accept(data: &[u8]) {
     let lines = data.split(|&byte| byte == b'\n');
     let (types, ranges): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with(b":"));

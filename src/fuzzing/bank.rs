@@ -22,8 +22,9 @@ use crate::{
 /// Has both second factors and has proven none; has proven one; has none.
 pub(super) const NAMES: [&str; 3] = ["kim", "lee", "mia"];
 
-/// The token of the browser, 32 times 5, and the form's value: 32 times 1, then both combined. No character of it is special in a form.
-pub(super) const CSRF_COOKIE: &str = "__Host-step_up_csrf=BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
+/// The token of the browser, 32 times 5, and the form's value: 32 times 1, then both combined. No character of it is special in
+/// a form.
+const CSRF_COOKIE: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 pub(super) const CSRF_FIELD: &str =
     "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBA==";
 
@@ -118,13 +119,14 @@ impl Bank {
     /// Sends it as this client, and checks what holds for every answer.
     pub(super) fn send(&mut self, client: Client, json: bool, mut request: Request<Body>) -> Answer {
         let headers = request.headers_mut();
+        let csrf = format!("{}={CSRF_COOKIE}", self.step_up.inner().cookies.csrf);
         let mut set = |name: &'static str, value: &str| headers.insert(name, HeaderValue::from_str(value).unwrap());
         match client {
             Client::Browser(Some(user)) => {
-                set("cookie", &format!("{COOKIE}={}; {CSRF_COOKIE}", self.tokens[user]));
+                set("cookie", &format!("{COOKIE}={}; {csrf}", self.tokens[user]));
             }
             Client::Browser(None) => {
-                set("cookie", CSRF_COOKIE);
+                set("cookie", &csrf);
             }
             Client::Native(Some(user)) => {
                 set("x-session-token", &self.tokens[user]);

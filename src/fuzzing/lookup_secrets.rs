@@ -12,8 +12,8 @@ fn stripped(text: &str) -> String {
 
 /// Look-up secrets as users type them or bring them along: two texts, divided by a NUL.
 ///
-/// A code has one canonical form, which prints in groups and reads back; only codes with the same form hash equal, and only within
-/// their set. A set accepts its own codes however they are typed, and nothing else.
+/// A code has one canonical form, which prints in groups and reads back; only codes with the same form hash equal, and only
+/// within their set. A set accepts its own codes however they are typed, and nothing else.
 pub fn lookup_secrets(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (one, two) = text.split_once('\0').unwrap_or((&text, "ABCD-EFGH-IJKL-2345"));

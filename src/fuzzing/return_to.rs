@@ -48,8 +48,8 @@ fn lies_under(found: &str, allowed: &str) -> bool {
 
 /// `return_to` in a query or a configuration: the first byte picks what is allowed, the rest is the URL.
 ///
-/// What is accepted lies under an allowed URL by whole labels and whole segments, is plain ASCII that any header can carry, and is
-/// accepted again as it is. What a query brings is judged as the text it stands for.
+/// What is accepted lies under an allowed URL by whole labels and whole segments, is plain ASCII that any header can carry, and
+/// is accepted again as it is. What a query brings is judged as the text it stands for.
 pub fn return_to(data: &[u8]) {
     let Some((&which, rest)) = data.split_first() else { return };
     let (base, allowed) = POLICIES[usize::from(which) % POLICIES.len()];

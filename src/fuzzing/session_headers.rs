@@ -251,9 +251,9 @@ impl Sent {
 
 /// The headers in which a session travels, and those that decide how a refusal looks: each line is one, named by its first byte.
 ///
-/// A session is found only by its exact token where a token belongs, or by claims that were signed with the key and name it; it has
-/// the level that the store knows, whatever the token says; no order decides, and no cache. Whoever is refused is sent to pages of
-/// the bank alone.
+/// A session is found only by its exact token where a token belongs, or by claims that were signed with the key and name it; it
+/// has the level that the store knows, whatever the token says; no order decides, and no cache. Whoever is refused is sent to
+/// pages of the bank alone.
 pub fn session_headers(data: &[u8]) {
     thread_local!(static WORLD: World = World::new());
     WORLD.with(|world| {

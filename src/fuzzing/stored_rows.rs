@@ -50,13 +50,15 @@ fn text(bytes: &[u8]) -> String {
 
 /// What a store gives back, whoever wrote it: the first byte picks the kind of row.
 ///
-/// Each row is a value or an error. A session has no level beyond what its proofs say, a flow lifts nobody whose it is not, no sealed
-/// value opens unless it is exactly one that was sealed, and pages show markup of a row as text.
+/// Each row is a value or an error. A session has no level beyond what its proofs say, a flow lifts nobody whose it is not, no
+/// sealed value opens unless it is exactly one that was sealed, and pages show markup of a row as text.
 pub fn stored_rows(data: &[u8]) {
     thread_local!(static SEALED: Sealed = Sealed::new());
     let Some((which, rest)) = data.split_first() else { return };
     SEALED.with(|sealed| match which % 7 {
-        0 => flow_body(rest),
+        0 => {
+            flow_body(rest);
+        }
         1 => session_row(rest),
         2 => standing_rows(rest),
         3 => credential_rows(rest, sealed),
@@ -66,10 +68,10 @@ pub fn stored_rows(data: &[u8]) {
     });
 }
 
-/// Flags, then the body of a flow in JSON.
-fn flow_body(data: &[u8]) {
-    let Some((flags, body)) = data.split_first() else { return };
-    let Ok(body) = std::str::from_utf8(body) else { return };
+/// Flags, then the body of a flow in JSON. Whether a right code lifted somebody by it.
+pub(super) fn flow_body(data: &[u8]) -> bool {
+    let Some((flags, body)) = data.split_first() else { return false };
+    let Ok(body) = std::str::from_utf8(body) else { return false };
     let stored = StoredFlow {
         id: Uuid::from_u128(7).into(),
         subject: (flags & 1 == 0).then(|| subject("kim")),
@@ -95,7 +97,9 @@ fn flow_body(data: &[u8]) {
         }
     }
     #[cfg(feature = "axum")]
-    served::flow(&stored, read.ok().as_ref());
+    return served::flow(&stored, read.ok().as_ref());
+    #[cfg(not(feature = "axum"))]
+    false
 }
 
 #[cfg(feature = "axum")]
@@ -113,7 +117,7 @@ mod served {
     };
 
     /// Every way to look at a flow, and then a right code.
-    pub(super) fn flow(stored: &StoredFlow, read: Option<&Flow>) {
+    pub(super) fn flow(stored: &StoredFlow, read: Option<&Flow>) -> bool {
         let mut bank = Bank::new();
         block_on(bank.step_up.inner().stores.create_flow(stored, 50, NOW)).unwrap();
         let id = stored.id;
@@ -151,9 +155,10 @@ mod served {
                 let open = !flow.completed && flow.expires_at > NOW;
                 assert!(!settings::is_settings(flow) && asked.aal2 && open && flow.belongs_to(&kim), "{stored:?}");
                 assert_eq!((after[0].level(), &after[1..]), (Aal::Aal2, &before[1..]));
-                return;
+                return true;
             }
         }
+        false
     }
 }
 
@@ -401,10 +406,48 @@ fn sealed_value(data: &[u8], sealed: &Sealed) {
 #[cfg(test)]
 pub(super) const FRAGMENTS: &[&[u8]] = &[
     b"i",
-    b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"\n", b" ", b"\x01", b"\x02", b"\x03", b"\x04", b"\x01\xff", b"\x14", b"\x15", b"-1",
+    b"0",
+    b"1",
+    b"2",
+    b"3",
+    b"4",
+    b"5",
+    b"6",
+    b"7",
+    b"\n",
+    b" ",
+    b"\x01",
+    b"\x02",
+    b"\x03",
+    b"\x04",
+    b"\x01\xff",
+    b"\x14",
+    b"\x15",
+    b"-1",
     b"[{\"method\":\"password\",\"aal\":\"aal1\",\"completed_at\":\"2027-01-15T07:55:00Z\"}]",
-    b"[{\"method\":\"totp\",\"aal\":\"aal2\",\"completed_at\":\"2027-01-15T07:55:00Z\",\"credential\":\"00000000-0000-0000-0000-00000000000a\"},{\"method\":\"password\",\"aal\":\"aal1\",\"completed_at\":\"2027-01-15T07:55:00Z\"}]",
-    b"{\"purpose\":\"login\",\"requested_aal\":\"aal2\",\"refresh\":false,\"flow_type\":\"api\",\"binding\":\"00000000-0000-0000-0000-000000000101\",\"return_to\":null,\"request_url\":\"https://bank.example/\",\"issued_at\":\"2027-01-15T08:00:00Z\",\"updated_at\":\"2027-01-15T08:00:00Z\",\"csrf\":null,\"messages\":[],\"field_messages\":[],\"active\":null,\"failures\":0,\"factor_states\":{}}",
-    b"totp aal2 0 0  \x01", b"lookup_secret aal2 0 0   \x03", b"*6\r\n", b"$-1\r\n", b"$1\r\n0\r\n", b":1\r\n", b"$2\r\n{}\r\n", b"\"aal2\"",
-    b"\"oidc\"", b"null", b"9999-12-31T23:59:59.999Z", b"0000-01-01T00:00:00Z", b"9223372036854775807", b"-9223372036854775808",
+    b"[{\"method\":\"totp\",\"aal\":\"aal2\",\
+      \"completed_at\":\"2027-01-15T07:55:00Z\",\
+      \"credential\":\"00000000-0000-0000-0000-00000000000a\"},\
+      {\"method\":\"password\",\"aal\":\"aal1\",\"completed_at\":\"2027-01-15T07:55:00Z\"}]",
+    b"{\"purpose\":\"login\",\"requested_aal\":\"aal2\",\"refresh\":false,\"flow_type\":\"api\",\
+      \"binding\":\"00000000-0000-0000-0000-000000000101\",\"return_to\":null,\
+      \"request_url\":\"https://bank.example/\",\
+      \"issued_at\":\"2027-01-15T08:00:00Z\",\
+      \"updated_at\":\"2027-01-15T08:00:00Z\",\
+      \"csrf\":null,\"messages\":[],\"field_messages\":[],\
+      \"active\":null,\"failures\":0,\"factor_states\":{}}",
+    b"totp aal2 0 0  \x01",
+    b"lookup_secret aal2 0 0   \x03",
+    b"*6\r\n",
+    b"$-1\r\n",
+    b"$1\r\n0\r\n",
+    b":1\r\n",
+    b"$2\r\n{}\r\n",
+    b"\"aal2\"",
+    b"\"oidc\"",
+    b"null",
+    b"9999-12-31T23:59:59.999Z",
+    b"0000-01-01T00:00:00Z",
+    b"9223372036854775807",
+    b"-9223372036854775808",
 ];

@@ -78,27 +78,34 @@ impl Begun {
     }
 }
 
-/// Submits up to six forms, divided by the byte 0x1e, to flows of every kind. In each, the first byte picks the flow and whether a page or
-/// JSON is wanted, the second the content type, and the rest is the body. Control bytes stand for what no fuzzer could guess.
+/// Submits up to six forms, divided by the byte 0x1e, to flows of every kind. In each, the first byte picks the flow and
+/// whether a page or JSON is wanted, the second the content type, and the rest is the body. Control bytes stand for what no
+/// fuzzer could guess.
 ///
-/// Nothing changes unless a secret is in the body that is right for it, and in a browser the token too; then exactly one session
-/// follows another and one secret is spent. Nobody else is touched. The server never fails, and never says again what it was told.
+/// Nothing changes unless a secret is in the body that is right for it, and in a browser the token too; then exactly one
+/// session follows another and one secret is spent. Nobody else is touched. The server never fails, and never says again what
+/// it was told.
 pub fn submit_bodies(data: &[u8]) {
+    submitted(data);
+}
+
+/// How many of the forms changed something.
+pub(super) fn submitted(data: &[u8]) -> usize {
     thread_local!(static BEGUN: Begun = Begun::new());
     BEGUN.with(|begun| {
         let mut bank = Bank::new();
         for flow in &begun.flows {
             block_on(bank.step_up.inner().stores.create_flow(flow, 50, NOW)).unwrap();
         }
-        for form in data.split(|&byte| byte == 0x1e).take(6) {
-            if let Some((&[which, media], body)) = form.split_first_chunk::<2>() {
-                submit(&mut bank, begun, which, media, &expand(body, |byte| begun.stands_for(byte)));
-            }
-        }
-    });
+        let forms = data.split(|&byte| byte == 0x1e).take(6).filter_map(<[u8]>::split_first_chunk);
+        let changed = forms.filter(|&(&[which, media], body)| {
+            submit(&mut bank, begun, which, media, &expand(body, |byte| begun.stands_for(byte)))
+        });
+        changed.count()
+    })
 }
 
-fn submit(bank: &mut Bank, begun: &Begun, which: u8, media: u8, body: &[u8]) {
+fn submit(bank: &mut Bank, begun: &Begun, which: u8, media: u8, body: &[u8]) -> bool {
     let number = usize::from(which % 8);
     let (purpose, client, _, path) = FLOWS[number];
     let json = which & 8 == 0 && number != WITH_PICTURE;
@@ -139,6 +146,7 @@ fn submit(bank: &mut Bank, begun: &Begun, which: u8, media: u8, body: &[u8]) {
     if number != WITH_PICTURE || which & 8 != 0 {
         page(bank, client, &answer);
     }
+    !changed.is_empty()
 }
 
 /// The page that a browser is led to.

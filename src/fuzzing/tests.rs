@@ -66,3 +66,51 @@ targets! {
     #[cfg(feature = "axum")]
     submit_bodies: 64
 }
+
+/// The honest twins: with what is right, the same targets let somebody through. Else they would prove nothing.
+#[cfg(feature = "axum")]
+#[test]
+fn right_inputs_change_something() {
+    use super::{stored_rows::flow_body, submit_bodies::submitted};
+
+    for (input, changes) in [
+        (&b"00{\"method\":\"totp\",\"totp_code\":\"\x03\",\"csrf_token\":\"\x01\"}"[..], 1),
+        (b"81method=totp&totp_code=\x02&csrf_token=\x01", 1),
+        (
+            b"12--x\r\ncontent-disposition: form-data; name=method\r\n\r\ntotp\r\n\
+                --x\r\ncontent-disposition: form-data; name=totp_code\r\n\r\n\x04\r\n--x--\r\n",
+            1,
+        ),
+        (b"11method=lookup_secret&lookup_secret=\x05", 1),
+        (b"11method=totp&totp_code=\x03\x1e11method=lookup_secret&lookup_secret=\x06", 1),
+        (b"21method=password&identifier=kim&password=\x08&csrf_token=\x01", 1),
+        (
+            b"31method=password&identifier=lee&password=\x08&csrf_token=\x01\x1e\
+                70{\"method\":\"password\",\"identifier\":\"mia\",\"password\":\"\x08\"}",
+            2,
+        ),
+        (
+            b"51lookup_secret_regenerate=true\x1e51lookup_secret_confirm=true\x1e\
+                51lookup_secret_disable=true\x1e51totp_unlink=true",
+            3,
+        ),
+        (b"41lookup_secret_disable=true&csrf_token=\x01", 1),
+        (b"61method=totp&totp_code=\x07&csrf_token=\x01\x1e61totp_unlink=true&csrf_token=\x01", 2),
+    ] {
+        assert_eq!(submitted(input), changes, "{}", String::from_utf8_lossy(input));
+    }
+
+    let flow = |flow_type: &str, csrf: Option<&str>| {
+        let body = serde_json::json!({
+            "purpose": "login", "requested_aal": "aal2", "refresh": false, "flow_type": flow_type,
+            "binding": "00000000-0000-0000-0000-000000000101", "return_to": null, "request_url": "https://bank.example/",
+            "issued_at": "2027-01-15T08:00:00Z", "updated_at": "2027-01-15T08:00:00Z", "csrf": csrf, "messages": [],
+            "field_messages": [], "active": null, "factor_states": {},
+        });
+        format!("\0{body}").into_bytes()
+    };
+    let csrf = "+EnWcyX6zwQXe8ZjstxUQFGDHFie9YHUEvLrpEg053w=";
+    assert!(flow_body(&flow("api", None)));
+    assert!(flow_body(&flow("browser", Some(csrf))));
+    assert!(!flow_body(&flow("browser", None)));
+}
