@@ -58,13 +58,13 @@ macro_rules! targets {
 }
 
 targets! {
-    accept: 512
-    lookup_secrets: 512
-    return_to: 512
-    session_headers: 128
-    stored_rows: 128
+    accept: 1024
+    lookup_secrets: 1024
+    return_to: 1024
+    session_headers: 256
+    stored_rows: 256
     #[cfg(feature = "axum")]
-    submit_bodies: 64
+    submit_bodies: 256
 }
 
 /// The honest twins: with what is right, the same targets let somebody through. Else they would prove nothing.
