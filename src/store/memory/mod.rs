@@ -55,13 +55,15 @@ struct State {
     /// Flows by age, so that the oldest is at hand.
     flow_order: BTreeMap<u64, FlowId>,
     attempts: HashMap<AttemptKey, Counter>,
-    writes: u32,
+    /// Since it last looked through itself.
+    writes: usize,
 }
 
 impl MemoryStore {
     const DEFAULT_CAPACITY: usize = 20_000;
-    /// After how many writes the store looks through itself for what has expired.
-    const SWEEP_EVERY: u32 = 256;
+    /// After how many writes at least the store looks through itself for what has expired. When it holds a lot it does so after as many
+    /// as a quarter of its entries, so that a write costs the same however much there is.
+    const SWEEP_EVERY: usize = 256;
 
     /// A store that keeps at most this many sessions, credentials, flows and counters of attempts, each. The default is 20 000.
     ///
@@ -90,8 +92,10 @@ impl MemoryStore {
 impl State {
     /// Drops what has expired: now and then, and always when `full`.
     fn sweep(&mut self, now: Timestamp, full: bool) {
-        self.writes = self.writes.wrapping_add(1);
-        if full || self.writes.is_multiple_of(MemoryStore::SWEEP_EVERY) {
+        self.writes = self.writes.saturating_add(1);
+        let entries = self.sessions.len().max(self.flows.len()).max(self.attempts.len()).max(self.accounts.len());
+        if full || self.writes >= MemoryStore::SWEEP_EVERY.max(entries >> 2) {
+            self.writes = 0;
             self.sweep_flows(now);
             self.attempts.retain(|_, counter| !counter.is_forgotten(now));
             self.sweep_accounts(now);
