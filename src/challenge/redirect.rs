@@ -50,7 +50,7 @@ pub(super) fn return_to(rejection: &Rejection) -> Option<Url> {
 /// The page that was asked for, on the configured origin and never on one that the request names.
 fn own_page(rejection: &Rejection) -> Option<Url> {
     let urls = &rejection.context.inner().urls;
-    let path_and_query = rejection.context.uri().path_and_query()?.as_str();
+    let path_and_query = rejection.context.path_and_query()?.as_str();
     let origin = urls.public.origin().ascii_serialization();
     let path = path_and_query.starts_with('/').then_some(path_and_query)?;
     urls.return_policy.parse(&format!("{origin}{path}")).ok()

@@ -45,7 +45,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use http::{Extensions, Uri};
+use http::{Extensions, uri::PathAndQuery};
 
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::StepUpLayer, service::StepUpService};
 use crate::{
@@ -78,7 +78,7 @@ struct Shared {
     found: Found,
     transport: Option<Transport>,
     now: Timestamp,
-    uri: Uri,
+    path_and_query: Option<PathAndQuery>,
     /// Whether the session was read for this very request, and not found in the cache.
     is_fresh: bool,
     /// Whether anything looked at the session, so that the answer depends on it.
@@ -112,43 +112,37 @@ pub(crate) enum Denied {
 }
 
 impl SessionContext {
-    pub(crate) fn new(step_up: StepUp, found: Found, transport: Option<Transport>, now: Timestamp, uri: Uri) -> Self {
-        let consulted = AtomicBool::new(false);
-        Self { shared: Arc::new(Shared { step_up, found, transport, now, uri, is_fresh: false, consulted }) }
-    }
-
-    /// A context whose session was read for this very request.
-    pub(crate) fn read(
+    pub(crate) fn new(
         step_up: StepUp,
         found: Found,
         transport: Option<Transport>,
         now: Timestamp,
-        uri: Uri,
-        consulted: bool,
+        path_and_query: Option<PathAndQuery>,
+        is_fresh: bool,
     ) -> Self {
-        let consulted = AtomicBool::new(consulted);
-        Self { shared: Arc::new(Shared { step_up, found, transport, now, uri, is_fresh: true, consulted }) }
+        let consulted = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { step_up, found, transport, now, path_and_query, is_fresh, consulted }) }
     }
 
     /// Whether the session passes for one whose subject has no second factor by what was read for an earlier request. Another
     /// process may have bound one since.
     pub(crate) fn remembers_no_second_factor(&self) -> bool {
-        match &self.shared.found {
-            Found::Session(found) => !self.shared.is_fresh && !found.standing.has_second_factor(),
+        match self.authenticated() {
+            Ok(Some(found)) => !self.shared.is_fresh && !found.standing.has_second_factor(),
             _ => false,
         }
     }
 
     /// The same request with its session as the store has it now.
     pub(crate) async fn read_anew(self) -> Self {
-        let Shared { step_up, found, transport, now, uri, .. } = &*self.shared;
+        let Shared { step_up, found, transport, now, path_and_query, .. } = &*self.shared;
         let found = match found {
             Found::Session(found) => {
                 service::read(step_up.inner(), found.session.id(), found.session.subject(), *now).await
             }
             other => other.clone(),
         };
-        Self::read(step_up.clone(), found, *transport, *now, uri.clone(), self.was_consulted())
+        Self::new(step_up.clone(), found, *transport, *now, path_and_query.clone(), true)
     }
 
     /// The context of the innermost layer around this request; `None` if there is no layer.
@@ -171,9 +165,9 @@ impl SessionContext {
         self.shared.now
     }
 
-    /// The request's URI as the outer layer saw it, before any router stripped a prefix.
-    pub(crate) fn uri(&self) -> &Uri {
-        &self.shared.uri
+    /// What the outer layer saw of the request's URI, before any router stripped a prefix.
+    pub(crate) fn path_and_query(&self) -> Option<&PathAndQuery> {
+        self.shared.path_and_query.as_ref()
     }
 
     pub(crate) fn transport(&self) -> Option<Transport> {

@@ -47,11 +47,11 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let step_up = self.step_up.clone();
         let now = step_up.inner().now();
-        let uri = request.uri().clone();
+        let path_and_query = request.uri().path_and_query().cloned();
         let (search, transport) = search(step_up.inner(), request.headers(), now);
         match search {
             Search::Ended(found) => {
-                let context = SessionContext::new(step_up, found, transport, now, uri);
+                let context = SessionContext::new(step_up, found, transport, now, path_and_query, false);
                 request.extensions_mut().insert(context.clone());
                 ResponseFuture::called(self.inner.call(request), context)
             }
@@ -61,7 +61,7 @@ where
                 let ready = mem::replace(&mut self.inner, clone);
                 let read = Box::pin(async move {
                     let found = read(step_up.inner(), verified.id, &verified.subject, now).await;
-                    SessionContext::read(step_up, found, transport, now, uri, false)
+                    SessionContext::new(step_up, found, transport, now, path_and_query, true)
                 });
                 ResponseFuture::reading(read, ready, request)
             }
