@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::Origin;
 
-use crate::session::cookie::cookies;
+use crate::session::cookie;
 
 const TOKEN_BYTES: usize = 32;
 
@@ -32,7 +32,7 @@ impl CsrfToken {
 
     /// The one in the request's cookie of this name. Two such cookies are none, since it cannot be told which was planted.
     pub(crate) fn from_cookie(headers: &HeaderMap, name: &str) -> Option<Self> {
-        let mut found = cookies(headers, name);
+        let mut found = cookie::values(headers, name);
         match (found.next(), found.next()) {
             (Some(value), None) => STANDARD.decode(value).ok()?.try_into().ok().map(Self),
             _ => None,

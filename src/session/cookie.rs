@@ -1,7 +1,10 @@
 //! Where a request carries its session token, and the cookie that carries it to a browser.
 
 use cookie::{Cookie, SameSite};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, ValueIter},
+};
 
 use super::token::SessionToken;
 use crate::clock::Timestamp;
@@ -26,7 +29,7 @@ pub(crate) enum Presented<'a> {
     /// No token at all.
     Nothing,
     /// One token.
-    Token(&'a str, Transport),
+    Token(&'a [u8], Transport),
     /// Several, or one that cannot be read: which one is meant cannot be told, so none is used.
     Unusable(Transport),
 }
@@ -37,18 +40,18 @@ pub(crate) enum Presented<'a> {
 /// name, or a cookie and a bearer token of ours that differ, are refused: no order may decide who somebody is.
 pub(crate) fn presented<'a>(
     headers: &'a HeaderMap,
-    cookie_name: &str,
-    recognised: impl Fn(&str) -> bool,
+    cookie_name: &'a str,
+    recognised: impl Fn(&[u8]) -> bool,
 ) -> Presented<'a> {
     let mut direct = headers.get_all(&SESSION_TOKEN_HEADER).iter();
     if let Some(value) = direct.next() {
         return match (value.to_str(), direct.next()) {
-            (Ok(token), None) => Presented::Token(token, Transport::SessionTokenHeader),
+            (Ok(token), None) => Presented::Token(token.as_bytes(), Transport::SessionTokenHeader),
             _ => Presented::Unusable(Transport::SessionTokenHeader),
         };
     }
     let bearer = bearer(headers);
-    let mut cookies = cookies(headers, cookie_name);
+    let mut cookies = values(headers, cookie_name);
     match (cookies.next(), cookies.next()) {
         (Some(_), Some(_)) => Presented::Unusable(Transport::Cookie),
         (Some(cookie), None) if recognised(cookie) => match bearer {
@@ -65,7 +68,7 @@ pub(crate) fn presented<'a>(
 
 enum Bearer<'a> {
     Nothing,
-    Token(&'a str),
+    Token(&'a [u8]),
     Unusable,
 }
 
@@ -77,38 +80,40 @@ fn bearer(headers: &HeaderMap) -> Bearer<'_> {
     }
     // RFC 9110 section 11.1: the scheme is case-insensitive.
     match value.to_str().ok().and_then(|text| text.split_once(' ')) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Bearer::Token(token.trim()),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Bearer::Token(token.trim().as_bytes()),
         _ => Bearer::Nothing,
     }
 }
 
 /// The values of all cookies of exactly this name.
-pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
-    headers.get_all(header::COOKIE).iter().flat_map(|header| Pairs { rest: Some(header.as_bytes()) }).filter_map(
-        move |pair| {
-            let value = pair.trim_ascii_start().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            std::str::from_utf8(value.trim_ascii_end()).ok()
-        },
-    )
+pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    Values { headers: headers.get_all(header::COOKIE).iter(), rest: &[], name: name.as_bytes() }
 }
 
-/// What stands between the semicolons. Byte by byte, this would be the dearest part of a request whose session is known.
-struct Pairs<'a> {
-    rest: Option<&'a [u8]>,
+/// Looks for semicolons, many bytes at a time: one by one, that would be the dearest part of a request whose session is known.
+struct Values<'a> {
+    headers: ValueIter<'a, HeaderValue>,
+    /// What is left of a header.
+    rest: &'a [u8],
+    name: &'a [u8],
 }
 
-impl<'a> Iterator for Pairs<'a> {
+impl<'a> Iterator for Values<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest?;
-        let end = memchr::memchr(b';', rest);
-        let (pair, rest) = match end.and_then(|end| rest.split_at_checked(end)) {
-            Some((pair, rest)) => (pair, rest.get(1..)),
-            None => (rest, None),
-        };
-        self.rest = rest;
-        Some(pair)
+        loop {
+            if self.rest.is_empty() {
+                self.rest = self.headers.next()?.as_bytes();
+            }
+            let end = memchr::memchr(b';', self.rest).unwrap_or(self.rest.len());
+            let (pair, rest) = self.rest.split_at_checked(end)?;
+            self.rest = rest.get(1..).unwrap_or_default();
+            let value = pair.trim_ascii_start().strip_prefix(self.name).and_then(|value| value.strip_prefix(b"="));
+            if let Some(value) = value {
+                return Some(value.trim_ascii_end());
+            }
+        }
     }
 }
 
@@ -161,13 +166,14 @@ mod tests {
     use super::*;
 
     const NAME: &str = "__Host-step_up_session";
+    const PARTS: &[&str] = &["a", "=", ";", " ", "\t", "b", "a=", "; a="];
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
     fn find(headers: &HeaderMap) -> Presented<'_> {
-        presented(headers, NAME, |token| token.starts_with("ey"))
+        presented(headers, NAME, |token| token.starts_with(b"ey"))
     }
 
     #[test]
@@ -177,13 +183,13 @@ mod tests {
         let garbage = &format!("{NAME}=garbage");
         for (given, expected) in [
             (vec![], Presented::Nothing),
-            (vec![("cookie", cookie.as_str())], Presented::Token("eyC", Cookie)),
-            (vec![("authorization", "bearer eyB")], Presented::Token("eyB", Bearer)),
+            (vec![("cookie", cookie.as_str())], Presented::Token(b"eyC", Cookie)),
+            (vec![("authorization", "bearer eyB")], Presented::Token(b"eyB", Bearer)),
             (vec![("authorization", "Basic eyB")], Presented::Nothing),
-            (vec![("x-session-token", "bad"), ("cookie", cookie)], Presented::Token("bad", SessionTokenHeader)),
-            (vec![("cookie", garbage), ("authorization", "Bearer eyB")], Presented::Token("eyB", Bearer)),
+            (vec![("x-session-token", "bad"), ("cookie", cookie)], Presented::Token(b"bad", SessionTokenHeader)),
+            (vec![("cookie", garbage), ("authorization", "Bearer eyB")], Presented::Token(b"eyB", Bearer)),
             (vec![("cookie", garbage)], Presented::Nothing),
-            (vec![("cookie", cookie), ("authorization", "Bearer other")], Presented::Token("eyC", Cookie)),
+            (vec![("cookie", cookie), ("authorization", "Bearer other")], Presented::Token(b"eyC", Cookie)),
             (vec![("cookie", "__Host-step_up_sessio=eyC")], Presented::Nothing),
         ] {
             assert_eq!(find(&headers(&given)), expected, "{given:?}");
@@ -204,7 +210,7 @@ mod tests {
             assert!(matches!(find(&headers(&given)), Presented::Unusable(_)), "{given:?}");
         }
         let same = headers(&[("cookie", cookie), ("authorization", "Bearer eyC")]);
-        assert_eq!(find(&same), Presented::Token("eyC", Transport::Cookie));
+        assert_eq!(find(&same), Presented::Token(b"eyC", Transport::Cookie));
     }
 
     #[test]
@@ -218,6 +224,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn cookies_are_what_stands_between_semicolons(parts in prop::collection::vec(prop::sample::select(PARTS), 0..12)) {
+            let header = parts.concat();
+            let headers = headers(&[("cookie", &header)]);
+            let found: Vec<_> = values(&headers, "a").collect();
+            let pairs = header.split(';').filter_map(|pair| pair.trim_ascii_start().strip_prefix("a="));
+            prop_assert_eq!(found, pairs.map(|value| value.trim_ascii_end().as_bytes()).collect::<Vec<_>>());
+        }
+
         #[test]
         fn any_header_is_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {

@@ -3,7 +3,13 @@
 //! Only tokens whose first segment is byte for byte one that this key ring mints are looked at. So `alg`, `typ` and `kid` are pinned
 //! before anything is decoded, and nothing that a stranger puts into a header is ever read.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
@@ -164,12 +170,41 @@ struct RingKey {
     secret: Zeroizing<Vec<u8>>,
 }
 
+/// How many bytes at the end of a token are hashed: they are of the signature, so those of verified tokens are as good as random. All
+/// bytes are compared.
+const HASHED: usize = 16;
+
+/// A verified token, in the cache.
+#[derive(PartialEq, Eq)]
+struct KnownToken(Box<[u8]>);
+
+/// A token that may be in the cache.
+struct Candidate<'a>(&'a [u8]);
+
+impl Hash for Candidate<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.last_chunk::<HASHED>().hash(state);
+    }
+}
+
+impl Hash for KnownToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Candidate(&self.0).hash(state);
+    }
+}
+
+impl quick_cache::Equivalent<KnownToken> for Candidate<'_> {
+    fn equivalent(&self, known: &KnownToken) -> bool {
+        *self.0 == *known.0
+    }
+}
+
 /// The keys, newest first, with the cache of tokens that were verified under them.
 pub(crate) struct KeyRing {
     keys: Vec<RingKey>,
     issuer: String,
     leeway: Duration,
-    verified: quick_cache::sync::Cache<Box<str>, Arc<Verified>>,
+    verified: quick_cache::sync::Cache<KnownToken, Arc<Verified>>,
     /// How many signatures were verified.
     #[cfg(test)]
     pub(crate) verifications: std::sync::atomic::AtomicUsize,
@@ -238,33 +273,37 @@ impl KeyRing {
     }
 
     /// Whether the text could be a token of this ring: no cryptography yet.
-    pub(crate) fn recognises(&self, token: &str) -> bool {
+    pub(crate) fn recognises(&self, token: &[u8]) -> bool {
         self.key_of(token).is_some()
     }
 
-    fn key_of(&self, token: &str) -> Option<&RingKey> {
+    fn key_of(&self, token: &[u8]) -> Option<&RingKey> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
-        self.keys.iter().find(|key| token.strip_prefix(&key.header_segment).is_some_and(|rest| rest.starts_with('.')))
+        self.keys
+            .iter()
+            .find(|key| token.strip_prefix(key.header_segment.as_bytes()).is_some_and(|rest| rest.starts_with(b".")))
     }
 
     /// The token's session, after at most one verification.
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, InvalidToken> {
-        let verified = if let Some(verified) = self.verified.get(token) {
+    pub(crate) fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Arc<Verified>, InvalidToken> {
+        let token = token.as_ref();
+        let verified = if let Some(verified) = self.verified.get(&Candidate(token)) {
             verified
         } else {
             let verified = Arc::new(self.verify_signature(token, now)?);
             // Only what was verified is kept, so garbage cannot push a good token out.
-            self.verified.insert(token.into(), Arc::clone(&verified));
+            self.verified.insert(KnownToken(token.into()), Arc::clone(&verified));
             verified
         };
         if now < verified.expires_at { Ok(verified) } else { Err(InvalidToken) }
     }
 
     /// The signature first, and only then what it signs. The header needs no reading: it is one of ours, byte for byte.
-    fn verify_signature(&self, token: &str, now: Timestamp) -> Result<Verified, InvalidToken> {
+    fn verify_signature(&self, token: &[u8], now: Timestamp) -> Result<Verified, InvalidToken> {
         let key = self.key_of(token).ok_or(InvalidToken)?;
+        let token = std::str::from_utf8(token).map_err(|_| InvalidToken)?;
         let (message, signature) = token.rsplit_once('.').ok_or(InvalidToken)?;
         let (_header, payload) = message.split_once('.').ok_or(InvalidToken)?;
         #[cfg(test)]
@@ -392,7 +431,7 @@ mod tests {
     #[test]
     fn headers_other_than_our_own_are_refused() {
         let ring = ring(&["a"]);
-        assert!(ring.verify(&forge(HEADER, &claims()), at(1000)).is_ok(), "the honest twin");
+        assert!(ring.verify(forge(HEADER, &claims()), at(1000)).is_ok(), "the honest twin");
         for header in [
             r#"{"typ":"session+jwt","alg":"none","kid":"a"}"#,
             r#"{"typ":"session+jwt","alg":"nOnE","kid":"a"}"#,
@@ -407,14 +446,14 @@ mod tests {
             r#"{"typ":"session+jwt","alg":"HS256","kid":"a","crit":["exp"]}"#,
             r#"{"kid":"a","typ":"session+jwt","alg":"HS256"}"#,
         ] {
-            assert!(ring.verify(&forge(header, &claims()), at(1000)).is_err(), "{header}");
+            assert!(ring.verify(forge(header, &claims()), at(1000)).is_err(), "{header}");
         }
     }
 
     #[test]
     fn claims_of_the_wrong_shape_are_refused() {
         let ring = ring(&["a"]);
-        assert!(ring.verify(&forge(HEADER, &claims()), at(1000)).is_ok(), "the honest twin");
+        assert!(ring.verify(forge(HEADER, &claims()), at(1000)).is_ok(), "the honest twin");
         for (name, value) in [
             ("iss", serde_json::json!("https://evil.example/")),
             ("aud", serde_json::json!([ISSUER])),
@@ -434,7 +473,7 @@ mod tests {
         ] {
             let mut claims = claims();
             claims[name] = value;
-            assert!(ring.verify(&forge(HEADER, &claims), at(1000)).is_err(), "{name}: {}", claims[name]);
+            assert!(ring.verify(forge(HEADER, &claims), at(1000)).is_err(), "{name}: {}", claims[name]);
         }
     }
 
