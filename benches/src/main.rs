@@ -45,11 +45,10 @@ fn table(filter: &str, rounds: usize) {
     let bare = count(&lines[0].name);
     println!("| case | x bare | half of the rounds | us | us over bare | allocations over bare |");
     println!("|---|---|---|---|---|---|");
-    for Line { name, ratio, quartiles: (low, high), nanoseconds, over_bare, rounds } in &lines {
+    for Line { name, ratio, quartiles: (low, high), nanoseconds, over_bare } in &lines {
         let allocations = count(name).zip(bare).map_or_else(|| "?".to_owned(), |(own, bare)| (own - bare).to_string());
         let (own, over) = (nanoseconds / 1e3, over_bare / 1e3);
         println!("| {name} | {ratio:.2} | {low:.2}-{high:.2} | {own:.2} | {over:.2} | {allocations} |");
-        let _ = rounds;
     }
 }
 

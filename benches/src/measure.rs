@@ -28,7 +28,7 @@ pub struct Case {
 
 impl Case {
     pub fn new(name: impl Into<String>, work: impl Work + 'static) -> Self {
-        Self { name: name.into(), batch: 32, every: 1, work: Box::new(work) }
+        Self { name: name.into(), batch: 256, every: 1, work: Box::new(work) }
     }
 
     pub fn slow(self, batch: usize, every: usize) -> Self {
@@ -40,7 +40,7 @@ impl Case {
 pub struct Requests {
     router: Router,
     make: Box<dyn FnMut() -> Request<Body>>,
-    ready: Vec<Request<Body>>,
+    count: usize,
 }
 
 impl Requests {
@@ -55,19 +55,20 @@ impl Requests {
             let response = runtime.block_on(router.clone().oneshot(make())).unwrap();
             assert_eq!(response.status(), expected);
         }
-        Self { router, make: Box::new(make), ready: Vec::new() }
+        Self { router, make: Box::new(make), count: 0 }
     }
 }
 
 impl Work for Requests {
     fn prepare(&mut self, count: usize, _: &Runtime) {
-        self.ready.clear();
-        self.ready.extend((0..count).map(|_| (self.make)()));
+        self.count = count;
     }
 
+    /// Making the request is a part of each, as reading it is for a server; a store of ready ones would be cold.
     fn run(&mut self, runtime: &Runtime) {
         runtime.block_on(async {
-            for request in self.ready.drain(..) {
+            for _ in 0..self.count {
+                let request = (self.make)();
                 let response = self.router.clone().oneshot(request).await;
                 std::hint::black_box(response.is_ok());
             }
@@ -99,7 +100,6 @@ pub struct Line {
     pub quartiles: (f64, f64),
     pub nanoseconds: f64,
     pub over_bare: f64,
-    pub rounds: usize,
 }
 
 /// How often the bare server is measured in each round. The others stand between.
@@ -150,7 +150,6 @@ pub fn alternate(cases: &mut [Case], runtime: &Runtime, rounds: usize) -> Vec<Li
         quartiles: (1.0, 1.0),
         nanoseconds: bare_time,
         over_bare: 0.0,
-        rounds,
     }];
     for (case, times) in others.iter().zip(times) {
         let mut ratios: Vec<_> = times.iter().map(|(time, bare)| time / bare).collect();
@@ -162,20 +161,7 @@ pub fn alternate(cases: &mut [Case], runtime: &Runtime, rounds: usize) -> Vec<Li
             quartiles,
             nanoseconds: ratio * bare_time,
             over_bare: (ratio - 1.0) * bare_time,
-            rounds: times.len(),
         });
     }
     lines
-}
-
-/// How many allocations one operation takes, once it is warm.
-pub fn allocations(case: &mut Case, runtime: &Runtime) -> u64 {
-    let mut count = |operations: usize| {
-        case.work.prepare(operations, runtime);
-        allocation_counter::measure(|| case.work.run(runtime)).count_total
-    };
-    count(2);
-    let mut counts: Vec<u64> = (0..5).map(|_| count(3).saturating_sub(count(2))).collect();
-    counts.sort_unstable();
-    counts[2]
 }

@@ -33,11 +33,15 @@ impl Template {
     }
 
     pub fn request(&self) -> Request<Body> {
-        self.to("GET", "/", Body::empty())
+        let mut request = Request::new(Body::empty());
+        *request.headers_mut() = self.0.clone();
+        request
     }
 
     pub fn to(&self, method: &str, path: &str, body: Body) -> Request<Body> {
-        let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
+        let mut request = Request::new(body);
+        *request.method_mut() = method.parse().unwrap();
+        *request.uri_mut() = path.parse().unwrap();
         *request.headers_mut() = self.0.clone();
         request
     }

@@ -1,6 +1,8 @@
-//! How many allocations each case makes. A program of its own: counting costs time.
+//! How many allocations each case makes, once it is warm. A program of its own: counting costs time.
 
-use tower_step_up_bench::{cases, measure::allocations, world::World};
+use allocation_counter::measure;
+use tokio::runtime::Runtime;
+use tower_step_up_bench::{cases, measure::Case, world::World};
 
 fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
@@ -9,4 +11,16 @@ fn main() {
         let count = allocations(&mut case, &world.runtime);
         println!("{}\t{count}", case.name);
     }
+}
+
+/// The difference that one operation more makes.
+fn allocations(case: &mut Case, runtime: &Runtime) -> u64 {
+    let mut count = |operations: usize| {
+        case.work.prepare(operations, runtime);
+        measure(|| case.work.run(runtime)).count_total
+    };
+    count(2);
+    let mut counts: Vec<u64> = (0..5).map(|_| count(3).saturating_sub(count(2))).collect();
+    counts.sort_unstable();
+    counts[2]
 }

@@ -120,12 +120,15 @@ impl Work for StepUps {
     }
 }
 
-pub fn all(world: &World) -> Vec<Case> {
+pub fn all(world: &World, filter: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     for place in Place::ALL {
         for (part, name) in [(Part::Begin, "begin a flow"), (Part::Submit, "submit a TOTP code")] {
             let file = if part == Part::Begin { "begin" } else { "submit" };
             let name = format!("ours: step-up, {name}, {}", place.name());
+            if !name.contains(filter) {
+                continue;
+            }
             let Some(site) = world.runtime.block_on(Site::new(world, place, file)) else {
                 println!("left out, since it is not installed: {name}");
                 continue;

@@ -35,8 +35,8 @@ pub fn bare(world: &World) -> Case {
 pub fn all(world: &World, filter: &str) -> Vec<Case> {
     let mut cases = limits::all(world);
     cases.extend(peers::all(world));
-    cases.extend(ours::all(world));
-    cases.extend(flows::all(world));
+    cases.extend(ours::all(world, filter));
+    cases.extend(flows::all(world, filter));
     cases.retain(|case| case.name.contains(filter));
     cases.insert(0, bare(world));
     cases
