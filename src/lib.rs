@@ -108,7 +108,7 @@ pub mod ui;
 pub use self::config::Config;
 pub use self::{
     aal::{Aal, CredentialId, Method, Proof, UnknownMethod},
-    audit::{AuditEvent, AuditEventKind, AuditSink, ChallengeReason, FailureReason},
+    audit::{AuditEvent, AuditEventKind, AuditSink, ChallengeReason, FailureReason, RefusalReason},
     clock::{Clock, SystemClock, Timestamp},
     config::{RequiredAal, SignedIn, StepUp, StepUpBuilder, UnknownRequiredAal},
     context::{SessionContext, StepUpLayer},

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
 use super::{NO_STORE, bearer, htmx, json, negotiation, redirect, vary};
 use crate::{
-    audit::{AuditEventKind, ChallengeReason},
+    audit::AuditEventKind,
     context::{Denied, SessionContext},
     requirement::Shortfall,
     session::cookie::Transport,
@@ -112,25 +112,9 @@ impl Rejection {
     }
 
     fn report(&self) {
-        // That there were several credentials was reported when they were seen: one event for one refusal.
-        if self.context.is_ambiguous() {
-            return;
-        }
-        let kind = match self.denied {
+        self.context.report_refusal(match self.denied {
             Denied::Unavailable => AuditEventKind::Unavailable,
-            Denied::Shortfall(shortfall) => AuditEventKind::Challenged {
-                reason: match shortfall {
-                    Shortfall::NoSession => ChallengeReason::NoSession,
-                    Shortfall::LevelTooLow => ChallengeReason::LevelTooLow,
-                    Shortfall::NothingEnrolled => ChallengeReason::NothingEnrolled,
-                    Shortfall::TooOld { .. } => ChallengeReason::TooOld,
-                },
-            },
-        };
-        let inner = self.context.step_up().inner();
-        match self.context.session() {
-            Some(session) => inner.audit.of_session(inner.now(), session, kind),
-            None => inner.audit.of_nobody(inner.now(), kind),
-        }
+            Denied::Shortfall(shortfall) => shortfall.into(),
+        });
     }
 }

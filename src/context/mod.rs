@@ -49,6 +49,7 @@ use http::{Extensions, uri::PathAndQuery};
 
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::StepUpLayer, service::StepUpService};
 use crate::{
+    audit::AuditEventKind,
     clock::Timestamp,
     config::{Inner, StepUp},
     requirement::{Requirement, Shortfall},
@@ -202,6 +203,24 @@ impl SessionContext {
             Found::Nothing | Found::Ambiguous => Ok(None),
             Found::Session(authenticated) => Ok(Some(authenticated)),
             Found::Unavailable => Err(Unavailable),
+        }
+    }
+
+    /// Tells the audit why this request is refused.
+    pub(crate) fn report_refusal(&self, kind: AuditEventKind) {
+        let tells_of_the_request = matches!(kind, AuditEventKind::Challenged { .. } | AuditEventKind::Refused { .. });
+        // That there were several credentials was reported when they were seen: one event for one refusal.
+        if !(self.is_ambiguous() && tells_of_the_request) {
+            self.report(kind);
+        }
+    }
+
+    /// Tells the audit of something in this request's session.
+    pub(crate) fn report(&self, kind: AuditEventKind) {
+        let inner = self.inner();
+        match self.session() {
+            Some(session) => inner.audit.of_session(inner.now(), session, kind),
+            None => inner.audit.of_nobody(inner.now(), kind),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::config::StepUp;
 
 /// `id`, or its alias `error`; `stub:500` gives a sample for people who build such a page.
 pub(crate) async fn get_error(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    show(&scope, &Query::of(&uri)).unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+    show(&scope, &Query::of(&uri)).unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
 fn show(scope: &Scope, query: &Query) -> Result<Response, Failure> {

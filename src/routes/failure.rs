@@ -3,16 +3,13 @@
 //! The texts are fixed, so an error page needs nothing stored: its id is made of what the error says, and is the same each time.
 //! Nobody can fill a store with errors.
 
-use axum::{
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{http::StatusCode, response::Response};
 use uuid::Uuid;
 
-use super::answer;
+use super::{answer, scope::Scope};
 use crate::{
+    audit::{AuditEventKind, ChallengeReason, RefusalReason},
     challenge::{Envelope, bearer},
-    config::Inner,
     error::{Error, StoreError},
     factor::FactorError,
     flow::return_to::with_query,
@@ -204,9 +201,42 @@ impl Failure {
         Self::ALL.into_iter().find(|failure| failure.page_id() == id)
     }
 
-    /// The answer: an envelope for programs, a redirect to the error page for browsers.
-    pub(crate) fn respond(self, inner: &Inner, headers: &HeaderMap, json: bool) -> Response {
+    /// What the audit hears of it.
+    pub(crate) const fn audited(self) -> AuditEventKind {
+        let reason = match self {
+            Self::Unavailable => return AuditEventKind::Unavailable,
+            Self::NoSession | Self::FirstFactorRequired => {
+                return AuditEventKind::Challenged { reason: ChallengeReason::NoSession };
+            }
+            Self::Csrf => RefusalReason::CrossSite,
+            Self::IdentityMismatch => RefusalReason::AnotherSession,
+            Self::ForbiddenReturnTo => RefusalReason::ForbiddenReturnTo,
+            Self::UnknownFlow => RefusalReason::UnknownFlow,
+            Self::AlreadyAvailable => RefusalReason::NothingToDo,
+            Self::MissingLogoutToken | Self::WrongLogoutToken | Self::WrongSessionToken => RefusalReason::WrongToken,
+            Self::UnknownAal
+            | Self::RepeatedParameter
+            | Self::LoginChallenge
+            | Self::TokenizeAs
+            | Self::FlowDisabled
+            | Self::BadFlowQuery
+            | Self::UnknownError
+            | Self::MethodOff
+            | Self::BodyTooLarge
+            | Self::WrongHttpMethod
+            | Self::BadBody
+            | Self::BadPage
+            | Self::BadSessionId
+            | Self::OwnSession => RefusalReason::Invalid,
+        };
+        AuditEventKind::Refused { reason }
+    }
+
+    /// The answer: an envelope for programs, a redirect to the error page for browsers. The audit hears of it.
+    pub(crate) fn respond(self, scope: &Scope, json: bool) -> Response {
+        let (inner, headers) = (scope.inner(), &scope.headers);
         tracing::debug!(failure = ?self, "a self-service request failed");
+        scope.context.report_refusal(self.audited());
         if json {
             let envelope = self.envelope();
             // RFC 9110 section 15.5.2: a 401 says how to authenticate.

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{answer, failure::Failure, query::Query, scope::Scope};
 use crate::{
+    audit::RefusalReason,
     challenge::{Envelope, negotiation},
     config::StepUp,
     flow::{
@@ -29,7 +30,7 @@ pub(crate) async fn begin_in_browser(State(_): State<StepUp>, scope: Scope, uri:
         Ok(request) => request.begin_in_browser(&scope).await,
         Err(failure) => Err(failure),
     };
-    begun.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json_error))
+    begun.unwrap_or_else(|failure| failure.respond(&scope, json_error))
 }
 
 /// `GET /self-service/login/api`
@@ -38,7 +39,7 @@ pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri
         Ok(request) => request.begin_by_api(&scope).await,
         Err(failure) => Err(failure),
     };
-    begun.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+    begun.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
 /// `GET /self-service/login/flows`, always in JSON.
@@ -48,9 +49,10 @@ pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
             answer::json(StatusCode::OK, &login::view(&flow, asked, scope.inner(), &nodes))
         }
         Ok(Shown { flow, asked, nodes: None, .. }) => {
+            scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
             answer::from_bytes(gone(&flow, asked, &scope).respond(&scope.headers))
         }
-        Err(failure) => failure.respond(scope.inner(), &scope.headers, true),
+        Err(failure) => failure.respond(&scope, true),
     }
 }
 

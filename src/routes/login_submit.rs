@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     aal::{Aal, Method},
-    audit::{AuditEventKind, FailureReason},
+    audit::{AuditEventKind, FailureReason, RefusalReason},
     challenge::negotiation,
     config::StepUp,
     factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
@@ -34,9 +34,9 @@ pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body
     match Submission::read(&scope, &uri).await {
         Ok(submission) => {
             let json = submission.json;
-            submission.run(body).await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json))
+            submission.run(body).await.unwrap_or_else(|failure| failure.respond(&scope, json))
         }
-        Err(failure) => failure.respond(scope.inner(), &scope.headers, negotiation::wants_json(&scope.headers)),
+        Err(failure) => failure.respond(&scope, negotiation::wants_json(&scope.headers)),
     }
 }
 
@@ -53,29 +53,42 @@ impl<'a> Submission<'a> {
             return self.replace_expired().await;
         }
         if self.flow.completed {
-            return self.refuse(None, message::completed_already()).await;
+            return self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await;
         }
         let form = match body::read(&self.scope.headers, body, self.inner().limits.body_bytes).await {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
-            Err(BodyError::Unreadable(reason)) => return self.refuse(None, message::generic(reason)).await,
+            Err(BodyError::Unreadable(reason)) => {
+                return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
+            }
         };
         let Some(factor) = self.factor_of(&form)? else {
-            return self.refuse(None, message::no_login_method()).await;
+            return self.refuse(RefusalReason::Invalid, None, message::no_login_method()).await;
         };
         if let Err(error) = factor.check_fields(&form) {
-            return self.refuse(Some(error.field), error.text).await;
+            return self.refuse(RefusalReason::Invalid, Some(error.field), error.text).await;
         }
         match checks::origin(self.scope, &self.flow, &form) {
             Origin::Trusted => {}
             Origin::Forged => return Err(Failure::Csrf),
-            Origin::BrowserInApiFlow => return self.refuse(None, message::generic(checks::BROWSER_IN_API_FLOW)).await,
+            Origin::BrowserInApiFlow => {
+                return self
+                    .refuse(RefusalReason::CrossSite, None, message::generic(checks::BROWSER_IN_API_FLOW))
+                    .await;
+            }
         }
         match (self.found, factor.first_factor()) {
             (Some(found), _) if self.flow.is_bound() => self.evaluate(found, factor, &form).await,
             (None, Some(first)) => self.sign_in(factor, first, &form).await,
             // A session began in another tab while this flow waited for one.
-            _ => self.refuse(None, message::generic("You are signed in already. Please begin anew.")).await,
+            _ => {
+                self.refuse(
+                    RefusalReason::NothingToDo,
+                    None,
+                    message::generic("You are signed in already. Please begin anew."),
+                )
+                .await
+            }
         }
     }
 
@@ -84,11 +97,12 @@ impl<'a> Submission<'a> {
         if !self.json {
             return Ok(answer::see_other(&self.return_url()));
         }
-        self.refuse(None, message::generic("You have proven this already.")).await
+        self.refuse(RefusalReason::NothingToDo, None, message::generic("You have proven this already.")).await
     }
 
     /// Check 7: a new flow with the same purpose.
     async fn replace_expired(self) -> Result<Response, Failure> {
+        self.scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
         let inner = self.inner();
         let now = self.scope.now();
         let owner = match self.found {
@@ -139,7 +153,7 @@ impl<'a> Submission<'a> {
         let owner = Owner::read(inner, found.session.subject()).await?;
         let own = owner.credentials_of(method);
         if factor.aal() == Aal::Aal2 && own.is_empty() {
-            return self.refuse(None, factor.refusal(Refusal::NotEnrolled)).await;
+            return self.refuse(RefusalReason::Invalid, None, factor.refusal(Refusal::NotEnrolled)).await;
         }
         // Told before the secret is looked at: nobody tests another user's password in this session.
         if factor.first_factor().is_some() && identifier_of(form) != Some(owner.identifier.trim()) {
@@ -173,7 +187,7 @@ impl<'a> Submission<'a> {
         };
         // Asked once more at the last moment: an account that was disabled meanwhile gets nothing.
         if !inner.is_active(&owner.subject).await? {
-            return self.refuse(None, message::disabled()).await;
+            return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;
         }
         // Read before the success is written: nothing that comes after may fail, since the old session is gone then.
         let identity = inner.identity(&owner.subject).await?;
@@ -204,7 +218,7 @@ impl<'a> Submission<'a> {
             Completed::Unknown | Completed::CredentialsChanged => self.wrong(factor, Refusal::Wrong).await,
             Completed::SessionGone if self.asked.aal2 => Err(Failure::FirstFactorRequired),
             Completed::SessionGone => Err(Failure::NoSession),
-            Completed::FlowGone => self.refuse(None, message::completed_already()).await,
+            Completed::FlowGone => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
         }
     }
 
@@ -224,39 +238,53 @@ impl<'a> Submission<'a> {
         self.flow.failures = self.flow.failures.saturating_add(1);
         self.flow.active = Some(factor.method());
         if !inner.stores.update_flow(&self.flow.to_stored()?).await? {
-            return self.refuse(None, message::generic("This form was sent twice at once. Please try again.")).await;
+            return self
+                .refuse(
+                    RefusalReason::UsedFlow,
+                    None,
+                    message::generic("This form was sent twice at once. Please try again."),
+                )
+                .await;
         }
         self.flow.was_written();
         let Some(subject) = inner.in_time(first.identify(inner.directory.as_ref(), form)).await? else {
             return self.wrong(factor, Refusal::Wrong).await;
         };
         if !inner.is_active(&subject).await? {
-            return self.refuse(None, message::disabled()).await;
+            return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;
         }
         let owner = Owner::read(inner, &subject).await?;
         let identity = inner.identity(&subject).await?;
         match login_success::begin_session(&self, factor, subject).await? {
             Some(session) => login_success::answer(&self, session, &owner, &identity),
-            None => self.refuse(None, message::completed_already()).await,
+            None => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
         }
     }
 
     /// A wrong answer: it stays counted.
     async fn wrong(mut self, factor: &dyn Factor, why: Refusal) -> Result<Response, Failure> {
         let reason = if why == Refusal::Used { FailureReason::Used } else { FailureReason::Wrong };
-        self.audit(AuditEventKind::Failed { method: factor.method(), reason });
-        self.refuse(None, factor.refusal(why)).await
+        self.refuse(AuditEventKind::Failed { method: factor.method(), reason }, None, factor.refusal(why)).await
     }
 
     /// Check 13: too many attempts.
     async fn locked(mut self, method: Method, retry_after: u64) -> Result<Response, Failure> {
-        self.audit(AuditEventKind::Locked { method, retry_after });
-        let response = checks::too_many_attempts(&self.scope.headers, retry_after);
-        if self.json { Ok(response) } else { self.refuse(None, message::too_many_attempts(retry_after)).await }
+        let kind = AuditEventKind::Locked { method, retry_after };
+        if !self.json {
+            return self.refuse(kind, None, message::too_many_attempts(retry_after)).await;
+        }
+        self.scope.context.report(kind);
+        Ok(checks::too_many_attempts(&self.scope.headers, retry_after))
     }
 
     /// The same flow with a new message: what it says is kept, so that the page shows it after the redirect.
-    async fn refuse(&mut self, field: Option<&str>, text: Text) -> Result<Response, Failure> {
+    async fn refuse(
+        &mut self,
+        why: impl Into<AuditEventKind>,
+        field: Option<&str>,
+        text: Text,
+    ) -> Result<Response, Failure> {
+        self.scope.context.report_refusal(why.into());
         self.flow.say(field, text, self.scope.now());
         if !self.flow.completed {
             self.flow.active = None;

@@ -17,7 +17,7 @@ use crate::{challenge::negotiation, config::StepUp, flow::csrf::CsrfToken, sessi
 pub(crate) async fn begin(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     let json = negotiation::wants_json(&scope.headers);
     let begun = begin_logout(&scope, &Query::of(&uri));
-    begun.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json))
+    begun.unwrap_or_else(|failure| failure.respond(&scope, json))
 }
 
 fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
@@ -34,7 +34,7 @@ fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
 pub(crate) async fn finish(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     let json = negotiation::wants_json(&scope.headers);
     let finished = log_out(&scope, &Query::of(&uri), json).await;
-    finished.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json))
+    finished.unwrap_or_else(|failure| failure.respond(&scope, json))
 }
 
 async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, Failure> {
@@ -71,7 +71,7 @@ pub(crate) async fn native(State(_): State<StepUp>, scope: Scope, body: Body) ->
         Ok(body) => native_logout(&scope, &body).await,
         Err(_) => Err(Failure::BodyTooLarge),
     };
-    ended.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+    ended.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
 /// Ends the session whose token the body holds. Done already is done too; a token that a rotation replaced is not this client's any more.

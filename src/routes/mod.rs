@@ -23,14 +23,13 @@ mod whoami;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderMap, HeaderValue, Method, header},
-    response::Response,
+    http::{HeaderValue, header},
     routing::{MethodRouter, any, delete, get, post},
 };
 
 use crate::config::StepUp;
 
-use self::failure::Failure;
+use self::{failure::Failure, scope::Scope};
 
 impl StepUp {
     /// The companion router: `/self-service/...`, `/sessions/whoami` and the built-in pages.
@@ -79,8 +78,8 @@ impl StepUp {
 
 /// Other methods get 405 with the envelope and the methods that are allowed.
 fn only(allow: &'static str, routes: MethodRouter<StepUp>) -> MethodRouter<StepUp> {
-    routes.fallback(move |_: Method, headers: HeaderMap| async move {
-        let mut response: Response = answer::from_bytes(Failure::WrongHttpMethod.envelope().respond(&headers));
+    routes.fallback(move |scope: Scope| async move {
+        let mut response = Failure::WrongHttpMethod.respond(&scope, true);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         response
     })

@@ -26,7 +26,7 @@ pub(crate) async fn list(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Res
         Ok(Err(response)) => Ok(response),
         Err(failure) => Err(failure),
     };
-    listed.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+    listed.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
 /// Which part of the list: `page` counts from 1, `page_token` is the number of entries to pass over.
@@ -107,7 +107,7 @@ pub(crate) async fn revoke_others(State(_): State<StepUp>, scope: Scope) -> Resp
         let count = scope.step_up().revoke(found.session.subject(), which).await?;
         Ok::<_, Failure>(answer::json(StatusCode::OK, &json!({ "count": count })))
     };
-    revoked.await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+    revoked.await.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
 /// `DELETE /sessions/{id}`: ends another of the subject's sessions. An id that is unknown is gone already.
@@ -130,5 +130,5 @@ pub(crate) async fn revoke_one(
         }
         Ok(answer::empty(StatusCode::NO_CONTENT))
     };
-    revoked.await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+    revoked.await.unwrap_or_else(|failure| failure.respond(&scope, true))
 }

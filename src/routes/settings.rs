@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{answer, failure::Failure, login::expired_with_restart, query::Query, scope::Scope};
 use crate::{
+    audit::RefusalReason,
     challenge::{self, Envelope, negotiation},
     config::StepUp,
     context::Denied,
@@ -31,7 +32,7 @@ pub(crate) enum Refused {
     /// There is no session: browsers go here.
     NoSession(Url),
     /// The session does not meet the gate: browsers go here.
-    Gate(Box<Envelope>, Url),
+    Gate(Shortfall, Box<Envelope>, Url),
 }
 
 impl<F: Into<Failure>> From<F> for Refused {
@@ -43,10 +44,16 @@ impl<F: Into<Failure>> From<F> for Refused {
 impl Refused {
     pub(crate) fn respond(self, scope: &Scope, json: bool) -> Response {
         match self {
-            Self::Failure(failure) => failure.respond(scope.inner(), &scope.headers, json),
-            Self::NoSession(_) if json => Failure::NoSession.respond(scope.inner(), &scope.headers, true),
-            Self::Gate(envelope, _) if json => answer::from_bytes(envelope.respond(&scope.headers)),
-            Self::NoSession(url) | Self::Gate(_, url) => answer::see_other(&url),
+            Self::Failure(failure) => failure.respond(scope, json),
+            Self::NoSession(_) if json => Failure::NoSession.respond(scope, true),
+            Self::NoSession(url) => {
+                scope.context.report_refusal(Shortfall::NoSession.into());
+                answer::see_other(&url)
+            }
+            Self::Gate(shortfall, envelope, url) => {
+                scope.context.report_refusal(shortfall.into());
+                if json { answer::from_bytes(envelope.respond(&scope.headers)) } else { answer::see_other(&url) }
+            }
         }
     }
 }
@@ -65,7 +72,7 @@ pub(crate) fn gate(scope: &Scope, return_to: Option<&Url>) -> Result<(), Refused
         Err(Denied::Unavailable) => Err(Failure::Unavailable.into()),
         Err(Denied::Shortfall(shortfall)) => {
             let envelope = challenge::gate(&shortfall, &scope.context, return_to);
-            Err(Refused::Gate(Box::new(envelope), inner.urls.login(true, false, return_to)))
+            Err(Refused::Gate(shortfall, Box::new(envelope), inner.urls.login(true, false, return_to)))
         }
     }
 }
@@ -144,8 +151,6 @@ async fn open(scope: &Scope, opening: Opening<'_>, found: &Authenticated) -> Res
 
 /// `GET /self-service/settings/flows`
 pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    let json = negotiation::wants_json(&scope.headers);
-    // Programs that say nothing of what they want are served as well: only without a session does it matter.
     let answer = match find(&scope, &Query::of(&uri), "id").await {
         Ok((flow, owner)) if scope.now() < flow.expires_at => {
             let csrf = CsrfToken::from_cookie(&scope.headers, &scope.inner().cookies.csrf);
@@ -153,12 +158,16 @@ pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
         }
         Ok((flow, _)) => {
             let restart = restart_url(&flow, &scope);
+            scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
             Ok(answer::from_bytes(expired_with_restart(&flow, &restart, &scope).respond(&scope.headers)))
         }
-        Err(Refused::NoSession(url)) if !json => Ok(answer::see_other(&url)),
         Err(refused) => Err(refused),
     };
-    answer.unwrap_or_else(|refused| refused.respond(&scope, true))
+    answer.unwrap_or_else(|refused| {
+        // Programs that say nothing of what they want are served as well: only without a session does it matter.
+        let json = !matches!(refused, Refused::NoSession(_)) || negotiation::wants_json(&scope.headers);
+        refused.respond(&scope, json)
+    })
 }
 
 /// Where a settings flow with the purpose of this one is begun.

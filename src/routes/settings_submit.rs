@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
-    audit::{AuditEventKind, FailureReason},
+    audit::{AuditEventKind, FailureReason, RefusalReason},
     challenge::{self, Envelope, negotiation},
     config::{Inner, SignedIn, StepUp},
     error::StoreError,
@@ -45,7 +45,7 @@ pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body
     match Change::read(&scope, &Query::of(&uri)).await {
         Ok(change) => {
             let json = change.json;
-            change.run(body).await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, json))
+            change.run(body).await.unwrap_or_else(|failure| failure.respond(&scope, json))
         }
         Err(refused) => refused.respond(&scope, json),
     }
@@ -80,17 +80,23 @@ impl<'a> Change<'a> {
         let form = match body::read(&self.scope.headers, body, self.inner().limits.body_bytes).await {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
-            Err(BodyError::Unreadable(reason)) => return self.refuse(None, message::generic(reason)).await,
+            Err(BodyError::Unreadable(reason)) => {
+                return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
+            }
         };
         let (factor, enrolment) = match settings::factor_of(self.inner(), &form) {
             Ok(Some(found)) => found,
-            Ok(None) => return self.refuse(None, message::no_settings_method()).await,
+            Ok(None) => return self.refuse(RefusalReason::Invalid, None, message::no_settings_method()).await,
             Err(_) => return Err(Failure::MethodOff),
         };
         match checks::origin(self.scope, &self.flow, &form) {
             Origin::Trusted => {}
             Origin::Forged => return Err(Failure::Csrf),
-            Origin::BrowserInApiFlow => return self.refuse(None, message::generic(checks::BROWSER_IN_API_FLOW)).await,
+            Origin::BrowserInApiFlow => {
+                return self
+                    .refuse(RefusalReason::CrossSite, None, message::generic(checks::BROWSER_IN_API_FLOW))
+                    .await;
+            }
         }
         // Against the credentials as they are now, not as they were when the session was last looked at.
         let standing = self.owner.standing(self.inner());
@@ -106,6 +112,12 @@ impl<'a> Change<'a> {
         let inner = self.inner();
         let page = settings::page(&self.flow, inner);
         let url = inner.urls.login(second_factor, true, Some(&page));
+        let shortfall = if second_factor && standing.level(&self.found.session, self.scope.now()) < Aal::Aal2 {
+            Shortfall::LevelTooLow
+        } else {
+            Shortfall::TooOld { max_age: inner.limits.privileged_session_max_age, second_factor }
+        };
+        self.scope.context.report_refusal(shortfall.into());
         if !self.json {
             return answer::see_other(&url);
         }
@@ -116,11 +128,6 @@ impl<'a> Change<'a> {
             "Please confirm that it is you before you change how you sign in.",
         )
         .redirect_browser_to(&url);
-        let shortfall = if second_factor && standing.level(&self.found.session, self.scope.now()) < Aal::Aal2 {
-            Shortfall::LevelTooLow
-        } else {
-            Shortfall::TooOld { max_age: inner.limits.privileged_session_max_age, second_factor }
-        };
         let envelope = challenge::challenged(envelope, &self.scope.context, shortfall);
         answer::from_bytes(envelope.respond(&self.scope.headers))
     }
@@ -138,7 +145,7 @@ impl<'a> Change<'a> {
         let state = self.flow.state(inner, method)?;
         let context = self.owner.context(inner, &own, state.as_deref(), now);
         if let Err(error) = enrolment.check_fields(context, form) {
-            return self.refuse(Some(error.field), error.text).await;
+            return self.refuse(RefusalReason::Invalid, Some(error.field), error.text).await;
         }
         // The same counter as at the login: no door to a factor has a lock of its own.
         let key = AttemptKey { subject: self.owner.subject.clone(), method };
@@ -149,8 +156,7 @@ impl<'a> Change<'a> {
         match enrolment.submit(context, form)? {
             EnrolmentOutcome::Wrong(error) => {
                 let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };
-                inner.audit.of_session(now, &self.found.session, kind);
-                self.refuse(Some(error.field), error.text).await
+                self.refuse(kind, Some(error.field), error.text).await
             }
             EnrolmentOutcome::Refused(text) => {
                 if own.is_empty() {
@@ -160,7 +166,7 @@ impl<'a> Change<'a> {
                     // The factor may have been removed elsewhere meanwhile: then it can be bound again.
                     settings::begin(&mut self.flow, inner, &self.owner, Some(method), now)?;
                 }
-                self.refuse(None, text).await
+                self.refuse(RefusalReason::Invalid, None, text).await
             }
             EnrolmentOutcome::Pending(state) => {
                 // Where there is a secret to guess, only what is proven or saved starts its count anew.
@@ -225,8 +231,8 @@ impl<'a> Change<'a> {
             _ => {
                 self.owner = Owner::read(inner, &self.owner.subject).await?;
                 settings::begin(&mut self.flow, inner, &self.owner, None, now)?;
-                let reason = "Your settings were changed elsewhere meanwhile. Please look again.";
-                return self.refuse(None, message::generic(reason)).await;
+                let text = "Your settings were changed elsewhere meanwhile. Please look again.";
+                return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
             }
         }
         for kind in events {
@@ -289,6 +295,7 @@ impl<'a> Change<'a> {
     }
 
     async fn replace_expired(self) -> Result<Response, Failure> {
+        self.scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
         let inner = self.inner();
         let now = self.scope.now();
         let messages = vec![message::settings_expired(self.flow.expires_at)];
@@ -305,12 +312,20 @@ impl<'a> Change<'a> {
 
     async fn locked(mut self, method: Method, retry_after: u64) -> Result<Response, Failure> {
         let kind = AuditEventKind::Locked { method, retry_after };
-        self.inner().audit.of_session(self.scope.now(), &self.found.session, kind);
-        let response = checks::too_many_attempts(&self.scope.headers, retry_after);
-        if self.json { Ok(response) } else { self.refuse(None, message::too_many_attempts(retry_after)).await }
+        if !self.json {
+            return self.refuse(kind, None, message::too_many_attempts(retry_after)).await;
+        }
+        self.scope.context.report(kind);
+        Ok(checks::too_many_attempts(&self.scope.headers, retry_after))
     }
 
-    async fn refuse(&mut self, field: Option<&str>, text: Text) -> Result<Response, Failure> {
+    async fn refuse(
+        &mut self,
+        why: impl Into<AuditEventKind>,
+        field: Option<&str>,
+        text: Text,
+    ) -> Result<Response, Failure> {
+        self.scope.context.report_refusal(why.into());
         self.flow.say(field, text, self.scope.now());
         self.flow.purpose = Purpose::Settings { success: false };
         self.inner().stores.update_flow(&self.flow.to_stored()?).await?;

@@ -5,7 +5,6 @@ use axum::http::Uri;
 use super::{failure::Failure, query::Query, scope::Scope};
 use crate::{
     aal::Aal,
-    audit::AuditEventKind,
     challenge::negotiation,
     config::Inner,
     flow::{
@@ -59,13 +58,5 @@ impl<'a> Submission<'a> {
     /// Where the browser goes when nothing is left to do.
     pub(crate) fn return_url(&self) -> url::Url {
         self.flow.return_to.as_ref().unwrap_or(&self.inner().urls.default_return).clone()
-    }
-
-    pub(crate) fn audit(&self, kind: AuditEventKind) {
-        let (audit, now) = (&self.inner().audit, self.scope.now());
-        match self.found {
-            Some(found) => audit.of_session(now, &found.session, kind),
-            None => audit.of_nobody(now, kind),
-        }
     }
 }

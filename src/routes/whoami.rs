@@ -22,7 +22,7 @@ const IDENTITY_ID: HeaderName = HeaderName::from_static("x-kratos-authenticated-
 
 /// Any method, since gateways forward the original one. Always JSON.
 pub(crate) async fn whoami(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    show(&scope, &Query::of(&uri)).await.unwrap_or_else(|failure| failure.respond(scope.inner(), &scope.headers, true))
+    show(&scope, &Query::of(&uri)).await.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
 /// The session, if it meets what whoami asks; else what to answer.
@@ -33,6 +33,7 @@ pub(crate) fn gate(scope: &Scope) -> Result<Result<&Arc<Authenticated>, Response
         Err(Denied::Unavailable) => Err(Failure::Unavailable),
         Err(Denied::Shortfall(Shortfall::NoSession)) => Err(Failure::NoSession),
         Err(Denied::Shortfall(shortfall)) => {
+            scope.context.report_refusal(shortfall.into());
             let envelope = challenge::gate(&shortfall, &scope.context, None);
             Ok(Err(answer::from_bytes(envelope.respond(&scope.headers))))
         }

@@ -30,6 +30,8 @@ mod servers;
 #[path = "../flows/site.rs"]
 mod site;
 mod stores;
+#[path = "../common/witness.rs"]
+mod witness;
 mod world;
 
 mod codes;

@@ -246,7 +246,7 @@ async fn jwt_of_a_retired_key_is_refused() {
     let sealing = || tower_step_up::EncryptionKey::new("seal", [9; 32]).unwrap();
     // The site signs with a key of its own first, so the configuration is written out.
     let site = |keys: Vec<SigningKey>| {
-        let builder = tower_step_up::StepUp::builder(crate::site::ORIGIN);
+        let builder = tower_step_up::StepUp::builder(crate::site::ORIGIN).audit(crate::witness::hear);
         let clock = tower_step_up::test_util::FixedClock::default();
         let builder = keys.into_iter().fold(builder, tower_step_up::StepUpBuilder::signing_key);
         let step_up = store

@@ -12,7 +12,7 @@ use tower_step_up::{
 use crate::{
     common::store::TestStore,
     site::{Answer, Client, Kind, ORIGIN, OpenFlow, Site, Users, code_of},
-    stores,
+    stores, witness,
 };
 
 pub const WRONG: &str = "000000";
@@ -191,11 +191,7 @@ impl Client {
 #[track_caller]
 pub fn assert_error(answer: &Answer, status: u16, id: &str) {
     assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (status, id), "{answer:?}");
-    let session = answer.headers.get_all("set-cookie").iter().any(|cookie| {
-        let cookie = cookie.to_str().unwrap();
-        cookie.contains("step_up_session") && !cookie.contains("Max-Age=0")
-    });
-    assert!(!session, "a refusal hands out a session: {answer:?}");
+    assert!(!witness::hands_out_a_session(&answer.headers), "a refusal hands out a session: {answer:?}");
     if status == 429 {
         assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
     }

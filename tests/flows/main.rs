@@ -30,3 +30,5 @@ mod store;
 mod store_calls;
 mod whoami;
 mod wire;
+#[path = "../common/witness.rs"]
+mod witness;

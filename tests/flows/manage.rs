@@ -4,8 +4,8 @@ use std::{sync::mpsc, time::Duration};
 
 use axum::http::StatusCode;
 use tower_step_up::{
-    AuditEvent, AuditEventKind, ChallengeReason, EncryptionKey, ErrorKind, FailureReason, Method, StepUpBuilder,
-    Subject,
+    AuditEvent, AuditEventKind, ChallengeReason, EncryptionKey, ErrorKind, FailureReason, Method, RefusalReason,
+    StepUpBuilder, Subject,
     factor::Password,
     store::{AttemptPolicy, Revocation},
 };
@@ -13,6 +13,7 @@ use tower_step_up::{
 use crate::{
     site::{Client, SECRET, Site},
     store::TestStore,
+    witness,
 };
 
 fn subject(name: &str) -> Subject {
@@ -23,11 +24,11 @@ fn subject(name: &str) -> Subject {
 fn audited() -> (Site, mpsc::Receiver<AuditEvent>) {
     let (sender, receiver) = mpsc::channel();
     let site = Site::with(|builder| {
-        builder.audit(move |event: &AuditEvent| drop(sender.send(event.clone()))).attempts(AttemptPolicy {
-            free: 2,
-            hard_stop: 4,
-            ..AttemptPolicy::default()
-        })
+        let sink = move |event: &AuditEvent| {
+            witness::hear(event);
+            drop(sender.send(event.clone()));
+        };
+        builder.audit(sink).attempts(AttemptPolicy { free: 2, hard_stop: 4, ..AttemptPolicy::default() })
     });
     (site, receiver)
 }
@@ -65,7 +66,8 @@ async fn every_decision_is_told_once_and_without_secrets() {
     let code = site.code();
     assert_eq!(kim.step_up(&code).await.status, StatusCode::OK);
     let events = told();
-    let [failed, passed, rotated] = &events[..] else { panic!("{events:#?}") };
+    let [failed, strict, passed, rotated] = &events[..] else { panic!("{events:#?}") };
+    assert_eq!(strict.kind, AuditEventKind::Challenged { reason: ChallengeReason::LevelTooLow });
     assert_eq!(failed.kind, AuditEventKind::Failed { method: totp, reason: FailureReason::Wrong });
     assert_eq!(passed.kind, AuditEventKind::Passed { method: totp });
     assert!(old.is_empty(), "whoami is strict here, so the id comes from the event");
@@ -94,6 +96,30 @@ async fn every_decision_is_told_once_and_without_secrets() {
     site.step_up.unlock(&subject("kim"), totp).await.unwrap();
     site.step_up.revoke(&subject("kim"), Revocation::Others(events[1].session.unwrap())).await.unwrap();
     expect(&[AuditEventKind::Unlocked { method: totp }, AuditEventKind::Revoked { sessions: 1 }]);
+
+    // What the companion router refuses for other reasons is told too.
+    let refused = |reason| AuditEventKind::Refused { reason };
+    let lee = &mut site.spa("lee").await;
+    let theirs = kim.begin("login", "?aal=aal2&refresh=true").await;
+    told();
+    lee.get("/self-service/login/browser?aal=aal2&return_to=https://evil.example").await;
+    lee.read("login", "nothing").await;
+    lee.submit(&theirs, &[("method", "totp")]).await;
+    lee.get("/self-service/login").await;
+    expect(&[
+        refused(RefusalReason::ForbiddenReturnTo),
+        refused(RefusalReason::UnknownFlow),
+        refused(RefusalReason::AnotherSession),
+        refused(RefusalReason::Invalid),
+    ]);
+    site.enrol("lee").await;
+    let flow = lee.begin("login", "?aal=aal2").await;
+    told();
+    let form = [("method", "totp"), ("totp_code", "000000")];
+    lee.post(&flow.action(), &form).await;
+    site.clock.advance(Duration::from_secs(3600));
+    lee.submit(&flow, &form).await;
+    expect(&[refused(RefusalReason::CrossSite), refused(RefusalReason::ExpiredFlow)]);
 
     let token = kim.token.clone().unwrap();
     kim.delete("/self-service/logout/api", &format!("{{\"session_token\":\"{token}\"}}")).await;

@@ -26,6 +26,8 @@ use tower_step_up::{
     test_util::FixedClock,
 };
 
+use crate::witness;
+
 pub const ORIGIN: &str = "https://bank.example";
 pub const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 /// A browser's `Accept`.
@@ -98,6 +100,7 @@ impl Site {
             .store(store)
             .clock(clock.clone())
             .directory(users.clone())
+            .audit(witness::hear)
             .factor(Totp::new("Example Bank"))
             .factor(LookupSecrets::default());
         Self::of(configure(builder).build().unwrap(), clock, users)
@@ -111,6 +114,7 @@ impl Site {
             let calls = Arc::clone(&calls);
             move || async move {
                 calls.fetch_add(1, Ordering::SeqCst);
+                witness::handler_runs();
                 text
             }
         };
@@ -284,8 +288,9 @@ impl Client {
     }
 
     pub async fn send(&mut self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        let (response, seen) = witness::watch(self.router.clone().oneshot(request)).await;
+        let (parts, body) = response.unwrap().into_parts();
+        seen.assert_fits(parts.status, &parts.headers);
         for cookie in parts.headers.get_all(header::SET_COOKIE) {
             self.keep_cookie(cookie.to_str().unwrap());
         }

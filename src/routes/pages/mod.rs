@@ -86,7 +86,7 @@ pub(crate) async fn login(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Re
         Ok(Shown { flow, owner, nodes: Some(nodes), .. }) => login_page(&scope, &flow, owner.as_ref(), &nodes),
         Err(failure) => Err(failure),
     };
-    shown.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, false))
+    shown.unwrap_or_else(|failure| failure.respond(&scope, false))
 }
 
 fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node]) -> Result<Response, Failure> {
@@ -114,13 +114,17 @@ pub(crate) async fn settings(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
         Ok((flow, owner)) if scope.now() < flow.expires_at => settings_page(&scope, &flow, &owner),
         Ok((flow, _)) => Ok(answer::see_other(&settings_restart_url(&flow, &scope))),
         // Whoever signed in anew on the way here has a new session: they get a form of their own.
-        Err(Refused::Failure(Failure::IdentityMismatch | Failure::UnknownFlow)) => {
+        Err(Refused::Failure(failure @ (Failure::IdentityMismatch | Failure::UnknownFlow))) => {
+            scope.context.report_refusal(failure.audited());
             Ok(answer::see_other(&inner.urls.enrolment(None)))
         }
-        Err(Refused::NoSession(_)) => Ok(answer::see_other(&inner.urls.login(false, false, None))),
+        Err(Refused::NoSession(_)) => {
+            scope.context.report_refusal(Failure::NoSession.audited());
+            Ok(answer::see_other(&inner.urls.login(false, false, None)))
+        }
         Err(refused) => return refused.respond(&scope, false),
     };
-    shown.unwrap_or_else(|failure| failure.respond(inner, &scope.headers, false))
+    shown.unwrap_or_else(|failure| failure.respond(&scope, false))
 }
 
 fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, Failure> {
@@ -151,7 +155,7 @@ pub(crate) async fn error(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Re
         reason: failure.envelope().reason().to_owned(),
         home: inner.urls.default_return.as_str(),
     };
-    html(StatusCode::OK, inner, &page).unwrap_or_else(|failure| failure.respond(inner, &scope.headers, true))
+    html(StatusCode::OK, inner, &page).unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
 fn title(status: StatusCode) -> &'static str {
