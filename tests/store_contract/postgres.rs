@@ -1,8 +1,19 @@
 //! `SqlStore` on `PostgreSQL`: the kit, and what only a server can show.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 use tower_step_up::{
     Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, Session, Subject, Timestamp,
     store::{
@@ -131,6 +142,83 @@ async fn it_lives_beside_an_applications_tables_and_migrations() {
     assert_eq!(store.complete(&removal).await.unwrap(), Completed::Done);
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM step_up_secrets").fetch_one(&pool).await.unwrap();
     assert_eq!(left, 0);
+}
+
+/// A write that is given up at any moment leaves no transaction open: what comes next over its connection counts at once and for good.
+#[tokio::test]
+async fn a_write_that_is_given_up_leaves_no_transaction_open() {
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.url();
+    let counted = "SELECT coalesce(sum(failures), 0)::bigint FROM step_up_attempts";
+    let other = pool(&url).await;
+    for (number, command) in (1..).zip(["BEGIN", "COMMIT"]) {
+        let detour = Detour::to(server.port(), command).await;
+        let one = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5));
+        let url = url.replace(&format!(":{}/", server.port()), &format!(":{}/", detour.port));
+        let store = SqlStore::from_pool(one.connect(&url).await.unwrap()).await.unwrap();
+        let completion = Completion::new(kim(), NOW);
+        assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done, "the honest twin");
+        detour.hold.store(true, Ordering::SeqCst);
+        tokio::select! {
+            done = store.complete(&completion) => panic!("{command} was not held: {done:?}"),
+            () = detour.held.notified() => {}
+        }
+        detour.go.notify_one();
+        let attempt = store.begin_attempt(&key(), &AttemptPolicy::default(), NOW).await.unwrap();
+        assert_eq!(attempt, Attempt::Allowed);
+        let counted: i64 = sqlx::query_scalar(counted).fetch_one(&other).await.unwrap();
+        assert_eq!(counted, number, "an attempt after a {command} that was given up is not counted for good");
+    }
+}
+
+/// A way to the server on which the answer to a command waits until it is let go.
+struct Detour {
+    port: u16,
+    /// Whether the next answer to the command waits.
+    hold: Arc<AtomicBool>,
+    /// The server has got the command.
+    held: Arc<Notify>,
+    go: Arc<Notify>,
+}
+
+impl Detour {
+    async fn to(port: u16, command: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (hold, held, go) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+        let detour = Self { port: listener.local_addr().unwrap().port(), hold, held, go };
+        let (hold, held, go) = (Arc::clone(&detour.hold), Arc::clone(&detour.held), Arc::clone(&detour.go));
+        tokio::spawn(async move {
+            let (client, _) = listener.accept().await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let (mut from_server, mut to_server) = server.into_split();
+            let waits = Arc::new(AtomicBool::new(false));
+            let answers = Arc::clone(&waits);
+            let there = async move {
+                let mut bytes = [0; 4096];
+                while let Ok(length @ 1..) = from_client.read(&mut bytes).await {
+                    let told = bytes[..length].windows(command.len()).any(|window| window == command.as_bytes());
+                    let waits_now = told && hold.swap(false, Ordering::SeqCst);
+                    waits.fetch_or(waits_now, Ordering::SeqCst);
+                    to_server.write_all(&bytes[..length]).await.unwrap();
+                    if waits_now {
+                        held.notify_one();
+                    }
+                }
+            };
+            let back = async move {
+                let mut bytes = [0; 4096];
+                while let Ok(length @ 1..) = from_server.read(&mut bytes).await {
+                    if answers.swap(false, Ordering::SeqCst) {
+                        go.notified().await;
+                    }
+                    to_client.write_all(&bytes[..length]).await.unwrap();
+                }
+            };
+            tokio::join!(there, back);
+        });
+        detour
+    }
 }
 
 /// A flow that was begun by a version that knew no column for its session is read, used and removed as before; it expires soon.

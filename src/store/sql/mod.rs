@@ -142,7 +142,9 @@ impl SqlStore {
     /// before a power cut is acceptable. Do not hold a write transaction of your own while you wait for this crate.
     ///
     /// For `PostgreSQL`, set `statement_timeout`, `lock_timeout` and `idle_in_transaction_session_timeout`, so that a request that was
-    /// given up leaves nothing that others wait for, and keep the default isolation.
+    /// given up leaves nothing that others wait for, and keep the default isolation. With sqlx 0.9.0 give it a pool that nothing else begins
+    /// transactions on: one whose beginning is cancelled stays open (transact-rs/sqlx#4393), and what is written after it over the same
+    /// connection is undone. This crate itself never leaves one so.
     ///
     /// # Errors
     ///

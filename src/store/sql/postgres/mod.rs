@@ -72,8 +72,16 @@ impl Postgres {
     }
 
     /// Dropped without a commit, also by a cancelled future, it is rolled back.
+    ///
+    /// It begins in a task of its own, which goes on when this future is given up. sqlx 0.9.0 forgets a transaction whose beginning is
+    /// cancelled (<https://github.com/transact-rs/sqlx/issues/4393>): whatever came next over that connection would be in it, hold its
+    /// locks and be undone with it, such as the count of an attempt.
     async fn begin(&self) -> Result<Transaction<'static, Database>, StoreError> {
-        self.pool.begin().await.map_err(failed)
+        let pool = self.pool.clone();
+        match tokio::spawn(async move { pool.begin().await }).await {
+            Ok(begun) => begun.map_err(failed),
+            Err(_) => Err(rows::unavailable("the transaction could not begin, since the runtime is ending")),
+        }
     }
 }
 
