@@ -161,7 +161,7 @@ async fn a_write_that_is_given_up_leaves_no_transaction_open() {
         detour.hold.store(true, Ordering::SeqCst);
         tokio::select! {
             done = store.complete(&completion) => panic!("{command} was not held: {done:?}"),
-            () = detour.held.notified() => {}
+            () = detour.reached.notified() => {}
         }
         detour.go.notify_one();
         let attempt = store.begin_attempt(&key(), &AttemptPolicy::default(), NOW).await.unwrap();
@@ -177,16 +177,16 @@ struct Detour {
     /// Whether the next answer to the command waits.
     hold: Arc<AtomicBool>,
     /// The server has got the command.
-    held: Arc<Notify>,
+    reached: Arc<Notify>,
     go: Arc<Notify>,
 }
 
 impl Detour {
     async fn to(port: u16, command: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (hold, held, go) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
-        let detour = Self { port: listener.local_addr().unwrap().port(), hold, held, go };
-        let (hold, held, go) = (Arc::clone(&detour.hold), Arc::clone(&detour.held), Arc::clone(&detour.go));
+        let (hold, reached, go) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+        let detour = Self { port: listener.local_addr().unwrap().port(), hold, reached, go };
+        let (hold, reached, go) = (Arc::clone(&detour.hold), Arc::clone(&detour.reached), Arc::clone(&detour.go));
         tokio::spawn(async move {
             let (client, _) = listener.accept().await.unwrap();
             let (mut from_client, mut to_client) = client.into_split();
@@ -202,7 +202,7 @@ impl Detour {
                     waits.fetch_or(waits_now, Ordering::SeqCst);
                     to_server.write_all(&bytes[..length]).await.unwrap();
                     if waits_now {
-                        held.notify_one();
+                        reached.notify_one();
                     }
                 }
             };
