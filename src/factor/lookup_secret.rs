@@ -228,6 +228,11 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = codes.iter().collect();
         assert_eq!(distinct.len(), COUNT);
         assert_ne!(*random_set().unwrap(), *set);
+        // Each of the characters is left out of this many with a chance of less than one in 10^20.
+        let many: std::collections::BTreeSet<u8> = (0..10)
+            .flat_map(|_| random_set().unwrap().bytes().filter(u8::is_ascii_alphanumeric).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(many.len(), ALPHABET.len(), "not each character is used");
     }
 
     #[test]
@@ -239,6 +244,16 @@ mod tests {
         }
         assert_ne!(hash(CredentialId::random(), "ABCD-EFGH-IJKL-2345"), expected, "bound to its set");
         assert_ne!(hash(set, "ABCD-EFGH-IJKL-2346"), expected);
+    }
+
+    #[test]
+    fn nothing_is_compared_where_nothing_is_typed() {
+        let check = |code: &str| {
+            let form = Form::from_pairs([("lookup_secret".to_owned(), code.to_owned())]).unwrap();
+            Factor::check_fields(&LookupSecrets::default(), &form).map_err(|error| error.field)
+        };
+        assert_eq!((check(""), check(" - ")), (Err("lookup_secret"), Err("lookup_secret")));
+        assert_eq!(check("a"), Ok(()));
     }
 
     #[test]

@@ -110,3 +110,21 @@ impl FirstFactor for Password {
 pub(crate) fn identifier(form: &Form) -> Option<&str> {
     form.get("identifier").or_else(|| form.get("password_identifier")).map(str::trim).filter(|text| !text.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_fields_must_be_there() {
+        for (fields, expected) in [
+            (&[("identifier", "kim"), ("password", "x")][..], Ok(())),
+            (&[("password", "x")], Err("identifier")),
+            (&[("identifier", "kim")], Err("password")),
+        ] {
+            let pairs = fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+            let form = Form::from_pairs(pairs).unwrap();
+            assert_eq!(Password::default().check_fields(&form).map_err(|error| error.field), expected, "{fields:?}");
+        }
+    }
+}

@@ -337,6 +337,23 @@ mod tests {
     }
 
     #[test]
+    fn a_sealed_secret_belongs_to_its_subject_and_credential() {
+        let subject = |name| Subject::new(name).unwrap();
+        let (one, two) = (CredentialId::random(), CredentialId::random());
+        let context = seal_context(&subject("kim"), one);
+        assert_eq!(context, seal_context(&subject("kim"), one));
+        assert_ne!(context, seal_context(&subject("lee"), one));
+        assert_ne!(context, seal_context(&subject("kim"), two));
+    }
+
+    #[test]
+    fn brought_secrets_have_128_bits_at_least() {
+        // Eight characters are five bytes: 130 bits and 120.
+        assert_eq!(decode_secret(&"A".repeat(26)).unwrap().len(), 16);
+        assert!(decode_secret(&"A".repeat(24)).is_err());
+    }
+
+    #[test]
     fn fields_are_told_apart() {
         let check = |code: &str| {
             let form = Form::from_pairs([("totp_code".to_owned(), code.to_owned())]).unwrap();

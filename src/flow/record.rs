@@ -296,6 +296,59 @@ mod tests {
     use super::*;
     use crate::aal::Proof;
 
+    fn flow(session: Option<&Session>, now: Timestamp) -> Flow {
+        let opening = Opening {
+            purpose: Purpose::Login { requested_aal: Aal::Aal2, refresh: false },
+            flow_type: FlowType::Api,
+            session,
+            return_to: None,
+            request_url: Url::parse("https://bank.example/self-service/login/api").unwrap(),
+            csrf: None,
+            messages: Vec::new(),
+            expires_at: now,
+        };
+        Flow::open(opening, now)
+    }
+
+    fn inner() -> crate::StepUp {
+        crate::StepUp::builder("https://bank.example")
+            .signing_key(crate::SigningKey::hs256("2026-11", [7; 32]).unwrap())
+            .store(crate::store::MemoryStore::default())
+            .factor(crate::factor::Totp::new("Example Bank"))
+            .build()
+            .unwrap()
+    }
+
+    /// Nothing that was said, tried or kept in the expired flow is in the new one.
+    #[test]
+    fn a_flow_in_place_of_an_expired_one_begins_anew() {
+        let (step_up, then, now) = (inner(), Timestamp::from_unix_seconds(1000), Timestamp::from_unix_seconds(2000));
+        let mut old = flow(None, then);
+        old.say(Some("totp_code"), Text::info(1, "x"), then);
+        old.keep_state(step_up.inner(), Method::Totp, b"kept").unwrap();
+        (old.active, old.failures, old.version, old.completed) = (Some(Method::Totp), 4, 3, true);
+        let new = old.reopen(vec![Text::info(2, "y")], now + Duration::from_secs(60), now);
+        assert_ne!(new.id(), old.id());
+        assert_eq!((new.issued_at, new.updated_at, new.expires_at), (now, now, now + Duration::from_secs(60)));
+        assert_eq!((new.active, new.failures, new.version, new.completed), (None, 0, 0, false));
+        assert!(new.field_messages.is_empty() && !new.has_state(Method::Totp));
+        assert_eq!(new.messages, [Text::info(2, "y")]);
+    }
+
+    /// A state that somebody copies into another flow, or under another method, does not open there.
+    #[test]
+    fn what_a_factor_keeps_belongs_to_its_flow_and_method() {
+        let (step_up, now) = (inner(), Timestamp::from_unix_seconds(1000));
+        let (mut one, mut other) = (flow(None, now), flow(None, now));
+        one.keep_state(step_up.inner(), Method::Totp, b"kept").unwrap();
+        assert_eq!(one.state(step_up.inner(), Method::Totp).unwrap().as_deref(), Some(&b"kept"[..]));
+        let kept = one.factor_states[&Method::Totp].clone();
+        one.factor_states.insert(Method::Code, kept.clone());
+        other.factor_states.insert(Method::Totp, kept);
+        assert!(one.state(step_up.inner(), Method::Code).is_err());
+        assert!(other.state(step_up.inner(), Method::Totp).is_err());
+    }
+
     /// A flow of the version before has its binding in the body, and keeps it there through every write.
     #[test]
     fn flows_of_the_version_before_still_belong_to_their_session() {
@@ -303,18 +356,7 @@ mod tests {
         let subject = Subject::new("kim").unwrap();
         let [session, other] = [(); 2]
             .map(|()| Session::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, now), Duration::MAX));
-        let url = Url::parse("https://bank.example/self-service/login/api").unwrap();
-        let opening = Opening {
-            purpose: Purpose::Login { requested_aal: Aal::Aal2, refresh: false },
-            flow_type: FlowType::Api,
-            session: Some(&session),
-            return_to: None,
-            request_url: url,
-            csrf: None,
-            messages: Vec::new(),
-            expires_at: now,
-        };
-        let stored = Flow::open(opening, now).to_stored().unwrap();
+        let stored = flow(Some(&session), now).to_stored().unwrap();
         assert!(!stored.body.contains("binding"), "{}", stored.body);
         let mut body: Map<String, Value> = serde_json::from_str(&stored.body).unwrap();
         body.insert("binding".to_owned(), json!(session.binding()));

@@ -175,7 +175,31 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
-        assert_eq!(parse(&format!("/{}", "x".repeat(MAX_BYTES))), None);
+        let of_length = |length: usize| format!("https://bank.example/{}", "x".repeat(length - 21));
+        assert!(parse(&of_length(MAX_BYTES)).is_some());
+        assert_eq!(parse(&of_length(MAX_BYTES + 1)), None);
+    }
+
+    /// A stored URL was parsed before, but by another version, perhaps.
+    #[test]
+    fn a_url_that_was_kept_is_checked_for_itself() {
+        let check = |url: &str| policy(&["https://bank.example", "ftp://bank.example"]).check(Url::parse(url).unwrap());
+        assert!(check("https://bank.example/pay").is_ok());
+        for url in [
+            "ftp://bank.example/pay",
+            "https://user@bank.example/pay",
+            "https://:password@bank.example/pay",
+            "https://evil.example/pay",
+        ] {
+            assert_eq!(check(url), Err(Forbidden), "{url}");
+        }
+    }
+
+    #[test]
+    fn origins_are_those_of_what_is_allowed() {
+        let origins =
+            policy(&["https://bank.example/a", "https://*.shop.example:8443", "https://bank.example/b"]).origins();
+        assert_eq!(origins, ["https://*.shop.example:8443", "https://bank.example"]);
     }
 
     /// What is accepted goes into the query of the next request, and must be accepted there as well.
@@ -198,6 +222,7 @@ mod tests {
             ("https://bank.example/app/%2e%2e/admin", false),
             ("https://bank.example/", false),
             ("https://a.shop.example/x", true),
+            ("https://.shop.example/x", false),
             ("https://a.b.shop.example/x", true),
             ("https://shop.example/x", false),
             ("https://evilshop.example/x", false),

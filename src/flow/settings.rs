@@ -147,6 +147,32 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
+    #[test]
+    fn a_change_is_of_the_factor_that_the_form_names() {
+        let step_up = crate::StepUp::builder("https://bank.example")
+            .signing_key(crate::SigningKey::hs256("2026-11", [7; 32]).unwrap())
+            .store(crate::store::MemoryStore::default())
+            .factor(crate::factor::Totp::new("Example Bank"))
+            .factor(crate::factor::Password::default())
+            .build()
+            .unwrap();
+        for (field, value, expected) in [
+            ("method", "totp", Ok(Some(Method::Totp))),
+            ("totp_unlink", "true", Ok(Some(Method::Totp))),
+            ("method", "webauthn", Err(Method::WebAuthn)),
+            ("method", "lookup_secret", Err(Method::LookupSecret)),
+            // There, but changed elsewhere; never a second factor; unknown.
+            ("method", "password", Ok(None)),
+            ("method", "oidc", Ok(None)),
+            ("method", "nonsense", Ok(None)),
+            ("x", "y", Ok(None)),
+        ] {
+            let form = Form::from_pairs([(field.to_owned(), value.to_owned())]).unwrap();
+            let found = factor_of(step_up.inner(), &form).map(|found| found.map(|(factor, _)| factor.method()));
+            assert_eq!(found, expected, "{field}={value}");
+        }
+    }
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_seconds(seconds)
     }

@@ -363,6 +363,28 @@ mod tests {
         Timestamp::from_unix_seconds(seconds)
     }
 
+    #[test]
+    fn key_ids_have_a_longest_length() {
+        let key = |length| SigningKey::hs256("k".repeat(length), [7; 32]);
+        assert!(key(1).is_ok() && key(64).is_ok());
+        assert!(key(0).is_err() && key(65).is_err());
+    }
+
+    #[test]
+    fn only_what_looks_like_a_token_of_the_ring_is_recognised() {
+        let ring = ring(&["a"]);
+        let header = &ring.keys[0].header_segment;
+        let of_length = |length: usize| format!("{header}.{}", "x".repeat(length - header.len() - 1));
+        for recognised in [format!("{header}."), of_length(MAX_TOKEN_BYTES)] {
+            assert!(ring.recognises(recognised.as_bytes()));
+        }
+        for foreign in
+            ["", "x", header, &format!("{header}x."), &format!("x{header}."), &of_length(MAX_TOKEN_BYTES + 1)]
+        {
+            assert!(!ring.recognises(foreign.as_bytes()), "{foreign}");
+        }
+    }
+
     fn key(id: &str) -> SigningKey {
         SigningKey::hs256(id, id.repeat(40)).unwrap()
     }

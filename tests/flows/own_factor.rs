@@ -2,16 +2,24 @@
 //! application binds and takes away.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use axum::http::StatusCode;
-use tower_step_up::{Method, Subject};
+use tower_step_up::{
+    Method, Subject,
+    factor::{Factor, FactorContext, FactorFuture, FieldError, Form, Refusal, Verdict},
+    ui::{Group, Node, Text},
+};
 
 use crate::{
     mail_code::MailCode,
     site::{Answer, Client, KINDS, Kind, Site},
+    store::TestStore,
 };
 
 /// The mails that were sent: address and code.
@@ -101,6 +109,89 @@ async fn a_code_belongs_to_its_flow_and_grows_old() {
     let late = kim.submit(&flow, &[("method", "code"), ("code", &code)]).await;
     assert_eq!(late.messages(), [4_010_008]);
     assert_eq!(late.nodes(), ["default: csrf_token", "code: method"], "a new one can be asked for");
+}
+
+/// A prompt on another device, which comes with the flow and is answered there.
+struct Prompt {
+    shown: Arc<AtomicUsize>,
+}
+
+impl Factor for Prompt {
+    fn method(&self) -> Method {
+        Method::Code
+    }
+
+    fn challenge<'a>(&'a self, _: FactorContext<'a>) -> FactorFuture<'a, Option<Vec<u8>>> {
+        self.shown.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(Some(b"prompt".to_vec())) })
+    }
+
+    fn nodes(&self, _: FactorContext<'_>) -> Vec<Node> {
+        vec![Node::button(Group::Code, "method", "code", Text::info(1_070_009, "I have confirmed it"))]
+    }
+
+    fn check_fields(&self, _: &Form) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    fn answer<'a>(&'a self, context: FactorContext<'a>, _: &'a Form) -> FactorFuture<'a, Verdict> {
+        let shown = context.state == Some(b"prompt");
+        Box::pin(async move { Ok(if shown { Verdict::ProvenElsewhere } else { Verdict::Wrong }) })
+    }
+
+    fn refusal(&self, _: Refusal) -> Text {
+        Text::error(4_010_008, "Not confirmed.")
+    }
+}
+
+fn prompts(store: &TestStore) -> (Site, Arc<AtomicUsize>) {
+    let shown = Arc::new(AtomicUsize::new(0));
+    let prompt = Prompt { shown: Arc::clone(&shown) };
+    (Site::with(|builder| store.give_to(builder).factor(prompt)), shown)
+}
+
+#[tokio::test]
+async fn a_factor_hears_of_each_flow_that_begins() {
+    let (site, shown) = prompts(&TestStore::default());
+    let mut kim = client(&site, Kind::Native).await;
+    let flow = kim.begin("login", "?aal=aal2").await;
+    assert_eq!(shown.load(Ordering::SeqCst), 1);
+    site.clock.advance(Duration::from_secs(3600));
+    let expired = kim.submit(&flow, &[("method", "code")]).await;
+    assert_eq!((expired.error_id().as_str(), shown.load(Ordering::SeqCst)), ("self_service_flow_expired", 2));
+    let next = expired.json()["use_flow_id"].as_str().unwrap().to_owned();
+    let answer = kim.post(&format!("/self-service/login?flow={next}"), &[("method", "code")]).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    kim.keep_token(&answer);
+    assert_eq!(kim.get("/payments").await.text, "payments");
+    // What is sealed anew is what a factor seals; this one seals nothing, and keeps what it has.
+    let before = site.step_up.sessions(&self::kim()).await.unwrap();
+    assert_eq!(site.step_up.reseal(&self::kim()).await.unwrap(), 0);
+    assert_eq!(site.step_up.sessions(&self::kim()).await.unwrap(), before);
+    assert_eq!(kim.get("/payments").await.text, "payments");
+}
+
+/// What was checked elsewhere counts for as long as its credential is there, also when that goes at the last moment.
+#[tokio::test]
+async fn a_proof_made_elsewhere_ends_with_its_credential() {
+    for taken_away in [false, true] {
+        let store = TestStore::default();
+        let (site, _) = prompts(&store);
+        let mut kim = client(&site, Kind::Native).await;
+        let flow = kim.begin("login", "?aal=aal2").await;
+        let gate = store.hold("complete");
+        let step_up = site.step_up.clone();
+        let (answer, ()) = tokio::join!(kim.submit(&flow, &[("method", "code")]), async {
+            gate.reached().await;
+            if taken_away {
+                step_up.unbind(&self::kim(), Method::Code).await.unwrap();
+            }
+            gate.open();
+        });
+        assert_eq!(answer.status == StatusCode::OK, !taken_away, "{answer:?}");
+        let sessions = step_up.sessions(&self::kim()).await.unwrap();
+        assert_eq!(sessions[0].proofs().len(), if taken_away { 1 } else { 2 });
+    }
 }
 
 #[tokio::test]
