@@ -41,7 +41,7 @@ pub(super) fn challenge(envelope: Envelope, context: &SessionContext, denied: De
 pub(crate) fn unauthenticated(headers: &HeaderMap) -> HeaderValue {
     let is_bearer =
         |value: &HeaderValue| value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
-    if !headers.contains_key(X_SESSION_TOKEN) && headers.get(header::AUTHORIZATION).is_some_and(is_bearer) {
+    if !headers.contains_key(&X_SESSION_TOKEN) && headers.get(header::AUTHORIZATION).is_some_and(is_bearer) {
         INVALID_TOKEN
     } else {
         HeaderValue::from_static("Bearer")

@@ -30,19 +30,7 @@ impl Owner {
     pub(crate) fn after(&self, changes: &[CredentialChange]) -> Self {
         let mut credentials = self.credentials.clone();
         for change in changes {
-            match change {
-                CredentialChange::Replace(new) => {
-                    credentials.retain(|known| known.summary.method != new.summary.method);
-                    credentials.push(new.clone());
-                }
-                CredentialChange::Add(new) => credentials.push(new.clone()),
-                CredentialChange::Remove(method) => credentials.retain(|known| known.summary.method != *method),
-                CredentialChange::Reseal { credential, data } => {
-                    for known in credentials.iter_mut().filter(|known| known.summary.id == *credential) {
-                        known.data.clone_from(data);
-                    }
-                }
-            }
+            change.apply(&mut credentials);
         }
         Self { subject: self.subject.clone(), identifier: self.identifier.clone(), credentials }
     }

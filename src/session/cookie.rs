@@ -10,10 +10,7 @@ use super::token::SessionToken;
 use crate::clock::Timestamp;
 
 /// The header that native clients of Ory send their token in.
-pub(crate) const X_SESSION_TOKEN: &str = "x-session-token";
-
-/// The same, ready to be looked up.
-static SESSION_TOKEN_HEADER: HeaderName = HeaderName::from_static(X_SESSION_TOKEN);
+pub(crate) static X_SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
 /// How a token came. The order of the variants is the order in which they are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +40,7 @@ pub(crate) fn presented<'a>(
     cookie_name: &'a str,
     recognised: impl Fn(&[u8]) -> bool,
 ) -> Presented<'a> {
-    let mut direct = headers.get_all(&SESSION_TOKEN_HEADER).iter();
+    let mut direct = headers.get_all(&X_SESSION_TOKEN).iter();
     if let Some(value) = direct.next() {
         return match (value.to_str(), direct.next()) {
             (Ok(token), None) => Presented::Token(token.as_bytes(), Transport::SessionTokenHeader),

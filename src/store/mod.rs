@@ -152,6 +152,25 @@ pub enum CredentialChange {
     },
 }
 
+impl CredentialChange {
+    /// What a subject's credentials are after it.
+    pub(crate) fn apply(&self, credentials: &mut Vec<Credential>) {
+        match self {
+            Self::Replace(new) => {
+                credentials.retain(|known| known.summary.method != new.summary.method);
+                credentials.push(new.clone());
+            }
+            Self::Add(new) => credentials.push(new.clone()),
+            Self::Remove(method) => credentials.retain(|known| known.summary.method != *method),
+            Self::Reseal { credential, data } => {
+                for known in credentials.iter_mut().filter(|known| known.summary.id == *credential) {
+                    known.data.clone_from(data);
+                }
+            }
+        }
+    }
+}
+
 /// The session that takes another's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {

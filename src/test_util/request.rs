@@ -41,7 +41,7 @@ impl<S> Attacks<S> {
                 // As a browser does, for applications that look whether another site sent it.
                 request = request.header(header::ORIGIN, self.origin()).header("sec-fetch-site", "same-origin");
             }
-            Some((Transport::SessionTokenHeader, token)) => request = request.header(X_SESSION_TOKEN, token),
+            Some((Transport::SessionTokenHeader, token)) => request = request.header(&X_SESSION_TOKEN, token),
             Some((Transport::Bearer, token)) => {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
             }
@@ -86,15 +86,7 @@ impl<S> Attacks<S> {
         S::Error: Debug,
         ReqBody: Default,
     {
-        let mut closed = Vec::new();
-        for &(method, path) in routes {
-            let answer = self.ask((method, path), Some((transport, token))).await;
-            if !reaches_the_handler(&answer) {
-                let way = name_of(transport);
-                closed.push(format!("{method} {path} with {who}, {way}: {}, should let in", seen(&answer)));
-            }
-        }
-        closed
+        self.other_than(routes, &[transport], token, who, "let in", reaches_the_handler).await
     }
 
     /// On which of these routes this token is not one of no session at all.
@@ -104,17 +96,52 @@ impl<S> Attacks<S> {
         S::Error: Debug,
         ReqBody: Default,
     {
-        let mut alive = Vec::new();
+        let is_dead = |answer: &Parts| matches!(refusal(answer), Some("session_inactive" | "session_aal1_required"));
+        self.other_than(routes, &TRANSPORTS, token, who, "be dead", is_dead).await
+    }
+
+    /// Which of these routes do not ask this session for its second factor.
+    pub(super) async fn not_asked_at<ReqBody, ResBody>(
+        &self,
+        routes: &[Route<'_>],
+        (transport, token): (Transport, &str),
+        who: &str,
+    ) -> Vec<String>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let asks = |answer: &Parts| refusal(answer) == Some("session_aal2_required");
+        self.other_than(routes, &[transport], token, who, "ask for a second", asks).await
+    }
+
+    /// Which of these routes answer this token otherwise than they should.
+    async fn other_than<ReqBody, ResBody>(
+        &self,
+        routes: &[Route<'_>],
+        transports: &[Transport],
+        token: &str,
+        who: &str,
+        should: &str,
+        does: impl Fn(&Parts) -> bool,
+    ) -> Vec<String>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+        ReqBody: Default,
+    {
+        let mut found = Vec::new();
         for &(method, path) in routes {
-            for transport in TRANSPORTS {
+            for &transport in transports {
                 let answer = self.ask((method, path), Some((transport, token))).await;
-                if !matches!(refusal(&answer), Some("session_inactive" | "session_aal1_required")) {
+                if !does(&answer) {
                     let way = name_of(transport);
-                    alive.push(format!("{method} {path} with {who}, {way}: {}, should be dead", seen(&answer)));
+                    found.push(format!("{method} {path} with {who}, {way}: {}, should {should}", seen(&answer)));
                 }
             }
         }
-        alive
+        found
     }
 }
 

@@ -8,8 +8,8 @@ use crate::{
     clock::Timestamp,
     session::{Session, SessionId, Subject},
     store::{
-        Completed, Completion, Consumption, Credential, CredentialChange, Revocation, Rotation, StoreError,
-        StoreErrorKind, StoredStanding,
+        Completed, Completion, Consumption, Credential, Revocation, Rotation, StoreError, StoreErrorKind,
+        StoredStanding,
     },
 };
 
@@ -161,7 +161,7 @@ impl State {
             }
         }
         for change in &completion.credentials {
-            apply(&mut after, change);
+            change.apply(&mut after);
         }
         self.check_ids(&before, &after, capacity)?;
         if let Some(Rotation { old, new }) = &completion.rotate
@@ -245,21 +245,5 @@ fn consume(credentials: &mut [Credential], consumption: &Consumption, now: Times
             }
         },
         Consumption::Present { .. } => Completed::Done,
-    }
-}
-
-fn apply(credentials: &mut Vec<Credential>, change: &CredentialChange) {
-    match change {
-        CredentialChange::Replace(new) => {
-            credentials.retain(|credential| credential.summary.method != new.summary.method);
-            credentials.push(new.clone());
-        }
-        CredentialChange::Add(new) => credentials.push(new.clone()),
-        CredentialChange::Reseal { credential, data } => {
-            if let Some(credential) = find(credentials, *credential) {
-                credential.data.clone_from(data);
-            }
-        }
-        CredentialChange::Remove(method) => credentials.retain(|credential| credential.summary.method != *method),
     }
 }
