@@ -6,8 +6,8 @@ use http::StatusCode;
 use tower_step_up::{Method, Subject, store::MemoryStore};
 
 use crate::{
-    cases::{bare, ours::guarded, requests},
-    measure::{Line, alternate},
+    cases::{bare, bare_router, limits::Limit, ours::guarded, requests},
+    measure::{Case, Line, alternate},
     requests::{Template, cookies},
     world::{World, builder, cookie, stepped_up},
 };
@@ -31,12 +31,14 @@ pub fn table() {
         let store = MemoryStore::with_capacity(2 * count + 1000);
         // A minute, so that the warm path is what is measured and not the one read a second of each session.
         let step_up = builder().store(store).standing_max_age(Duration::from_secs(60)).build().unwrap();
-        let mut templates = Vec::new();
+        let (mut templates, mut tokens) = (Vec::new(), Vec::new());
         world.runtime.block_on(async {
             for number in 0..count {
                 let name = format!("user-{number}");
                 if number % count.div_ceil(ACTIVE) == 0 {
-                    templates.push(Template::new(Some(&cookies(&cookie(&stepped_up(&step_up, &name).await)))));
+                    let session = stepped_up(&step_up, &name).await;
+                    templates.push(Template::new(Some(&cookies(&cookie(&session)))));
+                    tokens.push(session.token().as_str().to_owned());
                 } else {
                     step_up.sign_in(Subject::new(name).unwrap(), Method::Password).await.unwrap();
                 }
@@ -48,17 +50,23 @@ pub fn table() {
                 (resident() - before) / count as f64
             ));
         }
-        let mut next = 0;
         let router = guarded(&step_up);
         let name = format!("ours: outer layer + RequireAal2, warm, {count} subjects and sessions");
-        let length = templates.len();
-        let mut work = requests(&name, &world.runtime, router, StatusCode::OK, move || {
-            next = (next + 1) % templates.len();
-            templates[next].request()
-        });
-        work.work.prepare(length, &world.runtime);
-        work.work.run(&world.runtime);
-        cases.push(work);
+        cases.push(in_turns(&world, &format!("{name}, one of them active"), router.clone(), templates[..1].to_vec()));
+        if count > 10 {
+            cases.push(in_turns(&world, &format!("{name}, {ACTIVE} of them active"), router, templates));
+        }
+        if count == 1_000 {
+            let limit = bare_router().layer(Limit::cached(tokens.iter().map(String::as_str)));
+            let templates =
+                tokens.iter().map(|token| Template::new(Some(&cookies(&format!("session={token}"))))).collect();
+            cases.push(in_turns(
+                &world,
+                &format!("limit: {ACTIVE} verified tokens found in a cache"),
+                limit,
+                templates,
+            ));
+        }
     }
     println!("| case | x bare | us over bare |");
     println!("|---|---|---|");
@@ -70,6 +78,19 @@ pub fn table() {
     for line in memory {
         println!("{line}");
     }
+}
+
+/// Requests of all of these sessions, one after the other.
+fn in_turns(world: &World, name: &str, router: axum::Router, templates: Vec<Template>) -> Case {
+    let mut next = 0;
+    let length = templates.len();
+    let mut case = requests(name, &world.runtime, router, StatusCode::OK, move || {
+        next = (next + 1) % templates.len();
+        templates[next].request()
+    });
+    case.work.prepare(length, &world.runtime);
+    case.work.run(&world.runtime);
+    case
 }
 
 /// What the caches take for each session when they are full.
