@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    convert::Infallible,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -19,7 +20,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use tower::ServiceExt;
+use bytes::Bytes;
+use http_body_util::Full;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_step_up::{
     Aal, CurrentSession, Directory, DirectoryFuture, Identity, Method, RequireAal, RequireAal2, Requirement, RouterExt,
     SessionContext, SigningKey, StepUp, StepUpBuilder, Subject,
@@ -442,6 +445,38 @@ async fn an_application_below_a_path_is_attacked_there() {
     let routes = [("GET", "/app/pay"), ("POST", "/app/pay")];
     attacks.assert_denied_below(RECENT, &routes).await;
     attacks.assert_steps_up(&routes).await;
+}
+
+/// A service without axum, whose body is a text: guarded rightly, and with a guard that is not there.
+#[tokio::test]
+async fn a_plain_tower_service_is_attacked_as_well() {
+    let step_up = step_up();
+    let pay = || {
+        service_fn(async |_: http::Request<String>| Ok::<_, Infallible>(http::Response::new(Full::<Bytes>::default())))
+    };
+    let sound = ServiceBuilder::new().layer(step_up.layer()).layer(RequireAal2).service(pay());
+    let attacks = Attacks::new(&step_up, sound, alice());
+    attacks.assert_denied_below(Requirement::aal2(), &PAY).await;
+    attacks.assert_replay_refused(&PAY).await;
+    let open = ServiceBuilder::new().layer(step_up.layer()).service(pay());
+    let found = complaints(Attacks::new(&step_up, open, alice()).assert_denied_below(Requirement::aal2(), &PAY)).await;
+    assert!(who(&found[..1], "GET /pay").contains("no session"), "{found:?}");
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn an_application_on_a_database_holds() {
+    let store = tower_step_up::store::SqlStore::connect("sqlite::memory:").await.unwrap();
+    let step_up = StepUp::builder("https://bank.example")
+        .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
+        .store(store)
+        .factor(Totp::new("Example Bank"))
+        .build()
+        .unwrap();
+    let attacks = app(&step_up, guarded(RECENT));
+    attacks.assert_denied_below(RECENT, &PAY).await;
+    attacks.assert_replay_refused(&PAY).await;
+    attacks.assert_steps_up(&PAY).await;
 }
 
 #[tokio::test]
