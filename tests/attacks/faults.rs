@@ -189,6 +189,31 @@ async fn slow_store_times_out() {
     assert_eq!(kim.totp(&flow, &site.code()).await.status, 200);
 }
 
+/// A directory that never says whether a password is right holds up nothing for longer than it may, and opens nothing.
+#[tokio::test]
+async fn slow_password_check_times_out() {
+    let limit = Duration::from_secs(3);
+    let world = World::with(|builder| builder.directory_timeout(limit).factor(Password::default()));
+    let site = &world.a;
+    let mut kim = site.spa("kim").await;
+    let flow = kim.begin("login", "?refresh=true").await;
+    let form = [("method", "password"), ("identifier", "kim"), ("password", "kim-password")];
+    let mut nobody = site.stranger(Kind::Spa);
+    let anonymous = nobody.begin("login", "").await;
+    tokio::time::pause();
+    site.users.hang(true);
+    let begun = tokio::time::Instant::now();
+    assert_down(&kim.submit(&flow, &form).await);
+    assert_down(&nobody.submit(&anonymous, &form).await);
+    let waited = begun.elapsed();
+    assert!(waited >= 2 * limit && waited < 3 * limit, "{waited:?}");
+    site.users.hang(false);
+    tokio::time::resume();
+    assert_eq!(nobody.whoami().await.status, 401);
+    assert_eq!(kim.submit(&flow, &form).await.status, 200, "the honest twin");
+    assert_eq!(nobody.submit(&anonymous, &form).await.status, 200, "the honest twin");
+}
+
 #[tokio::test]
 async fn clock_going_backwards_extends_nothing() {
     for world in World::on_every_store(|builder| builder.session_lifespan(2 * HOUR)) {

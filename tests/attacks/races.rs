@@ -10,6 +10,7 @@ use tower_step_up::{
 
 use crate::{
     site::{Answer, Client, Kind, ORIGIN, OpenFlow},
+    tokens::claims_of,
     world::{WRONG, World, assert_error, assert_one_passed, assert_says, staggered, subject},
 };
 
@@ -142,7 +143,7 @@ async fn logout_wins_over_a_step_up_in_flight() {
     for world in worlds() {
         let site = &world.a;
         site.enrol("kim").await;
-        for ending in ["logout", "api", "admin", "others"] {
+        for ending in ["logout", "api", "admin", "others", "one"] {
             for first in ["ending", "step-up"] {
                 let mut kim = site.spa("kim").await;
                 let mut keeper = site.spa("kim").await;
@@ -163,6 +164,10 @@ async fn logout_wins_over_a_step_up_in_flight() {
                             assert_eq!(answer.status, 204);
                         }
                         "others" => assert_eq!(keeper.delete("/sessions", "").await.status, 200),
+                        "one" => {
+                            let id = claims_of(&token)["sid"].as_str().unwrap().to_owned();
+                            assert_eq!(keeper.delete(&format!("/sessions/{id}"), "").await.status, 204);
+                        }
                         _ => {
                             let which = Revocation::All(site.clock.now());
                             site.step_up.revoke(&subject("kim"), which).await.unwrap();

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -39,11 +39,17 @@ pub struct Users {
     disabled: Arc<std::sync::Mutex<Vec<String>>>,
     /// How often a password was compared.
     pub password_checks: Arc<std::sync::atomic::AtomicUsize>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Users {
     pub fn disable(&self, name: &str) {
         self.disabled.lock().unwrap().push(name.to_owned());
+    }
+
+    /// Whether no password is ever compared to the end.
+    pub fn hang(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
     }
 }
 
@@ -58,6 +64,9 @@ impl Directory for Users {
     fn check_password<'a>(&'a self, identifier: &'a str, password: &'a str) -> DirectoryFuture<'a, Option<Subject>> {
         Box::pin(async move {
             self.password_checks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            if self.hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let right = password == format!("{identifier}-password");
             Ok(right.then(|| Subject::new(identifier).unwrap()))
         })
