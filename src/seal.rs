@@ -14,7 +14,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::session::{InvalidKey, SigningKey, token::check_key};
+use crate::session::{InvalidKey, SigningKey, key::check_key};
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;

@@ -17,6 +17,7 @@ mod scope;
 mod sessions;
 mod settings;
 mod settings_submit;
+mod settings_success;
 mod submission;
 mod whoami;
 

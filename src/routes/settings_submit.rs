@@ -6,8 +6,7 @@ use axum::{
     http::{StatusCode, Uri},
     response::Response,
 };
-use serde_json::{Value, json};
-use url::Url;
+use serde_json::Value;
 
 use super::{
     answer,
@@ -20,11 +19,10 @@ use super::{
     settings::{Refused, find, session, show},
 };
 use crate::{
-    aal::{Aal, CredentialId, Method, Proof},
+    aal::{Aal, Method},
     audit::{AuditEventKind, FailureReason, RefusalReason},
     challenge::{self, Envelope, negotiation},
-    config::{Inner, SignedIn, StepUp},
-    error::StoreError,
+    config::{Inner, StepUp},
     factor::{Enrolment, EnrolmentOutcome, Factor, Form},
     flow::{
         csrf::CsrfToken,
@@ -33,9 +31,8 @@ use crate::{
         settings::{self, Recency},
     },
     requirement::Shortfall,
-    session::Session,
     standing::{Authenticated, Standing},
-    store::{AttemptKey, Completed, Completion, CredentialChange, Rotation},
+    store::{AttemptKey, CredentialChange},
     ui::{Text, message},
 };
 
@@ -52,12 +49,12 @@ pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body
 }
 
 /// A submitted flow that belongs to the client's session, which meets the gate.
-struct Change<'a> {
-    scope: &'a Scope,
-    found: &'a Authenticated,
-    owner: Owner,
-    flow: Flow,
-    json: bool,
+pub(super) struct Change<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) found: &'a Authenticated,
+    pub(super) owner: Owner,
+    pub(super) flow: Flow,
+    pub(super) json: bool,
 }
 
 impl<'a> Change<'a> {
@@ -69,7 +66,7 @@ impl<'a> Change<'a> {
         Ok(Self { scope, found, owner, flow, json })
     }
 
-    fn inner(&self) -> &'a Inner {
+    pub(super) fn inner(&self) -> &'a Inner {
         self.scope.inner()
     }
 
@@ -191,109 +188,6 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// The session after a credential was bound. A first second factor is a proof made now. A further one proves nothing that was not
-    /// proven before, since the client was shown it a moment ago: it counts from the last second factor on and prolongs nothing.
-    fn with_enrolled(&self, factor: &dyn Factor, credential: CredentialId) -> Session {
-        let (inner, now) = (self.inner(), self.scope.now());
-        let proof = |at| Proof::new(factor.method(), factor.aal(), at).with_credential(credential);
-        let standing = self.owner.standing(inner);
-        match standing.second_factor_at(&self.found.session, now) {
-            Some(proven_at) if standing.has_second_factor() => self.found.session.amended(proof(proven_at)),
-            _ => inner.renew(&self.found.session, proof(now)),
-        }
-    }
-
-    /// The change, the new session and the end of the old one in one transaction, if the credentials still are those that the
-    /// decision was made on.
-    ///
-    /// The answer is made before: once the change is written, nothing may keep the client from its new session.
-    async fn save(
-        mut self,
-        key: AttemptKey,
-        changes: Vec<CredentialChange>,
-        session: Session,
-    ) -> Result<Response, Failure> {
-        let inner = self.inner();
-        let now = self.scope.now();
-        let after = self.saved(key.method, &changes)?;
-        let signed_in = self.scope.step_up().hand_out(session.clone(), &after.owner.standing(inner))?;
-        let response = after.succeed(&signed_in).await?;
-        let events: Vec<_> = changes.iter().filter_map(audited).collect();
-        let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
-        let mut completion = Completion::new(self.owner.subject.clone(), now);
-        completion.expect_credentials = Some(self.owner.credentials.iter().map(|one| one.summary.id).collect());
-        completion.credentials = changes;
-        completion.rotate = Some(Rotation { old: self.found.session.id(), new: session.clone() });
-        completion.reset = Some(key);
-        match inner.complete(completion).await? {
-            Completed::Done => {}
-            Completed::SessionGone => return Err(Failure::NoSession),
-            _ => {
-                self.owner = Owner::read(inner, &self.owner.subject).await?;
-                settings::begin(&mut self.flow, inner, &self.owner, None, now)?;
-                let text = "Your settings were changed elsewhere meanwhile. Please look again.";
-                return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
-            }
-        }
-        for kind in events {
-            inner.audit.of_session(now, &session, kind);
-        }
-        inner.audit.of_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
-        if let Err(error) = after.keep(removes).await {
-            tracing::warn!(%error, "factors were changed, but the flow does not say so yet");
-        }
-        Ok(response)
-    }
-
-    /// This flow as it is once the changes are written.
-    fn saved(&self, method: Method, changes: &[CredentialChange]) -> Result<Self, Failure> {
-        let now = self.scope.now();
-        let owner = self.owner.after(changes);
-        let mut flow = self.flow.clone();
-        settings::begin(&mut flow, self.inner(), &owner, Some(method), now)?;
-        flow.say(None, message::saved(), now);
-        flow.active = Some(method);
-        flow.purpose = Purpose::Settings { success: true };
-        Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
-    }
-
-    /// Stores the flow, and ends those that were begun with a factor that is gone.
-    async fn keep(&self, removes: bool) -> Result<(), StoreError> {
-        let stores = &self.inner().stores;
-        stores.update_flow(&self.flow.to_stored()?).await?;
-        if removes {
-            stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await?;
-        }
-        Ok(())
-    }
-
-    async fn succeed(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
-        let next = self.return_url();
-        if !self.json {
-            let mut response = answer::see_other(&next);
-            answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
-            return Ok(response);
-        }
-        match self.flow.flow_type {
-            FlowType::Api => {
-                let token = signed_in.token().as_str();
-                let go_on = json!([{ "action": "set_ory_session_token", "ory_session_token": token }]);
-                self.show(StatusCode::OK, Some(go_on)).await
-            }
-            FlowType::Browser => {
-                let go_on = json!([{ "action": "redirect_browser_to", "redirect_browser_to": next }]);
-                let mut response = self.show(StatusCode::OK, Some(go_on)).await?;
-                answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
-                Ok(response)
-            }
-        }
-    }
-
-    /// Where the browser goes after a change.
-    fn return_url(&self) -> Url {
-        self.flow.return_to.clone().unwrap_or_else(|| settings::page(&self.flow, self.inner()))
-    }
-
     async fn replace_expired(self) -> Result<Response, Failure> {
         self.scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
         let inner = self.inner();
@@ -319,7 +213,7 @@ impl<'a> Change<'a> {
         Ok(checks::too_many_attempts(&self.scope.headers, retry_after))
     }
 
-    async fn refuse(
+    pub(super) async fn refuse(
         &mut self,
         why: impl Into<AuditEventKind>,
         field: Option<&str>,
@@ -332,21 +226,11 @@ impl<'a> Change<'a> {
         self.show(StatusCode::BAD_REQUEST, None).await
     }
 
-    async fn show(&self, status: StatusCode, continue_with: Option<Value>) -> Result<Response, Failure> {
+    pub(super) async fn show(&self, status: StatusCode, continue_with: Option<Value>) -> Result<Response, Failure> {
         if !self.json {
             return Ok(answer::see_other(&settings::page(&self.flow, self.inner())));
         }
         let csrf = CsrfToken::from_cookie(&self.scope.headers, &self.inner().cookies.csrf);
         show(self.scope, status, &self.flow, &self.owner, csrf.as_ref(), continue_with).await
-    }
-}
-
-fn audited(change: &CredentialChange) -> Option<AuditEventKind> {
-    match change {
-        CredentialChange::Replace(new) | CredentialChange::Add(new) => {
-            Some(AuditEventKind::Enrolled { method: new.summary.method })
-        }
-        CredentialChange::Remove(method) => Some(AuditEventKind::Removed { method: *method }),
-        CredentialChange::Reseal { .. } => None,
     }
 }

@@ -1,6 +1,8 @@
 //! What a signed-in user has proven: subject, proofs, life time. How it travels is in `token` and `cookie`.
 
 pub(crate) mod cookie;
+pub(crate) mod key;
+mod known;
 pub(crate) mod token;
 pub(crate) mod view;
 
@@ -9,7 +11,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::token::{InvalidKey, SigningKey};
+pub use self::key::{InvalidKey, SigningKey};
 use crate::{aal::Proof, clock::Timestamp};
 
 /// The application's stable id of a user: any text of 1 to 255 bytes without control characters.

@@ -1,15 +1,9 @@
-//! The session as a signed JWT: keys, claims, minting, verifying, and the cache of verified tokens.
+//! The session as a signed JWT: claims, minting, verifying, and the cache of verified tokens.
 //!
 //! Only tokens whose first segment is byte for byte one that this key ring mints are looked at. So `alg`, `typ` and `kid` are pinned
 //! before anything is decoded, and nothing that a stranger puts into a header is ever read.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    hash::{Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
@@ -18,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{BindingKey, Session, SessionId, Subject};
+use super::{
+    BindingKey, InvalidKey, Session, SessionId, SigningKey, Subject,
+    known::{Candidate, KnownToken},
+};
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
@@ -29,81 +26,6 @@ const TOKEN_TYPE: &str = "session+jwt";
 
 /// Longer tokens are not looked at. A cookie with all its attributes must stay within 4,096 bytes (RFC 6265 section 6.1).
 const MAX_TOKEN_BYTES: usize = 3_800;
-
-/// A key that signs session tokens.
-///
-/// The first key of the builder signs; all of them verify. To rotate, put a new key first and keep the old one for as long as a
-/// session lives.
-///
-/// ```
-/// use tower_step_up::SigningKey;
-///
-/// let key = SigningKey::hs256("2026-11", [7; 32])?;
-/// assert!(SigningKey::hs256("2026-11", b"too short").is_err());
-/// # Ok::<(), tower_step_up::InvalidKey>(())
-/// ```
-#[derive(Clone)]
-pub struct SigningKey {
-    id: String,
-    secret: Zeroizing<Vec<u8>>,
-}
-
-impl SigningKey {
-    /// An HMAC-SHA256 key with a name (the token's `kid`) and a secret of at least 32 bytes (RFC 7518 section 3.2) from a
-    /// cryptographic generator, for example `openssl rand 32`.
-    ///
-    /// # Errors
-    ///
-    /// The secret is shorter than 32 bytes, or the id is not 1 to 64 characters out of `A-Z a-z 0-9 . _ -`.
-    pub fn hs256(id: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
-        let id = id.into();
-        check_key(&id, secret.as_ref())?;
-        Ok(Self { id, secret: Zeroizing::new(secret.as_ref().to_vec()) })
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
-    pub(crate) fn secret(&self) -> &[u8] {
-        &self.secret
-    }
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// A key cannot be used. The text says why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidKey(&'static str);
-
-impl InvalidKey {
-    pub(crate) const fn unusable() -> Self {
-        Self("the cryptography behind this key does not work")
-    }
-}
-
-impl fmt::Display for InvalidKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for InvalidKey {}
-
-pub(crate) fn check_key(id: &str, secret: &[u8]) -> Result<(), InvalidKey> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
-        return Err(InvalidKey("a key id is 1 to 64 characters out of A-Z a-z 0-9 . _ -, for example \"2026-11\""));
-    }
-    if secret.len() < 32 {
-        return Err(InvalidKey("a key needs a secret of at least 32 random bytes, for example from `openssl rand 32`"));
-    }
-    Ok(())
-}
 
 /// A session token: who holds it is signed in. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -168,35 +90,6 @@ struct RingKey {
     encoding: EncodingKey,
     decoding: DecodingKey,
     secret: Zeroizing<Vec<u8>>,
-}
-
-/// How many bytes at the end of a token are hashed: they are of the signature, so those of verified tokens are as good as random. All
-/// bytes are compared.
-const HASHED: usize = 16;
-
-/// A verified token, in the cache.
-#[derive(PartialEq, Eq)]
-struct KnownToken(Box<[u8]>);
-
-/// A token that may be in the cache.
-struct Candidate<'a>(&'a [u8]);
-
-impl Hash for Candidate<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.last_chunk::<HASHED>().hash(state);
-    }
-}
-
-impl Hash for KnownToken {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Candidate(&self.0).hash(state);
-    }
-}
-
-impl quick_cache::Equivalent<KnownToken> for Candidate<'_> {
-    fn equivalent(&self, known: &KnownToken) -> bool {
-        *self.0 == *known.0
-    }
 }
 
 /// The keys, newest first, with the cache of tokens that were verified under them.
@@ -330,14 +223,14 @@ impl RingKey {
     fn new(key: &SigningKey) -> Result<Self, InvalidKey> {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TOKEN_TYPE.to_owned());
-        header.kid = Some(key.id.clone());
+        header.kid = Some(key.id().to_owned());
         let json = serde_json::to_vec(&header).map_err(|_| InvalidKey::unusable())?;
         Ok(Self {
             header_segment: URL_SAFE_NO_PAD.encode(json),
             header,
-            encoding: EncodingKey::from_secret(&key.secret),
-            decoding: DecodingKey::from_secret(&key.secret),
-            secret: key.secret.clone(),
+            encoding: EncodingKey::from_secret(key.secret()),
+            decoding: DecodingKey::from_secret(key.secret()),
+            secret: key.secret().to_vec().into(),
         })
     }
 }
@@ -361,13 +254,6 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_seconds(seconds)
-    }
-
-    #[test]
-    fn key_ids_have_a_longest_length() {
-        let key = |length| SigningKey::hs256("k".repeat(length), [7; 32]);
-        assert!(key(1).is_ok() && key(64).is_ok());
-        assert!(key(0).is_err() && key(65).is_err());
     }
 
     #[test]
