@@ -56,8 +56,8 @@ fn one(name: &str, count: usize) {
     let world = World::new();
     let mut cases = cases::all(&world, name);
     let case = cases.iter_mut().find(|case| case.name == name).expect("a case of this name");
-    for _ in 0..count.div_ceil(1000) {
-        case.work.prepare(1000, &world.runtime);
+    for _ in 0..count.div_ceil(case.batch) {
+        case.work.prepare(case.batch, &world.runtime);
         case.work.run(&world.runtime);
     }
 }
