@@ -1,12 +1,12 @@
 //! All cases in turn, a short batch of each, again and again: what the machine does meanwhile meets all of them alike. A round's ratio is
 //! to the bare server of the same round, and the result is the median over all rounds.
 
-use std::time::Instant;
+use std::{convert::Infallible, time::Instant};
 
-use axum::{Router, body::Body};
-use http::{Request, StatusCode};
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
 use tokio::runtime::Runtime;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 /// Something to measure. What `prepare` does is not.
 pub trait Work {
@@ -37,29 +37,35 @@ impl Case {
 }
 
 /// Requests through a router, as `axum::serve` passes them.
-pub struct Requests {
-    router: Router,
+pub struct Requests<S> {
+    service: S,
     make: Box<dyn FnMut() -> Request<Body>>,
     count: usize,
 }
 
-impl Requests {
+impl<S, B> Requests<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
+{
     /// The first answer must have this status.
     pub fn new(
-        router: Router,
+        service: S,
         runtime: &Runtime,
         expected: StatusCode,
         mut make: impl FnMut() -> Request<Body> + 'static,
     ) -> Self {
         for _ in 0..3 {
-            let response = runtime.block_on(router.clone().oneshot(make())).unwrap();
+            let response = runtime.block_on(service.clone().oneshot(make())).unwrap();
             assert_eq!(response.status(), expected);
         }
-        Self { router, make: Box::new(make), count: 0 }
+        Self { service, make: Box::new(make), count: 0 }
     }
 }
 
-impl Work for Requests {
+impl<S, B> Work for Requests<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
+{
     fn prepare(&mut self, count: usize, _: &Runtime) {
         self.count = count;
     }
@@ -69,7 +75,7 @@ impl Work for Requests {
         runtime.block_on(async {
             for _ in 0..self.count {
                 let request = (self.make)();
-                let response = self.router.clone().oneshot(request).await;
+                let response = self.service.clone().oneshot(request).await;
                 std::hint::black_box(response.is_ok());
             }
         });

@@ -5,9 +5,12 @@ pub mod limits;
 pub mod ours;
 pub mod peers;
 
-use axum::{Router, routing::get};
-use http::StatusCode;
+use std::convert::Infallible;
+
+use axum::{Router, body::Body, routing::get};
+use http::{Request, Response, StatusCode};
 use tokio::runtime::Runtime;
+use tower::Service;
 
 use crate::{
     measure::{Case, Requests},
@@ -43,12 +46,16 @@ pub fn all(world: &World, filter: &str) -> Vec<Case> {
 }
 
 /// A case of requests.
-pub(crate) fn requests(
+pub(crate) fn requests<S, B>(
     name: &str,
     runtime: &Runtime,
-    router: Router,
+    service: S,
     expected: StatusCode,
-    make: impl FnMut() -> http::Request<axum::body::Body> + 'static,
-) -> Case {
-    Case::new(name, Requests::new(router, runtime, expected, make))
+    make: impl FnMut() -> Request<Body> + 'static,
+) -> Case
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + 'static,
+    B: 'static,
+{
+    Case::new(name, Requests::new(service, runtime, expected, make))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Router, routing::get};
 use http::StatusCode;
-use tower::ServiceBuilder;
+use tower::{Layer as _, ServiceBuilder};
 use tower_step_up::{Aal2, Method, RequireAal2, Requirement, RouterExt as _, StepUp, Subject, store::MemoryStore};
 
 use super::{bare_router, handler, requests};
@@ -49,6 +49,16 @@ pub fn all(world: &World, filter: &str) -> Vec<Case> {
         case("ours: both, refused, 303", guarded(step_up), StatusCode::SEE_OTHER, below()),
         case("ours: both, refused, 403", guarded(step_up), StatusCode::FORBIDDEN, below().with("accept", json)),
     ];
+    let guard = Router::new().route("/", get(handler).layer(RequireAal2));
+    let around = step_up.layer().layer(guard);
+    let name = "ours: the same, the outer layer around the whole router";
+    cases.insert(
+        5,
+        requests(name, runtime, around, StatusCode::OK, {
+            let template = warm();
+            move || template.request()
+        }),
+    );
     cases.push(cold_token(world));
     cases.push(garbage(world));
     cases.push(cold_session(world));
