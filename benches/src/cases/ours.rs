@@ -51,7 +51,7 @@ pub fn all(world: &World, filter: &str) -> Vec<Case> {
     ];
     let guard = Router::new().route("/", get(handler).layer(RequireAal2));
     let around = step_up.layer().layer(guard);
-    let name = "ours: the same, the outer layer around the whole router";
+    let name = "ours: the same, the outer layer around the router, as hyper takes it";
     cases.insert(
         5,
         requests(name, runtime, around, StatusCode::OK, {
