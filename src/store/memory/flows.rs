@@ -34,19 +34,21 @@ impl State {
         self.drop_flows(|flow| flow.expires_at + EXPIRED_FLOWS_KEPT <= now);
     }
 
-    fn drop_flows(&mut self, mut which: impl FnMut(&StoredFlow) -> bool) {
-        self.flows.retain(|_, kept| {
-            let goes = which(&kept.flow);
-            if goes {
-                self.flow_order.remove(&kept.place);
-            }
-            !goes
-        });
+    fn drop_flows(&mut self, which: impl Fn(&StoredFlow) -> bool) {
+        let going: Vec<_> = self.flows.values().filter(|kept| which(&kept.flow)).map(|kept| kept.flow.id).collect();
+        for id in going {
+            self.drop_flow(id);
+        }
     }
 
     fn drop_flow(&mut self, id: FlowId) {
-        if let Some(kept) = self.flows.remove(&id) {
-            self.flow_order.remove(&kept.place);
+        let Some(Kept { flow, place }) = self.flows.remove(&id) else { return };
+        self.flow_order.remove(&place);
+        if let Some(own) = self.flows_of.get_mut(&flow.binding) {
+            own.remove(&place);
+            if own.is_empty() {
+                self.flows_of.remove(&flow.binding);
+            }
         }
     }
 
@@ -63,8 +65,9 @@ impl State {
         self.sweep(now, self.flows.len() >= capacity);
         let place = self.flow_order.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
         self.flow_order.insert(place, flow.id);
+        self.flows_of.entry(flow.binding).or_default().insert(place, flow.id);
         self.flows.insert(flow.id, Kept { flow: flow.clone(), place });
-        // A session has few flows, nobody has many.
+        // A session has few flows; of nobody's, many may go at once.
         if flow.binding.is_some() || place.is_multiple_of(PRUNE_EVERY.unsigned_abs()) {
             self.prune_flows(flow.binding, keep);
         }
@@ -77,12 +80,11 @@ impl State {
     }
 
     fn prune_flows(&mut self, binding: Option<BindingKey>, keep: u32) {
-        let own = self.flows.values().filter(|kept| kept.flow.binding == binding);
-        let mut own: Vec<_> = own.map(|kept| (kept.place, kept.flow.id)).collect();
-        own.sort_unstable();
+        let Some(own) = self.flows_of.get(&binding) else { return };
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-        for (_, id) in own.iter().take(own.len().saturating_sub(keep)) {
-            self.drop_flow(*id);
+        let going: Vec<_> = own.values().copied().take(own.len().saturating_sub(keep)).collect();
+        for id in going {
+            self.drop_flow(id);
         }
     }
 

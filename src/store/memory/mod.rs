@@ -17,7 +17,7 @@ use super::{
 use crate::{
     aal::CredentialId,
     clock::Timestamp,
-    session::{Session, SessionId, Subject},
+    session::{BindingKey, Session, SessionId, Subject},
 };
 
 /// Keeps everything in this process's memory: for tests, for trying out, for one process that may forget.
@@ -54,6 +54,8 @@ struct State {
     flows: HashMap<FlowId, flows::Kept>,
     /// Flows by age, so that the oldest is at hand.
     flow_order: BTreeMap<u64, FlowId>,
+    /// The same for each session, and for those of nobody.
+    flows_of: HashMap<Option<BindingKey>, BTreeMap<u64, FlowId>>,
     attempts: HashMap<AttemptKey, Counter>,
     /// Since it last looked through itself.
     writes: usize,

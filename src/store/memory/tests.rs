@@ -106,7 +106,7 @@ async fn what_has_expired_is_dropped_in_use() {
     }
     let state = store.state.lock().unwrap();
     assert_eq!((state.sessions.len(), state.accounts.len(), state.attempts.len()), (256, 256, 0));
-    assert_eq!((state.flows.len(), state.flow_order.len()), (0, 0));
+    assert_eq!((state.flows.len(), state.flow_order.len(), state.flows_of.len()), (0, 0, 0));
 }
 
 #[tokio::test]
@@ -128,4 +128,31 @@ async fn nothing_happens_before_the_future_is_polled() {
     let session = session(0, NOW);
     drop(store.create_session(&session));
     assert!(store.standing(&subject(0), session.id()).await.unwrap().is_none());
+}
+
+/// However flows go, the orders by age know each that is there and no other.
+#[tokio::test]
+async fn orders_by_age_have_what_is_there() {
+    let store = MemoryStore::with_capacity(40);
+    let sessions = [(); 3].map(|()| BindingKey::random());
+    let (mut ids, mut most) = (Vec::new(), 0);
+    for number in 0..200_usize {
+        let binding = (number % 4 != 3).then(|| sessions[number % 3]);
+        let new = StoredFlow { binding, subject: Some(subject(number % 5)), ..flow(NOW + HOUR) };
+        store.create_flow(&new, 10, NOW).await.unwrap();
+        ids.push(new.id);
+        if number % 50 == 49 {
+            store.remove_flows(&subject(number % 5), Some(new.id)).await.unwrap();
+        }
+        let state = store.state.lock().unwrap();
+        let by_session = state.flows_of.values().flatten().map(|(place, id)| (*place, *id));
+        assert!(by_session.collect::<BTreeMap<_, _>>() == state.flow_order);
+        assert!(state.flow_order.values().all(|id| state.flows.contains_key(id)));
+        assert_eq!(state.flow_order.len(), state.flows.len());
+        assert!(state.flows_of.iter().all(|(binding, own)| binding.is_none() || own.len() <= 10));
+        assert!(state.flows_of.values().all(|own| !own.is_empty()));
+        most = most.max(state.flows.len());
+    }
+    assert_eq!(most, 40, "the capacity is reached, and held");
+    assert!(store.flow(*ids.last().unwrap()).await.unwrap().is_some(), "the newest is there");
 }
