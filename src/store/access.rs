@@ -134,3 +134,56 @@ impl Stores {
         self.within(self.flows.begin_attempt(key, policy, now)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        aal::{Aal, Method, Proof},
+        store::{MemoryStore, Rotation},
+    };
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// With flows in another store too, only a flow that is open takes a proof.
+    #[tokio::test]
+    async fn a_flow_that_is_over_replaces_no_session() {
+        let (subjects, elsewhere) = (Arc::new(MemoryStore::default()), Arc::new(MemoryStore::default()));
+        let subject = Subject::new("kim").unwrap();
+        for one in [false, true] {
+            let flows = Arc::clone(if one { &subjects } else { &elsewhere });
+            let stores = Stores::new(subjects.clone(), flows, one, HOUR);
+            for (name, completed, expires_at, expected) in [
+                ("open", false, NOW + Duration::from_millis(1), Completed::Done),
+                ("passed", true, NOW + HOUR, Completed::FlowGone),
+                ("expired", false, NOW, Completed::FlowGone),
+                ("passed and expired", true, NOW, Completed::FlowGone),
+            ] {
+                let old = Session::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, NOW), HOUR);
+                stores.create_session(&old).await.unwrap();
+                let flow = StoredFlow {
+                    id: FlowId::random(),
+                    subject: Some(subject.clone()),
+                    binding: Some(old.binding()),
+                    expires_at,
+                    version: 0,
+                    completed,
+                    body: String::new(),
+                };
+                stores.create_flow(&flow, 50, NOW).await.unwrap();
+                let mut completion = Completion::new(subject.clone(), NOW);
+                let new = old.rotated();
+                completion.rotate = Some(Rotation { old: old.id(), new: new.clone() });
+                completion.flow = Some(flow.clone());
+                assert_eq!(stores.complete(completion).await.unwrap(), expected, "{name}, one store: {one}");
+                let alive = stores.sessions(&subject, NOW).await.unwrap();
+                let ids: Vec<_> = alive.iter().map(Session::id).collect();
+                let done = expected == Completed::Done;
+                assert_eq!((ids.contains(&old.id()), ids.contains(&new.id())), (!done, done), "{name}");
+                let kept = stores.flow(flow.id).await.unwrap().unwrap();
+                assert_eq!(kept.completed, completed || done, "{name}");
+            }
+        }
+    }
+}
