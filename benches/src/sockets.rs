@@ -10,12 +10,18 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::{
-    cases::{bare_router, limits::NoOp, ours::guarded, peers},
+    cases::{
+        bare_router,
+        limits::{Limit, NoOp},
+        ours::guarded,
+        peers,
+    },
     requests::cookies,
     world::World,
 };
 
-const NAMES: [&str; 6] = ["bare", "no-op", "ours", "tower-sessions", "axum-login", "by-hand"];
+const NAMES: [&str; 8] =
+    ["bare", "no-op", "limit", "limit, same headers", "ours", "tower-sessions", "axum-login", "by-hand"];
 const ROUNDS: usize = 8;
 const SECONDS: &str = "2s";
 
@@ -64,6 +70,15 @@ pub fn serve(name: &str) {
     let (router, cookies) = match name {
         "bare" => (bare_router(), own),
         "no-op" => (bare_router().layer(NoOp), own),
+        "limit" => (bare_router().layer(Limit::cached([world.kim.token().as_str()].into_iter())), own),
+        "limit, same headers" => {
+            let private = [
+                (http::header::CACHE_CONTROL, "private, no-cache, no-store, must-revalidate"),
+                (http::header::VARY, "Cookie, Authorization, X-Session-Token, Accept, HX-Request"),
+            ];
+            let router = Router::new().route("/", axum::routing::get(async move || (private, "all payments")));
+            (router.layer(Limit::cached([world.kim.token().as_str()].into_iter())), own)
+        }
         "ours" => (guarded(&world.step_up), own),
         "tower-sessions" => peer(runtime.block_on(peers::tower_sessions())),
         "axum-login" => peer(runtime.block_on(peers::axum_login())),

@@ -1,7 +1,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::aal::{Aal, Method, Proof};
+use crate::{
+    aal::{Aal, Method, Proof},
+    standing::CredentialSummary,
+    store::CredentialChange,
+};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -65,6 +69,60 @@ async fn a_full_store_drops_the_oldest_flow() {
         kept.push(store.flow(flow.id).await.unwrap().is_some());
     }
     assert_eq!(kept, [false, false, true, true, true]);
+}
+
+#[tokio::test]
+async fn a_full_store_drops_expired_flows_before_live_ones() {
+    let store = MemoryStore::with_capacity(3);
+    let live = flow(NOW + 96 * HOUR);
+    store.create_flow(&live, 10, NOW).await.unwrap();
+    for _ in 0..2 {
+        store.create_flow(&flow(NOW + HOUR), 10, NOW).await.unwrap();
+    }
+    let later = NOW + HOUR + crate::store::EXPIRED_FLOWS_KEPT;
+    store.create_flow(&flow(later + HOUR), 10, later).await.unwrap();
+    assert!(store.flow(live.id).await.unwrap().is_some(), "the oldest is alive, and those after it were over");
+}
+
+#[tokio::test]
+async fn a_full_store_takes_no_more_credentials_but_other_ones() {
+    let store = MemoryStore::with_capacity(2);
+    let credential = |method| Credential {
+        summary: CredentialSummary { id: CredentialId::random(), method, aal: Aal::Aal2 },
+        data: Vec::new(),
+        secrets: Vec::new(),
+        last_step: 0,
+        created_at: NOW,
+    };
+    let change = |number, change| {
+        let mut completion = Completion::new(subject(number), NOW);
+        completion.credentials = vec![change];
+        completion
+    };
+    let [totp, other] = [(); 2].map(|()| CredentialChange::Replace(credential(Method::Totp)));
+    let codes = || CredentialChange::Add(credential(Method::LookupSecret));
+    for full in [change(0, totp), change(0, codes())] {
+        assert_eq!(store.complete(&full).await.unwrap(), Completed::Done);
+    }
+    assert_eq!(kind(store.complete(&change(1, codes())).await), StoreErrorKind::Unavailable);
+    assert_eq!(kind(store.complete(&change(0, codes())).await), StoreErrorKind::Unavailable);
+    assert_eq!(store.complete(&change(0, other)).await.unwrap(), Completed::Done, "one in place of another");
+    let removal = change(0, CredentialChange::Remove(Method::Totp));
+    assert_eq!(store.complete(&removal).await.unwrap(), Completed::Done);
+    assert_eq!(store.complete(&change(1, codes())).await.unwrap(), Completed::Done, "there is room again");
+}
+
+#[tokio::test]
+async fn who_is_stopped_is_told_so_at_once() {
+    let store = MemoryStore::default();
+    let policy = AttemptPolicy { free: 1, hard_stop: 2, ..AttemptPolicy::default() };
+    let key = key(0);
+    let attempt = |now| store.begin_attempt(&key, &policy, now);
+    assert_eq!(attempt(NOW).await.unwrap(), Attempt::Allowed);
+    let until = NOW + policy.delay_after(1);
+    assert_eq!(attempt(NOW).await.unwrap(), Attempt::LockedUntil(until));
+    assert_eq!(attempt(until).await.unwrap(), Attempt::Allowed);
+    assert_eq!(attempt(until).await.unwrap(), Attempt::Stopped);
 }
 
 #[tokio::test]
