@@ -206,6 +206,10 @@ mod tests {
         ] {
             assert!(matches!(find(&headers(&given)), Presented::Unusable(_)), "{given:?}");
         }
+        // A second one counts, whatever it is made of.
+        let unreadable =
+            HeaderValue::from_bytes(&[cookie.as_bytes(), b"; ", NAME.as_bytes(), b"=\xff"].concat()).unwrap();
+        assert!(matches!(find(&HeaderMap::from_iter([(header::COOKIE, unreadable)])), Presented::Unusable(_)));
         let same = headers(&[("cookie", cookie), ("authorization", "Bearer eyC")]);
         assert_eq!(find(&same), Presented::Token(b"eyC", Transport::Cookie));
     }
