@@ -71,17 +71,21 @@ impl Postgres {
         })
     }
 
-    /// Dropped without a commit, also by a cancelled future, it is rolled back.
-    ///
-    /// It begins in a task of its own, which goes on when this future is given up. sqlx 0.9.0 forgets a transaction whose beginning is
-    /// cancelled (<https://github.com/transact-rs/sqlx/issues/4393>): whatever came next over that connection would be in it, hold its
-    /// locks and be undone with it, such as the count of an attempt.
     async fn begin(&self) -> Result<Transaction<'static, Database>, StoreError> {
-        let pool = self.pool.clone();
-        match tokio::spawn(async move { pool.begin().await }).await {
-            Ok(begun) => begun.map_err(failed),
-            Err(_) => Err(rows::unavailable("the transaction could not begin, since the runtime is ending")),
-        }
+        begin(&self.pool).await
+    }
+}
+
+/// Dropped without a commit, also by a cancelled future, it is rolled back.
+///
+/// It begins in a task of its own, which goes on when this future is given up. sqlx 0.9.0 forgets a transaction whose beginning is
+/// cancelled (<https://github.com/transact-rs/sqlx/issues/4393>): whatever came next over that connection would be in it, hold its
+/// locks and be undone with it, such as the count of an attempt.
+async fn begin(pool: &PgPool) -> Result<Transaction<'static, Database>, StoreError> {
+    let pool = pool.clone();
+    match tokio::spawn(async move { pool.begin().await }).await {
+        Ok(begun) => begun.map_err(failed),
+        Err(_) => Err(rows::unavailable("the transaction could not begin, since the runtime is ending")),
     }
 }
 
@@ -125,7 +129,7 @@ fn failed(error: sqlx::Error) -> StoreError {
 /// process may run under a role that can only read and write rows.
 async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
     let not_migrated = |error| migrations::not_migrated(error, failed);
-    let mut transaction = pool.begin().await.map_err(failed)?;
+    let mut transaction = begin(pool).await?;
     if has_record(&mut transaction).await?
         && migrations::missing(&mut *transaction, &MIGRATIONS).await.map_err(not_migrated)?.is_empty()
     {
