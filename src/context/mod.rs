@@ -207,16 +207,13 @@ impl SessionContext {
     }
 
     /// Tells the audit why this request is refused.
-    pub(crate) fn report_refusal(&self, kind: AuditEventKind) {
+    pub(crate) fn report_refusal(&self, why: impl Into<AuditEventKind>) {
+        let kind = why.into();
         let tells_of_the_request = matches!(kind, AuditEventKind::Challenged { .. } | AuditEventKind::Refused { .. });
         // That there were several credentials was reported when they were seen: one event for one refusal.
-        if !(self.is_ambiguous() && tells_of_the_request) {
-            self.report(kind);
+        if self.is_ambiguous() && tells_of_the_request {
+            return;
         }
-    }
-
-    /// Tells the audit of something in this request's session.
-    pub(crate) fn report(&self, kind: AuditEventKind) {
         let inner = self.inner();
         match self.session() {
             Some(session) => inner.audit.of_session(inner.now(), session, kind),

@@ -310,7 +310,7 @@ mod tests {
         Flow::open(opening, now)
     }
 
-    fn inner() -> crate::StepUp {
+    fn step_up() -> crate::StepUp {
         crate::StepUp::builder("https://bank.example")
             .signing_key(crate::SigningKey::hs256("2026-11", [7; 32]).unwrap())
             .store(crate::store::MemoryStore::default())
@@ -322,7 +322,7 @@ mod tests {
     /// Nothing that was said, tried or kept in the expired flow is in the new one.
     #[test]
     fn a_flow_in_place_of_an_expired_one_begins_anew() {
-        let (step_up, then, now) = (inner(), Timestamp::from_unix_seconds(1000), Timestamp::from_unix_seconds(2000));
+        let (step_up, then, now) = (step_up(), Timestamp::from_unix_seconds(1000), Timestamp::from_unix_seconds(2000));
         let mut old = flow(None, then);
         old.say(Some("totp_code"), Text::info(1, "x"), then);
         old.keep_state(step_up.inner(), Method::Totp, b"kept").unwrap();
@@ -338,7 +338,7 @@ mod tests {
     /// A state that somebody copies into another flow, or under another method, does not open there.
     #[test]
     fn what_a_factor_keeps_belongs_to_its_flow_and_method() {
-        let (step_up, now) = (inner(), Timestamp::from_unix_seconds(1000));
+        let (step_up, now) = (step_up(), Timestamp::from_unix_seconds(1000));
         let (mut one, mut other) = (flow(None, now), flow(None, now));
         one.keep_state(step_up.inner(), Method::Totp, b"kept").unwrap();
         assert_eq!(one.state(step_up.inner(), Method::Totp).unwrap().as_deref(), Some(&b"kept"[..]));

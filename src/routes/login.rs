@@ -49,7 +49,7 @@ pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
             answer::json(StatusCode::OK, &login::view(&flow, asked, scope.inner(), &nodes))
         }
         Ok(Shown { flow, asked, nodes: None, .. }) => {
-            scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
+            scope.context.report_refusal(RefusalReason::ExpiredFlow);
             answer::from_bytes(gone(&flow, asked, &scope).respond(&scope.headers))
         }
         Err(failure) => failure.respond(&scope, true),

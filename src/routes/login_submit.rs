@@ -102,7 +102,7 @@ impl<'a> Submission<'a> {
 
     /// Check 7: a new flow with the same purpose.
     async fn replace_expired(self) -> Result<Response, Failure> {
-        self.scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
+        self.scope.context.report_refusal(RefusalReason::ExpiredFlow);
         let inner = self.inner();
         let now = self.scope.now();
         let owner = match self.found {
@@ -273,7 +273,7 @@ impl<'a> Submission<'a> {
         if !self.json {
             return self.refuse(kind, None, message::too_many_attempts(retry_after)).await;
         }
-        self.scope.context.report(kind);
+        self.scope.context.report_refusal(kind);
         Ok(checks::too_many_attempts(&self.scope.headers, retry_after))
     }
 
@@ -284,7 +284,7 @@ impl<'a> Submission<'a> {
         field: Option<&str>,
         text: Text,
     ) -> Result<Response, Failure> {
-        self.scope.context.report_refusal(why.into());
+        self.scope.context.report_refusal(why);
         self.flow.say(field, text, self.scope.now());
         if !self.flow.completed {
             self.flow.active = None;

@@ -47,11 +47,11 @@ impl Refused {
             Self::Failure(failure) => failure.respond(scope, json),
             Self::NoSession(_) if json => Failure::NoSession.respond(scope, true),
             Self::NoSession(url) => {
-                scope.context.report_refusal(Shortfall::NoSession.into());
+                scope.context.report_refusal(Shortfall::NoSession);
                 answer::see_other(&url)
             }
             Self::Gate(shortfall, envelope, url) => {
-                scope.context.report_refusal(shortfall.into());
+                scope.context.report_refusal(shortfall);
                 if json { answer::from_bytes(envelope.respond(&scope.headers)) } else { answer::see_other(&url) }
             }
         }
@@ -158,7 +158,7 @@ pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
         }
         Ok((flow, _)) => {
             let restart = restart_url(&flow, &scope);
-            scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
+            scope.context.report_refusal(RefusalReason::ExpiredFlow);
             Ok(answer::from_bytes(expired_with_restart(&flow, &restart, &scope).respond(&scope.headers)))
         }
         Err(refused) => Err(refused),

@@ -114,7 +114,7 @@ impl<'a> Change<'a> {
         } else {
             Shortfall::TooOld { max_age: inner.limits.privileged_session_max_age, second_factor }
         };
-        self.scope.context.report_refusal(shortfall.into());
+        self.scope.context.report_refusal(shortfall);
         if !self.json {
             return answer::see_other(&url);
         }
@@ -189,7 +189,7 @@ impl<'a> Change<'a> {
     }
 
     async fn replace_expired(self) -> Result<Response, Failure> {
-        self.scope.context.report_refusal(RefusalReason::ExpiredFlow.into());
+        self.scope.context.report_refusal(RefusalReason::ExpiredFlow);
         let inner = self.inner();
         let now = self.scope.now();
         let messages = vec![message::settings_expired(self.flow.expires_at)];
@@ -209,7 +209,7 @@ impl<'a> Change<'a> {
         if !self.json {
             return self.refuse(kind, None, message::too_many_attempts(retry_after)).await;
         }
-        self.scope.context.report(kind);
+        self.scope.context.report_refusal(kind);
         Ok(checks::too_many_attempts(&self.scope.headers, retry_after))
     }
 
@@ -219,7 +219,7 @@ impl<'a> Change<'a> {
         field: Option<&str>,
         text: Text,
     ) -> Result<Response, Failure> {
-        self.scope.context.report_refusal(why.into());
+        self.scope.context.report_refusal(why);
         self.flow.say(field, text, self.scope.now());
         self.flow.purpose = Purpose::Settings { success: false };
         self.inner().stores.update_flow(&self.flow.to_stored()?).await?;

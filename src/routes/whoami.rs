@@ -33,7 +33,7 @@ pub(crate) fn gate(scope: &Scope) -> Result<Result<&Arc<Authenticated>, Response
         Err(Denied::Unavailable) => Err(Failure::Unavailable),
         Err(Denied::Shortfall(Shortfall::NoSession)) => Err(Failure::NoSession),
         Err(Denied::Shortfall(shortfall)) => {
-            scope.context.report_refusal(shortfall.into());
+            scope.context.report_refusal(shortfall);
             let envelope = challenge::gate(&shortfall, &scope.context, None);
             Ok(Err(answer::from_bytes(envelope.respond(&scope.headers))))
         }
