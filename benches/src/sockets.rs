@@ -66,18 +66,19 @@ pub fn serve(name: &str) {
     let world = World::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let own = cookies(&world.session_cookie());
+    let limit = || Limit::cached([world.kim.token().as_str()].into_iter());
     let peer = |peer: peers::Peer| (peer.router, peer.cookies);
     let (router, cookies) = match name {
         "bare" => (bare_router(), own),
         "no-op" => (bare_router().layer(NoOp), own),
-        "limit" => (bare_router().layer(Limit::cached([world.kim.token().as_str()].into_iter())), own),
+        "limit" => (bare_router().layer(limit()), own),
         "limit, same headers" => {
             let private = [
                 (http::header::CACHE_CONTROL, "private, no-cache, no-store, must-revalidate"),
                 (http::header::VARY, "Cookie, Authorization, X-Session-Token, Accept, HX-Request"),
             ];
             let router = Router::new().route("/", axum::routing::get(async move || (private, "all payments")));
-            (router.layer(Limit::cached([world.kim.token().as_str()].into_iter())), own)
+            (router.layer(limit()), own)
         }
         "ours" => (guarded(&world.step_up), own),
         "tower-sessions" => peer(runtime.block_on(peers::tower_sessions())),
