@@ -82,6 +82,7 @@ mod clock;
 mod config;
 pub mod context;
 mod directory;
+mod engine;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
@@ -89,8 +90,11 @@ pub mod factor;
 mod flow;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
+#[path = "../fuzz/properties/mod.rs"]
 pub mod fuzzing;
 pub mod guard;
+mod headers;
+pub mod layer;
 mod requirement;
 #[cfg(feature = "axum")]
 mod router_ext;
@@ -99,10 +103,12 @@ mod routes;
 mod seal;
 mod session;
 mod standing;
+mod step_up;
 pub mod store;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-pub mod ui;
+mod urls;
+pub mod wire;
 
 #[cfg(feature = "config")]
 pub use self::config::Config;
@@ -110,15 +116,17 @@ pub use self::{
     aal::{Aal, CredentialId, Method, Proof, UnknownMethod},
     audit::{AuditEvent, AuditEventKind, AuditSink, ChallengeReason, FailureReason, RefusalReason},
     clock::{Clock, SystemClock, Timestamp},
-    config::{RequiredAal, SignedIn, StepUp, StepUpBuilder, UnknownRequiredAal},
-    context::{SessionContext, StepUpLayer},
+    config::StepUpBuilder,
+    context::SessionContext,
     directory::{Directory, DirectoryError, DirectoryFuture, Identity},
     error::{BuildError, BuildErrorKind, Error, ErrorKind},
     guard::{RequireAal, RequireAal2},
-    requirement::{Requirement, Shortfall},
+    layer::StepUpLayer,
+    requirement::{RequiredAal, Requirement, Shortfall, UnknownRequiredAal},
     seal::{EncryptionKey, SealError, Sealer},
     session::{BindingKey, InvalidKey, InvalidSubject, Session, SessionId, SigningKey, Subject, token::SessionToken},
     standing::{CredentialSummary, Standing},
+    step_up::{SignedIn, StepUp},
 };
 #[cfg(feature = "axum")]
 pub use self::{

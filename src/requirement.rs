@@ -1,15 +1,60 @@
 //! What a route asks of a session, and why a session falls short of it. Pure: no I/O, no clock, no HTTP.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{aal::Aal, clock::Timestamp, session::Session, standing::Standing};
 
-/// How much must have been proven, ordered from the weakest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Level {
+/// How much must have been proven, ordered from the weakest, under the names of Ory's `required_aal`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequiredAal {
+    /// Any valid session ("lax").
     Aal1,
+    /// The highest level that the subject can reach ("strict"). The default.
+    #[default]
     HighestAvailable,
+    /// Two factors; who has no second one is led to enrol it.
     Aal2,
+}
+
+impl RequiredAal {
+    const ALL: [Self; 3] = [Self::Aal1, Self::HighestAvailable, Self::Aal2];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal1 => "aal1",
+            Self::HighestAvailable => "highest_available",
+            Self::Aal2 => "aal2",
+        }
+    }
+}
+
+impl From<RequiredAal> for Requirement {
+    fn from(level: RequiredAal) -> Self {
+        Self { level, max_age: None }
+    }
+}
+
+/// The text names no [`RequiredAal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownRequiredAal(());
+
+impl fmt::Display for UnknownRequiredAal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("required_aal is aal1, highest_available or aal2")
+    }
+}
+
+impl std::error::Error for UnknownRequiredAal {}
+
+impl FromStr for RequiredAal {
+    type Err = UnknownRequiredAal;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|required| required.as_str() == text).ok_or(UnknownRequiredAal(()))
+    }
 }
 
 /// What a route asks of a session: a level, and optionally how long ago that level may have been proven.
@@ -24,7 +69,7 @@ enum Level {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Requirement {
-    level: Level,
+    level: RequiredAal,
     max_age: Option<Duration>,
 }
 
@@ -61,17 +106,17 @@ impl fmt::Display for Shortfall {
 impl Requirement {
     /// Any valid session.
     pub const fn aal1() -> Self {
-        Self { level: Level::Aal1, max_age: None }
+        Self { level: RequiredAal::Aal1, max_age: None }
     }
 
     /// Two factors. A subject without a second factor is led to enrol one.
     pub const fn aal2() -> Self {
-        Self { level: Level::Aal2, max_age: None }
+        Self { level: RequiredAal::Aal2, max_age: None }
     }
 
     /// Two factors if the subject has a second one, else any valid session (Ory's "strict" model).
     pub const fn highest_available() -> Self {
-        Self { level: Level::HighestAvailable, max_age: None }
+        Self { level: RequiredAal::HighestAvailable, max_age: None }
     }
 
     /// The proof may be at most this old; at exactly this age it is still good.
@@ -103,7 +148,7 @@ impl Requirement {
 
     /// Whether it asks less of a subject that has no second factor, so that what is known of that decides.
     pub(crate) const fn depends_on_enrolment(&self) -> bool {
-        matches!(self.level, Level::HighestAvailable)
+        matches!(self.level, RequiredAal::HighestAvailable)
     }
 
     /// Whether the session, as it stands now, meets the requirement.
@@ -118,9 +163,9 @@ impl Requirement {
         }
         let enrolled = standing.has_second_factor();
         let second_factor = match self.level {
-            Level::Aal1 => false,
-            Level::HighestAvailable => enrolled,
-            Level::Aal2 => true,
+            RequiredAal::Aal1 => false,
+            RequiredAal::HighestAvailable => enrolled,
+            RequiredAal::Aal2 => true,
         };
         if second_factor && level < Aal::Aal2 {
             return Err(if enrolled { Shortfall::LevelTooLow } else { Shortfall::NothingEnrolled });
@@ -156,7 +201,7 @@ mod tests {
     }
 
     fn any_requirement() -> impl Strategy<Value = Requirement> {
-        let level = prop::sample::select(&[Level::Aal1, Level::HighestAvailable, Level::Aal2][..]);
+        let level = prop::sample::select(&[RequiredAal::Aal1, RequiredAal::HighestAvailable, RequiredAal::Aal2][..]);
         let age = prop::option::of((0..400u64).prop_map(Duration::from_secs));
         (level, age).prop_map(|(level, max_age)| Requirement { level, max_age })
     }
@@ -230,6 +275,15 @@ mod tests {
             prop_assert_eq!(check(late), too_old);
             prop_assert_eq!(check(at(proven + age + 1)), too_old);
         }
+    }
+
+    #[test]
+    fn levels_have_the_names_of_orys_required_aal() {
+        for required in RequiredAal::ALL {
+            assert_eq!(required.as_str().parse(), Ok(required));
+            assert_eq!(serde_json::to_value(required).unwrap(), required.as_str());
+        }
+        assert!("strict".parse::<RequiredAal>().is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tower_step_up::{
     Method, Timestamp,
     factor::{Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict},
     store::Consumption,
-    ui::{Group, InputKind, Node, Text},
+    wire::ui::{Group, InputKind, Node, Text},
 };
 
 const GOOD_FOR_SECONDS: i64 = 600;

@@ -2,11 +2,11 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::Envelope;
 use crate::{
     context::{Denied, SessionContext},
     requirement::Shortfall,
     session::cookie::{Transport, X_SESSION_TOKEN},
+    wire::Envelope,
 };
 
 const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::redirect;
-use crate::config::Urls;
+use crate::urls::Urls;
 
 pub(super) const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
 pub(super) const HX_BOOSTED: HeaderName = HeaderName::from_static("hx-boosted");

@@ -3,8 +3,7 @@
 use http::StatusCode;
 use url::Url;
 
-use super::Envelope;
-use crate::{context::Denied, requirement::Shortfall};
+use crate::{context::Denied, requirement::Shortfall, wire::Envelope};
 
 /// The envelope of a refusal. Clients with a session are told where a browser can do something about it.
 pub(crate) fn envelope(denied: Denied, destination: Option<&Url>) -> Envelope {

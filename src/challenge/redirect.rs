@@ -4,17 +4,18 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
-use super::{Rejection, htmx, negotiation};
+use super::{Rejection, htmx};
 use crate::{
-    config::Urls,
     context::{Denied, SessionContext},
+    headers::negotiation,
     requirement::Shortfall,
     standing::Standing,
+    urls::Urls,
 };
 
 /// The page that helps; `None` if no page does.
 pub(crate) fn destination(context: &SessionContext, denied: Denied, return_to: Option<&Url>) -> Option<Url> {
-    let urls = &context.inner().urls;
+    let urls = &context.engine().urls;
     match denied {
         Denied::Unavailable => None,
         // Names no level: who has no session learns nothing of what the route requires.
@@ -35,7 +36,7 @@ pub(crate) fn destination(context: &SessionContext, denied: Denied, return_to: O
 /// gone back to: then it is the configured page, or the page that the user was on, or the default.
 pub(super) fn return_to(rejection: &Rejection) -> Option<Url> {
     let Rejection { context, method, headers, .. } = rejection;
-    let urls = &context.inner().urls;
+    let urls = &context.engine().urls;
     let htmx = negotiation::is_htmx(headers);
     let safe = matches!(*method, Method::GET | Method::HEAD);
     if safe && (!htmx || htmx::is_boosted(headers)) {
@@ -49,7 +50,7 @@ pub(super) fn return_to(rejection: &Rejection) -> Option<Url> {
 
 /// The page that was asked for, on the configured origin and never on one that the request names.
 fn own_page(rejection: &Rejection) -> Option<Url> {
-    let urls = &rejection.context.inner().urls;
+    let urls = &rejection.context.engine().urls;
     let path_and_query = rejection.context.path_and_query()?.as_str();
     let origin = urls.public.origin().ascii_serialization();
     let path = path_and_query.starts_with('/').then_some(path_and_query)?;

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
-use super::{NO_STORE, bearer, htmx, json, negotiation, redirect, vary};
+use super::{bearer, htmx, json, redirect};
 use crate::{
     audit::AuditEventKind,
     context::{Denied, SessionContext},
+    headers::{NO_STORE, add_vary, negotiation},
     requirement::Shortfall,
     session::cookie::Transport,
 };
@@ -97,7 +98,7 @@ impl Rejection {
         }
         parts.headers.insert(header::CACHE_CONTROL, NO_STORE);
         parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
-        vary(&mut parts.headers);
+        add_vary(&mut parts.headers);
         // RFC 9110 section 9.3.2: the headers are those of GET.
         if self.method == Method::HEAD { Bytes::new() } else { body }
     }

@@ -4,14 +4,17 @@ use std::{panic, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 
-use super::{Inner, StepUp, StepUpBuilder, Switch, hex, urls::Urls};
+use super::{StepUpBuilder, hex};
 use crate::{
     aal::{Aal, Method, Proof},
+    engine::{Engine, Switch},
     error::{BuildError, BuildErrorKind},
     seal::{EncryptionKey, Sealer},
     session::{Session, Subject, cookie::CookieJar, token::KeyRing},
     standing::StandingCache,
+    step_up::StepUp,
     store::access::Stores,
+    urls::Urls,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -40,7 +43,7 @@ impl StepUpBuilder {
         let one = self.flow_store.is_none();
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
         let host = urls.public.host_str().unwrap_or_default();
-        let inner = Inner {
+        let engine = Engine {
             application_name: self.application_name.take().unwrap_or_else(|| host.to_owned()),
             urls,
             cookies,
@@ -56,7 +59,7 @@ impl StepUpBuilder {
             whoami: Switch::new(self.whoami),
             settings: Switch::new(self.settings),
         };
-        Ok(StepUp { inner: Arc::new(inner) })
+        Ok(StepUp::new(Arc::new(engine)))
     }
 
     fn check_limits(&self) -> Result<(), BuildError> {

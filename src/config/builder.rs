@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Limits, RequiredAal, urls::GivenUrls};
 use crate::{
     audit::{Audit, AuditSink},
     clock::{Clock, SystemClock},
     directory::{Directory, NoDirectory},
+    engine::Limits,
     factor::Factor,
+    requirement::RequiredAal,
     seal::EncryptionKey,
     session::SigningKey,
     standing::Standing,
     store::{AttemptPolicy, FlowStore, SubjectStore},
+    urls::GivenUrls,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -9,9 +9,10 @@ use serde::{Deserialize, de::Error as _};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{RequiredAal, StepUpBuilder, hex};
+use super::{StepUpBuilder, hex};
 use crate::{
     factor::{LookupSecrets, Password, Totp},
+    requirement::RequiredAal,
     seal::EncryptionKey,
     session::SigningKey,
 };
@@ -371,12 +372,12 @@ mod tests {
         .unwrap();
         let builder = StepUp::builder(config.public_url().unwrap()).configure(&config);
         let step_up = builder.store(MemoryStore::default()).build().unwrap();
-        let inner = step_up.inner();
-        assert_eq!(inner.limits.session_lifespan, Duration::from_secs(5400));
-        assert_eq!(inner.limits.privileged_session_max_age, Duration::ZERO);
-        assert_eq!(inner.limits.attempts.free, 3);
-        assert_eq!(inner.whoami_required_aal(), RequiredAal::Aal1);
-        assert_eq!(inner.settings_required_aal(), RequiredAal::Aal2);
-        assert_eq!(inner.factors.len(), 2);
+        let engine = step_up.engine();
+        assert_eq!(engine.limits.session_lifespan, Duration::from_secs(5400));
+        assert_eq!(engine.limits.privileged_session_max_age, Duration::ZERO);
+        assert_eq!(engine.limits.attempts.free, 3);
+        assert_eq!(engine.whoami_required_aal(), RequiredAal::Aal1);
+        assert_eq!(engine.settings_required_aal(), RequiredAal::Aal2);
+        assert_eq!(engine.factors.len(), 2);
     }
 }

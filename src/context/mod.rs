@@ -35,11 +35,6 @@
 //! # }
 //! ```
 
-mod body;
-mod future;
-mod layer;
-mod service;
-
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -47,14 +42,14 @@ use std::sync::{
 
 use http::{Extensions, uri::PathAndQuery};
 
-pub use self::{body::ResponseBody, future::ResponseFuture, layer::StepUpLayer, service::StepUpService};
 use crate::{
     audit::AuditEventKind,
     clock::Timestamp,
-    config::{Inner, StepUp},
+    engine::Engine,
     requirement::{Requirement, Shortfall},
-    session::{Session, cookie::Transport},
+    session::{Session, SessionId, Subject, cookie::Transport},
     standing::{Authenticated, Standing},
+    step_up::StepUp,
 };
 
 /// What is known of a request's session. [`StepUpLayer`] puts it into the request's extensions.
@@ -138,9 +133,7 @@ impl SessionContext {
     pub(crate) async fn read_anew(self) -> Self {
         let Shared { step_up, found, transport, now, path_and_query, .. } = &*self.shared;
         let found = match found {
-            Found::Session(found) => {
-                service::read(step_up.inner(), found.session.id(), found.session.subject(), *now).await
-            }
+            Found::Session(found) => read(step_up.engine(), found.session.id(), found.session.subject(), *now).await,
             other => other.clone(),
         };
         Self::new(step_up.clone(), found, *transport, *now, path_and_query.clone(), true)
@@ -179,13 +172,13 @@ impl SessionContext {
         &self.shared.step_up
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
-        self.shared.step_up.inner()
+    pub(crate) fn engine(&self) -> &Engine {
+        self.shared.step_up.engine()
     }
 
     /// Whether the layer that made this context belongs to `step_up`.
     pub(crate) fn belongs_to(&self, step_up: &StepUp) -> bool {
-        Arc::ptr_eq(self.shared.step_up.inner(), step_up.inner())
+        Arc::ptr_eq(self.shared.step_up.engine(), step_up.engine())
     }
 
     pub(crate) fn is_ambiguous(&self) -> bool {
@@ -214,10 +207,10 @@ impl SessionContext {
         if self.is_ambiguous() && tells_of_the_request {
             return;
         }
-        let inner = self.inner();
+        let engine = self.engine();
         match self.session() {
-            Some(session) => inner.audit.of_session(inner.now(), session, kind),
-            None => inner.audit.of_nobody(inner.now(), kind),
+            Some(session) => engine.audit.of_session(engine.now(), session, kind),
+            None => engine.audit.of_nobody(engine.now(), kind),
         }
     }
 
@@ -237,5 +230,17 @@ impl SessionContext {
 impl std::fmt::Debug for SessionContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionContext").field("now", &self.shared.now).finish_non_exhaustive()
+    }
+}
+
+pub(crate) async fn read(engine: &Engine, id: SessionId, subject: &Subject, now: Timestamp) -> Found {
+    match engine.read_session(id, subject, now).await {
+        Ok(Some(authenticated)) => Found::Session(authenticated),
+        Ok(None) => Found::Nothing,
+        Err(error) => {
+            // The error's source may name a database; its own text never does.
+            tracing::error!(target: "tower_step_up::context", %error, kind = ?error.kind(), "a session could not be looked up");
+            Found::Unavailable
+        }
     }
 }

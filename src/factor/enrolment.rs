@@ -3,7 +3,7 @@
 use super::{FactorContext, FactorError, FieldError, Form};
 use crate::{
     store::Credential,
-    ui::{Node, Text},
+    wire::ui::{Node, Text},
 };
 
 /// How a subject binds, replaces and removes credentials of a factor in a settings flow.

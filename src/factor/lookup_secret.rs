@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     standing::CredentialSummary,
     store::{Consumption, Credential, StoredSecret},
-    ui::{Group, InputKind, Node, Text, message},
+    wire::ui::{Group, InputKind, Node, Text, message},
 };
 
 /// Codes of a set.

@@ -30,7 +30,7 @@ use crate::{
     seal::{SealError, Sealer},
     session::Subject,
     store::{Consumption, Credential},
-    ui::{Node, Text},
+    wire::ui::{Node, Text},
 };
 
 /// What a factor is told of the moment.

@@ -7,7 +7,7 @@ use crate::{
     factor::FactorError,
     session::Subject,
     store::Credential,
-    ui::{Group, InputKind, Node, Text, message},
+    wire::ui::{Group, InputKind, Node, Text, message},
 };
 
 /// The application's password, so that users can confirm with it that they are still there (`refresh=true`).

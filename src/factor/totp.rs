@@ -1,6 +1,6 @@
 //! Time-based one-time passwords (RFC 6238), through totp-rs.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use totp_rs::{Builder, Secret};
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ use crate::{
     session::Subject,
     standing::CredentialSummary,
     store::{Consumption, Credential},
-    ui::{Group, InputKind, Node, Text, message},
+    wire::ui::{Group, InputKind, Node, Text, message},
 };
 
 const STEP_SECONDS: u64 = 30;

@@ -3,7 +3,7 @@
 //! The flow remembers the hash of the token that it was begun with. So a pair of cookie and form that fits itself, but was planted
 //! by somebody else, does not fit the flow.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

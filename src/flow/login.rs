@@ -11,9 +11,9 @@ use super::{
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
-    config::Inner,
+    engine::Engine,
     factor::{FactorError, FirstFactor},
-    ui::{Node, Text, message, sort_login_nodes},
+    wire::ui::{Node, Text, message, sort_login_nodes},
 };
 
 /// What a client asks for when it begins a login flow.
@@ -105,14 +105,14 @@ pub(crate) const fn asked(flow: &Flow) -> Option<Asked> {
 /// Tells each usable factor that the flow begins, and keeps what it answers.
 pub(crate) async fn challenge(
     flow: &mut Flow,
-    inner: &Inner,
+    engine: &Engine,
     owner: &Owner,
     level: Aal,
     now: Timestamp,
 ) -> Result<(), FactorError> {
-    for (factor, own) in owner.usable_factors(inner, level) {
-        if let Some(state) = factor.challenge(owner.context(inner, &own, None, now)).await? {
-            flow.keep_state(inner, factor.method(), &state)?;
+    for (factor, own) in owner.usable_factors(engine, level) {
+        if let Some(state) = factor.challenge(owner.context(engine, &own, None, now)).await? {
+            flow.keep_state(engine, factor.method(), &state)?;
         }
     }
     Ok(())
@@ -122,7 +122,7 @@ pub(crate) async fn challenge(
 pub(crate) fn nodes(
     flow: &Flow,
     asked: Asked,
-    inner: &Inner,
+    engine: &Engine,
     owner: Option<&Owner>,
     csrf: Option<&CsrfToken>,
     now: Timestamp,
@@ -130,13 +130,13 @@ pub(crate) fn nodes(
     let mut nodes = Vec::new();
     match owner {
         Some(owner) => {
-            for (factor, own) in owner.usable_factors(inner, asked.level()) {
-                let state = flow.state(inner, factor.method())?;
-                nodes.extend(factor.nodes(owner.context(inner, &own, state.as_deref(), now)));
+            for (factor, own) in owner.usable_factors(engine, asked.level()) {
+                let state = flow.state(engine, factor.method())?;
+                nodes.extend(factor.nodes(owner.context(engine, &own, state.as_deref(), now)));
             }
         }
         None => {
-            nodes.extend(inner.factors.iter().filter_map(|factor| factor.first_factor()).flat_map(FirstFactor::nodes));
+            nodes.extend(engine.factors.iter().filter_map(|factor| factor.first_factor()).flat_map(FirstFactor::nodes));
         }
     }
     nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
@@ -146,13 +146,13 @@ pub(crate) fn nodes(
 }
 
 /// The URL that the flow is sent to.
-pub(crate) fn action(flow: &Flow, inner: &Inner) -> Url {
-    inner.urls.route("self-service/login", &[("flow", Some(&flow.id().to_string()))])
+pub(crate) fn action(flow: &Flow, engine: &Engine) -> Url {
+    engine.urls.route("self-service/login", &[("flow", Some(&flow.id().to_string()))])
 }
 
 /// The login flow object of the wire contract.
-pub(crate) fn view(flow: &Flow, asked: Asked, inner: &Inner, nodes: &[Node]) -> Value {
-    let mut view = flow.view(&action(flow, inner), nodes);
+pub(crate) fn view(flow: &Flow, asked: Asked, engine: &Engine, nodes: &[Node]) -> Value {
+    let mut view = flow.view(&action(flow, engine), nodes);
     for (name, value) in [
         ("refresh", json!(asked.refresh)),
         ("requested_aal", json!(asked.level())),

@@ -5,5 +5,4 @@ pub(crate) mod csrf;
 pub(crate) mod login;
 pub(crate) mod owner;
 pub(crate) mod record;
-pub(crate) mod return_to;
 pub(crate) mod settings;

@@ -3,7 +3,7 @@
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
-    config::Inner,
+    engine::Engine,
     error::Error,
     factor::{Factor, FactorContext},
     session::Subject,
@@ -20,9 +20,9 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    pub(crate) async fn read(inner: &Inner, subject: &Subject) -> Result<Self, Error> {
-        let credentials = inner.stores.credentials(subject).await?;
-        let identifier = inner.ask_directory(inner.directory.identifier(subject)).await?;
+    pub(crate) async fn read(engine: &Engine, subject: &Subject) -> Result<Self, Error> {
+        let credentials = engine.stores.credentials(subject).await?;
+        let identifier = engine.ask_directory(engine.directory.identifier(subject)).await?;
         Ok(Self { subject: subject.clone(), identifier, credentials })
     }
 
@@ -36,8 +36,8 @@ impl Owner {
     }
 
     /// What counts of the subject's sessions, by the credentials as they are now.
-    pub(crate) fn standing(&self, inner: &Inner) -> Standing {
-        inner.judge(self.credentials.iter().map(|credential| credential.summary).collect())
+    pub(crate) fn standing(&self, engine: &Engine) -> Standing {
+        engine.judge(self.credentials.iter().map(|credential| credential.summary).collect())
     }
 
     /// The credentials of one method.
@@ -53,23 +53,23 @@ impl Owner {
     /// The factors of this level that can be used now, with the credentials of each.
     pub(crate) fn usable_factors<'a>(
         &'a self,
-        inner: &'a Inner,
+        engine: &'a Engine,
         level: Aal,
     ) -> impl Iterator<Item = (&'a dyn Factor, Vec<Credential>)> {
-        inner.factors.iter().filter(move |factor| factor.aal() == level).filter_map(|factor| {
+        engine.factors.iter().filter(move |factor| factor.aal() == level).filter_map(|factor| {
             let own = self.credentials_of(factor.method());
             factor.is_usable(&own).then(|| (factor.as_ref(), own))
         })
     }
 
-    pub(crate) fn has_usable_second_factor(&self, inner: &Inner) -> bool {
-        self.usable_factors(inner, Aal::Aal2).next().is_some()
+    pub(crate) fn has_usable_second_factor(&self, engine: &Engine) -> bool {
+        self.usable_factors(engine, Aal::Aal2).next().is_some()
     }
 
     /// What a factor is told. `credentials` are those of its method, `state` what it kept in the flow.
     pub(crate) fn context<'a>(
         &'a self,
-        inner: &'a Inner,
+        engine: &'a Engine,
         credentials: &'a [Credential],
         state: Option<&'a [u8]>,
         now: Timestamp,
@@ -77,10 +77,10 @@ impl Owner {
         FactorContext {
             subject: &self.subject,
             identifier: &self.identifier,
-            directory: inner.directory.as_ref(),
+            directory: engine.directory.as_ref(),
             credentials,
             now,
-            sealer: &inner.sealer,
+            sealer: &engine.sealer,
             state,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -11,12 +11,12 @@ use super::csrf::{CsrfHash, CsrfToken};
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
-    config::Inner,
+    engine::Engine,
     error::StoreError,
     factor::FactorError,
     session::{BindingKey, Session, Subject},
     store::{FlowId, StoreErrorKind, StoredFlow},
-    ui::{Group, Node, Text},
+    wire::ui::{Group, Node, Text},
 };
 
 /// For whom a flow was made.
@@ -232,8 +232,8 @@ impl Flow {
     }
 
     /// Keeps what a factor needs for its next step.
-    pub(crate) fn keep_state(&mut self, inner: &Inner, method: Method, state: &[u8]) -> Result<(), FactorError> {
-        let sealed = inner.sealer.seal(&self.state_context(method), state)?;
+    pub(crate) fn keep_state(&mut self, engine: &Engine, method: Method, state: &[u8]) -> Result<(), FactorError> {
+        let sealed = engine.sealer.seal(&self.state_context(method), state)?;
         self.factor_states.insert(method, STANDARD.encode(sealed));
         Ok(())
     }
@@ -248,11 +248,11 @@ impl Flow {
     }
 
     /// What a factor kept.
-    pub(crate) fn state(&self, inner: &Inner, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
+    pub(crate) fn state(&self, engine: &Engine, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
         let Some(sealed) = self.factor_states.get(&method).and_then(|text| STANDARD.decode(text).ok()) else {
             return Ok(None);
         };
-        Ok(Some(inner.sealer.open(&self.state_context(method), &sealed)?.to_vec()))
+        Ok(Some(engine.sealer.open(&self.state_context(method), &sealed)?.to_vec()))
     }
 
     fn state_context(&self, method: Method) -> Vec<u8> {
@@ -325,7 +325,7 @@ mod tests {
         let (step_up, then, now) = (step_up(), Timestamp::from_unix_seconds(1000), Timestamp::from_unix_seconds(2000));
         let mut old = flow(None, then);
         old.say(Some("totp_code"), Text::info(1, "x"), then);
-        old.keep_state(step_up.inner(), Method::Totp, b"kept").unwrap();
+        old.keep_state(step_up.engine(), Method::Totp, b"kept").unwrap();
         (old.active, old.failures, old.version, old.completed) = (Some(Method::Totp), 4, 3, true);
         let new = old.reopen(vec![Text::info(2, "y")], now + Duration::from_secs(60), now);
         assert_ne!(new.id(), old.id());
@@ -340,13 +340,13 @@ mod tests {
     fn what_a_factor_keeps_belongs_to_its_flow_and_method() {
         let (step_up, now) = (step_up(), Timestamp::from_unix_seconds(1000));
         let (mut one, mut other) = (flow(None, now), flow(None, now));
-        one.keep_state(step_up.inner(), Method::Totp, b"kept").unwrap();
-        assert_eq!(one.state(step_up.inner(), Method::Totp).unwrap().as_deref(), Some(&b"kept"[..]));
+        one.keep_state(step_up.engine(), Method::Totp, b"kept").unwrap();
+        assert_eq!(one.state(step_up.engine(), Method::Totp).unwrap().as_deref(), Some(&b"kept"[..]));
         let kept = one.factor_states[&Method::Totp].clone();
         one.factor_states.insert(Method::Code, kept.clone());
         other.factor_states.insert(Method::Totp, kept);
-        assert!(one.state(step_up.inner(), Method::Code).is_err());
-        assert!(other.state(step_up.inner(), Method::Totp).is_err());
+        assert!(one.state(step_up.engine(), Method::Code).is_err());
+        assert!(other.state(step_up.engine(), Method::Totp).is_err());
     }
 
     /// A flow of the version before has its binding in the body, and keeps it there through every write.

@@ -13,11 +13,11 @@ use super::{
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
-    config::Inner,
+    engine::Engine,
     factor::{Enrolment, Factor, FactorError, Form},
     session::Session,
     standing::Standing,
-    ui::{Node, sort_settings_nodes},
+    wire::ui::{Node, sort_settings_nodes},
 };
 
 /// Whether the session may change factors now.
@@ -50,26 +50,26 @@ pub(crate) const fn is_settings(flow: &Flow) -> bool {
     matches!(flow.purpose, Purpose::Settings { .. })
 }
 
-fn enrolments(inner: &Inner) -> impl Iterator<Item = (&dyn Factor, &dyn Enrolment)> {
-    inner.factors.iter().filter_map(|factor| Some((factor.as_ref(), factor.enrolment()?)))
+fn enrolments(engine: &Engine) -> impl Iterator<Item = (&dyn Factor, &dyn Enrolment)> {
+    engine.factors.iter().filter_map(|factor| Some((factor.as_ref(), factor.enrolment()?)))
 }
 
 /// Keeps what the factors need to bind a credential: of one method, or of all.
 pub(crate) fn begin(
     flow: &mut Flow,
-    inner: &Inner,
+    engine: &Engine,
     owner: &Owner,
     only: Option<Method>,
     now: Timestamp,
 ) -> Result<(), FactorError> {
-    for (factor, enrolment) in enrolments(inner) {
+    for (factor, enrolment) in enrolments(engine) {
         let method = factor.method();
         if only.is_some_and(|only| only != method) {
             continue;
         }
         let own = owner.credentials_of(method);
-        match enrolment.begin(owner.context(inner, &own, None, now))? {
-            Some(state) => flow.keep_state(inner, method, &state)?,
+        match enrolment.begin(owner.context(engine, &own, None, now))? {
+            Some(state) => flow.keep_state(engine, method, &state)?,
             None => flow.drop_state(method),
         }
     }
@@ -78,16 +78,16 @@ pub(crate) fn begin(
 
 /// The factor that a form is for; `Err` with the method if it is not offered here.
 pub(crate) fn factor_of<'a>(
-    inner: &'a Inner,
+    engine: &'a Engine,
     form: &Form,
 ) -> Result<Option<(&'a dyn Factor, &'a dyn Enrolment)>, Method> {
     let Some(name) = form.get("method") else {
-        return Ok(enrolments(inner).find(|(_, enrolment)| enrolment.claims(form)));
+        return Ok(enrolments(engine).find(|(_, enrolment)| enrolment.claims(form)));
     };
     let Ok(method) = name.parse::<Method>() else { return Ok(None) };
-    match enrolments(inner).find(|(factor, _)| factor.method() == method) {
+    match enrolments(engine).find(|(factor, _)| factor.method() == method) {
         Some(found) => Ok(Some(found)),
-        None if inner.factor(method).is_none() && method.is_second_factor() => Err(method),
+        None if engine.factor(method).is_none() && method.is_second_factor() => Err(method),
         None => Ok(None),
     }
 }
@@ -95,16 +95,16 @@ pub(crate) fn factor_of<'a>(
 /// The nodes that the flow shows to its owner.
 pub(crate) fn nodes(
     flow: &Flow,
-    inner: &Inner,
+    engine: &Engine,
     owner: &Owner,
     csrf: Option<&CsrfToken>,
     now: Timestamp,
 ) -> Result<Vec<Node>, FactorError> {
     let mut nodes = Vec::new();
-    for (factor, enrolment) in enrolments(inner) {
+    for (factor, enrolment) in enrolments(engine) {
         let own = owner.credentials_of(factor.method());
-        let state = flow.state(inner, factor.method())?;
-        nodes.extend(enrolment.nodes(owner.context(inner, &own, state.as_deref(), now))?);
+        let state = flow.state(engine, factor.method())?;
+        nodes.extend(enrolment.nodes(owner.context(engine, &own, state.as_deref(), now))?);
     }
     nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
     flow.annotate(&mut nodes);
@@ -113,20 +113,26 @@ pub(crate) fn nodes(
 }
 
 /// The URL that the flow is sent to.
-pub(crate) fn action(flow: &Flow, inner: &Inner) -> Url {
-    inner.urls.route("self-service/settings", &[("flow", Some(&flow.id().to_string()))])
+pub(crate) fn action(flow: &Flow, engine: &Engine) -> Url {
+    engine.urls.route("self-service/settings", &[("flow", Some(&flow.id().to_string()))])
 }
 
 /// The page that shows the flow.
-pub(crate) fn page(flow: &Flow, inner: &Inner) -> Url {
-    let mut url = inner.urls.settings_ui.clone();
+pub(crate) fn page(flow: &Flow, engine: &Engine) -> Url {
+    let mut url = engine.urls.settings_ui.clone();
     url.query_pairs_mut().append_pair("flow", &flow.id().to_string());
     url
 }
 
 /// The settings flow object of the wire contract.
-pub(crate) fn view(flow: &Flow, inner: &Inner, identity: Value, nodes: &[Node], continue_with: Option<Value>) -> Value {
-    let mut view = flow.view(&action(flow, inner), nodes);
+pub(crate) fn view(
+    flow: &Flow,
+    engine: &Engine,
+    identity: Value,
+    nodes: &[Node],
+    continue_with: Option<Value>,
+) -> Value {
+    let mut view = flow.view(&action(flow, engine), nodes);
     view.insert("identity".to_owned(), identity);
     let success = matches!(flow.purpose, Purpose::Settings { success: true });
     view.insert("state".to_owned(), json!(if success { "success" } else { "show_form" }));
@@ -168,7 +174,7 @@ mod tests {
             ("x", "y", Ok(None)),
         ] {
             let form = Form::from_pairs([(field.to_owned(), value.to_owned())]).unwrap();
-            let found = factor_of(step_up.inner(), &form).map(|found| found.map(|(factor, _)| factor.method()));
+            let found = factor_of(step_up.engine(), &form).map(|found| found.map(|(factor, _)| factor.method()));
             assert_eq!(found, expected, "{field}={value}");
         }
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use super::RequireAalService;
-use crate::{config::StepUp, requirement::Requirement};
+use crate::{requirement::Requirement, step_up::StepUp};
 
 /// Lets only requests through whose session has two factors.
 ///

@@ -26,7 +26,7 @@ pub use self::{
     service::RequireAalService,
 };
 use crate::{
-    challenge::Rejection, config::StepUp, context::SessionContext, requirement::Requirement, standing::Authenticated,
+    challenge::Rejection, context::SessionContext, requirement::Requirement, standing::Authenticated, step_up::StepUp,
 };
 
 /// Why a request was not let through.

@@ -7,7 +7,7 @@ use axum::{
 use serde_json::Value;
 use url::Url;
 
-use crate::challenge::keep_private;
+use crate::headers::forbid_storing;
 
 pub(crate) fn from_bytes(response: Response<Bytes>) -> Response<Body> {
     response.map(Body::from)
@@ -16,7 +16,7 @@ pub(crate) fn from_bytes(response: Response<Bytes>) -> Response<Body> {
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    keep_private(response.headers_mut());
+    forbid_storing(response.headers_mut());
     response
 }
 

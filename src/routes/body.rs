@@ -8,7 +8,7 @@ use axum::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::{challenge::negotiation::has_media_type, factor::Form};
+use crate::{factor::Form, headers::negotiation::has_media_type};
 
 /// Why a body is no form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use axum::{
 
 use super::{answer, scope::Scope};
 use crate::{
-    challenge::Envelope,
     clock::Timestamp,
     factor::Form,
     flow::{
@@ -15,6 +14,7 @@ use crate::{
         record::{Flow, FlowType},
     },
     store::Attempt,
+    wire::Envelope,
 };
 
 /// Whether the request may change something by this flow.
@@ -33,12 +33,12 @@ pub(crate) fn origin(scope: &Scope, flow: &Flow, form: &Form) -> Origin {
         FlowType::Api if csrf::comes_from_a_browser(&scope.headers) => Origin::BrowserInApiFlow,
         FlowType::Api => Origin::Trusted,
         FlowType::Browser => {
-            let token = CsrfToken::from_cookie(&scope.headers, &scope.inner().cookies.csrf);
+            let token = CsrfToken::from_cookie(&scope.headers, &scope.engine().cookies.csrf);
             let pair = match (token, form.get("csrf_token"), &flow.csrf) {
                 (Some(token), Some(value), Some(hash)) => token.fits(value, hash),
                 _ => false,
             };
-            let ours = csrf::origin_is_ours(&scope.headers, &scope.inner().urls.page_origins);
+            let ours = csrf::origin_is_ours(&scope.headers, &scope.engine().urls.page_origins);
             if pair && ours { Origin::Trusted } else { Origin::Forged }
         }
     }

@@ -8,7 +8,7 @@ use axum::{
 use serde_json::json;
 
 use super::{answer, failure::Failure, query::Query, scope::Scope};
-use crate::config::StepUp;
+use crate::step_up::StepUp;
 
 /// `id`, or its alias `error`; `stub:500` gives a sample for people who build such a page.
 pub(crate) async fn get_error(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {

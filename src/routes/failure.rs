@@ -9,10 +9,11 @@ use uuid::Uuid;
 use super::{answer, scope::Scope};
 use crate::{
     audit::{AuditEventKind, ChallengeReason, RefusalReason},
-    challenge::{Envelope, bearer},
+    challenge::bearer,
     error::{Error, StoreError},
     factor::FactorError,
-    flow::return_to::with_query,
+    urls::return_to::with_query,
+    wire::Envelope,
 };
 
 /// Why a route fails, apart from what depends on a flow.
@@ -234,7 +235,7 @@ impl Failure {
 
     /// The answer: an envelope for programs, a redirect to the error page for browsers. The audit hears of it.
     pub(crate) fn respond(self, scope: &Scope, json: bool) -> Response {
-        let (inner, headers) = (scope.inner(), &scope.headers);
+        let (engine, headers) = (scope.engine(), &scope.headers);
         tracing::debug!(failure = ?self, "a self-service request failed");
         scope.context.report_refusal(self.audited());
         if json {
@@ -247,7 +248,7 @@ impl Failure {
             answer::from_bytes(envelope.respond(headers))
         } else {
             let id = self.page_id().to_string();
-            answer::see_other(&with_query(inner.urls.error_ui.clone(), &[("id", Some(&id))]))
+            answer::see_other(&with_query(engine.urls.error_ui.clone(), &[("id", Some(&id))]))
         }
     }
 }

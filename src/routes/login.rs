@@ -11,16 +11,17 @@ use url::Url;
 use super::{answer, failure::Failure, query::Query, scope::Scope};
 use crate::{
     audit::RefusalReason,
-    challenge::{Envelope, negotiation},
-    config::StepUp,
     flow::{
         csrf::CsrfToken,
         login::{self, Asked, Begin, Known, begin, opening_messages},
         owner::Owner,
         record::{Flow, FlowType, Opening},
     },
+    headers::negotiation,
     standing::Authenticated,
-    ui::Node,
+    step_up::StepUp,
+    wire::Envelope,
+    wire::ui::Node,
 };
 
 /// `GET /self-service/login/browser`
@@ -46,7 +47,7 @@ pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri
 pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     match find_flow(&scope, &Query::of(&uri), "id").await {
         Ok(Shown { flow, asked, nodes: Some(nodes), .. }) => {
-            answer::json(StatusCode::OK, &login::view(&flow, asked, scope.inner(), &nodes))
+            answer::json(StatusCode::OK, &login::view(&flow, asked, scope.engine(), &nodes))
         }
         Ok(Shown { flow, asked, nodes: None, .. }) => {
             scope.context.report_refusal(RefusalReason::ExpiredFlow);
@@ -68,11 +69,11 @@ pub(crate) struct Shown {
 /// The flow of this id, if this client may see it: a browser flow needs the CSRF cookie that it was begun with, and a session that comes
 /// along must be the flow's own.
 pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> Result<Shown, Failure> {
-    let inner = scope.inner();
+    let engine = scope.engine();
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
     let flow = scope.flow(id).await?;
     let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
-    let csrf = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
+    let csrf = CsrfToken::from_cookie(&scope.headers, &engine.cookies.csrf);
     if flow.flow_type == FlowType::Browser && !flow.was_begun_with(csrf.as_ref()) {
         return Err(Failure::Csrf);
     }
@@ -86,10 +87,10 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
         return Ok(Shown { flow, asked, owner: None, nodes: None });
     }
     let owner = match flow.subject() {
-        Some(subject) => Some(Owner::read(inner, subject).await?),
+        Some(subject) => Some(Owner::read(engine, subject).await?),
         None => None,
     };
-    let nodes = login::nodes(&flow, asked, inner, owner.as_ref(), csrf.as_ref(), scope.now())?;
+    let nodes = login::nodes(&flow, asked, engine, owner.as_ref(), csrf.as_ref(), scope.now())?;
     Ok(Shown { flow, asked, owner, nodes: Some(nodes) })
 }
 
@@ -104,7 +105,7 @@ pub(crate) fn begin_url(flow_type: FlowType, asked: Asked, return_to: Option<&Ur
         ("refresh", asked.refresh.then_some("true")),
         ("return_to", return_to.map(Url::as_str)),
     ];
-    scope.inner().urls.route(path, &parameters)
+    scope.engine().urls.route(path, &parameters)
 }
 
 /// 410: the flow has expired.
@@ -153,7 +154,7 @@ struct Decision<'a> {
 
 impl Request {
     fn read(scope: &Scope, query: &Query) -> Result<Self, Failure> {
-        let return_to = query.return_to(scope.inner())?;
+        let return_to = query.return_to(scope.engine())?;
         if query.one("login_challenge")?.is_some() {
             return Err(Failure::LoginChallenge);
         }
@@ -164,13 +165,13 @@ impl Request {
     }
 
     async fn begin_in_browser(self, scope: &Scope) -> Result<Response, Failure> {
-        let inner = scope.inner();
+        let engine = scope.engine();
         let spa = negotiation::init_wants_json(&scope.headers);
         let decision = self.decide(scope).await?;
         match decision.outcome {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
             Begin::FirstLogin => {
-                let url = inner.urls.first_login(self.return_to.as_ref());
+                let url = engine.urls.first_login(self.return_to.as_ref());
                 return Ok(if negotiation::wants_json(&scope.headers) {
                     answer::from_bytes(leave_for(&url).respond(&scope.headers))
                 } else {
@@ -179,22 +180,22 @@ impl Request {
             }
             Begin::AlreadyAvailable if spa => return Err(Failure::AlreadyAvailable),
             Begin::AlreadyAvailable => {
-                return Ok(answer::see_other(self.return_to.as_ref().unwrap_or(&inner.urls.default_return)));
+                return Ok(answer::see_other(self.return_to.as_ref().unwrap_or(&engine.urls.default_return)));
             }
-            Begin::EnrolFirst if !spa => return Ok(answer::see_other(&inner.urls.enrolment(self.return_to.as_ref()))),
+            Begin::EnrolFirst if !spa => return Ok(answer::see_other(&engine.urls.enrolment(self.return_to.as_ref()))),
             Begin::EnrolFirst | Begin::NothingUsable | Begin::Flow => {}
         }
-        let known = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
+        let known = CsrfToken::from_cookie(&scope.headers, &engine.cookies.csrf);
         let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
         let flow = self.open(scope, FlowType::Browser, &decision, Some(&csrf)).await?;
         let mut response = if spa {
-            let nodes = login::nodes(&flow, self.asked, inner, decision.owner.as_ref(), Some(&csrf), scope.now())?;
-            answer::json(StatusCode::OK, &login::view(&flow, self.asked, inner, &nodes))
+            let nodes = login::nodes(&flow, self.asked, engine, decision.owner.as_ref(), Some(&csrf), scope.now())?;
+            answer::json(StatusCode::OK, &login::view(&flow, self.asked, engine, &nodes))
         } else {
             answer::see_other(&page_of(&flow, scope))
         };
         if known.is_none() {
-            answer::set_cookie(&mut response, inner.cookies.csrf(&csrf.cookie_value()));
+            answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
         }
         Ok(response)
     }
@@ -208,22 +209,22 @@ impl Request {
             Begin::EnrolFirst | Begin::NothingUsable | Begin::Flow => {}
         }
         let flow = self.open(scope, FlowType::Api, &decision, None).await?;
-        let nodes = login::nodes(&flow, self.asked, scope.inner(), decision.owner.as_ref(), None, scope.now())?;
-        Ok(answer::json(StatusCode::OK, &login::view(&flow, self.asked, scope.inner(), &nodes)))
+        let nodes = login::nodes(&flow, self.asked, scope.engine(), decision.owner.as_ref(), None, scope.now())?;
+        Ok(answer::json(StatusCode::OK, &login::view(&flow, self.asked, scope.engine(), &nodes)))
     }
 
     /// The session, its subject with the credentials as they are now, and how the request ends.
     async fn decide<'a>(&self, scope: &'a Scope) -> Result<Decision<'a>, Failure> {
-        let inner = scope.inner();
-        let first_factor = inner.factors.iter().any(|factor| factor.first_factor().is_some());
+        let engine = scope.engine();
+        let first_factor = engine.factors.iter().any(|factor| factor.first_factor().is_some());
         let Some(found) = scope.context.authenticated()?.map(AsRef::as_ref) else {
             return Ok(Decision { found: None, owner: None, outcome: begin(self.asked, None, first_factor) });
         };
-        let owner = Owner::read(inner, found.session.subject()).await?;
+        let owner = Owner::read(engine, found.session.subject()).await?;
         let known = Known {
             level: found.standing.level(&found.session, scope.now()),
             enrolled: owner.has_second_factor(),
-            usable: owner.has_usable_second_factor(inner),
+            usable: owner.has_usable_second_factor(engine),
         };
         let outcome = begin(self.asked, Some(known), first_factor);
         Ok(Decision { found: Some(found), owner: Some(owner), outcome })
@@ -236,7 +237,7 @@ impl Request {
         decision: &Decision<'_>,
         csrf: Option<&CsrfToken>,
     ) -> Result<Flow, Failure> {
-        let inner = scope.inner();
+        let engine = scope.engine();
         let now = scope.now();
         let return_to = self.return_to.as_ref();
         let level = decision.found.map(|found| found.standing.level(&found.session, now)).unwrap_or_default();
@@ -247,21 +248,21 @@ impl Request {
             return_to: self.return_to.clone(),
             request_url: begin_url(flow_type, self.asked, return_to, scope),
             csrf: csrf.map(CsrfToken::hash),
-            messages: opening_messages(self.asked, level, decision.outcome, &inner.urls.enrolment(return_to)),
-            expires_at: now + inner.limits.login_flow_lifespan,
+            messages: opening_messages(self.asked, level, decision.outcome, &engine.urls.enrolment(return_to)),
+            expires_at: now + engine.limits.login_flow_lifespan,
         };
         let mut flow = Flow::open(opening, now);
         if let Some(owner) = &decision.owner {
-            login::challenge(&mut flow, inner, owner, self.asked.level(), now).await?;
+            login::challenge(&mut flow, engine, owner, self.asked.level(), now).await?;
         }
-        inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_session, now).await?;
+        engine.stores.create_flow(&flow.to_stored()?, engine.limits.flows_per_session, now).await?;
         Ok(flow)
     }
 }
 
 /// The page that shows the flow.
 pub(crate) fn page_of(flow: &Flow, scope: &Scope) -> Url {
-    let mut url = scope.inner().urls.login_ui.clone();
+    let mut url = scope.engine().urls.login_ui.clone();
     url.query_pairs_mut().append_pair("flow", &flow.id().to_string());
     url
 }

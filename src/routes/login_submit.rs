@@ -16,17 +16,17 @@ use super::{
 use crate::{
     aal::{Aal, Method},
     audit::{AuditEventKind, FailureReason, RefusalReason},
-    challenge::negotiation,
-    config::StepUp,
     factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
     flow::{
         csrf::CsrfToken,
         login::{self, Begin, opening_messages},
         owner::Owner,
     },
+    headers::negotiation,
     standing::Authenticated,
+    step_up::StepUp,
     store::{AttemptKey, Completed, Consumption},
-    ui::{Text, message},
+    wire::ui::{Text, message},
 };
 
 /// `POST /self-service/login`
@@ -55,7 +55,7 @@ impl<'a> Submission<'a> {
         if self.flow.completed {
             return self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await;
         }
-        let form = match body::read(&self.scope.headers, body, self.inner().limits.body_bytes).await {
+        let form = match body::read(&self.scope.headers, body, self.engine().limits.body_bytes).await {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
             Err(BodyError::Unreadable(reason)) => {
@@ -103,25 +103,25 @@ impl<'a> Submission<'a> {
     /// Check 7: a new flow with the same purpose.
     async fn replace_expired(self) -> Result<Response, Failure> {
         self.scope.context.report_refusal(RefusalReason::ExpiredFlow);
-        let inner = self.inner();
+        let engine = self.engine();
         let now = self.scope.now();
         let owner = match self.found {
-            Some(found) => Some(Owner::read(inner, found.session.subject()).await?),
+            Some(found) => Some(Owner::read(engine, found.session.subject()).await?),
             None => None,
         };
         let outcome = match &owner {
             Some(owner) if self.asked.aal2 && !owner.has_second_factor() => Begin::EnrolFirst,
-            Some(owner) if self.asked.aal2 && !owner.has_usable_second_factor(inner) => Begin::NothingUsable,
+            Some(owner) if self.asked.aal2 && !owner.has_usable_second_factor(engine) => Begin::NothingUsable,
             _ => Begin::Flow,
         };
-        let enrolment = inner.urls.enrolment(self.flow.return_to.as_ref());
+        let enrolment = engine.urls.enrolment(self.flow.return_to.as_ref());
         let mut messages = opening_messages(self.asked, self.level(), outcome, &enrolment);
         messages.push(message::login_expired(self.flow.expires_at));
-        let mut successor = self.flow.reopen(messages, now + inner.limits.login_flow_lifespan, now);
+        let mut successor = self.flow.reopen(messages, now + engine.limits.login_flow_lifespan, now);
         if let Some(owner) = &owner {
-            login::challenge(&mut successor, inner, owner, self.asked.level(), now).await?;
+            login::challenge(&mut successor, engine, owner, self.asked.level(), now).await?;
         }
-        inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_session, now).await?;
+        engine.stores.create_flow(&successor.to_stored()?, engine.limits.flows_per_session, now).await?;
         if !self.json {
             return Ok(answer::see_other(&page_of(&successor, self.scope)));
         }
@@ -132,7 +132,7 @@ impl<'a> Submission<'a> {
     /// Check 10: the factor that the form names, if it fits the flow.
     fn factor_of(&self, form: &Form) -> Result<Option<&'a dyn Factor>, Failure> {
         let Some(method) = form.get("method").and_then(|name| name.parse::<Method>().ok()) else { return Ok(None) };
-        match self.inner().factor(method) {
+        match self.engine().factor(method) {
             Some(factor) => Ok(Some(factor).filter(|factor| factor.aal() == self.asked.level())),
             // A method that clients may know, but that is not offered here.
             None if method.is_interactive() => Err(Failure::MethodOff),
@@ -147,10 +147,10 @@ impl<'a> Submission<'a> {
         factor: &'a dyn Factor,
         form: &Form,
     ) -> Result<Response, Failure> {
-        let inner = self.inner();
+        let engine = self.engine();
         let now = self.scope.now();
         let method = factor.method();
-        let owner = Owner::read(inner, found.session.subject()).await?;
+        let owner = Owner::read(engine, found.session.subject()).await?;
         let own = owner.credentials_of(method);
         if factor.aal() == Aal::Aal2 && own.is_empty() {
             return self.refuse(RefusalReason::Invalid, None, factor.refusal(Refusal::NotEnrolled)).await;
@@ -161,13 +161,13 @@ impl<'a> Submission<'a> {
         }
         // Counted before anything is compared, so that no failure of a later step makes a guess free.
         let key = AttemptKey { subject: owner.subject.clone(), method };
-        let attempt = inner.stores.begin_attempt(&key, &inner.limits.attempts, now).await?;
+        let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
         if let Some(retry_after) = checks::locked_for(attempt, now) {
             return self.locked(method, retry_after).await;
         }
-        let state = self.flow.state(inner, method)?;
-        let answer = factor.answer(owner.context(inner, &own, state.as_deref(), now), form);
-        let consumption = match inner.in_time(answer).await? {
+        let state = self.flow.state(engine, method)?;
+        let answer = factor.answer(owner.context(engine, &own, state.as_deref(), now), form);
+        let consumption = match engine.in_time(answer).await? {
             Verdict::Proven(consumption) => Some(consumption),
             // A second factor counts only for as long as its credential is there, wherever it was checked.
             Verdict::ProvenElsewhere => {
@@ -178,19 +178,19 @@ impl<'a> Submission<'a> {
                 return self.wrong(factor, Refusal::Wrong).await;
             }
             Verdict::Continue { state, message } => {
-                self.flow.keep_state(inner, method, &state)?;
+                self.flow.keep_state(engine, method, &state)?;
                 self.flow.clear_messages(now);
                 self.flow.messages.extend(message);
-                inner.stores.update_flow(&self.flow.to_stored()?).await?;
+                engine.stores.update_flow(&self.flow.to_stored()?).await?;
                 return self.show(StatusCode::OK).await;
             }
         };
         // Asked once more at the last moment: an account that was disabled meanwhile gets nothing.
-        if !inner.is_active(&owner.subject).await? {
+        if !engine.is_active(&owner.subject).await? {
             return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;
         }
         // Read before the success is written: nothing that comes after may fail, since the old session is gone then.
-        let identity = inner.identity(&owner.subject).await?;
+        let identity = engine.identity(&owner.subject).await?;
         self.complete(found, Proven { factor, consumption, key }, &owner, &identity).await
     }
 
@@ -208,7 +208,7 @@ impl<'a> Submission<'a> {
         let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
-                let audit = &self.inner().audit;
+                let audit = &self.engine().audit;
                 audit.of_session(self.scope.now(), &session, AuditEventKind::Passed { method: factor.method() });
                 audit.of_session(self.scope.now(), &session, AuditEventKind::Rotated { replaced: found.session.id() });
                 login_success::answer(&self, session, owner, identity)
@@ -229,7 +229,7 @@ impl<'a> Submission<'a> {
         first: &dyn FirstFactor,
         form: &Form,
     ) -> Result<Response, Failure> {
-        let inner = self.inner();
+        let engine = self.engine();
         // Counted in the flow: a count of the subject's would let strangers lock it.
         if self.flow.failures >= ANONYMOUS_FAILURES {
             let left = self.flow.expires_at.since(self.scope.now()).as_secs().max(1);
@@ -237,7 +237,7 @@ impl<'a> Submission<'a> {
         }
         self.flow.failures = self.flow.failures.saturating_add(1);
         self.flow.active = Some(factor.method());
-        if !inner.stores.update_flow(&self.flow.to_stored()?).await? {
+        if !engine.stores.update_flow(&self.flow.to_stored()?).await? {
             return self
                 .refuse(
                     RefusalReason::UsedFlow,
@@ -247,14 +247,14 @@ impl<'a> Submission<'a> {
                 .await;
         }
         self.flow.was_written();
-        let Some(subject) = inner.in_time(first.identify(inner.directory.as_ref(), form)).await? else {
+        let Some(subject) = engine.in_time(first.identify(engine.directory.as_ref(), form)).await? else {
             return self.wrong(factor, Refusal::Wrong).await;
         };
-        if !inner.is_active(&subject).await? {
+        if !engine.is_active(&subject).await? {
             return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;
         }
-        let owner = Owner::read(inner, &subject).await?;
-        let identity = inner.identity(&subject).await?;
+        let owner = Owner::read(engine, &subject).await?;
+        let identity = engine.identity(&subject).await?;
         match login_success::begin_session(&self, factor, subject).await? {
             Some(session) => login_success::answer(&self, session, &owner, &identity),
             None => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
@@ -289,7 +289,7 @@ impl<'a> Submission<'a> {
         if !self.flow.completed {
             self.flow.active = None;
             // Another tab may have written meanwhile; then its message stands, and this answer still carries ours.
-            self.inner().stores.update_flow(&self.flow.to_stored()?).await?;
+            self.engine().stores.update_flow(&self.flow.to_stored()?).await?;
         }
         self.show(StatusCode::BAD_REQUEST).await
     }
@@ -298,14 +298,14 @@ impl<'a> Submission<'a> {
         if !self.json {
             return Ok(answer::see_other(&page_of(&self.flow, self.scope)));
         }
-        let inner = self.inner();
+        let engine = self.engine();
         let read = match self.flow.subject() {
-            Some(subject) if self.owner.is_none() => Some(Owner::read(inner, subject).await?),
+            Some(subject) if self.owner.is_none() => Some(Owner::read(engine, subject).await?),
             _ => None,
         };
         let owner = self.owner.as_ref().or(read.as_ref());
-        let csrf = CsrfToken::from_cookie(&self.scope.headers, &inner.cookies.csrf);
-        let nodes = login::nodes(&self.flow, self.asked, inner, owner, csrf.as_ref(), self.scope.now())?;
-        Ok(answer::json(status, &login::view(&self.flow, self.asked, inner, &nodes)))
+        let csrf = CsrfToken::from_cookie(&self.scope.headers, &engine.cookies.csrf);
+        let nodes = login::nodes(&self.flow, self.asked, engine, owner, csrf.as_ref(), self.scope.now())?;
+        Ok(answer::json(status, &login::view(&self.flow, self.asked, engine, &nodes)))
     }
 }

@@ -10,13 +10,14 @@ use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     audit::AuditEventKind,
     clock::Timestamp,
-    config::Inner,
+    engine::Engine,
     factor::Factor,
     flow::{csrf::CsrfToken, owner::Owner, record::FlowType},
     requirement::{Requirement, Shortfall},
-    session::{Session, Subject, view},
+    session::{Session, Subject},
     standing::Authenticated,
     store::{AttemptKey, Completed, Completion, Consumption, Rotation},
+    wire,
 };
 
 /// A proof that the store has yet to accept.
@@ -33,33 +34,33 @@ pub(crate) async fn complete(
     proven: Proven<'_>,
     owner: &Owner,
 ) -> Result<(Completed, Session), Failure> {
-    let inner = submission.inner();
+    let engine = submission.engine();
     let now = submission.scope.now();
     let method = proven.factor.method();
     let mut proof = Proof::new(method, proven.factor.aal(), now);
     if let Some(consumption) = &proven.consumption {
         proof = proof.with_credential(consumption.credential());
     }
-    let session = inner.renew(&found.session, proof);
+    let session = engine.renew(&found.session, proof);
     let mut completion = Completion::new(owner.subject.clone(), now);
     completion.consume = proven.consumption;
     // Not after a password: whoever proves both in turn types the code that is open.
     if proven.factor.aal() == Aal::Aal2 {
-        completion.raise_steps = open_steps(inner, owner, method, now);
+        completion.raise_steps = open_steps(engine, owner, method, now);
     }
     completion.rotate = Some(Rotation { old: found.session.id(), new: session.clone() });
     completion.flow = Some(submission.flow.to_stored()?);
     completion.reset = Some(proven.key);
-    let completed = inner.complete(completion).await?;
+    let completed = engine.complete(completion).await?;
     if completed == Completed::Done && proven.factor.aal() == Aal::Aal2 {
-        lift_other_locks(inner, owner, method).await;
+        lift_other_locks(engine, owner, method).await;
     }
     Ok((completed, session))
 }
 
 /// Whoever has proven one second factor is the owner, and may try the others again: so a factor that somebody who knows the password
 /// has locked, even for good, can be used or bound anew (NIST SP 800-63B-4 section 3.2.2).
-async fn lift_other_locks(inner: &Inner, owner: &Owner, proven: Method) {
+async fn lift_other_locks(engine: &Engine, owner: &Owner, proven: Method) {
     let methods: BTreeSet<Method> = owner
         .credentials
         .iter()
@@ -67,7 +68,7 @@ async fn lift_other_locks(inner: &Inner, owner: &Owner, proven: Method) {
         .map(|credential| credential.summary.method)
         .collect();
     for method in methods {
-        inner.lift_lock(&owner.subject, method).await;
+        engine.lift_lock(&owner.subject, method).await;
     }
 }
 
@@ -77,18 +78,18 @@ pub(crate) async fn begin_session(
     factor: &dyn Factor,
     subject: Subject,
 ) -> Result<Option<Session>, Failure> {
-    let inner = submission.inner();
+    let engine = submission.engine();
     let now = submission.scope.now();
     let mut completion = Completion::new(subject.clone(), now);
     completion.flow = Some(submission.flow.to_stored()?);
-    if inner.complete(completion).await? != Completed::Done {
+    if engine.complete(completion).await? != Completed::Done {
         return Ok(None);
     }
     let proof = Proof::new(factor.method(), factor.aal(), now);
-    let session = Session::new(subject, proof, inner.limits.session_lifespan);
-    inner.stores.create_session(&session).await?;
-    inner.lift_lock(session.subject(), factor.method()).await;
-    inner.audit.of_session(now, &session, AuditEventKind::SignedIn { method: factor.method() });
+    let session = Session::new(subject, proof, engine.limits.session_lifespan);
+    engine.stores.create_session(&session).await?;
+    engine.lift_lock(session.subject(), factor.method()).await;
+    engine.audit.of_session(now, &session, AuditEventKind::SignedIn { method: factor.method() });
     Ok(Some(session))
 }
 
@@ -99,21 +100,21 @@ pub(crate) fn answer(
     owner: &Owner,
     identity: &Value,
 ) -> Result<Response, Failure> {
-    let inner = submission.inner();
+    let engine = submission.engine();
     let now = submission.scope.now();
     let flow = &submission.flow;
-    let standing = owner.standing(inner);
+    let standing = owner.standing(engine);
     let signed_in = submission.scope.step_up().hand_out(session, &standing)?;
     let view = || {
-        let lapse = inner.limits.second_factor_lifespan;
-        view::session(signed_in.session(), &standing, identity, now, lapse)
+        let lapse = engine.limits.second_factor_lifespan;
+        wire::session::session(signed_in.session(), &standing, identity, now, lapse)
     };
     // Whoever has a second factor is not done after the first, if whoami asks for the highest level.
-    let gate = Requirement::from(inner.whoami_required_aal());
+    let gate = Requirement::from(engine.whoami_required_aal());
     let return_to = flow.return_to.as_ref();
     let next = match gate.check(signed_in.session(), &standing, now) {
-        Err(Shortfall::LevelTooLow) => Some(inner.urls.login(true, false, return_to)),
-        Err(Shortfall::NothingEnrolled) => Some(inner.urls.enrolment(return_to)),
+        Err(Shortfall::LevelTooLow) => Some(engine.urls.login(true, false, return_to)),
+        Err(Shortfall::NothingEnrolled) => Some(engine.urls.enrolment(return_to)),
         Ok(()) | Err(_) => None,
     };
     let mut response = if flow.flow_type == FlowType::Api {
@@ -139,7 +140,7 @@ pub(crate) fn answer(
         if !flow.is_bound()
             && let Some(csrf) = CsrfToken::random()
         {
-            answer::set_cookie(&mut response, inner.cookies.csrf(&csrf.cookie_value()));
+            answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
         }
     }
     Ok(response)
@@ -147,13 +148,13 @@ pub(crate) fn answer(
 
 /// When one second factor is proven, codes of the others that are open at that moment are burnt: whoever looked over the user's shoulder
 /// must not use them.
-fn open_steps(inner: &Inner, owner: &Owner, proven: Method, now: Timestamp) -> Vec<(CredentialId, u64)> {
+fn open_steps(engine: &Engine, owner: &Owner, proven: Method, now: Timestamp) -> Vec<(CredentialId, u64)> {
     owner
         .credentials
         .iter()
         .filter(|credential| credential.summary.method != proven)
         .filter_map(|credential| {
-            let step = inner.factor(credential.summary.method)?.open_step(now)?;
+            let step = engine.factor(credential.summary.method)?.open_step(now)?;
             Some((credential.summary.id, step))
         })
         .collect()

@@ -11,7 +11,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::{answer, failure::Failure, query::Query, scope::Scope};
-use crate::{challenge::negotiation, config::StepUp, flow::csrf::CsrfToken, session::SessionId};
+use crate::{flow::csrf::CsrfToken, headers::negotiation, session::SessionId, step_up::StepUp};
 
 /// `GET /self-service/logout/browser`: the URL that ends this session. JSON for pages too.
 pub(crate) async fn begin(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
@@ -21,12 +21,12 @@ pub(crate) async fn begin(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Re
 }
 
 fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
-    let inner = scope.inner();
-    let return_to = query.return_to(inner)?;
+    let engine = scope.engine();
+    let return_to = query.return_to(engine)?;
     let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
-    let token = inner.keys.logout_token(found.session.id()).ok_or(Failure::Unavailable)?;
+    let token = engine.keys.logout_token(found.session.id()).ok_or(Failure::Unavailable)?;
     let parameters = [("token", Some(token.as_str())), ("return_to", return_to.as_ref().map(url::Url::as_str))];
-    let url = inner.urls.route("self-service/logout", &parameters);
+    let url = engine.urls.route("self-service/logout", &parameters);
     Ok(answer::json(StatusCode::OK, &json!({ "logout_url": url, "logout_token": token })))
 }
 
@@ -38,11 +38,11 @@ pub(crate) async fn finish(State(_): State<StepUp>, scope: Scope, uri: Uri) -> R
 }
 
 async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, Failure> {
-    let inner = scope.inner();
-    let return_to = query.return_to(inner)?;
+    let engine = scope.engine();
+    let return_to = query.return_to(engine)?;
     let token = query.one("token")?.ok_or(Failure::MissingLogoutToken)?;
     let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
-    let expected = inner.keys.logout_token(found.session.id()).ok_or(Failure::Unavailable)?;
+    let expected = engine.keys.logout_token(found.session.id()).ok_or(Failure::Unavailable)?;
     if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
         return Err(Failure::WrongLogoutToken);
     }
@@ -50,12 +50,12 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     let mut response = if json {
         answer::empty(StatusCode::NO_CONTENT)
     } else {
-        answer::see_other(return_to.as_ref().unwrap_or(&inner.urls.default_return))
+        answer::see_other(return_to.as_ref().unwrap_or(&engine.urls.default_return))
     };
-    answer::set_cookie(&mut response, inner.cookies.session_removal());
+    answer::set_cookie(&mut response, engine.cookies.session_removal());
     // Whoever comes next in this browser begins with a token of their own.
     if let Some(csrf) = CsrfToken::random() {
-        answer::set_cookie(&mut response, inner.cookies.csrf(&csrf.cookie_value()));
+        answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
     }
     Ok(response)
 }
@@ -67,7 +67,7 @@ struct NativeLogout {
 
 /// `DELETE /self-service/logout/api`
 pub(crate) async fn native(State(_): State<StepUp>, scope: Scope, body: Body) -> Response {
-    let ended = match to_bytes(body, scope.inner().limits.body_bytes).await {
+    let ended = match to_bytes(body, scope.engine().limits.body_bytes).await {
         Ok(body) => native_logout(&scope, &body).await,
         Err(_) => Err(Failure::BodyTooLarge),
     };
@@ -76,13 +76,13 @@ pub(crate) async fn native(State(_): State<StepUp>, scope: Scope, body: Body) ->
 
 /// Ends the session whose token the body holds. Done already is done too; a token that a rotation replaced is not this client's any more.
 async fn native_logout(scope: &Scope, body: &Bytes) -> Result<Response, Failure> {
-    let inner = scope.inner();
+    let engine = scope.engine();
     let now = scope.now();
     let body: NativeLogout = serde_json::from_slice(body).map_err(|_| Failure::BadBody)?;
     let token = body.session_token.ok_or(Failure::WrongSessionToken)?;
-    let verified = inner.keys.verify(&token, now).map_err(|_| Failure::WrongSessionToken)?;
+    let verified = engine.keys.verify(&token, now).map_err(|_| Failure::WrongSessionToken)?;
     let id: SessionId = verified.id;
-    let sessions = inner.stores.sessions(&verified.subject, now).await?;
+    let sessions = engine.stores.sessions(&verified.subject, now).await?;
     if let Some(session) = sessions.iter().find(|session| session.id() == id) {
         scope.step_up().sign_out(session).await?;
     } else if sessions.iter().any(|session| session.binding() == verified.binding) {

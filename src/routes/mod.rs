@@ -28,7 +28,7 @@ use axum::{
     routing::{MethodRouter, any, delete, get, post},
 };
 
-use crate::config::StepUp;
+use crate::step_up::StepUp;
 
 use self::{failure::Failure, scope::Scope};
 
@@ -51,7 +51,7 @@ impl StepUp {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let body_limit = self.inner().limits.body_bytes;
+        let body_limit = self.engine().limits.body_bytes;
         Router::new()
             .route("/sessions/whoami", any(whoami::whoami))
             .route("/self-service/login/browser", only("GET", get(login::begin_in_browser)))

@@ -5,7 +5,7 @@ use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use crate::{config::Inner, flow::login::Asked, store::FlowId};
+use crate::{engine::Engine, flow::login::Asked, store::FlowId};
 
 /// The decoded query of a request.
 #[derive(Debug)]
@@ -27,13 +27,13 @@ impl Query {
     }
 
     /// Where to return to, if it is allowed.
-    pub(crate) fn return_to(&self, inner: &Inner) -> Result<Option<Url>, Failure> {
+    pub(crate) fn return_to(&self, engine: &Engine) -> Result<Option<Url>, Failure> {
         match self.one("return_to") {
             Err(_) => Err(Failure::ForbiddenReturnTo),
             Ok(None) => Ok(None),
             // U+FFFD stands where the bytes were no UTF-8.
             Ok(Some(text)) if text.contains('\u{fffd}') => Err(Failure::ForbiddenReturnTo),
-            Ok(Some(text)) => inner.urls.return_policy.parse(text).map(Some).map_err(|_| Failure::ForbiddenReturnTo),
+            Ok(Some(text)) => engine.urls.return_policy.parse(text).map(Some).map_err(|_| Failure::ForbiddenReturnTo),
         }
     }
 

@@ -10,12 +10,8 @@ use axum::{
 
 use super::{answer, failure::Failure};
 use crate::{
-    challenge::Envelope,
-    clock::Timestamp,
-    config::{Inner, StepUp},
-    context::SessionContext,
-    flow::record::Flow,
-    store::FlowId,
+    clock::Timestamp, context::SessionContext, engine::Engine, flow::record::Flow, step_up::StepUp, store::FlowId,
+    wire::Envelope,
 };
 
 /// The configured whole and the request's context.
@@ -60,8 +56,8 @@ impl FromRequestParts<StepUp> for Scope {
 }
 
 impl Scope {
-    pub(crate) fn inner(&self) -> &Inner {
-        self.context.inner()
+    pub(crate) fn engine(&self) -> &Engine {
+        self.context.engine()
     }
 
     pub(crate) fn step_up(&self) -> &StepUp {
@@ -70,9 +66,9 @@ impl Scope {
 
     /// The flow of this id. Where it returns to is checked anew, since the list may have shrunk since it began: so no exit can forget to.
     pub(crate) async fn flow(&self, id: FlowId) -> Result<Flow, Failure> {
-        let stored = self.inner().stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
+        let stored = self.engine().stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
         let mut flow = Flow::from_stored(stored)?;
-        let policy = &self.inner().urls.return_policy;
+        let policy = &self.engine().urls.return_policy;
         flow.return_to = flow.return_to.and_then(|url| policy.check(url).ok());
         Ok(flow)
     }

@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use super::{answer, failure::Failure, query::Query, scope::Scope, whoami};
 use crate::{
-    config::StepUp,
-    session::{Session, SessionId, view},
+    session::{Session, SessionId},
+    step_up::StepUp,
     store::Revocation,
+    wire,
 };
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
@@ -60,20 +61,20 @@ impl Page {
 }
 
 async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Response, Failure> {
-    let inner = scope.inner();
+    let engine = scope.engine();
     let now = scope.now();
     let page = Page::read(query)?;
-    let credentials = inner.stores.credentials(own.subject()).await?;
-    let standing = inner.judge(credentials.iter().map(|credential| credential.summary).collect());
-    let identity = inner.identity(own.subject()).await?;
-    let mut others = inner.stores.sessions(own.subject(), now).await?;
+    let credentials = engine.stores.credentials(own.subject()).await?;
+    let standing = engine.judge(credentials.iter().map(|credential| credential.summary).collect());
+    let identity = engine.identity(own.subject()).await?;
+    let mut others = engine.stores.sessions(own.subject(), now).await?;
     others.retain(|session| session.id() != own.id());
     let total = others.len();
     let shown: Vec<Value> = others
         .iter()
         .skip(page.skip)
         .take(page.size)
-        .map(|session| view::session(session, &standing, &identity, now, inner.limits.second_factor_lifespan))
+        .map(|session| wire::session::session(session, &standing, &identity, now, engine.limits.second_factor_lifespan))
         .collect();
     let mut response = answer::json(StatusCode::OK, &Value::Array(shown));
     let headers = response.headers_mut();
@@ -88,7 +89,7 @@ async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Resp
 fn links(scope: &Scope, page: &Page, total: usize) -> String {
     let link = |skip: usize, relation: &str| {
         let (size, skip) = (page.size.to_string(), skip.to_string());
-        let url = scope.inner().urls.route("sessions", &[("page_size", Some(&size)), ("page_token", Some(&skip))]);
+        let url = scope.engine().urls.route("sessions", &[("page_size", Some(&size)), ("page_token", Some(&skip))]);
         format!("<{url}>; rel=\"{relation}\"")
     };
     let next = page.skip.saturating_add(page.size);
@@ -124,7 +125,7 @@ pub(crate) async fn revoke_one(
         if id == found.session.id() {
             return Err(Failure::OwnSession);
         }
-        let sessions = scope.inner().stores.sessions(found.session.subject(), scope.now()).await?;
+        let sessions = scope.engine().stores.sessions(found.session.subject(), scope.now()).await?;
         if let Some(session) = sessions.iter().find(|session| session.id() == id) {
             scope.step_up().sign_out(session).await?;
         }

@@ -11,8 +11,7 @@ use url::Url;
 use super::{answer, failure::Failure, login::expired_with_restart, query::Query, scope::Scope};
 use crate::{
     audit::RefusalReason,
-    challenge::{self, Envelope, negotiation},
-    config::StepUp,
+    challenge,
     context::Denied,
     flow::{
         csrf::CsrfToken,
@@ -20,9 +19,12 @@ use crate::{
         record::{Flow, FlowType, Opening, Purpose},
         settings,
     },
+    headers::negotiation,
     requirement::{Requirement, Shortfall},
     standing::Authenticated,
-    ui::Node,
+    step_up::StepUp,
+    wire::Envelope,
+    wire::ui::Node,
 };
 
 /// Why a settings endpoint does not serve a request.
@@ -65,14 +67,14 @@ pub(crate) fn session(scope: &Scope, without: Url) -> Result<&Authenticated, Ref
 
 /// Whether the session meets what the settings ask. Who has no second factor is let in, to bind one.
 pub(crate) fn gate(scope: &Scope, return_to: Option<&Url>) -> Result<(), Refused> {
-    let inner = scope.inner();
-    let required = Requirement::from(inner.settings_required_aal());
+    let engine = scope.engine();
+    let required = Requirement::from(engine.settings_required_aal());
     match scope.context.check(&required) {
         Ok(_) | Err(Denied::Shortfall(Shortfall::NothingEnrolled)) => Ok(()),
         Err(Denied::Unavailable) => Err(Failure::Unavailable.into()),
         Err(Denied::Shortfall(shortfall)) => {
             let envelope = challenge::gate(&shortfall, &scope.context, return_to);
-            Err(Refused::Gate(shortfall, Box::new(envelope), inner.urls.login(true, false, return_to)))
+            Err(Refused::Gate(shortfall, Box::new(envelope), engine.urls.login(true, false, return_to)))
         }
     }
 }
@@ -84,13 +86,13 @@ pub(crate) async fn begin_in_browser(State(_): State<StepUp>, scope: Scope, uri:
 }
 
 async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
-    let inner = scope.inner();
-    let return_to = query.return_to(inner)?;
-    let found = session(scope, inner.urls.login(false, false, return_to.as_ref()))?;
+    let engine = scope.engine();
+    let return_to = query.return_to(engine)?;
+    let found = session(scope, engine.urls.login(false, false, return_to.as_ref()))?;
     // Whoever must step up first comes back to this very request, if it knew where to go on from here.
-    let request_url = inner.urls.enrolment(return_to.as_ref());
+    let request_url = engine.urls.enrolment(return_to.as_ref());
     gate(scope, return_to.as_ref().map(|_| &request_url))?;
-    let known = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
+    let known = CsrfToken::from_cookie(&scope.headers, &engine.cookies.csrf);
     let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
     let opening = Opening {
         purpose: Purpose::Settings { success: false },
@@ -100,16 +102,16 @@ async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
         request_url,
         csrf: Some(csrf.hash()),
         messages: Vec::new(),
-        expires_at: scope.now() + inner.limits.settings_flow_lifespan,
+        expires_at: scope.now() + engine.limits.settings_flow_lifespan,
     };
     let (flow, owner) = open(scope, opening, found).await?;
     let mut response = if negotiation::init_wants_json(&scope.headers) {
         show(scope, StatusCode::OK, &flow, &owner, Some(&csrf), None).await?
     } else {
-        answer::see_other(&settings::page(&flow, inner))
+        answer::see_other(&settings::page(&flow, engine))
     };
     if known.is_none() {
-        answer::set_cookie(&mut response, inner.cookies.csrf(&csrf.cookie_value()));
+        answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
     }
     Ok(response)
 }
@@ -120,32 +122,32 @@ pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri
 }
 
 async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
-    let inner = scope.inner();
-    let return_to = query.return_to(inner)?;
-    let found = session(scope, inner.urls.settings_ui.clone())?;
+    let engine = scope.engine();
+    let return_to = query.return_to(engine)?;
+    let found = session(scope, engine.urls.settings_ui.clone())?;
     gate(scope, None)?;
     let parameters = [("return_to", return_to.as_ref().map(Url::as_str))];
     let opening = Opening {
         purpose: Purpose::Settings { success: false },
         flow_type: FlowType::Api,
         session: Some(&found.session),
-        request_url: inner.urls.route("self-service/settings/api", &parameters),
+        request_url: engine.urls.route("self-service/settings/api", &parameters),
         return_to,
         csrf: None,
         messages: Vec::new(),
-        expires_at: scope.now() + inner.limits.settings_flow_lifespan,
+        expires_at: scope.now() + engine.limits.settings_flow_lifespan,
     };
     let (flow, owner) = open(scope, opening, found).await?;
     Ok(show(scope, StatusCode::OK, &flow, &owner, None, None).await?)
 }
 
 async fn open(scope: &Scope, opening: Opening<'_>, found: &Authenticated) -> Result<(Flow, Owner), Failure> {
-    let inner = scope.inner();
+    let engine = scope.engine();
     let now = scope.now();
-    let owner = Owner::read(inner, found.session.subject()).await?;
+    let owner = Owner::read(engine, found.session.subject()).await?;
     let mut flow = Flow::open(opening, now);
-    settings::begin(&mut flow, inner, &owner, None, now)?;
-    inner.stores.create_flow(&flow.to_stored()?, inner.limits.flows_per_session, now).await?;
+    settings::begin(&mut flow, engine, &owner, None, now)?;
+    engine.stores.create_flow(&flow.to_stored()?, engine.limits.flows_per_session, now).await?;
     Ok((flow, owner))
 }
 
@@ -153,7 +155,7 @@ async fn open(scope: &Scope, opening: Opening<'_>, found: &Authenticated) -> Res
 pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
     let answer = match find(&scope, &Query::of(&uri), "id").await {
         Ok((flow, owner)) if scope.now() < flow.expires_at => {
-            let csrf = CsrfToken::from_cookie(&scope.headers, &scope.inner().cookies.csrf);
+            let csrf = CsrfToken::from_cookie(&scope.headers, &scope.engine().cookies.csrf);
             show(&scope, StatusCode::OK, &flow, &owner, csrf.as_ref(), None).await.map_err(Refused::Failure)
         }
         Ok((flow, _)) => {
@@ -176,13 +178,13 @@ pub(crate) fn restart_url(flow: &Flow, scope: &Scope) -> Url {
         FlowType::Browser => "self-service/settings/browser",
         FlowType::Api => "self-service/settings/api",
     };
-    scope.inner().urls.route(path, &[("return_to", flow.return_to.as_ref().map(Url::as_str))])
+    scope.engine().urls.route(path, &[("return_to", flow.return_to.as_ref().map(Url::as_str))])
 }
 
 /// The flow of this id, if it is the session's own and the session meets the gate: the checks in the order of the wire contract.
 pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Result<(Flow, Owner), Refused> {
-    let inner = scope.inner();
-    let found = session(scope, inner.urls.login_ui.clone())?;
+    let engine = scope.engine();
+    let found = session(scope, engine.urls.login_ui.clone())?;
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
     let flow = scope.flow(id).await?;
     if !settings::is_settings(&flow) {
@@ -191,9 +193,9 @@ pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Resul
     if !flow.belongs_to(&found.session) {
         return Err(Failure::IdentityMismatch.into());
     }
-    let page = settings::page(&flow, inner);
+    let page = settings::page(&flow, engine);
     gate(scope, Some(&page))?;
-    let owner = Owner::read(inner, found.session.subject()).await?;
+    let owner = Owner::read(engine, found.session.subject()).await?;
     Ok((flow, owner))
 }
 
@@ -207,10 +209,10 @@ pub(crate) async fn show(
     continue_with: Option<Value>,
 ) -> Result<Response, Failure> {
     let nodes = nodes(scope, flow, owner, csrf)?;
-    let identity = scope.inner().identity(&owner.subject).await?;
-    Ok(answer::json(status, &settings::view(flow, scope.inner(), identity, &nodes, continue_with)))
+    let identity = scope.engine().identity(&owner.subject).await?;
+    Ok(answer::json(status, &settings::view(flow, scope.engine(), identity, &nodes, continue_with)))
 }
 
 pub(crate) fn nodes(scope: &Scope, flow: &Flow, owner: &Owner, csrf: Option<&CsrfToken>) -> Result<Vec<Node>, Failure> {
-    Ok(settings::nodes(flow, scope.inner(), owner, csrf, scope.now())?)
+    Ok(settings::nodes(flow, scope.engine(), owner, csrf, scope.now())?)
 }

@@ -21,8 +21,8 @@ use super::{
 use crate::{
     aal::{Aal, Method},
     audit::{AuditEventKind, FailureReason, RefusalReason},
-    challenge::{self, Envelope, negotiation},
-    config::{Inner, StepUp},
+    challenge,
+    engine::Engine,
     factor::{Enrolment, EnrolmentOutcome, Factor, Form},
     flow::{
         csrf::CsrfToken,
@@ -30,10 +30,13 @@ use crate::{
         record::{Flow, FlowType, Purpose},
         settings::{self, Recency},
     },
+    headers::negotiation,
     requirement::Shortfall,
     standing::{Authenticated, Standing},
+    step_up::StepUp,
     store::{AttemptKey, CredentialChange},
-    ui::{Text, message},
+    wire::Envelope,
+    wire::ui::{Text, message},
 };
 
 /// `POST /self-service/settings`
@@ -59,29 +62,29 @@ pub(super) struct Change<'a> {
 
 impl<'a> Change<'a> {
     async fn read(scope: &'a Scope, query: &Query) -> Result<Self, Refused> {
-        let found = session(scope, scope.inner().urls.login_ui.clone())?;
+        let found = session(scope, scope.engine().urls.login_ui.clone())?;
         query.flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
         let (flow, owner) = find(scope, query, "flow").await?;
         let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
         Ok(Self { scope, found, owner, flow, json })
     }
 
-    pub(super) fn inner(&self) -> &'a Inner {
-        self.scope.inner()
+    pub(super) fn engine(&self) -> &'a Engine {
+        self.scope.engine()
     }
 
     async fn run(mut self, body: Body) -> Result<Response, Failure> {
         if self.scope.now() >= self.flow.expires_at {
             return self.replace_expired().await;
         }
-        let form = match body::read(&self.scope.headers, body, self.inner().limits.body_bytes).await {
+        let form = match body::read(&self.scope.headers, body, self.engine().limits.body_bytes).await {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
             Err(BodyError::Unreadable(reason)) => {
                 return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
             }
         };
-        let (factor, enrolment) = match settings::factor_of(self.inner(), &form) {
+        let (factor, enrolment) = match settings::factor_of(self.engine(), &form) {
             Ok(Some(found)) => found,
             Ok(None) => return self.refuse(RefusalReason::Invalid, None, message::no_settings_method()).await,
             Err(_) => return Err(Failure::MethodOff),
@@ -96,8 +99,8 @@ impl<'a> Change<'a> {
             }
         }
         // Against the credentials as they are now, not as they were when the session was last looked at.
-        let standing = self.owner.standing(self.inner());
-        let max_age = self.inner().limits.privileged_session_max_age;
+        let standing = self.owner.standing(self.engine());
+        let max_age = self.engine().limits.privileged_session_max_age;
         match settings::recency(&self.found.session, &standing, max_age, self.scope.now()) {
             Recency::Recent => self.apply(factor, enrolment, &form).await,
             Recency::ProveAnew { second_factor } => Ok(self.prove_anew(second_factor, &standing)),
@@ -106,13 +109,13 @@ impl<'a> Change<'a> {
 
     /// Not recent enough. What was sent is not kept: the user repeats the change.
     fn prove_anew(&self, second_factor: bool, standing: &Standing) -> Response {
-        let inner = self.inner();
-        let page = settings::page(&self.flow, inner);
-        let url = inner.urls.login(second_factor, true, Some(&page));
+        let engine = self.engine();
+        let page = settings::page(&self.flow, engine);
+        let url = engine.urls.login(second_factor, true, Some(&page));
         let shortfall = if second_factor && standing.level(&self.found.session, self.scope.now()) < Aal::Aal2 {
             Shortfall::LevelTooLow
         } else {
-            Shortfall::TooOld { max_age: inner.limits.privileged_session_max_age, second_factor }
+            Shortfall::TooOld { max_age: engine.limits.privileged_session_max_age, second_factor }
         };
         self.scope.context.report_refusal(shortfall);
         if !self.json {
@@ -135,18 +138,18 @@ impl<'a> Change<'a> {
         enrolment: &'a dyn Enrolment,
         form: &Form,
     ) -> Result<Response, Failure> {
-        let inner = self.inner();
+        let engine = self.engine();
         let now = self.scope.now();
         let method = factor.method();
         let own = self.owner.credentials_of(method);
-        let state = self.flow.state(inner, method)?;
-        let context = self.owner.context(inner, &own, state.as_deref(), now);
+        let state = self.flow.state(engine, method)?;
+        let context = self.owner.context(engine, &own, state.as_deref(), now);
         if let Err(error) = enrolment.check_fields(context, form) {
             return self.refuse(RefusalReason::Invalid, Some(error.field), error.text).await;
         }
         // The same counter as at the login: no door to a factor has a lock of its own.
         let key = AttemptKey { subject: self.owner.subject.clone(), method };
-        let attempt = inner.stores.begin_attempt(&key, &inner.limits.attempts, now).await?;
+        let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
         if let Some(retry_after) = checks::locked_for(attempt, now) {
             return self.locked(method, retry_after).await;
         }
@@ -157,23 +160,23 @@ impl<'a> Change<'a> {
             }
             EnrolmentOutcome::Refused(text) => {
                 if own.is_empty() {
-                    inner.stores.reset_attempts(&key).await?;
+                    engine.stores.reset_attempts(&key).await?;
                 }
                 if state.is_none() {
                     // The factor may have been removed elsewhere meanwhile: then it can be bound again.
-                    settings::begin(&mut self.flow, inner, &self.owner, Some(method), now)?;
+                    settings::begin(&mut self.flow, engine, &self.owner, Some(method), now)?;
                 }
                 self.refuse(RefusalReason::Invalid, None, text).await
             }
             EnrolmentOutcome::Pending(state) => {
                 // Where there is a secret to guess, only what is proven or saved starts its count anew.
                 if own.is_empty() {
-                    inner.stores.reset_attempts(&key).await?;
+                    engine.stores.reset_attempts(&key).await?;
                 }
-                self.flow.keep_state(inner, method, &state)?;
+                self.flow.keep_state(engine, method, &state)?;
                 self.flow.clear_messages(now);
                 self.flow.purpose = Purpose::Settings { success: false };
-                inner.stores.update_flow(&self.flow.to_stored()?).await?;
+                engine.stores.update_flow(&self.flow.to_stored()?).await?;
                 self.show(StatusCode::OK, None).await
             }
             EnrolmentOutcome::Enrolled(credential) => {
@@ -181,7 +184,7 @@ impl<'a> Change<'a> {
                 self.save(key, vec![CredentialChange::Replace(credential)], session).await
             }
             EnrolmentOutcome::Removed => {
-                let gone = inner.removed_with(&self.owner.credentials, method);
+                let gone = engine.removed_with(&self.owner.credentials, method);
                 let session = self.found.session.rotated();
                 self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session).await
             }
@@ -190,15 +193,15 @@ impl<'a> Change<'a> {
 
     async fn replace_expired(self) -> Result<Response, Failure> {
         self.scope.context.report_refusal(RefusalReason::ExpiredFlow);
-        let inner = self.inner();
+        let engine = self.engine();
         let now = self.scope.now();
         let messages = vec![message::settings_expired(self.flow.expires_at)];
-        let mut successor = self.flow.reopen(messages, now + inner.limits.settings_flow_lifespan, now);
+        let mut successor = self.flow.reopen(messages, now + engine.limits.settings_flow_lifespan, now);
         successor.purpose = Purpose::Settings { success: false };
-        settings::begin(&mut successor, inner, &self.owner, None, now)?;
-        inner.stores.create_flow(&successor.to_stored()?, inner.limits.flows_per_session, now).await?;
+        settings::begin(&mut successor, engine, &self.owner, None, now)?;
+        engine.stores.create_flow(&successor.to_stored()?, engine.limits.flows_per_session, now).await?;
         if !self.json {
-            return Ok(answer::see_other(&settings::page(&successor, inner)));
+            return Ok(answer::see_other(&settings::page(&successor, engine)));
         }
         let envelope = expired_envelope(&self.flow, self.scope).top_level("use_flow_id", successor.id().to_string());
         Ok(answer::from_bytes(envelope.respond(&self.scope.headers)))
@@ -222,15 +225,15 @@ impl<'a> Change<'a> {
         self.scope.context.report_refusal(why);
         self.flow.say(field, text, self.scope.now());
         self.flow.purpose = Purpose::Settings { success: false };
-        self.inner().stores.update_flow(&self.flow.to_stored()?).await?;
+        self.engine().stores.update_flow(&self.flow.to_stored()?).await?;
         self.show(StatusCode::BAD_REQUEST, None).await
     }
 
     pub(super) async fn show(&self, status: StatusCode, continue_with: Option<Value>) -> Result<Response, Failure> {
         if !self.json {
-            return Ok(answer::see_other(&settings::page(&self.flow, self.inner())));
+            return Ok(answer::see_other(&settings::page(&self.flow, self.engine())));
         }
-        let csrf = CsrfToken::from_cookie(&self.scope.headers, &self.inner().cookies.csrf);
+        let csrf = CsrfToken::from_cookie(&self.scope.headers, &self.engine().cookies.csrf);
         show(self.scope, status, &self.flow, &self.owner, csrf.as_ref(), continue_with).await
     }
 }

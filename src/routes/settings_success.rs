@@ -8,7 +8,6 @@ use super::{answer, failure::Failure, settings_submit::Change};
 use crate::{
     aal::{CredentialId, Method, Proof},
     audit::{AuditEventKind, RefusalReason},
-    config::SignedIn,
     error::StoreError,
     factor::Factor,
     flow::{
@@ -17,20 +16,21 @@ use crate::{
         settings,
     },
     session::Session,
+    step_up::SignedIn,
     store::{AttemptKey, Completed, Completion, CredentialChange, Rotation},
-    ui::message,
+    wire::ui::message,
 };
 
 impl Change<'_> {
     /// The session after a credential was bound. A first second factor is a proof made now. A further one proves nothing that was not
     /// proven before, since the client was shown it a moment ago: it counts from the last second factor on and prolongs nothing.
     pub(super) fn with_enrolled(&self, factor: &dyn Factor, credential: CredentialId) -> Session {
-        let (inner, now) = (self.inner(), self.scope.now());
+        let (engine, now) = (self.engine(), self.scope.now());
         let proof = |at| Proof::new(factor.method(), factor.aal(), at).with_credential(credential);
-        let standing = self.owner.standing(inner);
+        let standing = self.owner.standing(engine);
         match standing.second_factor_at(&self.found.session, now) {
             Some(proven_at) if standing.has_second_factor() => self.found.session.amended(proof(proven_at)),
-            _ => inner.renew(&self.found.session, proof(now)),
+            _ => engine.renew(&self.found.session, proof(now)),
         }
     }
 
@@ -44,10 +44,10 @@ impl Change<'_> {
         changes: Vec<CredentialChange>,
         session: Session,
     ) -> Result<Response, Failure> {
-        let inner = self.inner();
+        let engine = self.engine();
         let now = self.scope.now();
         let after = self.saved(key.method, &changes)?;
-        let signed_in = self.scope.step_up().hand_out(session.clone(), &after.owner.standing(inner))?;
+        let signed_in = self.scope.step_up().hand_out(session.clone(), &after.owner.standing(engine))?;
         let response = after.succeed(&signed_in).await?;
         let events: Vec<_> = changes.iter().filter_map(audited).collect();
         let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
@@ -56,20 +56,20 @@ impl Change<'_> {
         completion.credentials = changes;
         completion.rotate = Some(Rotation { old: self.found.session.id(), new: session.clone() });
         completion.reset = Some(key);
-        match inner.complete(completion).await? {
+        match engine.complete(completion).await? {
             Completed::Done => {}
             Completed::SessionGone => return Err(Failure::NoSession),
             _ => {
-                self.owner = Owner::read(inner, &self.owner.subject).await?;
-                settings::begin(&mut self.flow, inner, &self.owner, None, now)?;
+                self.owner = Owner::read(engine, &self.owner.subject).await?;
+                settings::begin(&mut self.flow, engine, &self.owner, None, now)?;
                 let text = "Your settings were changed elsewhere meanwhile. Please look again.";
                 return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
             }
         }
         for kind in events {
-            inner.audit.of_session(now, &session, kind);
+            engine.audit.of_session(now, &session, kind);
         }
-        inner.audit.of_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
+        engine.audit.of_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
         if let Err(error) = after.keep(removes).await {
             tracing::warn!(%error, "factors were changed, but the flow does not say so yet");
         }
@@ -81,7 +81,7 @@ impl Change<'_> {
         let now = self.scope.now();
         let owner = self.owner.after(changes);
         let mut flow = self.flow.clone();
-        settings::begin(&mut flow, self.inner(), &owner, Some(method), now)?;
+        settings::begin(&mut flow, self.engine(), &owner, Some(method), now)?;
         flow.say(None, message::saved(), now);
         flow.active = Some(method);
         flow.purpose = Purpose::Settings { success: true };
@@ -90,7 +90,7 @@ impl Change<'_> {
 
     /// Stores the flow, and ends those that were begun with a factor that is gone.
     async fn keep(&self, removes: bool) -> Result<(), StoreError> {
-        let stores = &self.inner().stores;
+        let stores = &self.engine().stores;
         stores.update_flow(&self.flow.to_stored()?).await?;
         if removes {
             stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await?;
@@ -122,7 +122,7 @@ impl Change<'_> {
 
     /// Where the browser goes after a change.
     fn return_url(&self) -> Url {
-        self.flow.return_to.clone().unwrap_or_else(|| settings::page(&self.flow, self.inner()))
+        self.flow.return_to.clone().unwrap_or_else(|| settings::page(&self.flow, self.engine()))
     }
 }
 

@@ -5,13 +5,13 @@ use axum::http::Uri;
 use super::{failure::Failure, query::Query, scope::Scope};
 use crate::{
     aal::Aal,
-    challenge::negotiation,
-    config::Inner,
+    engine::Engine,
     flow::{
         login::{self, Asked},
         owner::Owner,
         record::{Flow, FlowType},
     },
+    headers::negotiation,
     standing::Authenticated,
 };
 
@@ -46,8 +46,8 @@ impl<'a> Submission<'a> {
         Ok(Self { scope, found, flow, asked, json, owner: None })
     }
 
-    pub(crate) fn inner(&self) -> &'a Inner {
-        self.scope.inner()
+    pub(crate) fn engine(&self) -> &'a Engine {
+        self.scope.engine()
     }
 
     /// The level of the client's session.
@@ -57,6 +57,6 @@ impl<'a> Submission<'a> {
 
     /// Where the browser goes when nothing is left to do.
     pub(crate) fn return_url(&self) -> url::Url {
-        self.flow.return_to.as_ref().unwrap_or(&self.inner().urls.default_return).clone()
+        self.flow.return_to.as_ref().unwrap_or(&self.engine().urls.default_return).clone()
     }
 }

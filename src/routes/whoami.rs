@@ -11,11 +11,11 @@ use axum::{
 use super::{answer, failure::Failure, query::Query, scope::Scope};
 use crate::{
     challenge,
-    config::StepUp,
     context::Denied,
     directory::identity_id,
     requirement::{Requirement, Shortfall},
     standing::Authenticated,
+    step_up::StepUp,
 };
 
 const IDENTITY_ID: HeaderName = HeaderName::from_static("x-kratos-authenticated-identity-id");
@@ -27,7 +27,7 @@ pub(crate) async fn whoami(State(_): State<StepUp>, scope: Scope, uri: Uri) -> R
 
 /// The session, if it meets what whoami asks; else what to answer.
 pub(crate) fn gate(scope: &Scope) -> Result<Result<&Arc<Authenticated>, Response>, Failure> {
-    let required = Requirement::from(scope.inner().whoami_required_aal());
+    let required = Requirement::from(scope.engine().whoami_required_aal());
     match scope.context.check(&required) {
         Ok(found) => Ok(Ok(found)),
         Err(Denied::Unavailable) => Err(Failure::Unavailable),

@@ -4,7 +4,6 @@ pub(crate) mod cookie;
 pub(crate) mod key;
 mod known;
 pub(crate) mod token;
-pub(crate) mod view;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-use crate::{config::StepUp, session::Subject};
+use crate::{session::Subject, step_up::StepUp};
 
 /// Attacks on an application's own router, as the application's tests run them.
 ///

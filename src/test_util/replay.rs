@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
-    config::SignedIn,
     error::Error,
     session::cookie::Transport,
     standing::CredentialSummary,
+    step_up::SignedIn,
     store::{Credential, Revocation},
 };
 
@@ -177,7 +177,7 @@ impl<S> Attacks<S> {
 
     /// A session with two factors just proven, and the credentials that the subject had before.
     async fn begin_trial(&self) -> Result<(SignedIn, Vec<Credential>), Error> {
-        let now = self.step_up.inner().now();
+        let now = self.step_up.engine().now();
         let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
         let credentials = vec![without_secret(summary, now)];
         let before = exchange_credentials(&self.step_up, &self.subject, credentials).await?;

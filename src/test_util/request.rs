@@ -67,11 +67,11 @@ impl<S> Attacks<S> {
     }
 
     pub(super) fn cookie(&self, token: &str) -> String {
-        format!("{}={token}", self.step_up.inner().cookies.session)
+        format!("{}={token}", self.step_up.engine().cookies.session)
     }
 
     pub(super) fn origin(&self) -> String {
-        self.step_up.inner().urls.public.origin().ascii_serialization()
+        self.step_up.engine().urls.public.origin().ascii_serialization()
     }
 
     /// Which of these routes do not let this session in as far as the handler. One request each, since it may have effects.

@@ -1,10 +1,10 @@
 use crate::{
     aal::Proof,
     clock::Timestamp,
-    config::{SignedIn, StepUp},
     error::{Error, ErrorKind},
     session::{Session, Subject},
     standing::CredentialSummary,
+    step_up::{SignedIn, StepUp},
     store::{Completion, Credential, CredentialChange},
 };
 
@@ -39,13 +39,13 @@ pub async fn mint(
     subject: Subject,
     proofs: impl IntoIterator<Item = Proof>,
 ) -> Result<SignedIn, Error> {
-    let inner = step_up.inner();
+    let engine = step_up.engine();
     let proofs: Vec<_> = proofs.into_iter().collect();
     if proofs.is_empty() {
         return Err(Error::new(ErrorKind::Method));
     }
-    let mut known: Vec<_> = inner.stores.credentials(&subject).await?.iter().map(|one| one.summary.id).collect();
-    let mut completion = Completion::new(subject.clone(), inner.now());
+    let mut known: Vec<_> = engine.stores.credentials(&subject).await?.iter().map(|one| one.summary.id).collect();
+    let mut completion = Completion::new(subject.clone(), engine.now());
     for proof in &proofs {
         let Some(id) = proof.credential() else { continue };
         if !known.contains(&id) {
@@ -54,7 +54,7 @@ pub async fn mint(
             completion.credentials.push(CredentialChange::Add(without_secret(summary, proof.completed_at())));
         }
     }
-    inner.complete(completion).await?;
+    engine.complete(completion).await?;
     begin(step_up, subject, proofs).await
 }
 
@@ -69,14 +69,14 @@ pub(super) async fn begin(
     subject: Subject,
     proofs: impl IntoIterator<Item = Proof>,
 ) -> Result<SignedIn, Error> {
-    let inner = step_up.inner();
+    let engine = step_up.engine();
     let mut proofs = proofs.into_iter();
     let first = proofs.next().ok_or(Error::new(ErrorKind::Method))?;
-    let session = Session::new(subject.clone(), first, inner.limits.session_lifespan);
-    let session = proofs.fold(session, |session, proof| inner.renew(&session, proof));
-    inner.stores.create_session(&session).await?;
-    let credentials = inner.stores.credentials(&subject).await?;
-    step_up.hand_out(session, &inner.judge(credentials.into_iter().map(|one| one.summary).collect()))
+    let session = Session::new(subject.clone(), first, engine.limits.session_lifespan);
+    let session = proofs.fold(session, |session, proof| engine.renew(&session, proof));
+    engine.stores.create_session(&session).await?;
+    let credentials = engine.stores.credentials(&subject).await?;
+    step_up.hand_out(session, &engine.judge(credentials.into_iter().map(|one| one.summary).collect()))
 }
 
 /// Gives the subject these credentials in place of all it has, and returns those.
@@ -85,11 +85,11 @@ pub(super) async fn exchange_credentials(
     subject: &Subject,
     credentials: Vec<Credential>,
 ) -> Result<Vec<Credential>, Error> {
-    let inner = step_up.inner();
-    let before = inner.stores.credentials(subject).await?;
-    let mut completion = Completion::new(subject.clone(), inner.now());
+    let engine = step_up.engine();
+    let before = engine.stores.credentials(subject).await?;
+    let mut completion = Completion::new(subject.clone(), engine.now());
     let removed = before.iter().map(|one| CredentialChange::Remove(one.summary.method));
     completion.credentials = removed.chain(credentials.into_iter().map(CredentialChange::Add)).collect();
-    inner.complete(completion).await?;
+    engine.complete(completion).await?;
     Ok(before)
 }

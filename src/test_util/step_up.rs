@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     aal::Method,
-    config::SignedIn,
     error::Error,
     session::cookie::{Transport, X_SESSION_TOKEN},
+    step_up::SignedIn,
     store::AttemptKey,
 };
 
@@ -77,7 +77,7 @@ impl<S> Attacks<S> {
         }
         exchange_credentials(&self.step_up, &self.subject, before).await.expect("the store failed");
         let key = AttemptKey { subject: self.subject.clone(), method: Method::Totp };
-        self.step_up.inner().stores.reset_attempts(&key).await.expect("the store failed");
+        self.step_up.engine().stores.reset_attempts(&key).await.expect("the store failed");
         report("the step-up does not do what it should", &found);
     }
 
@@ -104,7 +104,7 @@ impl<S> Attacks<S> {
             Ok(open) => open,
             Err(broken) => return Ok(Err(broken)),
         };
-        let code = totp_code(&secret, self.step_up.inner().now())?;
+        let code = totp_code(&secret, self.step_up.engine().now())?;
         let answer = self.submit(transport, &old, &open, &code).await;
         let Some(new) = self.session_of(&answer) else {
             return Ok(Err(format!(
@@ -152,7 +152,7 @@ impl<S> Attacks<S> {
         ResBody: Body,
         ResBody::Error: Debug,
     {
-        let urls = &self.step_up.inner().urls;
+        let urls = &self.step_up.engine().urls;
         let token = session.token().as_str();
         let expected = "expected a login flow; is `step_up.router()` served under the public URL?";
         let mut cookies = Vec::new();
@@ -228,7 +228,7 @@ impl<S> Attacks<S> {
 
     /// The token that an answer brings.
     fn session_of(&self, answer: &Answer) -> Option<String> {
-        let name = &self.step_up.inner().cookies.session;
+        let name = &self.step_up.engine().cookies.session;
         let by_cookie = answer.cookies().find_map(|cookie| {
             let (own, token) = cookie.split_once('=')?;
             (own == name && !token.is_empty()).then(|| token.to_owned())

@@ -14,11 +14,11 @@ use super::{
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     clock::Timestamp,
-    config::SignedIn,
     error::Error,
     requirement::Requirement,
     session::cookie::Transport,
     standing::CredentialSummary,
+    step_up::SignedIn,
 };
 
 /// No application has a route for it.
@@ -91,8 +91,8 @@ impl<S> Attacks<S> {
         S::Error: Debug,
         ReqBody: Default,
     {
-        let inner = self.step_up.inner();
-        let now = inner.now();
+        let engine = self.step_up.engine();
+        let now = engine.now();
         let mut found = self.open_to(routes, None, "no session").await;
 
         // First as somebody who has no second factor, then as somebody who has one.
@@ -108,7 +108,7 @@ impl<S> Attacks<S> {
         let id = CredentialId::random();
         let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
         exchange_credentials(&self.step_up, &self.subject, vec![without_secret(summary, now)]).await?;
-        let ended = before_now(now, inner.limits.session_lifespan);
+        let ended = before_now(now, engine.limits.session_lifespan);
         let mut casts = vec![
             Cast { who: "one factor", proofs: vec![password(now)] },
             Cast { who: "a second factor that was replaced", proofs: vec![password(now), totp(now, lost)] },
@@ -153,10 +153,10 @@ impl<S> Attacks<S> {
     }
 
     async fn meets(&self, requirement: Requirement, session: &SignedIn) -> Result<bool, Error> {
-        let inner = self.step_up.inner();
-        let credentials = inner.stores.credentials(&self.subject).await?;
-        let standing = inner.judge(credentials.into_iter().map(|one| one.summary).collect());
-        Ok(requirement.check(session.session(), &standing, inner.now()).is_ok())
+        let engine = self.step_up.engine();
+        let credentials = engine.stores.credentials(&self.subject).await?;
+        let standing = engine.judge(credentials.into_iter().map(|one| one.summary).collect());
+        Ok(requirement.check(session.session(), &standing, engine.now()).is_ok())
     }
 
     /// Which of these routes and their siblings do not refuse.

@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use tower_step_up::{
     Method, Subject,
     factor::{Factor, FactorContext, FactorFuture, FieldError, Form, Refusal, Verdict},
-    ui::{Group, Node, Text},
+    wire::ui::{Group, Node, Text},
 };
 
 use crate::{

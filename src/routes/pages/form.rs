@@ -1,6 +1,6 @@
 //! A flow's nodes as the built-in pages show them: one section for each factor.
 
-use crate::ui::{Attributes, Group, InputKind, Node, Text};
+use crate::wire::ui::{Attributes, Group, InputKind, Node, Text};
 
 /// One factor's part of the page.
 #[derive(Default)]

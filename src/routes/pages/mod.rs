@@ -20,10 +20,11 @@ use super::{
     settings::{Refused, find as find_settings, nodes as settings_nodes, restart_url as settings_restart_url},
 };
 use crate::{
-    challenge::keep_private,
-    config::{Inner, StepUp},
+    engine::Engine,
     flow::{csrf::CsrfToken, login as login_flow, owner::Owner, record::Flow, settings as settings_flow},
-    ui::{Node, Text},
+    headers::forbid_storing,
+    step_up::StepUp,
+    wire::ui::{Node, Text},
 };
 
 /// What every page has.
@@ -33,8 +34,11 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    fn of(inner: &'a Inner) -> Self {
-        Self { application: &inner.application_name, style: inner.urls.route("self-service/ui/style.css", &[]).into() }
+    fn of(engine: &'a Engine) -> Self {
+        Self {
+            application: &engine.application_name,
+            style: engine.urls.route("self-service/ui/style.css", &[]).into(),
+        }
     }
 }
 
@@ -73,10 +77,10 @@ struct ErrorPage<'a> {
 
 /// `GET /self-service/ui/login?flow=<id>`
 pub(crate) async fn login(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    let inner = scope.inner();
+    let engine = scope.engine();
     let query = Query::of(&uri);
     if matches!(query.one("flow"), Ok(None)) {
-        return answer::see_other(&inner.urls.login(false, false, None));
+        return answer::see_other(&engine.urls.login(false, false, None));
     }
     let shown = match find_flow(&scope, &query, "flow").await {
         // Nobody reads an error about a form that was only open for too long: a new one appears.
@@ -90,25 +94,25 @@ pub(crate) async fn login(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Re
 }
 
 fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node]) -> Result<Response, Failure> {
-    let inner = scope.inner();
+    let engine = scope.engine();
     let page = LoginPage {
-        frame: Frame::of(inner),
+        frame: Frame::of(engine),
         account: owner.map_or("", |owner| owner.identifier.as_str()),
-        action: login_flow::action(flow, inner).into(),
+        action: login_flow::action(flow, engine).into(),
         hidden: form::hidden(nodes),
         messages: &flow.messages,
         sections: form::sections(nodes, &flow.messages),
-        cancel: inner.urls.default_return.as_str(),
+        cancel: engine.urls.default_return.as_str(),
     };
-    html(StatusCode::OK, inner, &page)
+    html(StatusCode::OK, engine, &page)
 }
 
 /// `GET /self-service/ui/settings?flow=<id>`
 pub(crate) async fn settings(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    let inner = scope.inner();
+    let engine = scope.engine();
     let query = Query::of(&uri);
     if matches!(query.one("flow"), Ok(None)) {
-        return answer::see_other(&inner.urls.enrolment(None));
+        return answer::see_other(&engine.urls.enrolment(None));
     }
     let shown = match find_settings(&scope, &query, "flow").await {
         Ok((flow, owner)) if scope.now() < flow.expires_at => settings_page(&scope, &flow, &owner),
@@ -116,11 +120,11 @@ pub(crate) async fn settings(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
         // Whoever signed in anew on the way here has a new session: they get a form of their own.
         Err(Refused::Failure(failure @ (Failure::IdentityMismatch | Failure::UnknownFlow))) => {
             scope.context.report_refusal(failure.audited());
-            Ok(answer::see_other(&inner.urls.enrolment(None)))
+            Ok(answer::see_other(&engine.urls.enrolment(None)))
         }
         Err(Refused::NoSession(_)) => {
             scope.context.report_refusal(Failure::NoSession.audited());
-            Ok(answer::see_other(&inner.urls.login(false, false, None)))
+            Ok(answer::see_other(&engine.urls.login(false, false, None)))
         }
         Err(refused) => return refused.respond(&scope, false),
     };
@@ -128,34 +132,34 @@ pub(crate) async fn settings(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
 }
 
 fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, Failure> {
-    let inner = scope.inner();
-    let csrf = CsrfToken::from_cookie(&scope.headers, &inner.cookies.csrf);
+    let engine = scope.engine();
+    let csrf = CsrfToken::from_cookie(&scope.headers, &engine.cookies.csrf);
     let nodes = settings_nodes(scope, flow, owner, csrf.as_ref())?;
     let page = SettingsPage {
-        frame: Frame::of(inner),
+        frame: Frame::of(engine),
         account: &owner.identifier,
-        action: settings_flow::action(flow, inner).into(),
+        action: settings_flow::action(flow, engine).into(),
         hidden: form::hidden(&nodes),
         messages: &flow.messages,
         // What is said of the whole page is about no field of it in particular.
         sections: form::sections(&nodes, &[]),
-        home: flow.return_to.as_ref().unwrap_or(&inner.urls.default_return).as_str(),
+        home: flow.return_to.as_ref().unwrap_or(&engine.urls.default_return).as_str(),
     };
-    html(StatusCode::OK, inner, &page)
+    html(StatusCode::OK, engine, &page)
 }
 
 /// `GET /self-service/ui/error?id=<id>`
 pub(crate) async fn error(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    let inner = scope.inner();
+    let engine = scope.engine();
     let id = Query::of(&uri).id("id").ok().flatten();
     let failure = id.and_then(Failure::of_page).unwrap_or(Failure::UnknownError);
     let page = ErrorPage {
-        frame: Frame::of(inner),
+        frame: Frame::of(engine),
         title: title(failure.envelope().status()),
         reason: failure.envelope().reason().to_owned(),
-        home: inner.urls.default_return.as_str(),
+        home: engine.urls.default_return.as_str(),
     };
-    html(StatusCode::OK, inner, &page).unwrap_or_else(|failure| failure.respond(&scope, true))
+    html(StatusCode::OK, engine, &page).unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
 fn title(status: StatusCode) -> &'static str {
@@ -171,26 +175,26 @@ fn title(status: StatusCode) -> &'static str {
 pub(crate) async fn style() -> Response {
     let mut response = Response::new(Body::from(include_str!("style.css")));
     let headers = response.headers_mut();
-    keep_private(headers);
+    forbid_storing(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-fn html(status: StatusCode, inner: &Inner, page: &impl Template) -> Result<Response, Failure> {
+fn html(status: StatusCode, engine: &Engine, page: &impl Template) -> Result<Response, Failure> {
     let body = page.render().map_err(|error| {
         tracing::error!(%error, "a page could not be rendered");
         Failure::Unavailable
     })?;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    harden(response.headers_mut(), &inner.urls.return_policy.origins());
+    harden(response.headers_mut(), &engine.urls.return_policy.origins());
     Ok(response)
 }
 
 /// `form-action` also holds for where the answer to the form redirects to, so it lists the hosts that may be returned to.
 fn harden(headers: &mut HeaderMap, return_origins: &[String]) {
-    keep_private(headers);
+    forbid_storing(headers);
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
         return_origins.join(" ")

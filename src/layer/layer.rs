@@ -1,7 +1,7 @@
 use tower_layer::Layer;
 
 use super::StepUpService;
-use crate::config::StepUp;
+use crate::step_up::StepUp;
 
 /// The outer layer: finds the session of each request, and renders what guards refuse.
 ///

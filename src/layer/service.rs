@@ -7,16 +7,17 @@ use std::{
 use http::{HeaderMap, Request, Response};
 use tower_service::Service;
 
-use super::{Found, ResponseBody, ResponseFuture, SessionContext};
+use super::{ResponseBody, ResponseFuture};
+use crate::context::{Found, SessionContext, read};
 use crate::{
     audit::AuditEventKind,
     clock::Timestamp,
-    config::{Inner, StepUp},
+    engine::Engine,
     session::{
-        SessionId, Subject,
         cookie::{Presented, Transport, presented},
         token::Verified,
     },
+    step_up::StepUp,
 };
 
 /// The service that [`StepUpLayer`](super::StepUpLayer) makes.
@@ -46,9 +47,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let step_up = self.step_up.clone();
-        let now = step_up.inner().now();
+        let now = step_up.engine().now();
         let path_and_query = request.uri().path_and_query().cloned();
-        let (search, transport) = search(step_up.inner(), request.headers(), now);
+        let (search, transport) = search(step_up.engine(), request.headers(), now);
         match search {
             Search::Ended(found) => {
                 let context = SessionContext::new(step_up, found, transport, now, path_and_query, false);
@@ -60,7 +61,7 @@ where
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
                 let read = Box::pin(async move {
-                    let found = read(step_up.inner(), verified.id, &verified.subject, now).await;
+                    let found = read(step_up.engine(), verified.id, &verified.subject, now).await;
                     SessionContext::new(step_up, found, transport, now, path_and_query, true)
                 });
                 ResponseFuture::reading(read, ready, request)
@@ -75,7 +76,7 @@ enum Search {
 }
 
 /// As far as it goes without waiting: headers, signature, cache.
-fn search(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> (Search, Option<Transport>) {
+fn search(inner: &Engine, headers: &HeaderMap, now: Timestamp) -> (Search, Option<Transport>) {
     match presented(headers, &inner.cookies.session, |token| inner.keys.recognises(token)) {
         Presented::Nothing => (Search::Ended(Found::Nothing), None),
         Presented::Unusable(transport) => {
@@ -91,18 +92,6 @@ fn search(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> (Search, Option
                 },
             };
             (search, Some(transport))
-        }
-    }
-}
-
-pub(super) async fn read(inner: &Inner, id: SessionId, subject: &Subject, now: Timestamp) -> Found {
-    match inner.read_session(id, subject, now).await {
-        Ok(Some(authenticated)) => Found::Session(authenticated),
-        Ok(None) => Found::Nothing,
-        Err(error) => {
-            // The error's source may name a database; its own text never does.
-            tracing::error!(target: "tower_step_up::context", %error, kind = ?error.kind(), "a session could not be looked up");
-            Found::Unavailable
         }
     }
 }
@@ -157,9 +146,9 @@ mod tests {
             for (name, value) in &headers {
                 request.headers_mut().append(*name, value.parse().unwrap());
             }
-            let before = step_up.inner().keys.verifications.load(Relaxed);
+            let before = step_up.engine().keys.verifications.load(Relaxed);
             service.call(request).await.unwrap();
-            assert_eq!(step_up.inner().keys.verifications.load(Relaxed) - before, expected, "{headers:?}");
+            assert_eq!(step_up.engine().keys.verifications.load(Relaxed) - before, expected, "{headers:?}");
         }
     }
 }

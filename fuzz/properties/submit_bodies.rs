@@ -54,7 +54,7 @@ impl Begun {
         for (_, client, begin, _) in FLOWS {
             let view = bank.get(client, true, begin).json();
             let id: uuid::Uuid = view["id"].as_str().unwrap().parse().unwrap();
-            flows.push(block_on(bank.step_up.inner().stores.flow(id.into())).unwrap().unwrap());
+            flows.push(block_on(bank.step_up.engine().stores.flow(id.into())).unwrap().unwrap());
             let nodes = view["ui"]["nodes"].as_array().unwrap();
             let secret = nodes.iter().find(|node| node["attributes"]["id"] == "totp_secret_key");
             offered = secret
@@ -95,7 +95,7 @@ pub(super) fn submitted(data: &[u8]) -> usize {
     BEGUN.with(|begun| {
         let mut bank = Bank::new();
         for flow in &begun.flows {
-            block_on(bank.step_up.inner().stores.create_flow(flow, 50, NOW)).unwrap();
+            block_on(bank.step_up.engine().stores.create_flow(flow, 50, NOW)).unwrap();
         }
         let forms = data.split(|&byte| byte == 0x1e).take(6).filter_map(<[u8]>::split_first_chunk);
         let changed = forms.filter(|&(&[which, media], body)| {

@@ -1,11 +1,11 @@
 //! Every URL that the crate writes, made once from the configuration and never from a request.
 
+pub(crate) mod return_to;
+
 use url::{Origin, Url};
 
-use crate::{
-    error::{BuildError, BuildErrorKind},
-    flow::return_to::{ReturnPolicy, with_query},
-};
+use self::return_to::{ReturnPolicy, with_query};
+use crate::error::{BuildError, BuildErrorKind};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Urls {

@@ -1,6 +1,6 @@
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::challenge::negotiation::{init_wants_json, names_problem_json, wants_json};
+use crate::headers::negotiation::{init_wants_json, names_problem_json, wants_json};
 
 /// What a request with these `Accept` headers is answered with, in all three tests.
 fn decide(values: &[HeaderValue], content_type: Option<&HeaderValue>) -> (bool, bool, bool) {

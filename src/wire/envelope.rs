@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{NO_STORE, VARY, negotiation};
+use crate::headers::{NO_STORE, VARY, negotiation};
 
 const ORY_ERROR_ID: HeaderName = HeaderName::from_static("ory-error-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

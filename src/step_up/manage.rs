@@ -16,7 +16,7 @@ impl StepUp {
     ///
     /// The store did not answer.
     pub async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, Error> {
-        Ok(self.inner().stores.sessions(subject, self.inner().now()).await?)
+        Ok(self.engine().stores.sessions(subject, self.engine().now()).await?)
     }
 
     /// Ends the session, at its holder's wish or another's. If a step-up that was under way has put another in its place meanwhile,
@@ -26,17 +26,17 @@ impl StepUp {
     ///
     /// The store did not answer; whether the session was ended is not known.
     pub async fn sign_out(&self, session: &Session) -> Result<(), Error> {
-        let inner = self.inner();
+        let engine = self.engine();
         let subject = session.subject();
         let mut id = session.id();
         while self.revoke(subject, Revocation::One(id)).await? == 0 {
-            let sessions = inner.stores.sessions(subject, inner.now()).await?;
+            let sessions = engine.stores.sessions(subject, engine.now()).await?;
             match sessions.iter().find(|successor| successor.binding() == session.binding()) {
                 Some(successor) => id = successor.id(),
                 None => break,
             }
         }
-        inner.audit.of_session(inner.now(), session, AuditEventKind::SignedOut);
+        engine.audit.of_session(engine.now(), session, AuditEventKind::SignedOut);
         Ok(())
     }
 
@@ -50,7 +50,7 @@ impl StepUp {
     ///
     /// The store did not answer; whether sessions were ended is not known.
     pub async fn revoke_all(&self, subject: &Subject) -> Result<u64, Error> {
-        self.revoke(subject, Revocation::All(self.inner().now())).await
+        self.revoke(subject, Revocation::All(self.engine().now())).await
     }
 
     /// Lets the subject try again at a factor that is locked after too many wrong answers, even for good.
@@ -61,9 +61,9 @@ impl StepUp {
     ///
     /// The store did not answer.
     pub async fn unlock(&self, subject: &Subject, method: Method) -> Result<(), Error> {
-        let inner = self.inner();
-        inner.stores.reset_attempts(&AttemptKey { subject: subject.clone(), method }).await?;
-        inner.audit.of_subject(inner.now(), subject, AuditEventKind::Unlocked { method });
+        let engine = self.engine();
+        engine.stores.reset_attempts(&AttemptKey { subject: subject.clone(), method }).await?;
+        engine.audit.of_subject(engine.now(), subject, AuditEventKind::Unlocked { method });
         Ok(())
     }
 
@@ -76,12 +76,12 @@ impl StepUp {
     ///
     /// A secret does not open (`Cryptography`), or the store did not answer.
     pub async fn reseal(&self, subject: &Subject) -> Result<u64, Error> {
-        let inner = self.inner();
-        let mut completion = Completion::new(subject.clone(), inner.now());
-        for credential in inner.stores.credentials(subject).await? {
-            let Some(factor) = inner.factor(credential.summary.method) else { continue };
+        let engine = self.engine();
+        let mut completion = Completion::new(subject.clone(), engine.now());
+        for credential in engine.stores.credentials(subject).await? {
+            let Some(factor) = engine.factor(credential.summary.method) else { continue };
             let data = factor
-                .reseal(subject, &credential, &inner.sealer)
+                .reseal(subject, &credential, &engine.sealer)
                 .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
             if let Some(data) = data {
                 completion.credentials.push(CredentialChange::Reseal { credential: credential.summary.id, data });
@@ -90,8 +90,8 @@ impl StepUp {
         let credentials = u64::try_from(completion.credentials.len()).unwrap_or(u64::MAX);
         if credentials > 0 {
             let at = completion.now;
-            inner.complete(completion).await?;
-            inner.audit.of_subject(at, subject, AuditEventKind::Resealed { credentials });
+            engine.complete(completion).await?;
+            engine.audit.of_subject(at, subject, AuditEventKind::Resealed { credentials });
         }
         Ok(credentials)
     }

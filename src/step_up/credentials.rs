@@ -1,9 +1,10 @@
 //! Credentials that the application itself gives to its users and takes away, beside what they do in the settings.
 
-use super::{Inner, StepUp};
+use super::StepUp;
 use crate::{
     aal::{Aal, CredentialId, Method},
     audit::AuditEventKind,
+    engine::Engine,
     error::{Error, ErrorKind},
     factor::{self, Factor, LookupSecrets, Totp},
     session::Subject,
@@ -23,10 +24,10 @@ impl StepUp {
     ///
     /// The secret is not base32 or shorter than 128 bits, no [`Totp`] factor is configured, or the store did not answer.
     pub async fn import_totp(&self, subject: &Subject, base32_secret: &str) -> Result<CredentialId, Error> {
-        let inner = self.inner();
-        inner.factor(Method::Totp).ok_or(Error::new(ErrorKind::Credential))?;
+        let engine = self.engine();
+        engine.factor(Method::Totp).ok_or(Error::new(ErrorKind::Credential))?;
         let secret = factor::decode_totp_secret(base32_secret)?;
-        let credential = Totp::credential(subject, &secret, 0, &inner.sealer, inner.now())
+        let credential = Totp::credential(subject, &secret, 0, &engine.sealer, engine.now())
             .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
         self.import(subject, credential).await
     }
@@ -38,22 +39,22 @@ impl StepUp {
     /// There is no code, one is shorter than 13 characters (64 bits need as many in base32) or stands there twice, no
     /// [`LookupSecrets`] factor is configured, or the store did not answer.
     pub async fn import_lookup_secrets(&self, subject: &Subject, codes: &[&str]) -> Result<CredentialId, Error> {
-        let inner = self.inner();
-        inner.factor(Method::LookupSecret).ok_or(Error::new(ErrorKind::Credential))?;
-        let credential = LookupSecrets::imported(codes, inner.now()).ok_or(Error::new(ErrorKind::Credential))?;
+        let engine = self.engine();
+        engine.factor(Method::LookupSecret).ok_or(Error::new(ErrorKind::Credential))?;
+        let credential = LookupSecrets::imported(codes, engine.now()).ok_or(Error::new(ErrorKind::Credential))?;
         self.import(subject, credential).await
     }
 
     async fn import(&self, subject: &Subject, credential: Credential) -> Result<CredentialId, Error> {
-        let inner = self.inner();
+        let engine = self.engine();
         let CredentialSummary { id, method, .. } = credential.summary;
         let at = credential.created_at;
         let mut completion = Completion::new(subject.clone(), at);
         completion.credentials.push(CredentialChange::Replace(credential));
         // Failures with the old secret say nothing of the new one.
         completion.reset = Some(AttemptKey { subject: subject.clone(), method });
-        inner.complete(completion).await?;
-        inner.audit.of_subject(at, subject, AuditEventKind::Enrolled { method });
+        engine.complete(completion).await?;
+        engine.audit.of_subject(at, subject, AuditEventKind::Enrolled { method });
         Ok(id)
     }
 
@@ -67,14 +68,14 @@ impl StepUp {
     ///
     /// No factor of this method is configured, or the store did not answer.
     pub async fn bind(&self, subject: &Subject, method: Method, data: Vec<u8>) -> Result<CredentialId, Error> {
-        let inner = self.inner();
-        let factor = inner.factor(method).ok_or(Error::new(ErrorKind::Credential))?;
+        let engine = self.engine();
+        let factor = engine.factor(method).ok_or(Error::new(ErrorKind::Credential))?;
         let credential = Credential {
             summary: CredentialSummary { id: CredentialId::random(), method, aal: factor.aal() },
             data,
             secrets: Vec::new(),
             last_step: 0,
-            created_at: inner.now(),
+            created_at: engine.now(),
         };
         self.import(subject, credential).await
     }
@@ -103,19 +104,19 @@ impl StepUp {
     ///
     /// The credentials are being changed all the time, or the store did not answer.
     pub async fn unbind(&self, subject: &Subject, method: Method) -> Result<(), Error> {
-        let inner = self.inner();
+        let engine = self.engine();
         for _ in 0..ROUNDS {
-            let credentials = inner.stores.credentials(subject).await?;
-            let gone = inner.removed_with(&credentials, method);
-            let mut completion = Completion::new(subject.clone(), inner.now());
+            let credentials = engine.stores.credentials(subject).await?;
+            let gone = engine.removed_with(&credentials, method);
+            let mut completion = Completion::new(subject.clone(), engine.now());
             completion.expect_credentials = Some(credentials.iter().map(|one| one.summary.id).collect());
             completion.credentials = gone.iter().copied().map(CredentialChange::Remove).collect();
             completion.reset = Some(AttemptKey { subject: subject.clone(), method });
             let at = completion.now;
-            if inner.complete(completion).await? == Completed::Done {
-                inner.stores.remove_flows(subject, None).await?;
+            if engine.complete(completion).await? == Completed::Done {
+                engine.stores.remove_flows(subject, None).await?;
                 for method in gone {
-                    inner.audit.of_subject(at, subject, AuditEventKind::Removed { method });
+                    engine.audit.of_subject(at, subject, AuditEventKind::Removed { method });
                 }
                 return Ok(());
             }
@@ -124,7 +125,7 @@ impl StepUp {
     }
 }
 
-impl Inner {
+impl Engine {
     /// The methods whose credentials go when those of `removed` do: its own, and those of factors that only stand in for others, if no
     /// other is left.
     pub(crate) fn removed_with(&self, credentials: &[Credential], removed: Method) -> Vec<Method> {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Response, StatusCode, header};
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -19,10 +19,10 @@ use super::world::{
 };
 use crate::{
     aal::Aal,
-    config::StepUp,
     context::SessionContext,
     guard::RequireAal2,
     session::{Session, SessionId, SigningKey, Subject, token::KeyRing},
+    step_up::StepUp,
     store::{Completion, CredentialChange, Revocation},
 };
 
@@ -83,7 +83,7 @@ impl World {
         ];
         let step_up = |max_age| {
             let step_up = builder().standing_max_age(max_age).build().unwrap();
-            let stores = &step_up.inner().stores;
+            let stores = &step_up.engine().stores;
             block_on(async {
                 for session in good.iter().map(|good| &good.session).chain([&dead, &expired]) {
                     stores.create_session(session).await.unwrap();

@@ -11,9 +11,10 @@ use crate::{
     aal::Aal,
     factor::{Factor, FactorContext, Form, LookupSecrets, Totp, Verdict, lookup_secret, totp_seal_context},
     flow::record::Flow,
-    session::{Session, SigningKey, token::KeyRing, view},
+    session::{Session, SigningKey, token::KeyRing},
     standing::{CredentialSummary, Standing},
     store::{Consumption, Credential, StoredFlow},
+    wire::session as view,
 };
 
 /// Sealed for credential 20 of kim, and for credential 10 of lee.
@@ -119,7 +120,7 @@ mod served {
     /// Every way to look at a flow, and then a right code.
     pub(super) fn flow(stored: &StoredFlow, read: Option<&Flow>) -> bool {
         let mut bank = Bank::new();
-        block_on(bank.step_up.inner().stores.create_flow(stored, 50, NOW)).unwrap();
+        block_on(bank.step_up.engine().stores.create_flow(stored, 50, NOW)).unwrap();
         let id = stored.id;
         let answers = |answer: &Answer| {
             // A row that cannot be read is no fault of the client's.

@@ -8,8 +8,9 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{ResponseBody, SessionContext};
-use crate::challenge::{self, Rejection};
+use super::ResponseBody;
+use crate::context::SessionContext;
+use crate::{challenge::Rejection, headers};
 
 /// A look-up in the store. Only requests whose session is not in the cache pay for the box.
 type Read = Pin<Box<dyn Future<Output = SessionContext> + Send>>;
@@ -100,7 +101,7 @@ fn finish<B>(mut response: Response<B>, context: &SessionContext) -> Response<Re
         return Response::from_parts(parts, body);
     }
     if context.was_consulted() {
-        challenge::keep_private(response.headers_mut());
+        headers::forbid_storing(response.headers_mut());
     }
     response.map(ResponseBody::new)
 }

@@ -7,9 +7,10 @@ use crate::{
     aal::{Method, Proof},
     audit::AuditEventKind,
     error::{Error, ErrorKind},
-    session::{Session, Subject, token::SessionToken, view},
+    session::{Session, Subject, token::SessionToken},
     standing::Standing,
     store::{AttemptKey, Completed, Completion, Rotation},
+    wire,
 };
 
 /// A session that has just begun, with what the client needs to keep it.
@@ -49,7 +50,7 @@ impl axum::response::IntoResponseParts for SignedIn {
         mut parts: axum::response::ResponseParts,
     ) -> Result<axum::response::ResponseParts, Self::Error> {
         parts.headers_mut().append(http::header::SET_COOKIE, self.cookie);
-        parts.headers_mut().insert(http::header::CACHE_CONTROL, crate::challenge::NO_STORE);
+        parts.headers_mut().insert(http::header::CACHE_CONTROL, crate::headers::NO_STORE);
         Ok(parts)
     }
 }
@@ -63,18 +64,18 @@ impl StepUp {
     ///
     /// The method only ever is a second factor, the subject is not active, or the store or directory did not answer.
     pub async fn sign_in(&self, subject: Subject, method: Method) -> Result<SignedIn, Error> {
-        let inner = self.inner();
+        let engine = self.engine();
         let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
-        if !inner.is_active(&subject).await? {
+        if !engine.is_active(&subject).await? {
             return Err(Error::new(ErrorKind::Inactive));
         }
-        let now = inner.now();
-        let session = Session::new(subject, Proof::new(method, level, now), inner.limits.session_lifespan);
-        inner.stores.create_session(&session).await?;
-        inner.lift_lock(session.subject(), method).await;
-        inner.audit.of_session(now, &session, AuditEventKind::SignedIn { method });
+        let now = engine.now();
+        let session = Session::new(subject, Proof::new(method, level, now), engine.limits.session_lifespan);
+        engine.stores.create_session(&session).await?;
+        engine.lift_lock(session.subject(), method).await;
+        engine.audit.of_session(now, &session, AuditEventKind::SignedIn { method });
         // At sign-in only the proof itself counts, whatever the credentials.
-        self.hand_out(session, &inner.judge(Vec::new()))
+        self.hand_out(session, &engine.judge(Vec::new()))
     }
 
     /// Renews the first factor of a session whose holder has just proven it to the application once more.
@@ -86,38 +87,38 @@ impl StepUp {
     ///
     /// As [`sign_in`](Self::sign_in); also if the session has ended meanwhile (`Inactive`).
     pub async fn reauthenticate(&self, session: &Session, method: Method) -> Result<SignedIn, Error> {
-        let inner = self.inner();
+        let engine = self.engine();
         let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
-        let now = inner.now();
-        let found = inner.read_session(session.id(), session.subject(), now).await?;
+        let now = engine.now();
+        let found = engine.read_session(session.id(), session.subject(), now).await?;
         let found = found.ok_or(Error::new(ErrorKind::Inactive))?;
-        let renewed = inner.renew(&found.session, Proof::new(method, level, now));
+        let renewed = engine.renew(&found.session, Proof::new(method, level, now));
         let mut completion = Completion::new(session.subject().clone(), now);
         completion.rotate = Some(Rotation { old: session.id(), new: renewed.clone() });
         completion.reset = Some(AttemptKey { subject: session.subject().clone(), method });
-        if inner.complete(completion).await? != Completed::Done {
+        if engine.complete(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Inactive));
         }
-        inner.audit.of_session(now, &renewed, AuditEventKind::Passed { method });
-        inner.audit.of_session(now, &renewed, AuditEventKind::Rotated { replaced: session.id() });
+        engine.audit.of_session(now, &renewed, AuditEventKind::Passed { method });
+        engine.audit.of_session(now, &renewed, AuditEventKind::Rotated { replaced: session.id() });
         self.hand_out(renewed, &found.standing)
     }
 
     /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for the application's own logout. End the
     /// session itself with [`revoke`](Self::revoke).
     pub fn removal_cookie(&self) -> Option<HeaderValue> {
-        self.inner().cookies.session_removal()
+        self.engine().cookies.session_removal()
     }
 
     /// Token and cookie of a session that the store has already.
     pub(crate) fn hand_out(&self, session: Session, standing: &Standing) -> Result<SignedIn, Error> {
-        let inner = self.inner();
-        let level = standing.level(&session, inner.now());
+        let engine = self.engine();
+        let level = standing.level(&session, engine.now());
         let token =
-            inner.keys.mint(&session, level).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
-        let cookie = inner
+            engine.keys.mint(&session, level).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
+        let cookie = engine
             .cookies
-            .session(&token, session.expires_at(), inner.now())
+            .session(&token, session.expires_at(), engine.now())
             .ok_or(Error::new(ErrorKind::Cryptography))?;
         Ok(SignedIn { session, token, cookie })
     }
@@ -128,18 +129,18 @@ impl StepUp {
     ///
     /// The store or directory did not answer, or the session is not alive any more.
     pub async fn describe(&self, session: &Session) -> Result<serde_json::Value, Error> {
-        let inner = self.inner();
-        let now = inner.now();
-        let found = match inner.cached_session(session.id(), session.subject(), now) {
+        let engine = self.engine();
+        let now = engine.now();
+        let found = match engine.cached_session(session.id(), session.subject(), now) {
             Some(found) => found,
-            None => inner
+            None => engine
                 .read_session(session.id(), session.subject(), now)
                 .await?
                 .ok_or(Error::new(ErrorKind::Inactive))?,
         };
-        let identity = inner.identity(session.subject()).await?;
-        let lapse = inner.limits.second_factor_lifespan;
-        Ok(view::session(&found.session, &found.standing, &identity, now, lapse))
+        let identity = engine.identity(session.subject()).await?;
+        let lapse = engine.limits.second_factor_lifespan;
+        Ok(wire::session::session(&found.session, &found.standing, &identity, now, lapse))
     }
 
     /// The URL to return to, normalised, if this application allows it: for a login page that takes `return_to` from its query.
@@ -156,6 +157,6 @@ impl StepUp {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn return_url(&self, return_to: &str) -> Option<String> {
-        self.inner().urls.return_policy.parse(return_to).ok().map(String::from)
+        self.engine().urls.return_policy.parse(return_to).ok().map(String::from)
     }
 }

@@ -1,6 +1,6 @@
 use url::Url;
 
-use crate::flow::return_to::ReturnPolicy;
+use crate::urls::return_to::ReturnPolicy;
 
 /// Base and allowed URLs: a site of its own; one path of it; a wildcard beside another port.
 const POLICIES: [(&str, &[&str]); 4] = [
@@ -73,19 +73,19 @@ pub fn return_to(data: &[u8]) {
 fn in_a_query(text: &[u8]) {
     use std::cell::OnceCell;
 
-    use crate::{config::StepUp, routes::query::Query};
+    use crate::{routes::query::Query, step_up::StepUp};
 
     thread_local!(static STEP_UP: OnceCell<StepUp> = const { OnceCell::new() });
     STEP_UP.with(|step_up| {
         let step_up = step_up.get_or_init(|| super::world::builder().build().unwrap());
-        let inner = step_up.inner();
+        let engine = step_up.engine();
         let encoded: String = url::form_urlencoded::byte_serialize(text).collect();
         let read = |query: &str| {
             let uri = format!("/?return_to={query}").parse().ok()?;
-            Some(Query::of(&uri).return_to(inner).ok().flatten())
+            Some(Query::of(&uri).return_to(engine).ok().flatten())
         };
         let direct = std::str::from_utf8(text).ok().filter(|text| !text.contains('\u{fffd}'));
-        let direct = direct.and_then(|text| inner.urls.return_policy.parse(text).ok());
+        let direct = direct.and_then(|text| engine.urls.return_policy.parse(text).ok());
         // Longer URIs than 64 KiB cannot be requested.
         if let Some(read) = read(&encoded) {
             assert_eq!(read, direct, "the query says something else");

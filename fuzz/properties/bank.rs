@@ -14,8 +14,8 @@ use super::world::{
 };
 use crate::{
     aal::Aal,
-    config::StepUp,
     session::Session,
+    step_up::StepUp,
     store::{Completion, Credential, CredentialChange},
 };
 
@@ -84,7 +84,7 @@ impl Bank {
             session("lee", 2, vec![password(), totp(credential_id(10))]),
             session("mia", 3, vec![password()]),
         ];
-        let stores = &step_up.inner().stores;
+        let stores = &step_up.engine().stores;
         block_on(async {
             for session in &sessions {
                 stores.create_session(session).await.unwrap();
@@ -96,18 +96,18 @@ impl Bank {
             }
         });
         let tokens =
-            sessions.map(|session| step_up.inner().keys.mint(&session, Aal::Aal1).unwrap().as_str().to_owned());
+            sessions.map(|session| step_up.engine().keys.mint(&session, Aal::Aal1).unwrap().as_str().to_owned());
         let router = Router::new().merge(step_up.router()).layer(step_up.layer());
         Self { step_up, router, tokens }
     }
 
     pub(super) fn known(&self) -> [Known; 3] {
-        let inner = self.step_up.inner();
+        let engine = self.step_up.engine();
         NAMES.map(|name| {
             let subject = subject(name);
-            let credentials = block_on(inner.stores.credentials(&subject)).unwrap();
-            let standing = inner.judge(credentials.iter().map(|credential| credential.summary).collect());
-            let sessions = block_on(inner.stores.sessions(&subject, NOW)).unwrap();
+            let credentials = block_on(engine.stores.credentials(&subject)).unwrap();
+            let standing = engine.judge(credentials.iter().map(|credential| credential.summary).collect());
+            let sessions = block_on(engine.stores.sessions(&subject, NOW)).unwrap();
             let sessions = sessions.into_iter().map(|session| {
                 let level = standing.level(&session, NOW);
                 (session, level)
@@ -119,7 +119,7 @@ impl Bank {
     /// Sends it as this client, and checks what holds for every answer.
     pub(super) fn send(&mut self, client: Client, json: bool, mut request: Request<Body>) -> Answer {
         let headers = request.headers_mut();
-        let csrf = format!("{}={CSRF_COOKIE}", self.step_up.inner().cookies.csrf);
+        let csrf = format!("{}={CSRF_COOKIE}", self.step_up.engine().cookies.csrf);
         let mut set = |name: &'static str, value: &str| headers.insert(name, HeaderValue::from_str(value).unwrap());
         match client {
             Client::Browser(Some(user)) => {

@@ -12,12 +12,13 @@ use uuid::Uuid;
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     clock::{Clock, Timestamp},
-    config::{StepUp, StepUpBuilder},
+    config::StepUpBuilder,
     directory::{Directory, DirectoryFuture, Identity},
     factor::{LookupSecrets, Password, Totp, lookup_secret},
     seal::{EncryptionKey, Sealer},
     session::{Session, SigningKey, Subject},
     standing::CredentialSummary,
+    step_up::StepUp,
     store::{Credential, MemoryStore, StoredSecret},
 };
 

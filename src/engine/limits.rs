@@ -1,0 +1,68 @@
+//! What can be configured of time, size and number, and what can be switched while requests are served.
+
+use std::{
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
+
+use crate::{requirement::RequiredAal, store::AttemptPolicy};
+
+/// Durations, counts and sizes.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) session_lifespan: Duration,
+    pub(crate) session_absolute_lifespan: Option<Duration>,
+    pub(crate) second_factor_lifespan: Option<Duration>,
+    pub(crate) clock_leeway: Duration,
+    pub(crate) login_flow_lifespan: Duration,
+    pub(crate) settings_flow_lifespan: Duration,
+    pub(crate) privileged_session_max_age: Duration,
+    pub(crate) flows_per_session: u32,
+    pub(crate) body_bytes: usize,
+    pub(crate) directory_timeout: Duration,
+    pub(crate) attempts: AttemptPolicy,
+}
+
+/// A [`RequiredAal`] that can be switched while requests are served.
+#[derive(Debug)]
+pub(crate) struct Switch(AtomicU8);
+
+impl Switch {
+    pub(crate) fn new(required: RequiredAal) -> Self {
+        let switch = Self(AtomicU8::new(0));
+        switch.set(required);
+        switch
+    }
+
+    pub(crate) fn set(&self, required: RequiredAal) {
+        let code = match required {
+            RequiredAal::Aal1 => 1,
+            RequiredAal::HighestAvailable => 2,
+            RequiredAal::Aal2 => 3,
+        };
+        self.0.store(code, Ordering::Release);
+    }
+
+    pub(crate) fn get(&self) -> RequiredAal {
+        match self.0.load(Ordering::Acquire) {
+            1 => RequiredAal::Aal1,
+            2 => RequiredAal::HighestAvailable,
+            // The strictest, should this ever be anything else.
+            _ => RequiredAal::Aal2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_says_what_was_set_last() {
+        let switch = Switch::new(RequiredAal::Aal1);
+        for required in [RequiredAal::HighestAvailable, RequiredAal::Aal2, RequiredAal::Aal1] {
+            switch.set(required);
+            assert_eq!(switch.get(), required);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The shapes of Ory's JSON: sessions, errors, and what a flow shows. They take values, and know neither stores nor requests.
+
+mod envelope;
+pub(crate) mod session;
+pub mod ui;
+
+pub(crate) use self::envelope::Envelope;
