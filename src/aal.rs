@@ -216,7 +216,8 @@ impl fmt::Display for CredentialId {
 pub struct Proof {
     method: Method,
     aal: Aal,
-    completed_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    completed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credential: Option<CredentialId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,7 +227,12 @@ pub struct Proof {
 impl Proof {
     /// A proof whose credential is not kept in this crate's store, such as the application's password.
     pub const fn new(method: Method, aal: Aal, completed_at: Timestamp) -> Self {
-        Self { method, aal, completed_at, credential: None, provider: None }
+        Self { method, aal, completed_at: Some(completed_at), credential: None, provider: None }
+    }
+
+    /// A proof that was made, nobody knows when: it counts for a level, and never for an age.
+    pub const fn at_unknown_time(method: Method, aal: Aal) -> Self {
+        Self { method, aal, completed_at: None, credential: None, provider: None }
     }
 
     /// The same proof, tied to a stored credential: it counts only as long as that credential exists.
@@ -253,8 +259,8 @@ impl Proof {
         self.aal
     }
 
-    /// When the method was completed.
-    pub const fn completed_at(&self) -> Timestamp {
+    /// When the method was completed, if that is known.
+    pub const fn completed_at(&self) -> Option<Timestamp> {
         self.completed_at
     }
 

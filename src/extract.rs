@@ -18,7 +18,8 @@ use crate::{
     guard::{self, Head, Refusal},
     requirement::Requirement,
     session::{Session, Subject},
-    standing::{Authenticated, Standing},
+    source::Evidence,
+    standing::Standing,
 };
 
 /// A request that an extractor refused. The outer layer renders it; without one, it is an empty 500.
@@ -56,12 +57,12 @@ fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, Ac
 /// A request without one gets the same answer as from a guard with [`Requirement::aal1`].
 #[derive(Clone, Debug)]
 pub struct CurrentSession {
-    authenticated: Arc<Authenticated>,
+    authenticated: Arc<Evidence>,
     now: Timestamp,
 }
 
 impl CurrentSession {
-    fn new(authenticated: &Arc<Authenticated>, context: &SessionContext) -> Self {
+    fn new(authenticated: &Arc<Evidence>, context: &SessionContext) -> Self {
         Self { authenticated: Arc::clone(authenticated), now: context.now() }
     }
 

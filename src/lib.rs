@@ -102,6 +102,7 @@ mod router_ext;
 mod routes;
 mod seal;
 mod session;
+pub mod source;
 mod standing;
 mod step_up;
 pub mod store;
@@ -124,8 +125,10 @@ pub use self::{
     layer::StepUpLayer,
     requirement::{RequiredAal, Requirement, Shortfall, UnknownRequiredAal},
     seal::{EncryptionKey, SealError, Sealer},
-    session::{BindingKey, InvalidKey, InvalidSubject, Session, SessionId, SigningKey, Subject, token::SessionToken},
-    standing::{CredentialSummary, Standing},
+    session::{
+        BindingKey, InvalidKey, InvalidSubject, Session, SessionId, SessionToken, SigningKey, StoredSession, Subject,
+    },
+    standing::{CredentialSummary, Enrolled, Standing},
     step_up::{SignedIn, StepUp},
 };
 #[cfg(feature = "axum")]

@@ -4,7 +4,12 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{aal::Aal, clock::Timestamp, session::Session, standing::Standing};
+use crate::{
+    aal::Aal,
+    clock::Timestamp,
+    session::Session,
+    standing::{Enrolled, Standing},
+};
 
 /// How much must have been proven, ordered from the weakest, under the names of Ory's `required_aal`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,6 +88,10 @@ pub enum Shortfall {
     LevelTooLow,
     /// A second factor is required and the subject has none: it must be enrolled first.
     NothingEnrolled,
+    /// The highest available level is required, and the source of the session cannot tell which that is. It is never taken to be met.
+    CannotTell,
+    /// The store, the directory or the source of sessions did not answer, so nothing is known.
+    Unavailable,
     /// The level is there, but was proven longer ago than the requirement allows.
     TooOld {
         /// How long ago it may have been proven.
@@ -98,6 +107,8 @@ impl fmt::Display for Shortfall {
             Self::NoSession => "no valid session",
             Self::LevelTooLow => "second factor missing",
             Self::NothingEnrolled => "no second factor enrolled",
+            Self::CannotTell => "not known whether there is a second factor",
+            Self::Unavailable => "the session could not be looked up",
             Self::TooOld { .. } => "proven too long ago",
         })
     }
@@ -158,17 +169,22 @@ impl Requirement {
     /// The shortfall, when it does not.
     pub fn check(&self, session: &Session, standing: &Standing, now: Timestamp) -> Result<(), Shortfall> {
         let level = standing.level(session, now);
-        if level == Aal::Aal0 || now >= session.expires_at() {
+        if level == Aal::Aal0 || session.has_ended(now) {
             return Err(Shortfall::NoSession);
         }
-        let enrolled = standing.has_second_factor();
+        let enrolled = standing.enrolled();
         let second_factor = match self.level {
             RequiredAal::Aal1 => false,
-            RequiredAal::HighestAvailable => enrolled,
+            RequiredAal::HighestAvailable => enrolled != Enrolled::No,
             RequiredAal::Aal2 => true,
         };
         if second_factor && level < Aal::Aal2 {
-            return Err(if enrolled { Shortfall::LevelTooLow } else { Shortfall::NothingEnrolled });
+            return Err(match (self.level, enrolled) {
+                (RequiredAal::HighestAvailable, Enrolled::Unknown) => Shortfall::CannotTell,
+                (_, Enrolled::No) => Shortfall::NothingEnrolled,
+                // Whether there is one will be seen where it is asked for.
+                (_, Enrolled::Yes | Enrolled::Unknown) => Shortfall::LevelTooLow,
+            });
         }
         let Some(max_age) = self.max_age else { return Ok(()) };
         let proven_at = if second_factor {
@@ -190,7 +206,7 @@ mod tests {
     use super::*;
     use crate::{
         aal::{CredentialId, Method, Proof},
-        session::Subject,
+        session::{StoredSession, Subject},
         standing::CredentialSummary,
     };
 
@@ -207,29 +223,38 @@ mod tests {
     }
 
     /// A session whose password was proven at 1000 and its second factor, if at all, after that; and its standing.
-    fn any_session() -> impl Strategy<Value = (Session, Standing)> {
+    fn any_session() -> impl Strategy<Value = (StoredSession, Standing)> {
         (prop::option::of(1000..1300i64), any::<bool>(), prop::option::of(1000..1300i64)).prop_map(
             |(second_factor, enrolled, password_again)| {
                 let totp = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
                 let password = |second| Proof::new(Method::Password, Aal::Aal1, at(second));
-                let mut session = Session::new(Subject::new("kim").unwrap(), password(1000), DAY);
+                let mut session = StoredSession::new(Subject::new("kim").unwrap(), password(1000), at(1000), DAY);
                 if let Some(second) = second_factor {
                     let proof = Proof::new(Method::Totp, Aal::Aal2, at(second)).with_credential(totp.id);
-                    session = session.renewed(proof, DAY, None);
+                    session = session.renewed(proof, at(second), DAY, None);
                 }
                 if let Some(second) = password_again {
-                    session = session.renewed(password(second), DAY, None);
+                    session = session.renewed(password(second), at(second), DAY, None);
                 }
                 (session, Standing::new(if enrolled { vec![totp] } else { vec![] }))
             },
         )
     }
 
-    fn session(password: i64, second_factor: i64) -> (Session, Standing) {
+    fn session(password: i64, second_factor: i64) -> (StoredSession, Standing) {
         let totp = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
-        let session =
-            Session::new(Subject::new("kim").unwrap(), Proof::new(Method::Password, Aal::Aal1, at(password)), DAY)
-                .renewed(Proof::new(Method::Totp, Aal::Aal2, at(second_factor)).with_credential(totp.id), DAY, None);
+        let session = StoredSession::new(
+            Subject::new("kim").unwrap(),
+            Proof::new(Method::Password, Aal::Aal1, at(password)),
+            at(password),
+            DAY,
+        )
+        .renewed(
+            Proof::new(Method::Totp, Aal::Aal2, at(second_factor)).with_credential(totp.id),
+            at(second_factor),
+            DAY,
+            None,
+        );
         (session, Standing::new(vec![totp]))
     }
 
@@ -239,8 +264,8 @@ mod tests {
             (session, standing) in any_session(), weaker in any_requirement(), added in any_requirement(), now in 1000..2000i64,
         ) {
             let stricter = weaker.and(added);
-            if weaker.check(&session, &standing, at(now)).is_err() {
-                prop_assert!(stricter.check(&session, &standing, at(now)).is_err());
+            if weaker.check(session.as_ref(), &standing, at(now)).is_err() {
+                prop_assert!(stricter.check(session.as_ref(), &standing, at(now)).is_err());
             }
         }
 
@@ -257,9 +282,9 @@ mod tests {
         fn a_combination_passes_only_where_both_pass(
             (session, standing) in any_session(), one in any_requirement(), two in any_requirement(), now in 1000..2000i64,
         ) {
-            if one.and(two).check(&session, &standing, at(now)).is_ok() {
-                prop_assert_eq!(one.check(&session, &standing, at(now)), Ok(()));
-                prop_assert_eq!(two.check(&session, &standing, at(now)), Ok(()));
+            if one.and(two).check(session.as_ref(), &standing, at(now)).is_ok() {
+                prop_assert_eq!(one.check(session.as_ref(), &standing, at(now)), Ok(()));
+                prop_assert_eq!(two.check(session.as_ref(), &standing, at(now)), Ok(()));
             }
         }
 
@@ -267,7 +292,7 @@ mod tests {
         fn max_age_ends_on_the_second(proven in 0..1_000_000i64, age in 0..100_000i64) {
             let (session, standing) = session(proven, proven);
             let required = Requirement::aal2().max_age(Duration::from_secs(u64::try_from(age).unwrap()));
-            let check = |now| required.check(&session, &standing, now);
+            let check = |now| required.check(session.as_ref(), &standing, now);
             prop_assume!(at(proven + age + 1) < session.expires_at());
             prop_assert_eq!(check(at(proven + age)), Ok(()));
             let late = Timestamp::from_unix_milliseconds(at(proven + age).unix_milliseconds() + 1);
@@ -289,9 +314,9 @@ mod tests {
     #[test]
     fn the_age_of_aal2_is_that_of_the_second_factor() {
         let (session, standing) = session(1000, 1100);
-        let session = session.renewed(Proof::new(Method::Password, Aal::Aal1, at(5000)), DAY, None);
+        let session = session.renewed(Proof::new(Method::Password, Aal::Aal1, at(5000)), at(5000), DAY, None);
         let required = |requirement: Requirement| {
-            requirement.max_age(Duration::from_secs(300)).check(&session, &standing, at(5001)).is_ok()
+            requirement.max_age(Duration::from_secs(300)).check(session.as_ref(), &standing, at(5001)).is_ok()
         };
         assert!(required(Requirement::aal1()));
         assert!(!required(Requirement::highest_available()));
@@ -301,8 +326,10 @@ mod tests {
     #[test]
     fn shortfalls_say_what_to_do() {
         let (session, standing) = session(1000, 1100);
-        let first_only = Session::new(session.subject().clone(), session.proofs()[0].clone(), DAY);
-        let check = |requirement: Requirement, session, standing| requirement.check(session, standing, at(1200));
+        let first_only = StoredSession::new(session.subject().clone(), session.proofs()[0].clone(), at(1000), DAY);
+        let check = |requirement: Requirement, session, standing| {
+            requirement.check(StoredSession::as_ref(session), standing, at(1200))
+        };
         let none = Standing::new(vec![]);
         assert_eq!(check(Requirement::aal2(), &first_only, &standing), Err(Shortfall::LevelTooLow));
         assert_eq!(check(Requirement::highest_available(), &first_only, &standing), Err(Shortfall::LevelTooLow));
@@ -310,6 +337,6 @@ mod tests {
         assert_eq!(check(Requirement::highest_available(), &first_only, &none), Ok(()));
         assert_eq!(check(Requirement::aal1(), &first_only, &standing), Ok(()));
         let ended = session.expires_at();
-        assert_eq!(Requirement::aal1().check(&session, &standing, ended), Err(Shortfall::NoSession));
+        assert_eq!(Requirement::aal1().check(session.as_ref(), &standing, ended), Err(Shortfall::NoSession));
     }
 }

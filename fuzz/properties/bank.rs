@@ -14,7 +14,7 @@ use super::world::{
 };
 use crate::{
     aal::Aal,
-    session::Session,
+    session::StoredSession,
     step_up::StepUp,
     store::{Completion, Credential, CredentialChange},
 };
@@ -38,7 +38,7 @@ pub(super) struct Bank {
 /// What the store knows of a user, and the level of each session.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Known {
-    pub(super) sessions: Vec<(Session, Aal)>,
+    pub(super) sessions: Vec<(StoredSession, Aal)>,
     pub(super) credentials: Vec<Credential>,
 }
 
@@ -109,7 +109,7 @@ impl Bank {
             let standing = engine.judge(credentials.iter().map(|credential| credential.summary).collect());
             let sessions = block_on(engine.stores.sessions(&subject, NOW)).unwrap();
             let sessions = sessions.into_iter().map(|session| {
-                let level = standing.level(&session, NOW);
+                let level = standing.level(session.as_ref(), NOW);
                 (session, level)
             });
             Known { sessions: sessions.collect(), credentials }

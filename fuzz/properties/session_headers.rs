@@ -21,7 +21,7 @@ use crate::{
     aal::Aal,
     context::SessionContext,
     guard::RequireAal2,
-    session::{Session, SessionId, SigningKey, Subject, token::KeyRing},
+    session::{SessionId, SigningKey, StoredSession, Subject, token::KeyRing},
     step_up::StepUp,
     store::{Completion, CredentialChange, Revocation},
 };
@@ -29,7 +29,7 @@ use crate::{
 /// Tokens that are good, by their session and its level.
 struct Good {
     token: String,
-    session: Session,
+    session: StoredSession,
     level: Aal,
 }
 
@@ -58,7 +58,7 @@ impl World {
         let ann = session("kim", 3, vec![password()]);
         let dead = session("kim", 4, vec![password(), totp(credential_id(10))]);
         let past = NOW - DAY;
-        let expired = Session::from_parts(
+        let expired = StoredSession::from_parts(
             Uuid::from_u128(5).into(),
             subject("lee"),
             Uuid::from_u128(0x105).into(),
@@ -195,7 +195,7 @@ impl Service<Request<()>> for Handler {
     fn call(&mut self, request: Request<()>) -> Self::Future {
         let context = SessionContext::of(request.extensions()).unwrap();
         let seen = context.session().zip(context.standing()).map(|(session, standing)| {
-            (session.id(), session.subject().clone(), standing.level(session, context.now()))
+            (session.id().unwrap(), session.subject().clone(), standing.level(session, context.now()))
         });
         let mut response = Response::new(Bytes::new());
         response.extensions_mut().insert(Seen(seen));

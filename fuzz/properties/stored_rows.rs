@@ -11,7 +11,7 @@ use crate::{
     aal::Aal,
     factor::{Factor, FactorContext, Form, LookupSecrets, Totp, Verdict, lookup_secret, totp_seal_context},
     flow::record::Flow,
-    session::{Session, SigningKey, token::KeyRing},
+    session::{SigningKey, StoredSession, token::KeyRing},
     standing::{CredentialSummary, Standing},
     store::{Consumption, Credential, StoredFlow},
     wire::session as view,
@@ -88,7 +88,7 @@ pub(super) fn flow_body(data: &[u8]) -> bool {
         let again = Flow::from_stored(written.clone()).unwrap();
         assert_eq!(again.to_stored().unwrap(), written, "it changes by being written");
         let kim = session("kim", 1, vec![password()]);
-        if flow.belongs_to(&kim) {
+        if flow.belongs_to(kim.as_ref()) {
             let value: Value = serde_json::from_str(body).unwrap();
             let binding: Uuid = kim.binding().into();
             // Flows of an older version have it in their body.
@@ -154,7 +154,10 @@ mod served {
                 let flow = read.expect("a flow that can be read");
                 let asked = login::asked(flow).expect("a flow that asks for something");
                 let open = !flow.completed && flow.expires_at > NOW;
-                assert!(!settings::is_settings(flow) && asked.aal2 && open && flow.belongs_to(&kim), "{stored:?}");
+                assert!(
+                    !settings::is_settings(flow) && asked.aal2 && open && flow.belongs_to(kim.as_ref()),
+                    "{stored:?}"
+                );
                 assert_eq!((after[0].level(), &after[1..]), (Aal::Aal2, &before[1..]));
                 return true;
             }
@@ -197,7 +200,7 @@ fn session_row(data: &[u8]) {
     for known in [vec![], vec![credential]] {
         let alive: Vec<Uuid> = known.iter().map(|credential| credential.id.into()).collect();
         let standing = Standing::new(known);
-        let level = standing.level(&session, NOW);
+        let level = standing.level(session.as_ref(), NOW);
         assert!(level <= highest(&serde_json::from_str(&proofs).unwrap(), &alive), "{level} of {proofs}");
         let view = view::session(&session, &standing, &Value::Null, NOW, Some(Duration::MAX));
         assert_eq!(view["authenticator_assurance_level"], level.as_str());
@@ -209,11 +212,11 @@ fn session_row(data: &[u8]) {
     let rotated = session.rotated();
     assert_eq!((rotated.proofs(), rotated.expires_at()), (session.proofs(), session.expires_at()));
     let minute = Duration::from_secs(60);
-    let renewed = session.renewed(password(), Duration::MAX, Some(minute));
+    let renewed = session.renewed(password(), NOW - Duration::from_secs(300), Duration::MAX, Some(minute));
     assert!(renewed.expires_at() <= session.issued_at() + minute, "it outlives its absolute end");
 }
 
-fn minted(session: &Session, level: Aal) {
+fn minted(session: &StoredSession, level: Aal) {
     thread_local!(static RING: KeyRing = {
         let key = SigningKey::hs256("a", [7; 32]).unwrap();
         KeyRing::new(&[key], "https://bank.example/", Duration::from_secs(5), 1).unwrap()
@@ -236,15 +239,15 @@ fn minted(session: &Session, level: Aal) {
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<Session> {
+fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<StoredSession> {
     crate::store::sql::rows::session(&subject("kim"), &(id(1), id(2), proofs.to_owned(), issued_at, expires_at)).ok()
 }
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<Session> {
+fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<StoredSession> {
     let proofs: Vec<crate::Proof> = serde_json::from_str(proofs).ok()?;
     let at = crate::Timestamp::from_unix_milliseconds;
-    Some(Session::from_parts(id(1).into(), subject("kim"), id(2).into(), proofs, at(issued_at), at(expires_at)))
+    Some(StoredSession::from_parts(id(1).into(), subject("kim"), id(2).into(), proofs, at(issued_at), at(expires_at)))
 }
 
 /// The proofs of a session on the first line, then a credential on each: id, method and level, divided by blanks.
@@ -267,7 +270,7 @@ fn standing_rows(data: &[u8]) {
         assert!(given.iter().any(|row| row.6 == id && row.7.as_ref() == Some(&method) && row.8.as_ref() == Some(&aal)));
     }
     let alive: Vec<Uuid> = standing.credentials.iter().map(|credential| credential.id.into()).collect();
-    let level = Standing::new(standing.credentials).level(&standing.session, NOW);
+    let level = Standing::new(standing.credentials).level(standing.session.as_ref(), NOW);
     assert!(level <= highest(&serde_json::from_str(&proofs).unwrap(), &alive), "{level} of {proofs}");
 }
 

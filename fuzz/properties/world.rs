@@ -16,7 +16,7 @@ use crate::{
     directory::{Directory, DirectoryFuture, Identity},
     factor::{LookupSecrets, Password, Totp, lookup_secret},
     seal::{EncryptionKey, Sealer},
-    session::{Session, SigningKey, Subject},
+    session::{SigningKey, StoredSession, Subject},
     standing::CredentialSummary,
     step_up::StepUp,
     store::{Credential, MemoryStore, StoredSecret},
@@ -75,11 +75,11 @@ pub(super) fn sealer() -> Sealer {
 }
 
 /// A session with a fixed id, five minutes old.
-pub(super) fn session(name: &str, id: u128, proofs: Vec<Proof>) -> Session {
+pub(super) fn session(name: &str, id: u128, proofs: Vec<Proof>) -> StoredSession {
     let issued_at = NOW - Duration::from_secs(300);
     let (id, binding) = (Uuid::from_u128(id), Uuid::from_u128(id + 0x100));
     let day = Duration::from_secs(86_400);
-    Session::from_parts(id.into(), subject(name), binding.into(), proofs, issued_at, issued_at + day)
+    StoredSession::from_parts(id.into(), subject(name), binding.into(), proofs, issued_at, issued_at + day)
 }
 
 pub(super) fn password() -> Proof {

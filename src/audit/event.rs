@@ -73,8 +73,8 @@ pub enum AuditEventKind {
     },
     /// A session goes on under a new id, and the old one is dead.
     Rotated {
-        /// The old id.
-        replaced: SessionId,
+        /// The old id; `None` if the session was begun by somebody else than this crate.
+        replaced: Option<SessionId>,
     },
     /// A factor was bound, by the user or by an import.
     Enrolled {
@@ -110,6 +110,8 @@ pub enum ChallengeReason {
     NothingEnrolled,
     /// What was proven was proven too long ago.
     TooOld,
+    /// The highest available level is asked for, and the source of the session cannot tell which that is.
+    CannotTell,
 }
 
 impl From<Shortfall> for AuditEventKind {
@@ -118,7 +120,9 @@ impl From<Shortfall> for AuditEventKind {
             Shortfall::NoSession => ChallengeReason::NoSession,
             Shortfall::LevelTooLow => ChallengeReason::LevelTooLow,
             Shortfall::NothingEnrolled => ChallengeReason::NothingEnrolled,
+            Shortfall::CannotTell => ChallengeReason::CannotTell,
             Shortfall::TooOld { .. } => ChallengeReason::TooOld,
+            Shortfall::Unavailable => return Self::Unavailable,
         };
         Self::Challenged { reason }
     }
@@ -227,6 +231,7 @@ impl AuditEventKind {
                 ChallengeReason::LevelTooLow => "level_too_low",
                 ChallengeReason::NothingEnrolled => "nothing_enrolled",
                 ChallengeReason::TooOld => "too_old",
+                ChallengeReason::CannotTell => "cannot_tell",
             }),
             Self::Failed { reason, .. } => Some(match reason {
                 FailureReason::Wrong => "wrong",

@@ -63,17 +63,18 @@ impl Audit {
     }
 
     /// Something in a session.
-    pub(crate) fn of_session(&self, at: Timestamp, session: &Session, kind: AuditEventKind) {
-        self.send(&AuditEvent { at, subject: Some(session.subject().clone()), session: Some(session.id()), kind });
+    pub(crate) fn record_in_session(&self, at: Timestamp, session: impl AsRef<Session>, kind: AuditEventKind) {
+        let session = session.as_ref();
+        self.send(&AuditEvent { at, subject: Some(session.subject().clone()), session: session.id(), kind });
     }
 
     /// Something about a subject, in no session.
-    pub(crate) fn of_subject(&self, at: Timestamp, subject: &Subject, kind: AuditEventKind) {
+    pub(crate) fn record_for_subject(&self, at: Timestamp, subject: &Subject, kind: AuditEventKind) {
         self.send(&AuditEvent { at, subject: Some(subject.clone()), session: None, kind });
     }
 
     /// Something about nobody that is known.
-    pub(crate) fn of_nobody(&self, at: Timestamp, kind: AuditEventKind) {
+    pub(crate) fn record_anonymous(&self, at: Timestamp, kind: AuditEventKind) {
         self.send(&AuditEvent { at, subject: None, session: None, kind });
     }
 
@@ -94,7 +95,7 @@ fn log(event: &AuditEvent) {
     let session = session.map(tracing::field::display);
     let (mut replaced, mut count, mut retry_after) = (None, None, None);
     match *kind {
-        AuditEventKind::Rotated { replaced: id } => replaced = Some(tracing::field::display(id)),
+        AuditEventKind::Rotated { replaced: id } => replaced = id.map(tracing::field::display),
         AuditEventKind::Revoked { sessions: number } | AuditEventKind::Resealed { credentials: number } => {
             count = Some(number);
         }

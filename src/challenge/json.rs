@@ -8,7 +8,7 @@ use crate::{context::Denied, requirement::Shortfall, wire::Envelope};
 /// The envelope of a refusal. Clients with a session are told where a browser can do something about it.
 pub(crate) fn envelope(denied: Denied, destination: Option<&Url>) -> Envelope {
     let envelope = match denied {
-        Denied::Unavailable => {
+        Denied::Unavailable | Denied::Shortfall(Shortfall::Unavailable) => {
             return Envelope::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 None,
@@ -38,6 +38,12 @@ pub(crate) fn envelope(denied: Denied, destination: Option<&Url>) -> Envelope {
             "This needs a second proof of who you are. Set one up first.",
         )
         .detail("second_factor", "missing"),
+        Denied::Shortfall(Shortfall::CannotTell) => Envelope::new(
+            StatusCode::FORBIDDEN,
+            Some("session_aal2_required"),
+            "second factor unknown",
+            "This needs the strongest proof that you can give, and it is not known here which that is.",
+        ),
         Denied::Shortfall(Shortfall::TooOld { .. }) => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_refresh_required"),

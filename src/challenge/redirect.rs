@@ -9,7 +9,7 @@ use crate::{
     context::{Denied, SessionContext},
     headers::negotiation,
     requirement::Shortfall,
-    standing::Standing,
+    standing::Enrolled,
     urls::Urls,
 };
 
@@ -17,14 +17,14 @@ use crate::{
 pub(crate) fn destination(context: &SessionContext, denied: Denied, return_to: Option<&Url>) -> Option<Url> {
     let urls = &context.engine().urls;
     match denied {
-        Denied::Unavailable => None,
+        Denied::Unavailable | Denied::Shortfall(Shortfall::Unavailable) => None,
         // Names no level: who has no session learns nothing of what the route requires.
         Denied::Shortfall(Shortfall::NoSession) => Some(urls.first_login(return_to)),
-        Denied::Shortfall(Shortfall::LevelTooLow) => Some(urls.login(true, false, return_to)),
+        Denied::Shortfall(Shortfall::LevelTooLow | Shortfall::CannotTell) => Some(urls.login(true, false, return_to)),
         Denied::Shortfall(Shortfall::NothingEnrolled) => Some(urls.enrolment(return_to)),
         Denied::Shortfall(Shortfall::TooOld { second_factor, .. }) => {
             // Two factors may also have been vouched for by another provider, and only there can they be renewed.
-            let enrolled = context.standing().is_some_and(Standing::has_second_factor);
+            let enrolled = context.standing().is_some_and(|standing| standing.enrolled() != Enrolled::No);
             Some(urls.login(second_factor && enrolled, true, return_to))
         }
     }

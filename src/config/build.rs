@@ -10,8 +10,8 @@ use crate::{
     engine::{Engine, Switch},
     error::{BuildError, BuildErrorKind},
     seal::{EncryptionKey, Sealer},
-    session::{Session, Subject, cookie::CookieJar, token::KeyRing},
-    standing::StandingCache,
+    session::{StoredSession, Subject, cookie::CookieJar, token::KeyRing},
+    source::own::StandingCache,
     step_up::StepUp,
     store::access::Stores,
     urls::Urls,
@@ -170,7 +170,8 @@ impl StepUpBuilder {
     fn probe(&self, ring: &KeyRing) -> bool {
         let now = self.clock.now();
         let Ok(subject) = Subject::new("probe") else { return false };
-        let session = Session::new(subject, Proof::new(Method::Password, Aal::Aal1, now), Duration::from_secs(3600));
+        let session =
+            StoredSession::new(subject, Proof::new(Method::Password, Aal::Aal1, now), now, Duration::from_secs(3600));
         ring.mint(&session, Aal::Aal1).is_ok_and(|token| ring.verify(token.as_str(), now).is_ok())
     }
 

@@ -48,7 +48,8 @@ use crate::{
     engine::Engine,
     requirement::{Requirement, Shortfall},
     session::{Session, SessionId, Subject, cookie::Transport},
-    standing::{Authenticated, Standing},
+    source::Evidence,
+    standing::{Enrolled, Standing},
     step_up::StepUp,
 };
 
@@ -89,7 +90,7 @@ pub(crate) enum Found {
     /// There are several credentials, or one that cannot be read: that was reported as such, and counts as none.
     Ambiguous,
     /// This one.
-    Session(Arc<Authenticated>),
+    Session(Arc<Evidence>),
     /// The store or directory did not answer, so nothing is known.
     Unavailable,
 }
@@ -124,7 +125,7 @@ impl SessionContext {
     /// process may have bound one since.
     pub(crate) fn remembers_no_second_factor(&self) -> bool {
         match self.authenticated() {
-            Ok(Some(found)) => !self.shared.is_fresh && !found.standing.has_second_factor(),
+            Ok(Some(found)) => !self.shared.is_fresh && found.standing.enrolled() == Enrolled::No,
             _ => false,
         }
     }
@@ -133,7 +134,10 @@ impl SessionContext {
     pub(crate) async fn read_anew(self) -> Self {
         let Shared { step_up, found, transport, now, path_and_query, .. } = &*self.shared;
         let found = match found {
-            Found::Session(found) => read(step_up.engine(), found.session.id(), found.session.subject(), *now).await,
+            Found::Session(found) => match found.session.id() {
+                Some(id) => read(step_up.engine(), id, found.session.subject(), *now).await,
+                None => Found::Nothing,
+            },
             other => other.clone(),
         };
         Self::new(step_up.clone(), found, *transport, *now, path_and_query.clone(), true)
@@ -190,7 +194,7 @@ impl SessionContext {
     }
 
     /// The session, unless the store did not answer.
-    pub(crate) fn authenticated(&self) -> Result<Option<&Arc<Authenticated>>, Unavailable> {
+    pub(crate) fn authenticated(&self) -> Result<Option<&Arc<Evidence>>, Unavailable> {
         self.shared.consulted.store(true, Ordering::Relaxed);
         match &self.shared.found {
             Found::Nothing | Found::Ambiguous => Ok(None),
@@ -209,13 +213,13 @@ impl SessionContext {
         }
         let engine = self.engine();
         match self.session() {
-            Some(session) => engine.audit.of_session(engine.now(), session, kind),
-            None => engine.audit.of_nobody(engine.now(), kind),
+            Some(session) => engine.audit.record_in_session(engine.now(), session, kind),
+            None => engine.audit.record_anonymous(engine.now(), kind),
         }
     }
 
     /// Whether the request's session meets the requirement.
-    pub(crate) fn check(&self, requirement: &Requirement) -> Result<&Arc<Authenticated>, Denied> {
+    pub(crate) fn check(&self, requirement: &Requirement) -> Result<&Arc<Evidence>, Denied> {
         match self.authenticated() {
             Err(Unavailable) => Err(Denied::Unavailable),
             Ok(None) => Err(Denied::Shortfall(Shortfall::NoSession)),

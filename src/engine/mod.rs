@@ -16,8 +16,9 @@ use crate::{
     factor::{Factor, FactorError, FactorFuture},
     requirement::RequiredAal,
     seal::Sealer,
-    session::{Session, SessionId, Subject, cookie::CookieJar, token::KeyRing},
-    standing::{Authenticated, CredentialSummary, Standing, StandingCache},
+    session::{Session, SessionId, StoredSession, Subject, cookie::CookieJar, renewed_end, token::KeyRing},
+    source::{Evidence, own::StandingCache},
+    standing::{CredentialSummary, Standing},
     store::{AttemptKey, Completed, Completion, StoredStanding, access::Stores},
     urls::Urls,
     wire,
@@ -59,12 +60,7 @@ impl Engine {
     }
 
     /// The session as the cache has it.
-    pub(crate) fn cached_session(
-        &self,
-        id: SessionId,
-        subject: &Subject,
-        now: Timestamp,
-    ) -> Option<Arc<Authenticated>> {
+    pub(crate) fn cached_session(&self, id: SessionId, subject: &Subject, now: Timestamp) -> Option<Arc<Evidence>> {
         self.standing.get(id, subject, now)
     }
 
@@ -74,7 +70,7 @@ impl Engine {
         id: SessionId,
         subject: &Subject,
         now: Timestamp,
-    ) -> Result<Option<Arc<Authenticated>>, Error> {
+    ) -> Result<Option<Arc<Evidence>>, Error> {
         let epoch = self.standing.before_read(subject);
         let Some(stored) = self.stores.standing(subject, id).await? else { return Ok(None) };
         if !self.is_active(subject).await? {
@@ -111,12 +107,13 @@ impl Engine {
             .map_or(serde_json::Value::Null, |identity| wire::session::identity(subject, &identity, &self.urls.public)))
     }
 
-    fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Authenticated> {
+    fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
         let StoredStanding { session, credentials, not_before } = stored;
-        let begun_in_time = not_before.is_none_or(|not_before| session.issued_at() >= not_before);
+        let session = Session::from(session);
+        let begun_in_time = not_before.is_none_or(|not_before| session.issued_at() >= Some(not_before));
         let standing = self.judge(credentials);
-        let alive = now < session.expires_at() && standing.level(&session, now) > Aal::Aal0;
-        (begun_in_time && alive).then_some(Authenticated { session, standing })
+        let alive = !session.has_ended(now) && standing.level(&session, now) > Aal::Aal0;
+        (begun_in_time && alive).then_some(Evidence { session, standing })
     }
 
     /// The standing of a subject with these credentials, under the configured limits.
@@ -141,8 +138,18 @@ impl Engine {
         }
     }
 
-    /// The session that takes the old one's place after this proof.
-    pub(crate) fn renew(&self, old: &Session, proof: Proof) -> Session {
-        old.renewed(proof, self.limits.session_lifespan, self.limits.session_absolute_lifespan)
+    /// The session that takes the old one's place after a proof that was made now, and that prolongs it.
+    pub(crate) fn renew(&self, old: &Session, proof: Proof, now: Timestamp) -> StoredSession {
+        let issued_at = old.issued_at().unwrap_or(now);
+        let Limits { session_lifespan, session_absolute_lifespan, .. } = self.limits;
+        old.successor(Some(proof), issued_at, renewed_end(issued_at, now, session_lifespan, session_absolute_lifespan))
+    }
+
+    /// The session that takes the old one's place when what it may do changes: with one more proof or none, and prolonged by nothing.
+    pub(crate) fn rotate(&self, old: &Session, proof: Option<Proof>, now: Timestamp) -> StoredSession {
+        let issued_at = old.issued_at().unwrap_or(now);
+        let lifespan = self.limits.session_lifespan;
+        let end = old.expires_at().unwrap_or_else(|| renewed_end(issued_at, now, lifespan, None));
+        old.successor(proof, issued_at, end)
     }
 }

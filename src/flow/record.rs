@@ -113,7 +113,7 @@ impl Flow {
             binding_in_body: None,
             id: FlowId::random(),
             subject: opening.session.map(|session| session.subject().clone()),
-            binding: opening.session.map(Session::binding),
+            binding: opening.session.and_then(Session::binding),
             version: 0,
             completed: false,
             expires_at: opening.expires_at,
@@ -154,7 +154,7 @@ impl Flow {
 
     /// Whether the flow belongs to the session: same subject, and the key that survives rotations.
     pub(crate) fn belongs_to(&self, session: &Session) -> bool {
-        self.subject.as_ref() == Some(session.subject()) && self.binding == Some(session.binding())
+        self.subject.as_ref() == Some(session.subject()) && self.binding.is_some() && self.binding == session.binding()
     }
 
     /// Whether the flow was begun by the browser that has this token.
@@ -294,13 +294,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::aal::Proof;
+    use crate::{aal::Proof, session::StoredSession};
 
-    fn flow(session: Option<&Session>, now: Timestamp) -> Flow {
+    fn flow(session: Option<&StoredSession>, now: Timestamp) -> Flow {
         let opening = Opening {
             purpose: Purpose::Login { requested_aal: Aal::Aal2, refresh: false },
             flow_type: FlowType::Api,
-            session,
+            session: session.map(AsRef::as_ref),
             return_to: None,
             request_url: Url::parse("https://bank.example/self-service/login/api").unwrap(),
             csrf: None,
@@ -354,8 +354,9 @@ mod tests {
     fn flows_of_the_version_before_still_belong_to_their_session() {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
         let subject = Subject::new("kim").unwrap();
-        let [session, other] = [(); 2]
-            .map(|()| Session::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, now), Duration::MAX));
+        let [session, other] = [(); 2].map(|()| {
+            StoredSession::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, now), now, Duration::MAX)
+        });
         let stored = flow(Some(&session), now).to_stored().unwrap();
         assert!(!stored.body.contains("binding"), "{}", stored.body);
         let mut body: Map<String, Value> = serde_json::from_str(&stored.body).unwrap();
@@ -363,7 +364,7 @@ mod tests {
         let mut stored = StoredFlow { binding: None, body: Value::Object(body).to_string(), ..stored };
         for _ in 0..3 {
             let flow = Flow::from_stored(stored.clone()).unwrap();
-            assert!(flow.is_bound() && flow.belongs_to(&session) && !flow.belongs_to(&other));
+            assert!(flow.is_bound() && flow.belongs_to(session.as_ref()) && !flow.belongs_to(other.as_ref()));
             stored = StoredFlow { binding: None, ..flow.to_stored().unwrap() };
         }
         let reopened = Flow::from_stored(stored.clone()).unwrap().reopen(Vec::new(), now, now).to_stored().unwrap();
@@ -373,6 +374,6 @@ mod tests {
         // Without a binding anywhere it is nobody's, and least of all a stranger's.
         let body = stored.body.replace("binding", "bound");
         let flow = Flow::from_stored(StoredFlow { body, ..stored }).unwrap();
-        assert!(flow.is_bound() && !flow.belongs_to(&session));
+        assert!(flow.is_bound() && !flow.belongs_to(session.as_ref()));
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     engine::Engine,
     factor::{Enrolment, Factor, FactorError, Form},
     session::Session,
-    standing::Standing,
+    standing::{Enrolled, Standing},
     wire::ui::{Node, sort_settings_nodes},
 };
 
@@ -32,7 +32,7 @@ pub(crate) enum Recency {
 /// The rule of the wire contract, section 8.3, in the lax model too: once there is any second factor, a change of factors takes a
 /// recent second-factor proof. A `max_age` of zero waives the age, never the level.
 pub(crate) fn recency(session: &Session, standing: &Standing, max_age: Duration, now: Timestamp) -> Recency {
-    let second_factor = standing.has_second_factor();
+    let second_factor = standing.enrolled() != Enrolled::No;
     let proven_at = if second_factor {
         let proven = standing.level(session, now) == Aal::Aal2;
         standing.second_factor_at(session, now).filter(|_| proven)
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::{
         aal::{CredentialId, Proof},
-        session::Subject,
+        session::{StoredSession, Subject},
         standing::CredentialSummary,
     };
 
@@ -187,10 +187,14 @@ mod tests {
     fn a_change_of_factors_takes_what_the_contract_says() {
         let totp = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
         let password = |second| Proof::new(Method::Password, Aal::Aal1, at(second));
-        let aal1 = Session::new(Subject::new("kim").unwrap(), password(0), 24 * HOUR);
-        let aal2 =
-            aal1.renewed(Proof::new(Method::Totp, Aal::Aal2, at(1000)).with_credential(totp.id), 24 * HOUR, None);
-        let password_again = aal2.renewed(password(9000), 24 * HOUR, None);
+        let aal1 = StoredSession::new(Subject::new("kim").unwrap(), password(0), at(0), 24 * HOUR);
+        let aal2 = aal1.renewed(
+            Proof::new(Method::Totp, Aal::Aal2, at(1000)).with_credential(totp.id),
+            at(1000),
+            24 * HOUR,
+            None,
+        );
+        let password_again = aal2.renewed(password(9000), at(9000), 24 * HOUR, None);
         let (none, enrolled) = (Standing::new(vec![]), Standing::new(vec![totp]));
         let again = |second_factor| Recency::ProveAnew { second_factor };
         for (session, standing, max_age, now, expected) in [
@@ -204,7 +208,7 @@ mod tests {
             (&aal2, &enrolled, Duration::ZERO, 80_000, Recency::Recent),
             (&password_again, &enrolled, HOUR, 9001, again(true)),
         ] {
-            assert_eq!(recency(session, standing, max_age, at(now)), expected, "{now} {max_age:?}");
+            assert_eq!(recency(session.as_ref(), standing, max_age, at(now)), expected, "{now} {max_age:?}");
         }
     }
 }

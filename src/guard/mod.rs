@@ -26,7 +26,7 @@ pub use self::{
     service::RequireAalService,
 };
 use crate::{
-    challenge::Rejection, context::SessionContext, requirement::Requirement, standing::Authenticated, step_up::StepUp,
+    challenge::Rejection, context::SessionContext, requirement::Requirement, source::Evidence, step_up::StepUp,
 };
 
 /// Why a request was not let through.
@@ -70,7 +70,7 @@ pub(crate) fn enforce<'a>(
     requirement: &Requirement,
     within: Option<&StepUp>,
     head: Head<'a>,
-) -> Result<&'a Arc<Authenticated>, Refusal> {
+) -> Result<&'a Arc<Evidence>, Refusal> {
     let context = context(within, head.extensions)?;
     context.check(requirement).map_err(|denied| {
         Refusal::Rejected(Box::new(Rejection::new(context.clone(), denied, head.method, head.headers)))

@@ -80,7 +80,7 @@ fn search(inner: &Engine, headers: &HeaderMap, now: Timestamp) -> (Search, Optio
     match presented(headers, &inner.cookies.session, |token| inner.keys.recognises(token)) {
         Presented::Nothing => (Search::Ended(Found::Nothing), None),
         Presented::Unusable(transport) => {
-            inner.audit.of_nobody(now, AuditEventKind::CredentialsRefused);
+            inner.audit.record_anonymous(now, AuditEventKind::CredentialsRefused);
             (Search::Ended(Found::Ambiguous), Some(transport))
         }
         Presented::Token(token, transport) => {

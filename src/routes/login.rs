@@ -18,7 +18,7 @@ use crate::{
         record::{Flow, FlowType, Opening},
     },
     headers::negotiation,
-    standing::Authenticated,
+    source::Evidence,
     step_up::StepUp,
     wire::Envelope,
     wire::ui::Node,
@@ -147,7 +147,7 @@ struct Request {
 
 /// What is known before a flow begins.
 struct Decision<'a> {
-    found: Option<&'a Authenticated>,
+    found: Option<&'a Evidence>,
     owner: Option<Owner>,
     outcome: Begin,
 }

@@ -23,7 +23,7 @@ use crate::{
         owner::Owner,
     },
     headers::negotiation,
-    standing::Authenticated,
+    source::Evidence,
     step_up::StepUp,
     store::{AttemptKey, Completed, Consumption},
     wire::ui::{Text, message},
@@ -141,12 +141,7 @@ impl<'a> Submission<'a> {
     }
 
     /// Checks 13 to 16 for the holder of a session: the secret itself.
-    async fn evaluate(
-        mut self,
-        found: &'a Authenticated,
-        factor: &'a dyn Factor,
-        form: &Form,
-    ) -> Result<Response, Failure> {
+    async fn evaluate(mut self, found: &'a Evidence, factor: &'a dyn Factor, form: &Form) -> Result<Response, Failure> {
         let engine = self.engine();
         let now = self.scope.now();
         let method = factor.method();
@@ -197,7 +192,7 @@ impl<'a> Submission<'a> {
     /// Everything that the success changes, in one transaction.
     async fn complete(
         mut self,
-        found: &'a Authenticated,
+        found: &'a Evidence,
         proven: Proven<'a>,
         owner: &Owner,
         identity: &Value,
@@ -209,8 +204,12 @@ impl<'a> Submission<'a> {
         match completed {
             Completed::Done => {
                 let audit = &self.engine().audit;
-                audit.of_session(self.scope.now(), &session, AuditEventKind::Passed { method: factor.method() });
-                audit.of_session(self.scope.now(), &session, AuditEventKind::Rotated { replaced: found.session.id() });
+                audit.record_in_session(self.scope.now(), &session, AuditEventKind::Passed { method: factor.method() });
+                audit.record_in_session(
+                    self.scope.now(),
+                    &session,
+                    AuditEventKind::Rotated { replaced: found.session.id() },
+                );
                 login_success::answer(&self, session, owner, identity)
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,

@@ -14,9 +14,9 @@ use crate::{
     factor::Factor,
     flow::{csrf::CsrfToken, owner::Owner, record::FlowType},
     requirement::{Requirement, Shortfall},
-    session::{Session, Subject},
-    standing::Authenticated,
-    store::{AttemptKey, Completed, Completion, Consumption, Rotation},
+    session::{StoredSession, Subject},
+    source::Evidence,
+    store::{AttemptKey, Completed, Completion, Consumption},
     wire,
 };
 
@@ -30,10 +30,10 @@ pub(crate) struct Proven<'a> {
 /// Everything that the success changes, in one transaction: the code, the flow, the old session and the new one.
 pub(crate) async fn complete(
     submission: &Submission<'_>,
-    found: &Authenticated,
+    found: &Evidence,
     proven: Proven<'_>,
     owner: &Owner,
-) -> Result<(Completed, Session), Failure> {
+) -> Result<(Completed, StoredSession), Failure> {
     let engine = submission.engine();
     let now = submission.scope.now();
     let method = proven.factor.method();
@@ -41,14 +41,14 @@ pub(crate) async fn complete(
     if let Some(consumption) = &proven.consumption {
         proof = proof.with_credential(consumption.credential());
     }
-    let session = engine.renew(&found.session, proof);
+    let session = engine.renew(&found.session, proof, now);
     let mut completion = Completion::new(owner.subject.clone(), now);
     completion.consume = proven.consumption;
     // Not after a password: whoever proves both in turn types the code that is open.
     if proven.factor.aal() == Aal::Aal2 {
         completion.raise_steps = open_steps(engine, owner, method, now);
     }
-    completion.rotate = Some(Rotation { old: found.session.id(), new: session.clone() });
+    completion.put_in_place(found.session.id(), session.clone());
     completion.flow = Some(submission.flow.to_stored()?);
     completion.reset = Some(proven.key);
     let completed = engine.complete(completion).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn begin_session(
     submission: &Submission<'_>,
     factor: &dyn Factor,
     subject: Subject,
-) -> Result<Option<Session>, Failure> {
+) -> Result<Option<StoredSession>, Failure> {
     let engine = submission.engine();
     let now = submission.scope.now();
     let mut completion = Completion::new(subject.clone(), now);
@@ -86,17 +86,17 @@ pub(crate) async fn begin_session(
         return Ok(None);
     }
     let proof = Proof::new(factor.method(), factor.aal(), now);
-    let session = Session::new(subject, proof, engine.limits.session_lifespan);
+    let session = StoredSession::new(subject, proof, now, engine.limits.session_lifespan);
     engine.stores.create_session(&session).await?;
     engine.lift_lock(session.subject(), factor.method()).await;
-    engine.audit.of_session(now, &session, AuditEventKind::SignedIn { method: factor.method() });
+    engine.audit.record_in_session(now, &session, AuditEventKind::SignedIn { method: factor.method() });
     Ok(Some(session))
 }
 
 /// What the client gets. It asks nobody anything: the success is written, and nothing may keep the client from its new session.
 pub(crate) fn answer(
     submission: &Submission<'_>,
-    session: Session,
+    session: StoredSession,
     owner: &Owner,
     identity: &Value,
 ) -> Result<Response, Failure> {
@@ -112,7 +112,7 @@ pub(crate) fn answer(
     // Whoever has a second factor is not done after the first, if whoami asks for the highest level.
     let gate = Requirement::from(engine.whoami_required_aal());
     let return_to = flow.return_to.as_ref();
-    let next = match gate.check(signed_in.session(), &standing, now) {
+    let next = match gate.check(signed_in.session().as_ref(), &standing, now) {
         Err(Shortfall::LevelTooLow) => Some(engine.urls.login(true, false, return_to)),
         Err(Shortfall::NothingEnrolled) => Some(engine.urls.enrolment(return_to)),
         Ok(()) | Err(_) => None,

@@ -11,7 +11,13 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::{answer, failure::Failure, query::Query, scope::Scope};
-use crate::{flow::csrf::CsrfToken, headers::negotiation, session::SessionId, step_up::StepUp};
+use crate::{
+    engine::Engine,
+    flow::csrf::CsrfToken,
+    headers::negotiation,
+    session::{Session, SessionId},
+    step_up::StepUp,
+};
 
 /// `GET /self-service/logout/browser`: the URL that ends this session. JSON for pages too.
 pub(crate) async fn begin(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
@@ -24,7 +30,7 @@ fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
     let engine = scope.engine();
     let return_to = query.return_to(engine)?;
     let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
-    let token = engine.keys.logout_token(found.session.id()).ok_or(Failure::Unavailable)?;
+    let token = logout_token(engine, &found.session).ok_or(Failure::Unavailable)?;
     let parameters = [("token", Some(token.as_str())), ("return_to", return_to.as_ref().map(url::Url::as_str))];
     let url = engine.urls.route("self-service/logout", &parameters);
     Ok(answer::json(StatusCode::OK, &json!({ "logout_url": url, "logout_token": token })))
@@ -42,7 +48,7 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     let return_to = query.return_to(engine)?;
     let token = query.one("token")?.ok_or(Failure::MissingLogoutToken)?;
     let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
-    let expected = engine.keys.logout_token(found.session.id()).ok_or(Failure::Unavailable)?;
+    let expected = logout_token(engine, &found.session).ok_or(Failure::Unavailable)?;
     if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
         return Err(Failure::WrongLogoutToken);
     }
@@ -58,6 +64,10 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
         answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
     }
     Ok(response)
+}
+
+fn logout_token(engine: &Engine, session: &Session) -> Option<String> {
+    engine.keys.logout_token(session.id()?)
 }
 
 #[derive(Deserialize)]

@@ -68,7 +68,7 @@ async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Resp
     let standing = engine.judge(credentials.iter().map(|credential| credential.summary).collect());
     let identity = engine.identity(own.subject()).await?;
     let mut others = engine.stores.sessions(own.subject(), now).await?;
-    others.retain(|session| session.id() != own.id());
+    others.retain(|session| Some(session.id()) != own.id());
     let total = others.len();
     let shown: Vec<Value> = others
         .iter()
@@ -104,7 +104,7 @@ fn links(scope: &Scope, page: &Page, total: usize) -> String {
 pub(crate) async fn revoke_others(State(_): State<StepUp>, scope: Scope) -> Response {
     let revoked = async {
         let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
-        let which = Revocation::Others(found.session.id());
+        let which = Revocation::Others(found.session.id().ok_or(Failure::NoSession)?);
         let count = scope.step_up().revoke(found.session.subject(), which).await?;
         Ok::<_, Failure>(answer::json(StatusCode::OK, &json!({ "count": count })))
     };
@@ -122,7 +122,7 @@ pub(crate) async fn revoke_one(
         let Path(id) = path.map_err(|_| Failure::BadSessionId)?;
         let id = Uuid::try_parse(&id).ok().filter(|parsed| parsed.to_string() == id).map(SessionId::from);
         let id = id.ok_or(Failure::BadSessionId)?;
-        if id == found.session.id() {
+        if Some(id) == found.session.id() {
             return Err(Failure::OwnSession);
         }
         let sessions = scope.engine().stores.sessions(found.session.subject(), scope.now()).await?;

@@ -21,7 +21,7 @@ use crate::{
     },
     headers::negotiation,
     requirement::{Requirement, Shortfall},
-    standing::Authenticated,
+    source::Evidence,
     step_up::StepUp,
     wire::Envelope,
     wire::ui::Node,
@@ -61,7 +61,7 @@ impl Refused {
 }
 
 /// The session, if there is one.
-pub(crate) fn session(scope: &Scope, without: Url) -> Result<&Authenticated, Refused> {
+pub(crate) fn session(scope: &Scope, without: Url) -> Result<&Evidence, Refused> {
     scope.context.authenticated()?.map(AsRef::as_ref).ok_or(Refused::NoSession(without))
 }
 
@@ -141,7 +141,7 @@ async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     Ok(show(scope, StatusCode::OK, &flow, &owner, None, None).await?)
 }
 
-async fn open(scope: &Scope, opening: Opening<'_>, found: &Authenticated) -> Result<(Flow, Owner), Failure> {
+async fn open(scope: &Scope, opening: Opening<'_>, found: &Evidence) -> Result<(Flow, Owner), Failure> {
     let engine = scope.engine();
     let now = scope.now();
     let owner = Owner::read(engine, found.session.subject()).await?;

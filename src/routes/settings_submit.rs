@@ -32,7 +32,8 @@ use crate::{
     },
     headers::negotiation,
     requirement::Shortfall,
-    standing::{Authenticated, Standing},
+    source::Evidence,
+    standing::Standing,
     step_up::StepUp,
     store::{AttemptKey, CredentialChange},
     wire::Envelope,
@@ -54,7 +55,7 @@ pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body
 /// A submitted flow that belongs to the client's session, which meets the gate.
 pub(super) struct Change<'a> {
     pub(super) scope: &'a Scope,
-    pub(super) found: &'a Authenticated,
+    pub(super) found: &'a Evidence,
     pub(super) owner: Owner,
     pub(super) flow: Flow,
     pub(super) json: bool,
@@ -185,7 +186,7 @@ impl<'a> Change<'a> {
             }
             EnrolmentOutcome::Removed => {
                 let gone = engine.removed_with(&self.owner.credentials, method);
-                let session = self.found.session.rotated();
+                let session = engine.rotate(&self.found.session, None, now);
                 self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session).await
             }
         }

@@ -15,22 +15,25 @@ use crate::{
         record::{FlowType, Purpose},
         settings,
     },
-    session::Session,
+    session::StoredSession,
+    standing::Enrolled,
     step_up::SignedIn,
-    store::{AttemptKey, Completed, Completion, CredentialChange, Rotation},
+    store::{AttemptKey, Completed, Completion, CredentialChange},
     wire::ui::message,
 };
 
 impl Change<'_> {
     /// The session after a credential was bound. A first second factor is a proof made now. A further one proves nothing that was not
     /// proven before, since the client was shown it a moment ago: it counts from the last second factor on and prolongs nothing.
-    pub(super) fn with_enrolled(&self, factor: &dyn Factor, credential: CredentialId) -> Session {
+    pub(super) fn with_enrolled(&self, factor: &dyn Factor, credential: CredentialId) -> StoredSession {
         let (engine, now) = (self.engine(), self.scope.now());
         let proof = |at| Proof::new(factor.method(), factor.aal(), at).with_credential(credential);
         let standing = self.owner.standing(engine);
         match standing.second_factor_at(&self.found.session, now) {
-            Some(proven_at) if standing.has_second_factor() => self.found.session.amended(proof(proven_at)),
-            _ => engine.renew(&self.found.session, proof(now)),
+            Some(proven_at) if standing.enrolled() == Enrolled::Yes => {
+                engine.rotate(&self.found.session, Some(proof(proven_at)), now)
+            }
+            _ => engine.renew(&self.found.session, proof(now), now),
         }
     }
 
@@ -42,7 +45,7 @@ impl Change<'_> {
         mut self,
         key: AttemptKey,
         changes: Vec<CredentialChange>,
-        session: Session,
+        session: StoredSession,
     ) -> Result<Response, Failure> {
         let engine = self.engine();
         let now = self.scope.now();
@@ -54,7 +57,7 @@ impl Change<'_> {
         let mut completion = Completion::new(self.owner.subject.clone(), now);
         completion.expect_credentials = Some(self.owner.credentials.iter().map(|one| one.summary.id).collect());
         completion.credentials = changes;
-        completion.rotate = Some(Rotation { old: self.found.session.id(), new: session.clone() });
+        completion.put_in_place(self.found.session.id(), session.clone());
         completion.reset = Some(key);
         match engine.complete(completion).await? {
             Completed::Done => {}
@@ -67,9 +70,9 @@ impl Change<'_> {
             }
         }
         for kind in events {
-            engine.audit.of_session(now, &session, kind);
+            engine.audit.record_in_session(now, &session, kind);
         }
-        engine.audit.of_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
+        engine.audit.record_in_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
         if let Err(error) = after.keep(removes).await {
             tracing::warn!(%error, "factors were changed, but the flow does not say so yet");
         }

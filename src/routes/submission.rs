@@ -12,13 +12,13 @@ use crate::{
         record::{Flow, FlowType},
     },
     headers::negotiation,
-    standing::Authenticated,
+    source::Evidence,
 };
 
 /// A submitted flow that exists and belongs to the client's session, if it belongs to anybody.
 pub(crate) struct Submission<'a> {
     pub(crate) scope: &'a Scope,
-    pub(crate) found: Option<&'a Authenticated>,
+    pub(crate) found: Option<&'a Evidence>,
     pub(crate) flow: Flow,
     pub(crate) asked: Asked,
     /// Whether the client is a program; browsers that show pages get redirects.

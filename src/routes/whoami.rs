@@ -14,7 +14,7 @@ use crate::{
     context::Denied,
     directory::identity_id,
     requirement::{Requirement, Shortfall},
-    standing::Authenticated,
+    source::Evidence,
     step_up::StepUp,
 };
 
@@ -26,7 +26,7 @@ pub(crate) async fn whoami(State(_): State<StepUp>, scope: Scope, uri: Uri) -> R
 }
 
 /// The session, if it meets what whoami asks; else what to answer.
-pub(crate) fn gate(scope: &Scope) -> Result<Result<&Arc<Authenticated>, Response>, Failure> {
+pub(crate) fn gate(scope: &Scope) -> Result<Result<&Arc<Evidence>, Response>, Failure> {
     let required = Requirement::from(scope.engine().whoami_required_aal());
     match scope.context.check(&required) {
         Ok(found) => Ok(Ok(found)),

@@ -3,14 +3,20 @@
 pub(crate) mod cookie;
 pub(crate) mod key;
 mod known;
+mod stored;
 pub(crate) mod token;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::key::{InvalidKey, SigningKey};
+pub(crate) use self::stored::renewed_end;
+pub use self::{
+    key::{InvalidKey, SigningKey},
+    stored::StoredSession,
+    token::SessionToken,
+};
 use crate::{aal::Proof, clock::Timestamp};
 
 /// The application's stable id of a user: any text of 1 to 255 bytes without control characters.
@@ -153,76 +159,60 @@ impl From<BindingKey> for Uuid {
     }
 }
 
-/// A signed-in user's session: who, what was proven and when, until when it is good.
+/// What a source says of a request's session: who, what was proven and when, until when it is good.
 ///
-/// Its level is not a field. It is computed from the proofs that still count: see [`Standing::level`](crate::Standing::level).
+/// Its level is not a field. It is computed from the proofs that still count: see [`Standing::level`](crate::standing::Standing::level).
 ///
-/// A session never changes. A step-up makes a new one with a new id ([`Session::renewed`]) and the old one dies.
+/// A session that this crate keeps has an id and a time of issue. One that somebody else keeps may have neither: then they are
+/// `None`, as is everything that its source does not know.
+///
+/// ```
+/// use tower_step_up::{Aal, Method, Subject, aal::Proof, clock::Timestamp, session::Session};
+///
+/// let password = Proof::new(Method::Password, Aal::Aal1, Timestamp::from_unix_seconds(1_800_000_000));
+/// let session = Session::external(Subject::new("kim")?, vec![password]);
+/// assert_eq!(session.id(), None);
+/// # Ok::<(), tower_step_up::session::InvalidSubject>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    id: SessionId,
+    id: Option<SessionId>,
     subject: Subject,
-    binding: BindingKey,
+    binding: Option<BindingKey>,
     proofs: Vec<Proof>,
-    issued_at: Timestamp,
-    expires_at: Timestamp,
+    issued_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
 }
 
 impl Session {
-    /// A first session of the subject, good for `lifespan` from the proof on.
-    pub fn new(subject: Subject, proof: Proof, lifespan: Duration) -> Self {
-        let issued_at = proof.completed_at();
-        Self {
-            id: SessionId::random(),
-            subject,
-            binding: BindingKey::random(),
-            proofs: vec![proof],
-            issued_at,
-            // As the token's `exp` says it.
-            expires_at: issued_at.whole_seconds() + lifespan,
-        }
+    /// A session that somebody else keeps, with the proofs that are known of it, oldest first.
+    pub const fn external(subject: Subject, proofs: Vec<Proof>) -> Self {
+        Self { id: None, subject, binding: None, proofs, issued_at: None, expires_at: None }
     }
 
-    /// A session as a store kept it.
-    pub const fn from_parts(
-        id: SessionId,
-        subject: Subject,
-        binding: BindingKey,
-        proofs: Vec<Proof>,
-        issued_at: Timestamp,
-        expires_at: Timestamp,
-    ) -> Self {
-        Self { id, subject, binding, proofs, issued_at, expires_at }
-    }
-
-    /// The session that takes this one's place when a further proof is made: new id, same subject, binding and first issue.
-    ///
-    /// The newest proof per method, level and provider replaces the older one. The end moves to `lifespan` after the proof, but
-    /// never past `absolute_lifespan` after the first issue.
+    /// The same session with what ties flows to it for as long as it lives.
     #[must_use]
-    pub fn renewed(&self, proof: Proof, lifespan: Duration, absolute_lifespan: Option<Duration>) -> Self {
-        let mut expires_at = proof.completed_at().whole_seconds() + lifespan;
-        if let Some(absolute) = absolute_lifespan {
-            expires_at = expires_at.min(self.issued_at.whole_seconds() + absolute);
-        }
-        Self { expires_at, ..self.amended(proof) }
+    pub const fn with_binding(mut self, binding: BindingKey) -> Self {
+        self.binding = Some(binding);
+        self
     }
 
-    /// The same session under a new id with one more proof, which prolongs nothing.
-    pub(crate) fn amended(&self, proof: Proof) -> Self {
-        let mut proofs: Vec<_> = self.proofs.iter().filter(|old| !old.is_replaced_by(&proof)).cloned().collect();
-        proofs.push(proof);
-        Self { id: SessionId::random(), proofs, ..self.clone() }
-    }
-
-    /// The same session under a new id, for when what it may do changes without a new proof.
+    /// The same session with the time at which the user first signed in.
     #[must_use]
-    pub fn rotated(&self) -> Self {
-        Self { id: SessionId::random(), ..self.clone() }
+    pub const fn with_issued_at(mut self, issued_at: Timestamp) -> Self {
+        self.issued_at = Some(issued_at);
+        self
     }
 
-    /// The id.
-    pub const fn id(&self) -> SessionId {
+    /// The same session with its end. Without one, it is good for as long as its source says that it is there.
+    #[must_use]
+    pub const fn with_expires_at(mut self, expires_at: Timestamp) -> Self {
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// The id, if this crate keeps the session.
+    pub const fn id(&self) -> Option<SessionId> {
         self.id
     }
 
@@ -231,8 +221,8 @@ impl Session {
         &self.subject
     }
 
-    /// What ties flows to this session through its rotations.
-    pub const fn binding(&self) -> BindingKey {
+    /// What ties flows to this session through its rotations, if anything does.
+    pub const fn binding(&self) -> Option<BindingKey> {
         self.binding
     }
 
@@ -241,82 +231,41 @@ impl Session {
         &self.proofs
     }
 
-    /// When the user first signed in.
-    pub const fn issued_at(&self) -> Timestamp {
+    /// When the user first signed in, if that is known.
+    pub const fn issued_at(&self) -> Option<Timestamp> {
         self.issued_at
     }
 
-    /// From when on the session is no longer good.
-    pub const fn expires_at(&self) -> Timestamp {
+    /// From when on the session is no longer good, if its source says so.
+    pub const fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
 
-    /// When the newest proof was completed; the first issue if there is none.
-    pub fn authenticated_at(&self) -> Timestamp {
-        self.proofs.iter().map(Proof::completed_at).max().unwrap_or(self.issued_at)
+    /// Whether the session has ended by then.
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
+
+    /// The session in this crate's store that takes this one's place: new id, same subject, same binding if there is one. The newest
+    /// proof per method, level and provider replaces the older one, else the list would grow for ever.
+    pub(crate) fn successor(&self, proof: Option<Proof>, issued_at: Timestamp, expires_at: Timestamp) -> StoredSession {
+        let replaced = |old: &&Proof| proof.as_ref().is_none_or(|proof| !old.is_replaced_by(proof));
+        let mut proofs: Vec<_> = self.proofs.iter().filter(replaced).cloned().collect();
+        proofs.extend(proof);
+        let binding = self.binding.unwrap_or_else(BindingKey::random);
+        StoredSession::from_parts(SessionId::random(), self.subject.clone(), binding, proofs, issued_at, expires_at)
+    }
+}
+
+impl AsRef<Session> for Session {
+    fn as_ref(&self) -> &Session {
+        self
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aal::{Aal, Method};
-
-    const DAY: Duration = Duration::from_secs(86_400);
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix_seconds(seconds)
-    }
-
-    fn signed_in() -> Session {
-        Session::new(Subject::new("kim").unwrap(), Proof::new(Method::Password, Aal::Aal1, at(1000)), DAY)
-    }
-
-    #[test]
-    fn renewal_keeps_who_and_since_when_but_not_the_id() {
-        let old = signed_in();
-        let new = old.renewed(Proof::new(Method::Totp, Aal::Aal2, at(1500)), DAY, None);
-        assert_ne!(new.id(), old.id());
-        assert_eq!((new.subject(), new.binding(), new.issued_at()), (old.subject(), old.binding(), old.issued_at()));
-        assert_eq!(new.authenticated_at(), at(1500));
-        assert_eq!(new.expires_at(), at(1500) + DAY);
-        assert_eq!(new.proofs().len(), 2);
-    }
-
-    #[test]
-    fn the_newest_proof_of_a_kind_replaces_the_older() {
-        let mut session = signed_in();
-        for second in 1..50 {
-            session = session.renewed(Proof::new(Method::Totp, Aal::Aal2, at(1000 + second)), DAY, None);
-        }
-        assert_eq!(session.proofs().len(), 2);
-        assert_eq!(session.authenticated_at(), at(1049));
-    }
-
-    #[test]
-    fn renewal_never_passes_the_absolute_end() {
-        let absolute = Some(Duration::from_secs(600));
-        let session = signed_in().renewed(Proof::new(Method::Totp, Aal::Aal2, at(1500)), DAY, absolute);
-        assert_eq!(session.expires_at(), at(1600));
-    }
-
-    #[test]
-    fn a_rotation_changes_the_id_and_nothing_else() {
-        let old = signed_in();
-        let new = old.rotated();
-        assert_ne!(new.id(), old.id());
-        assert_eq!(Session { id: old.id(), ..new }, old);
-    }
-
-    #[test]
-    fn one_more_proof_alone_prolongs_nothing() {
-        let old = signed_in();
-        let proof = Proof::new(Method::Totp, Aal::Aal2, at(1500));
-        let new = old.amended(proof.clone());
-        assert_ne!(new.id(), old.id());
-        assert_eq!(new.proofs(), [old.proofs()[0].clone(), proof]);
-        assert_eq!(Session { id: old.id(), proofs: old.proofs.clone(), ..new }, old);
-    }
 
     #[test]
     fn ids_stay_the_same_in_whatever_shape_and_new_ones_differ() {

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
-    BindingKey, InvalidKey, Session, SessionId, SigningKey, Subject,
+    BindingKey, InvalidKey, SessionId, SigningKey, StoredSession, Subject,
     known::{Candidate, KnownToken},
 };
 use crate::{
@@ -32,7 +32,7 @@ const MAX_TOKEN_BYTES: usize = 3_800;
 pub struct SessionToken(Zeroizing<String>);
 
 impl SessionToken {
-    /// The token's text, for a native client that sends it as `X-Session-Token` or `Authorization: Bearer`.
+    /// The token's text, for a native client that sends it as `X-StoredSession-Token` or `Authorization: Bearer`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,9 +66,9 @@ struct Claims<'a> {
     proofs: Vec<ClaimedProof>,
 }
 
-/// Method, level, milliseconds since the Unix epoch.
+/// Method, level, milliseconds since the Unix epoch if the time is known.
 #[derive(Serialize, Deserialize)]
-struct ClaimedProof(Method, Aal, i64);
+struct ClaimedProof(Method, Aal, Option<i64>);
 
 /// What a verified token says. The proofs in it are for other readers of the token: here the store's record of the session counts.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl KeyRing {
     }
 
     /// The token of a session that has this level.
-    pub(crate) fn mint(&self, session: &Session, level: Aal) -> Result<SessionToken, InvalidKey> {
+    pub(crate) fn mint(&self, session: &StoredSession, level: Aal) -> Result<SessionToken, InvalidKey> {
         let key = self.keys.first().ok_or(InvalidKey::unusable())?;
         let mut amr: Vec<Cow<'_, str>> =
             session.proofs().iter().map(|proof| proof.method().reference().into()).collect();
@@ -146,7 +146,9 @@ impl KeyRing {
             proofs: session
                 .proofs()
                 .iter()
-                .map(|proof| ClaimedProof(proof.method(), proof.aal(), proof.completed_at().unix_milliseconds()))
+                .map(|proof| {
+                    ClaimedProof(proof.method(), proof.aal(), proof.completed_at().map(Timestamp::unix_milliseconds))
+                })
                 .collect(),
         };
         jsonwebtoken::encode(&key.header, &claims, &key.encoding)
@@ -280,8 +282,13 @@ mod tests {
         KeyRing::new(&keys, ISSUER, Duration::from_secs(5), 100).unwrap()
     }
 
-    fn session() -> Session {
-        Session::new(Subject::new("kim").unwrap(), Proof::new(Method::Password, Aal::Aal1, at(1000)), HOUR)
+    fn session() -> StoredSession {
+        StoredSession::new(
+            Subject::new("kim").unwrap(),
+            Proof::new(Method::Password, Aal::Aal1, at(1000)),
+            at(1000),
+            HOUR,
+        )
     }
 
     /// A token with any header and claims, signed with the ring's own key: what only a bug or a thief of the key could make.

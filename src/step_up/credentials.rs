@@ -54,7 +54,7 @@ impl StepUp {
         // Failures with the old secret say nothing of the new one.
         completion.reset = Some(AttemptKey { subject: subject.clone(), method });
         engine.complete(completion).await?;
-        engine.audit.of_subject(at, subject, AuditEventKind::Enrolled { method });
+        engine.audit.record_for_subject(at, subject, AuditEventKind::Enrolled { method });
         Ok(id)
     }
 
@@ -116,7 +116,7 @@ impl StepUp {
             if engine.complete(completion).await? == Completed::Done {
                 engine.stores.remove_flows(subject, None).await?;
                 for method in gone {
-                    engine.audit.of_subject(at, subject, AuditEventKind::Removed { method });
+                    engine.audit.record_for_subject(at, subject, AuditEventKind::Removed { method });
                 }
                 return Ok(());
             }

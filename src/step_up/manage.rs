@@ -5,7 +5,7 @@ use crate::{
     aal::Method,
     audit::AuditEventKind,
     error::{Error, ErrorKind},
-    session::{Session, Subject},
+    session::{Session, StoredSession, Subject},
     store::{AttemptKey, Completion, CredentialChange, Revocation},
 };
 
@@ -15,7 +15,7 @@ impl StepUp {
     /// # Errors
     ///
     /// The store did not answer.
-    pub async fn sessions(&self, subject: &Subject) -> Result<Vec<Session>, Error> {
+    pub async fn sessions(&self, subject: &Subject) -> Result<Vec<StoredSession>, Error> {
         Ok(self.engine().stores.sessions(subject, self.engine().now()).await?)
     }
 
@@ -25,18 +25,19 @@ impl StepUp {
     /// # Errors
     ///
     /// The store did not answer; whether the session was ended is not known.
-    pub async fn sign_out(&self, session: &Session) -> Result<(), Error> {
+    pub async fn sign_out(&self, session: impl AsRef<Session>) -> Result<(), Error> {
         let engine = self.engine();
+        let session = session.as_ref();
         let subject = session.subject();
-        let mut id = session.id();
+        let mut id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
         while self.revoke(subject, Revocation::One(id)).await? == 0 {
             let sessions = engine.stores.sessions(subject, engine.now()).await?;
-            match sessions.iter().find(|successor| successor.binding() == session.binding()) {
+            match sessions.iter().find(|successor| Some(successor.binding()) == session.binding()) {
                 Some(successor) => id = successor.id(),
                 None => break,
             }
         }
-        engine.audit.of_session(engine.now(), session, AuditEventKind::SignedOut);
+        engine.audit.record_in_session(engine.now(), session, AuditEventKind::SignedOut);
         Ok(())
     }
 
@@ -63,7 +64,7 @@ impl StepUp {
     pub async fn unlock(&self, subject: &Subject, method: Method) -> Result<(), Error> {
         let engine = self.engine();
         engine.stores.reset_attempts(&AttemptKey { subject: subject.clone(), method }).await?;
-        engine.audit.of_subject(engine.now(), subject, AuditEventKind::Unlocked { method });
+        engine.audit.record_for_subject(engine.now(), subject, AuditEventKind::Unlocked { method });
         Ok(())
     }
 
@@ -91,7 +92,7 @@ impl StepUp {
         if credentials > 0 {
             let at = completion.now;
             engine.complete(completion).await?;
-            engine.audit.of_subject(at, subject, AuditEventKind::Resealed { credentials });
+            engine.audit.record_for_subject(at, subject, AuditEventKind::Resealed { credentials });
         }
         Ok(credentials)
     }

@@ -55,7 +55,7 @@ impl StepUp {
             let _forget = self.engine.standing.forget_afterwards(subject);
             self.engine.stores.revoke(subject, which).await?
         };
-        self.engine.audit.of_subject(self.engine.now(), subject, AuditEventKind::Revoked { sessions: revoked });
+        self.engine.audit.record_for_subject(self.engine.now(), subject, AuditEventKind::Revoked { sessions: revoked });
         Ok(revoked)
     }
 

@@ -7,7 +7,7 @@ use crate::{
     aal::{Method, Proof},
     audit::AuditEventKind,
     error::{Error, ErrorKind},
-    session::{Session, Subject, token::SessionToken},
+    session::{Session, StoredSession, Subject, token::SessionToken},
     standing::Standing,
     store::{AttemptKey, Completed, Completion, Rotation},
     wire,
@@ -19,14 +19,14 @@ use crate::{
 /// response). For a native client, send [`token`](Self::token) in the body.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
-    session: Session,
+    session: StoredSession,
     token: SessionToken,
     cookie: HeaderValue,
 }
 
 impl SignedIn {
     /// The session.
-    pub const fn session(&self) -> &Session {
+    pub const fn session(&self) -> &StoredSession {
         &self.session
     }
 
@@ -70,10 +70,10 @@ impl StepUp {
             return Err(Error::new(ErrorKind::Inactive));
         }
         let now = engine.now();
-        let session = Session::new(subject, Proof::new(method, level, now), engine.limits.session_lifespan);
+        let session = StoredSession::new(subject, Proof::new(method, level, now), now, engine.limits.session_lifespan);
         engine.stores.create_session(&session).await?;
         engine.lift_lock(session.subject(), method).await;
-        engine.audit.of_session(now, &session, AuditEventKind::SignedIn { method });
+        engine.audit.record_in_session(now, &session, AuditEventKind::SignedIn { method });
         // At sign-in only the proof itself counts, whatever the credentials.
         self.hand_out(session, &engine.judge(Vec::new()))
     }
@@ -86,21 +86,23 @@ impl StepUp {
     /// # Errors
     ///
     /// As [`sign_in`](Self::sign_in); also if the session has ended meanwhile (`Inactive`).
-    pub async fn reauthenticate(&self, session: &Session, method: Method) -> Result<SignedIn, Error> {
+    pub async fn reauthenticate(&self, session: impl AsRef<Session>, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
         let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
         let now = engine.now();
-        let found = engine.read_session(session.id(), session.subject(), now).await?;
+        let session = session.as_ref();
+        let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
+        let found = engine.read_session(id, session.subject(), now).await?;
         let found = found.ok_or(Error::new(ErrorKind::Inactive))?;
-        let renewed = engine.renew(&found.session, Proof::new(method, level, now));
+        let renewed = engine.renew(&found.session, Proof::new(method, level, now), now);
         let mut completion = Completion::new(session.subject().clone(), now);
-        completion.rotate = Some(Rotation { old: session.id(), new: renewed.clone() });
+        completion.rotate = Some(Rotation { old: id, new: renewed.clone() });
         completion.reset = Some(AttemptKey { subject: session.subject().clone(), method });
         if engine.complete(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Inactive));
         }
-        engine.audit.of_session(now, &renewed, AuditEventKind::Passed { method });
-        engine.audit.of_session(now, &renewed, AuditEventKind::Rotated { replaced: session.id() });
+        engine.audit.record_in_session(now, &renewed, AuditEventKind::Passed { method });
+        engine.audit.record_in_session(now, &renewed, AuditEventKind::Rotated { replaced: Some(id) });
         self.hand_out(renewed, &found.standing)
     }
 
@@ -111,9 +113,9 @@ impl StepUp {
     }
 
     /// Token and cookie of a session that the store has already.
-    pub(crate) fn hand_out(&self, session: Session, standing: &Standing) -> Result<SignedIn, Error> {
+    pub(crate) fn hand_out(&self, session: StoredSession, standing: &Standing) -> Result<SignedIn, Error> {
         let engine = self.engine();
-        let level = standing.level(&session, engine.now());
+        let level = standing.level(session.as_ref(), engine.now());
         let token =
             engine.keys.mint(&session, level).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
         let cookie = engine
@@ -128,15 +130,14 @@ impl StepUp {
     /// # Errors
     ///
     /// The store or directory did not answer, or the session is not alive any more.
-    pub async fn describe(&self, session: &Session) -> Result<serde_json::Value, Error> {
+    pub async fn describe(&self, session: impl AsRef<Session>) -> Result<serde_json::Value, Error> {
         let engine = self.engine();
         let now = engine.now();
-        let found = match engine.cached_session(session.id(), session.subject(), now) {
+        let session = session.as_ref();
+        let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
+        let found = match engine.cached_session(id, session.subject(), now) {
             Some(found) => found,
-            None => engine
-                .read_session(session.id(), session.subject(), now)
-                .await?
-                .ok_or(Error::new(ErrorKind::Inactive))?,
+            None => engine.read_session(id, session.subject(), now).await?.ok_or(Error::new(ErrorKind::Inactive))?,
         };
         let identity = engine.identity(session.subject()).await?;
         let lapse = engine.limits.second_factor_lifespan;

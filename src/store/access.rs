@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    session::{Session, SessionId, Subject},
+    session::{SessionId, StoredSession, Subject},
 };
 
 /// How many flows without a session stay, those of all clients together. Anybody can begin one where the password is a factor, so
@@ -40,7 +40,7 @@ impl Stores {
             .map_err(|elapsed| StoreError::with_source(StoreErrorKind::Unavailable, elapsed))?
     }
 
-    pub(crate) async fn create_session(&self, session: &Session) -> Result<(), StoreError> {
+    pub(crate) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         self.within(self.subjects.create_session(session)).await
     }
 
@@ -52,7 +52,7 @@ impl Stores {
         self.within(self.subjects.standing(subject, id)).await
     }
 
-    pub(crate) async fn sessions(&self, subject: &Subject, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+    pub(crate) async fn sessions(&self, subject: &Subject, now: Timestamp) -> Result<Vec<StoredSession>, StoreError> {
         self.within(self.subjects.sessions(subject, now)).await
     }
 
@@ -160,7 +160,7 @@ mod tests {
                 ("expired", false, NOW, Completed::FlowGone),
                 ("passed and expired", true, NOW, Completed::FlowGone),
             ] {
-                let old = Session::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, NOW), HOUR);
+                let old = StoredSession::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, NOW), NOW, HOUR);
                 stores.create_session(&old).await.unwrap();
                 let flow = StoredFlow {
                     id: FlowId::random(),
@@ -178,7 +178,7 @@ mod tests {
                 completion.flow = Some(flow.clone());
                 assert_eq!(stores.complete(completion).await.unwrap(), expected, "{name}, one store: {one}");
                 let alive = stores.sessions(&subject, NOW).await.unwrap();
-                let ids: Vec<_> = alive.iter().map(Session::id).collect();
+                let ids: Vec<_> = alive.iter().map(StoredSession::id).collect();
                 let done = expected == Completed::Done;
                 assert_eq!((ids.contains(&old.id()), ids.contains(&new.id())), (!done, done), "{name}");
                 let kept = stores.flow(flow.id).await.unwrap().unwrap();

@@ -29,7 +29,7 @@ pub use crate::error::{StoreError, StoreErrorKind};
 use crate::{
     aal::{CredentialId, Method},
     clock::Timestamp,
-    session::{BindingKey, Session, SessionId, Subject},
+    session::{BindingKey, SessionId, StoredSession, Subject},
     standing::CredentialSummary,
 };
 
@@ -80,7 +80,7 @@ impl fmt::Debug for StoredSecret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredStanding {
     /// The session as it was created. What the token says beyond its id does not count.
-    pub session: Session,
+    pub session: StoredSession,
     /// The subject's credentials, in any order.
     pub credentials: Vec<CredentialSummary>,
     /// Sessions that were first issued before this instant are dead.
@@ -177,7 +177,7 @@ pub struct Rotation {
     /// The session that ends.
     pub old: SessionId,
     /// The session that begins.
-    pub new: Session,
+    pub new: StoredSession,
 }
 
 /// All that a completed ceremony changes. A store applies the whole of it in one transaction, or nothing.
@@ -197,6 +197,8 @@ pub struct Completion {
     pub credentials: Vec<CredentialChange>,
     /// The session that is replaced.
     pub rotate: Option<Rotation>,
+    /// The session that begins, where none is replaced. Refused if the subject's not-before has passed it.
+    pub begin: Option<StoredSession>,
     /// The flow that is completed, if this store keeps it: ends as [`FlowStore::complete_flow`] does.
     pub flow: Option<StoredFlow>,
     /// The counter that starts anew, if this store keeps it.
@@ -214,8 +216,17 @@ impl Completion {
             raise_steps: Vec::new(),
             credentials: Vec::new(),
             rotate: None,
+            begin: None,
             flow: None,
             reset: None,
+        }
+    }
+
+    /// Puts `new` in place of the session with the id `old`, or lets it begin where there is none.
+    pub(crate) fn put_in_place(&mut self, old: Option<SessionId>, new: StoredSession) {
+        match old {
+            Some(old) => self.rotate = Some(Rotation { old, new }),
+            None => self.begin = Some(new),
         }
     }
 }
@@ -248,14 +259,14 @@ pub trait SubjectStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// `Conflict` if the id exists; nothing is changed then.
-    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()>;
+    fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()>;
 
     /// The session of that subject and id with the subject's standing, in one read; `None` if it is not there (never was, was
     /// revoked or replaced). Expired sessions may or may not be there.
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>>;
 
     /// The subject's sessions that are alive (not expired, not issued before the subject's not-before), newest first.
-    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>>;
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>>;
 
     /// Ends sessions of the subject and returns how many. A not-before only ever moves forward.
     fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64>;

@@ -2,7 +2,7 @@ use crate::{
     aal::Proof,
     clock::Timestamp,
     error::{Error, ErrorKind},
-    session::{Session, Subject},
+    session::{StoredSession, Subject},
     standing::CredentialSummary,
     step_up::{SignedIn, StepUp},
     store::{Completion, Credential, CredentialChange},
@@ -51,7 +51,9 @@ pub async fn mint(
         if !known.contains(&id) {
             known.push(id);
             let summary = CredentialSummary { id, method: proof.method(), aal: proof.aal() };
-            completion.credentials.push(CredentialChange::Add(without_secret(summary, proof.completed_at())));
+            completion
+                .credentials
+                .push(CredentialChange::Add(without_secret(summary, proof.completed_at().unwrap_or(completion.now))));
         }
     }
     engine.complete(completion).await?;
@@ -71,9 +73,14 @@ pub(super) async fn begin(
 ) -> Result<SignedIn, Error> {
     let engine = step_up.engine();
     let mut proofs = proofs.into_iter();
+    let now = engine.now();
     let first = proofs.next().ok_or(Error::new(ErrorKind::Method))?;
-    let session = Session::new(subject.clone(), first, engine.limits.session_lifespan);
-    let session = proofs.fold(session, |session, proof| engine.renew(&session, proof));
+    let begun_at = first.completed_at().unwrap_or(now);
+    let session = StoredSession::new(subject.clone(), first, begun_at, engine.limits.session_lifespan);
+    let session = proofs.fold(session, |session, proof| {
+        let at = proof.completed_at().unwrap_or(now);
+        engine.renew(session.as_ref(), proof, at)
+    });
     engine.stores.create_session(&session).await?;
     let credentials = engine.stores.credentials(&subject).await?;
     step_up.hand_out(session, &engine.judge(credentials.into_iter().map(|one| one.summary).collect()))

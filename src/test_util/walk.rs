@@ -156,7 +156,7 @@ impl<S> Attacks<S> {
         let engine = self.step_up.engine();
         let credentials = engine.stores.credentials(&self.subject).await?;
         let standing = engine.judge(credentials.into_iter().map(|one| one.summary).collect());
-        Ok(requirement.check(session.session(), &standing, engine.now()).is_ok())
+        Ok(requirement.check(session.session().as_ref(), &standing, engine.now()).is_ok())
     }
 
     /// Which of these routes and their siblings do not refuse.

@@ -41,12 +41,13 @@ pub(crate) fn identity(subject: &Subject, identity: &Identity, public_url: &Url)
 
 /// The session object of the wire contract, with only the proofs that count.
 pub(crate) fn session(
-    session: &Session,
+    session: impl AsRef<Session>,
     standing: &Standing,
     identity: &Value,
     now: Timestamp,
     second_factor_lifespan: Option<Duration>,
 ) -> Value {
+    let session = session.as_ref();
     let method = |proof: &Proof| {
         let mut entry = Map::new();
         entry.insert("method".to_owned(), json!(proof.method()));
@@ -62,10 +63,10 @@ pub(crate) fn session(
     let optional = [("aal2_authenticated_at", second_factor_at), ("aal2_expires_at", lapses_at)];
     let always = [
         ("id", json!(session.id())),
-        ("active", json!(now < session.expires_at())),
+        ("active", json!(!session.has_ended(now))),
         ("authenticator_assurance_level", json!(standing.level(session, now))),
         ("expires_at", json!(session.expires_at())),
-        ("authenticated_at", json!(standing.authenticated_at(session, now).unwrap_or(session.issued_at()))),
+        ("authenticated_at", json!(standing.authenticated_at(session, now).or(session.issued_at()))),
         ("issued_at", json!(session.issued_at())),
         ("authentication_methods", standing.counting_proofs(session, now).map(method).collect()),
         ("identity", identity.clone()),

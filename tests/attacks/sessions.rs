@@ -7,7 +7,7 @@ use axum::{
     http::{Method as HttpMethod, header},
 };
 use tower_step_up::{
-    Clock, Method, Session, SessionId, StepUpBuilder,
+    Clock, Method, SessionId, StepUpBuilder, StoredSession,
     store::{Revocation, SubjectStore},
 };
 
@@ -80,7 +80,7 @@ async fn session_token_is_new_after_every_upgrade() {
         assert!(world.store.create_session(&known.sessions[0]).await.is_err());
         assert_eq!(world.known("kim").await, known);
         let (old, id) = (&known.sessions[0], SessionId::random());
-        let new = Session::from_parts(
+        let new = StoredSession::from_parts(
             id,
             old.subject().clone(),
             old.binding(),
@@ -155,7 +155,7 @@ async fn old_cookie_is_dead_after_logout_and_revocation() {
                 assert_eq!(answer.status.as_u16(), if other.starts_with(' ') { 200 } else { 401 }, "{other}");
             }
             let mut keeper = site.spa("kim").await;
-            let id = world.known("kim").await.sessions.iter().map(tower_step_up::Session::id).collect::<Vec<_>>();
+            let id = world.known("kim").await.sessions.iter().map(tower_step_up::StoredSession::id).collect::<Vec<_>>();
             match ending {
                 "browser" => {
                     let begun = by_cookie.get("/self-service/logout/browser").await.json();

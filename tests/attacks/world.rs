@@ -5,7 +5,7 @@ use std::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll, time::D
 use axum::http::StatusCode;
 use serde_json::Value;
 use tower_step_up::{
-    Clock, Session, StepUpBuilder, Subject,
+    Clock, StepUpBuilder, StoredSession, Subject,
     store::{Credential, SubjectStore},
 };
 
@@ -26,7 +26,7 @@ pub struct World {
 /// What the store knows of a subject.
 #[derive(Debug, PartialEq)]
 pub struct Known {
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<StoredSession>,
     pub credentials: Vec<Credential>,
     /// `Debug` of a credential hides them.
     pub steps: Vec<u64>,

@@ -35,8 +35,8 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::{Service, ServiceExt};
 use tower_step_up::{
-    Aal, Clock, CredentialId, CredentialSummary, Method, Proof, Session, SignedIn, SigningKey, StepUp, StepUpBuilder,
-    Subject, Timestamp,
+    Aal, Clock, CredentialId, CredentialSummary, Method, Proof, SignedIn, SigningKey, StepUp, StepUpBuilder,
+    StoredSession, Subject, Timestamp,
     factor::Totp,
     store::{Completion, Credential, CredentialChange, Revocation, SubjectStore},
 };
@@ -45,7 +45,7 @@ use self::store::TestStore;
 
 pub const COOKIE: &str = "__Host-step_up_session";
 pub const NO_STORE: &str = "private, no-cache, no-store, must-revalidate";
-pub const VARY: &str = "Cookie, Authorization, X-Session-Token, Accept, HX-Request";
+pub const VARY: &str = "Cookie, Authorization, X-StoredSession-Token, Accept, HX-Request";
 /// A browser's `Accept`.
 pub const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
@@ -127,8 +127,8 @@ impl Bank {
     pub async fn prove(&self, user: &User, proof: Proof) {
         let subject = user.subject();
         let old = self.store.standing(&subject, user.0.session().id()).await.unwrap().unwrap().session;
-        let new = old.renewed(proof, Duration::from_secs(86_400), None);
-        let new = Session::from_parts(
+        let new = old.renewed(proof, self.clock.now(), Duration::from_secs(86_400), None);
+        let new = StoredSession::from_parts(
             old.id(),
             subject.clone(),
             old.binding(),

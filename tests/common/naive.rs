@@ -7,7 +7,7 @@ use std::{
 
 use tokio::task::yield_now;
 use tower_step_up::{
-    Session, SessionId, Subject, Timestamp,
+    SessionId, StoredSession, Subject, Timestamp,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, MemoryStore, Revocation, Rotation, StoreError, StoreErrorKind, StoreFuture, StoredFlow,
@@ -75,7 +75,7 @@ fn completed(stored: StoredFlow, new: &StoredFlow) -> StoredFlow {
 }
 
 impl SubjectStore for Naive {
-    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+    fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             if self.sessions.lock().unwrap().contains(&session.id()) {
                 return Err(StoreError::new(StoreErrorKind::Conflict));
@@ -90,7 +90,7 @@ impl SubjectStore for Naive {
         self.inner.standing(subject, session)
     }
 
-    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.inner.sessions(subject, now)
     }
 

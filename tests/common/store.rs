@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use tower_step_up::{
-    Session, SessionId, StepUpBuilder, Subject, Timestamp,
+    SessionId, StepUpBuilder, StoredSession, Subject, Timestamp,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, MemoryStore,
         Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
@@ -232,7 +232,7 @@ impl TestStore {
 }
 
 impl SubjectStore for TestStore {
-    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+    fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()> {
         self.within("create_session", |inner| inner.subjects.create_session(session))
     }
 
@@ -241,7 +241,7 @@ impl SubjectStore for TestStore {
         self.within("standing", move |inner| inner.subjects.standing(subject, session))
     }
 
-    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.within("sessions", move |inner| inner.subjects.sessions(subject, now))
     }
 

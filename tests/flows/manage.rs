@@ -71,7 +71,7 @@ async fn every_decision_is_told_once_and_without_secrets() {
     assert_eq!(failed.kind, AuditEventKind::Failed { method: totp, reason: FailureReason::Wrong });
     assert_eq!(passed.kind, AuditEventKind::Passed { method: totp });
     assert!(old.is_empty(), "whoami is strict here, so the id comes from the event");
-    assert_eq!(rotated.kind, AuditEventKind::Rotated { replaced: failed.session.unwrap() });
+    assert_eq!(rotated.kind, AuditEventKind::Rotated { replaced: failed.session });
     let new = kim.whoami().await.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(rotated.session.unwrap().to_string(), new);
     assert_eq!(rotated.subject, Some(subject("kim")));

@@ -15,7 +15,7 @@ use tokio::{
     sync::Notify,
 };
 use tower_step_up::{
-    Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, Session, Subject, Timestamp,
+    Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, StoredSession, Subject, Timestamp,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoredFlow, StoredSecret, SubjectStore,
@@ -58,12 +58,12 @@ fn kim() -> Subject {
     Subject::new("kim").unwrap()
 }
 
-fn session() -> Session {
-    Session::new(kim(), Proof::new(Method::Password, Aal::Aal1, NOW), 24 * HOUR)
+fn session() -> StoredSession {
+    StoredSession::new(kim(), Proof::new(Method::Password, Aal::Aal1, NOW), NOW, 24 * HOUR)
 }
 
-fn stepped_up(old: &Session) -> Session {
-    old.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), 24 * HOUR, None)
+fn stepped_up(old: &StoredSession) -> StoredSession {
+    old.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), NOW, 24 * HOUR, None)
 }
 
 fn key() -> AttemptKey {
@@ -444,7 +444,8 @@ async fn what_has_expired_is_swept_in_use() {
         completed: false,
         body: String::new(),
     };
-    let session = |number, now| Session::new(subject(number), Proof::new(Method::Password, Aal::Aal1, now), 24 * HOUR);
+    let session =
+        |number, now| StoredSession::new(subject(number), Proof::new(Method::Password, Aal::Aal1, now), now, 24 * HOUR);
     for number in 0..100 {
         store.create_session(&session(number, NOW)).await.unwrap();
         store.create_flow(&flow(NOW), 5, NOW).await.unwrap();

@@ -13,7 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tower_step_up::{
-    Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, Session, SessionId, Subject, Timestamp,
+    Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, SessionId, StoredSession, Subject, Timestamp,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredSecret,
@@ -90,7 +90,7 @@ impl OnFile {
 }
 
 impl SubjectStore for OnFile {
-    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+    fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()> {
         self.next().create_session(session)
     }
 
@@ -98,7 +98,7 @@ impl SubjectStore for OnFile {
         self.next().standing(subject, session)
     }
 
-    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.next().sessions(subject, now)
     }
 
@@ -169,12 +169,12 @@ fn kim() -> Subject {
     Subject::new("kim").unwrap()
 }
 
-fn session_at(now: Timestamp) -> Session {
-    Session::new(kim(), Proof::new(Method::Password, Aal::Aal1, now), DAY)
+fn session_at(now: Timestamp) -> StoredSession {
+    StoredSession::new(kim(), Proof::new(Method::Password, Aal::Aal1, now), now, DAY)
 }
 
-fn rotation(old: &Session) -> Rotation {
-    Rotation { old: old.id(), new: old.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), DAY, None) }
+fn rotation(old: &StoredSession) -> Rotation {
+    Rotation { old: old.id(), new: old.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), NOW, DAY, None) }
 }
 
 async fn enrolled(store: &SqlStore) -> Credential {
@@ -516,8 +516,9 @@ async fn what_has_expired_is_swept_in_use() {
         completed: false,
         body: String::new(),
     };
-    let session =
-        |number: usize, now| Session::new(key(number).subject, Proof::new(Method::Password, Aal::Aal1, now), DAY);
+    let session = |number: usize, now| {
+        StoredSession::new(key(number).subject, Proof::new(Method::Password, Aal::Aal1, now), now, DAY)
+    };
     for number in 0..100 {
         store.create_session(&session(number, NOW)).await.unwrap();
         store.create_flow(&flow(NOW), 5, NOW).await.unwrap();

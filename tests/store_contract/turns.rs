@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tower_step_up::{
-    Session, SessionId, Subject, Timestamp,
+    SessionId, StoredSession, Subject, Timestamp,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation,
         StoreFuture, StoredFlow, StoredStanding, SubjectStore,
@@ -26,7 +26,7 @@ impl<S> Turns<S> {
 }
 
 impl<S: SubjectStore> SubjectStore for Turns<S> {
-    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+    fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()> {
         self.next().create_session(session)
     }
 
@@ -34,7 +34,7 @@ impl<S: SubjectStore> SubjectStore for Turns<S> {
         self.next().standing(subject, session)
     }
 
-    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.next().sessions(subject, now)
     }
 

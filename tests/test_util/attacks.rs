@@ -121,7 +121,9 @@ async fn the_walk_names_a_method_that_was_added_after_the_layer() {
     let attacks = app(&step_up, Router::new().route("/pay", get(async || "").layer(RequireAal2).post(async || "sent")));
     let complaints = complaints(attacks.assert_denied_below(Requirement::aal2(), &PAY)).await;
     assert_eq!(complaints[0], "POST /pay with no session: 200 OK, should refuse");
-    assert!(complaints.contains(&"POST /pay with one factor, by X-Session-Token: 200 OK, should refuse".to_owned()));
+    assert!(
+        complaints.contains(&"POST /pay with one factor, by X-StoredSession-Token: 200 OK, should refuse".to_owned())
+    );
     let all = set([
         "no session",
         "one factor and no second enrolled",
@@ -193,7 +195,7 @@ async fn the_walk_finds_guards_that_believe_too_much() {
     let routes = Router::new().route("/pay", post(believes));
     let found = complaints(app(&step_up, routes).assert_denied_below(Requirement::aal2(), &[("POST", "/pay")])).await;
     let of_post: Vec<_> = found.iter().filter(|line| line.contains("200 OK")).cloned().collect();
-    assert!(of_post.iter().all(|line| line.ends_with("by X-Session-Token: 200 OK, should refuse")), "{found:#?}");
+    assert!(of_post.iter().all(|line| line.ends_with("by X-StoredSession-Token: 200 OK, should refuse")), "{found:#?}");
     assert!(who(&of_post, "POST /pay").is_superset(&set(["a forged session", "a session that has expired"])));
 }
 
@@ -361,7 +363,7 @@ async fn a_logout_that_only_takes_the_cookie_away_is_found() {
             assert!(answer.status().is_success() && answer.headers().contains_key(header::SET_COOKIE));
         }))
         .await;
-        let ways = ["cookie", "X-Session-Token", "Authorization: Bearer"];
+        let ways = ["cookie", "X-StoredSession-Token", "Authorization: Bearer"];
         let alive = ways.map(|way| format!("GET /pay with a session that was ended, by {way}: 200 OK, should be dead"));
         assert_eq!(found, if ends { vec![] } else { alive.to_vec() });
     }
@@ -373,7 +375,7 @@ async fn a_step_up_that_opens_too_much_is_found() {
     let routes = guarded(RECENT).layer(from_fn_with_state(Known::default(), remembers_users));
     let found = complaints(app(&step_up_, routes).assert_steps_up(&[("POST", "/pay")])).await;
     let used =
-        "POST /pay with one factor and a code that was used, by X-Session-Token: 200 OK, should ask for a second";
+        "POST /pay with one factor and a code that was used, by X-StoredSession-Token: 200 OK, should ask for a second";
     assert_eq!(found[0], used);
 
     // A store that lets codes be used again.
@@ -429,7 +431,7 @@ async fn a_step_up_that_does_not_work_is_found() {
 
     // A route that asks for one factor only.
     let found = complaints(self::app(&step_up, guarded(Requirement::aal1())).assert_steps_up(&[("GET", "/pay")])).await;
-    assert_eq!(found[0], "GET /pay with one factor, by X-Session-Token: 200 OK, should ask for a second");
+    assert_eq!(found[0], "GET /pay with one factor, by X-StoredSession-Token: 200 OK, should ask for a second");
 }
 
 #[tokio::test]

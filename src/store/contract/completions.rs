@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     aal::{CredentialId, Method},
-    session::{BindingKey, Session, SessionId},
+    session::{BindingKey, SessionId, StoredSession},
     store::{FlowStore, Revocation, StoreErrorKind, StoredFlow, SubjectStore},
 };
 
@@ -151,7 +151,7 @@ pub async fn rotation_needs_a_new_id<S: SubjectStore>(store: S) {
     let app = enrolled(&store, &kim, totp()).await;
     let old = created(&store, &kim, NOW).await;
     let lees = created(&store, &lee, NOW).await;
-    let new = Session::from_parts(
+    let new = StoredSession::from_parts(
         lees.id(),
         kim.clone(),
         BindingKey::random(),

@@ -56,7 +56,7 @@ use super::{
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     clock::Timestamp,
-    session::{BindingKey, Session, Subject},
+    session::{BindingKey, StoredSession, Subject},
     standing::CredentialSummary,
 };
 
@@ -162,25 +162,25 @@ fn kim() -> Subject {
     subject("kim")
 }
 
-fn signed_in_at(subject: &Subject, now: Timestamp) -> Session {
-    Session::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, now), DAY)
+fn signed_in_at(subject: &Subject, now: Timestamp) -> StoredSession {
+    StoredSession::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, now), now, DAY)
 }
 
-fn stepped_up(session: &Session, now: Timestamp) -> Session {
-    session.renewed(Proof::new(Method::Totp, Aal::Aal2, now), DAY, None)
+fn stepped_up(session: &StoredSession, now: Timestamp) -> StoredSession {
+    session.renewed(Proof::new(Method::Totp, Aal::Aal2, now), now, DAY, None)
 }
 
-fn rotation(old: &Session, now: Timestamp) -> Rotation {
+fn rotation(old: &StoredSession, now: Timestamp) -> Rotation {
     Rotation { old: old.id(), new: stepped_up(old, now) }
 }
 
-async fn created<S: SubjectStore>(store: &S, subject: &Subject, now: Timestamp) -> Session {
+async fn created<S: SubjectStore>(store: &S, subject: &Subject, now: Timestamp) -> StoredSession {
     let session = signed_in_at(subject, now);
     store.create_session(&session).await.expect("a new session");
     session
 }
 
-async fn is_there<S: SubjectStore>(store: &S, session: &Session) -> bool {
+async fn is_there<S: SubjectStore>(store: &S, session: &StoredSession) -> bool {
     store.standing(session.subject(), session.id()).await.expect("a standing").is_some()
 }
 

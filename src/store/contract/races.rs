@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     aal::Method,
-    session::Session,
+    session::StoredSession,
     store::{FlowId, FlowStore, Revocation, StoredFlow, SubjectStore},
 };
 
@@ -68,8 +68,8 @@ pub async fn one_task_rotates_a_session<S: SubjectStore>(store: S) {
     let store = Arc::new(store);
     let kim = kim();
     let old = created(&*store, &kim, NOW).await;
-    let news: Vec<Session> = (0..TASKS).map(|_| stepped_up(&old, NOW)).collect();
-    let rotate = |new: &Session| Some(Rotation { old: old.id(), new: new.clone() });
+    let news: Vec<StoredSession> = (0..TASKS).map(|_| stepped_up(&old, NOW)).collect();
+    let rotate = |new: &StoredSession| Some(Rotation { old: old.id(), new: new.clone() });
     let completions =
         news.iter().map(|new| Completion { rotate: rotate(new), ..Completion::new(kim.clone(), NOW) }).collect();
     let winner = one_wins(&store, completions, Completed::SessionGone).await;
@@ -117,7 +117,7 @@ pub async fn revocation_of_all_leaves_no_session<S: SubjectStore>(store: S) {
     let kim = kim();
     for round in 0..10 {
         let old = created(&*store, &kim, NOW + HOUR * round).await;
-        let news: Vec<Session> = (0..8).map(|_| stepped_up(&old, NOW)).collect();
+        let news: Vec<StoredSession> = (0..8).map(|_| stepped_up(&old, NOW)).collect();
         at_once(8, |number| {
             let (store, kim) = (Arc::clone(&store), kim.clone());
             let rotate = Some(Rotation { old: old.id(), new: news[number].clone() });

@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     aal::{CredentialId, Method},
-    session::{Session, Subject},
+    session::{StoredSession, Subject},
     store::{Credential, FlowStore, StoreErrorKind, StoredFlow, SubjectStore},
 };
 
 /// A subject with a session, an app whose step 10 is used, and two codes of which the first is used.
 struct Scene {
     kim: Subject,
-    session: Session,
+    session: StoredSession,
     app: Credential,
     codes: Credential,
 }
@@ -49,7 +49,7 @@ impl Scene {
         Completion { expect_credentials: Some(credentials), ..self.completion() }
     }
 
-    async fn seen<S: SubjectStore>(&self, store: &S) -> (Vec<Session>, Vec<Credential>) {
+    async fn seen<S: SubjectStore>(&self, store: &S) -> (Vec<StoredSession>, Vec<Credential>) {
         (store.sessions(&self.kim, NOW).await.unwrap(), credentials_of(store, &self.kim).await)
     }
 

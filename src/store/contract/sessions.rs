@@ -4,7 +4,7 @@ use super::{DAY, HOUR, MINUTE, NOW, created, is_there, kim, signed_in_at, steppe
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     clock::Timestamp,
-    session::{BindingKey, Session, SessionId},
+    session::{BindingKey, SessionId, StoredSession},
     store::{Revocation, StoreErrorKind, SubjectStore},
 };
 
@@ -16,7 +16,8 @@ pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
         Proof::new(Method::Totp, Aal::Aal2, odd + MINUTE).with_credential(CredentialId::random()),
     ];
     let kim = kim();
-    let session = Session::from_parts(SessionId::random(), kim.clone(), BindingKey::random(), proofs, odd, odd + HOUR);
+    let session =
+        StoredSession::from_parts(SessionId::random(), kim.clone(), BindingKey::random(), proofs, odd, odd + HOUR);
     store.create_session(&session).await.unwrap();
     let standing = store.standing(&kim, session.id()).await.unwrap().expect("the session");
     assert_eq!(standing.session, session);
@@ -30,7 +31,7 @@ pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
 pub async fn existing_ids_are_refused<S: SubjectStore>(store: S) {
     let first = created(&store, &kim(), NOW).await;
     for owner in [kim(), subject("lee")] {
-        let second = Session::from_parts(
+        let second = StoredSession::from_parts(
             first.id(),
             owner.clone(),
             BindingKey::random(),

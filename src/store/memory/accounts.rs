@@ -6,7 +6,7 @@ use super::{State, full};
 use crate::{
     aal::CredentialId,
     clock::Timestamp,
-    session::{Session, SessionId, Subject},
+    session::{SessionId, StoredSession, Subject},
     store::{
         Completed, Completion, Consumption, Credential, Revocation, Rotation, StoreError, StoreErrorKind,
         StoredStanding,
@@ -41,7 +41,7 @@ impl State {
         self.accounts.retain(|_, account| !account.is_empty());
     }
 
-    pub(super) fn create_session(&mut self, session: &Session, capacity: usize) -> Result<(), StoreError> {
+    pub(super) fn create_session(&mut self, session: &StoredSession, capacity: usize) -> Result<(), StoreError> {
         if self.sessions.contains_key(&session.id()) {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
@@ -73,10 +73,10 @@ impl State {
         })
     }
 
-    pub(super) fn sessions(&self, subject: &Subject, now: Timestamp) -> Vec<Session> {
+    pub(super) fn sessions(&self, subject: &Subject, now: Timestamp) -> Vec<StoredSession> {
         let Some(account) = self.accounts.get(subject) else { return Vec::new() };
         let sessions = account.sessions.iter().rev().filter_map(|id| self.sessions.get(id));
-        let alive = |session: &&Session| session.expires_at() > now && account.lets_live(session.issued_at());
+        let alive = |session: &&StoredSession| session.expires_at() > now && account.lets_live(session.issued_at());
         let mut sessions: Vec<_> = sessions.filter(alive).cloned().collect();
         sessions.sort_by_key(|session| Reverse(session.issued_at()));
         sessions

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     aal::CredentialId,
     clock::Timestamp,
-    session::{BindingKey, Session, SessionId, Subject},
+    session::{BindingKey, SessionId, StoredSession, Subject},
 };
 
 /// Keeps everything in this process's memory: for tests, for trying out, for one process that may forget.
@@ -49,7 +49,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     accounts: HashMap<Subject, Account>,
-    sessions: HashMap<SessionId, Session>,
+    sessions: HashMap<SessionId, StoredSession>,
     credential_ids: HashSet<CredentialId>,
     flows: HashMap<FlowId, flows::Kept>,
     /// Flows by age, so that the oldest is at hand.
@@ -122,7 +122,7 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl SubjectStore for MemoryStore {
-    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+    fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()> {
         self.with(|state, capacity| state.create_session(session, capacity))
     }
 
@@ -130,7 +130,7 @@ impl SubjectStore for MemoryStore {
         self.with(move |state, _| Ok(state.standing(subject, session)))
     }
 
-    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.with(move |state, _| Ok(state.sessions(subject, now)))
     }
 

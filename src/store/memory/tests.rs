@@ -14,8 +14,8 @@ fn subject(number: usize) -> Subject {
     Subject::new(format!("user-{number}")).unwrap()
 }
 
-fn session(number: usize, now: Timestamp) -> Session {
-    Session::new(subject(number), Proof::new(Method::Password, Aal::Aal1, now), HOUR)
+fn session(number: usize, now: Timestamp) -> StoredSession {
+    StoredSession::new(subject(number), Proof::new(Method::Password, Aal::Aal1, now), now, HOUR)
 }
 
 fn flow(expires_at: Timestamp) -> StoredFlow {
@@ -50,7 +50,7 @@ async fn a_full_store_refuses_new_sessions_until_old_ones_expire() {
     assert!(store.standing(&subject(0), first.id()).await.unwrap().is_some(), "nobody is thrown out");
 
     let mut completion = Completion::new(subject(0), NOW);
-    let new = first.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), HOUR, None);
+    let new = first.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), NOW, HOUR, None);
     completion.rotate = Some(super::super::Rotation { old: first.id(), new });
     assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done, "a rotation needs no room");
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    session::{Session, SessionId, Subject},
+    session::{SessionId, StoredSession, Subject},
 };
 
 /// Keeps everything in an SQL database: `SQLite` (feature `sqlite`) or `PostgreSQL` (feature `postgres`).
@@ -179,7 +179,7 @@ impl fmt::Debug for SqlStore {
 }
 
 impl SubjectStore for SqlStore {
-    fn create_session<'a>(&'a self, session: &'a Session) -> StoreFuture<'a, ()> {
+    fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()> {
         forward!(self.create_session(session))
     }
 
@@ -187,7 +187,7 @@ impl SubjectStore for SqlStore {
         forward!(self.standing(subject, session))
     }
 
-    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<Session>> {
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         forward!(self.sessions(subject, now))
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     aal::{Aal, CredentialId, Proof},
     clock::Timestamp,
-    session::{Session, Subject},
+    session::{StoredSession, Subject},
     standing::CredentialSummary,
     store::{Credential, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret, StoredStanding},
 };
@@ -50,10 +50,10 @@ pub(super) fn unsigned<T: TryFrom<i64, Error: Into<Cause>>>(number: i64) -> Resu
 /// `id, binding, proofs, issued_at, expires_at`
 pub(crate) type SessionRow = (Uuid, Uuid, String, i64, i64);
 
-pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<Session, StoreError> {
+pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<StoredSession, StoreError> {
     let (id, binding, proofs, issued_at, expires_at) = row;
     let proofs: Vec<Proof> = serde_json::from_str(proofs).map_err(|_| corrupt("a session's proofs"))?;
-    Ok(Session::from_parts(
+    Ok(StoredSession::from_parts(
         (*id).into(),
         subject.clone(),
         (*binding).into(),
@@ -63,7 +63,7 @@ pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<Session, St
     ))
 }
 
-pub(super) fn proofs(session: &Session) -> Result<String, StoreError> {
+pub(super) fn proofs(session: &StoredSession) -> Result<String, StoreError> {
     serde_json::to_string(session.proofs()).map_err(unavailable)
 }
 

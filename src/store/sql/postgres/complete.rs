@@ -37,7 +37,7 @@ impl Postgres {
 
 /// Whoever calls this commits only what is `Done`.
 async fn apply(connection: &mut PgConnection, completion: &Completion) -> Result<Completed, StoreError> {
-    let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, flow, reset } =
+    let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
         completion;
     let not_before = lock_subject(connection, subject).await?;
     if let Some(flow) = flow
@@ -81,7 +81,8 @@ async fn apply(connection: &mut PgConnection, completion: &Completion) -> Result
             CredentialChange::Reseal { credential, data } => reseal(connection, subject, *credential, data).await?,
         }
     }
-    if let Some(Rotation { new, .. }) = rotate {
+    let successor = rotate.as_ref().map(|Rotation { new, .. }| new);
+    if let Some(new) = successor.or(begin.as_ref()) {
         if !insert_session(connection, new).await? {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }

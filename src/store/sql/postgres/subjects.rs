@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
 use crate::{
     clock::Timestamp,
-    session::{Session, SessionId, Subject},
+    session::{SessionId, StoredSession, Subject},
     store::{
         Credential, Revocation, StoreError, StoreErrorKind, StoredStanding,
         sql::rows::{self, CredentialRow, SessionRow, StandingRow},
@@ -15,7 +15,7 @@ use crate::{
 
 impl Postgres {
     /// Without the subject's lock: a session that begins while all of its subject's are revoked is dead by its date.
-    pub(in crate::store::sql) async fn create_session(&self, session: &Session) -> Result<(), StoreError> {
+    pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         let now = session.authenticated_at();
         let mut transaction = self.begin().await?;
         sqlx::query(
@@ -60,7 +60,7 @@ impl Postgres {
         &self,
         subject: &Subject,
         now: Timestamp,
-    ) -> Result<Vec<Session>, StoreError> {
+    ) -> Result<Vec<StoredSession>, StoreError> {
         let rows: Vec<SessionRow> = sqlx::query_as(
             "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at \
              FROM step_up_sessions s LEFT JOIN step_up_subjects u ON u.subject = s.subject \
@@ -121,7 +121,7 @@ impl Postgres {
 }
 
 /// Whether it was inserted: it is not if the id exists.
-pub(super) async fn insert_session(connection: &mut PgConnection, session: &Session) -> Result<bool, StoreError> {
+pub(super) async fn insert_session(connection: &mut PgConnection, session: &StoredSession) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",

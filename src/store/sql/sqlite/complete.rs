@@ -34,7 +34,7 @@ impl Sqlite {
 
 /// Whoever calls this commits only what is `Done`.
 async fn apply(connection: &mut SqliteConnection, completion: &Completion) -> Result<Completed, StoreError> {
-    let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, flow, reset } =
+    let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
         completion;
     if let Some(flow) = flow
         && !complete_flow(connection, flow, *now).await?
@@ -77,7 +77,8 @@ async fn apply(connection: &mut SqliteConnection, completion: &Completion) -> Re
             CredentialChange::Reseal { credential, data } => reseal(connection, subject, *credential, data).await?,
         }
     }
-    if let Some(Rotation { new, .. }) = rotate {
+    let successor = rotate.as_ref().map(|Rotation { new, .. }| new);
+    if let Some(new) = successor.or(begin.as_ref()) {
         if !insert_session(connection, new).await? {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }

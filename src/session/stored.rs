@@ -1,0 +1,188 @@
+//! Sessions as this crate keeps them.
+
+use std::time::Duration;
+
+use super::{BindingKey, Session, SessionId, Subject};
+use crate::{aal::Proof, clock::Timestamp};
+
+/// A session as a store keeps it: one that has an id, a binding, a beginning and an end.
+///
+/// It never changes. A step-up makes a new one with a new id ([`renewed`](Self::renewed)) and the old one dies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSession {
+    id: SessionId,
+    binding: BindingKey,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    session: Session,
+}
+
+impl StoredSession {
+    /// A first session of the subject, good for `lifespan` from `now` on.
+    pub fn new(subject: Subject, proof: Proof, now: Timestamp, lifespan: Duration) -> Self {
+        // The end is what the token's `exp` can say.
+        let expires_at = now.whole_seconds() + lifespan;
+        Self::from_parts(SessionId::random(), subject, BindingKey::random(), vec![proof], now, expires_at)
+    }
+
+    /// A session as a store kept it.
+    pub const fn from_parts(
+        id: SessionId,
+        subject: Subject,
+        binding: BindingKey,
+        proofs: Vec<Proof>,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        let session = Session {
+            id: Some(id),
+            subject,
+            binding: Some(binding),
+            proofs,
+            issued_at: Some(issued_at),
+            expires_at: Some(expires_at),
+        };
+        Self { id, binding, issued_at, expires_at, session }
+    }
+
+    /// The session that takes this one's place when a further proof is made at `now`: new id, same subject, binding and first issue.
+    ///
+    /// The newest proof per method, level and provider replaces the older one. The end moves to `lifespan` after the proof, but
+    /// never past `absolute_lifespan` after the first issue.
+    #[must_use]
+    pub fn renewed(
+        &self,
+        proof: Proof,
+        now: Timestamp,
+        lifespan: Duration,
+        absolute_lifespan: Option<Duration>,
+    ) -> Self {
+        let expires_at = renewed_end(self.issued_at, now, lifespan, absolute_lifespan);
+        self.session.successor(Some(proof), self.issued_at, expires_at)
+    }
+
+    /// The same session under a new id, for when what it may do changes without a new proof.
+    #[must_use]
+    pub fn rotated(&self) -> Self {
+        self.session.successor(None, self.issued_at, self.expires_at)
+    }
+
+    /// The id.
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whose session it is.
+    pub const fn subject(&self) -> &Subject {
+        self.session.subject()
+    }
+
+    /// What ties flows to this session through its rotations.
+    pub const fn binding(&self) -> BindingKey {
+        self.binding
+    }
+
+    /// All proofs, oldest first, whether or not they still count.
+    pub fn proofs(&self) -> &[Proof] {
+        self.session.proofs()
+    }
+
+    /// When the user first signed in.
+    pub const fn issued_at(&self) -> Timestamp {
+        self.issued_at
+    }
+
+    /// From when on the session is no longer good.
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// When the newest proof was completed; the first issue if that of none is known.
+    pub fn authenticated_at(&self) -> Timestamp {
+        self.proofs().iter().filter_map(Proof::completed_at).max().unwrap_or(self.issued_at)
+    }
+}
+
+/// The end of a session that is renewed at `now`.
+pub(crate) fn renewed_end(
+    issued_at: Timestamp,
+    now: Timestamp,
+    lifespan: Duration,
+    absolute_lifespan: Option<Duration>,
+) -> Timestamp {
+    let end = now.whole_seconds() + lifespan;
+    absolute_lifespan.map_or(end, |absolute| end.min(issued_at.whole_seconds() + absolute))
+}
+
+impl AsRef<Session> for StoredSession {
+    fn as_ref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl From<StoredSession> for Session {
+    fn from(stored: StoredSession) -> Self {
+        stored.session
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aal::{Aal, Method};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn signed_in() -> StoredSession {
+        StoredSession::new(
+            Subject::new("kim").unwrap(),
+            Proof::new(Method::Password, Aal::Aal1, at(1000)),
+            at(1000),
+            DAY,
+        )
+    }
+
+    #[test]
+    fn renewal_keeps_who_and_since_when_but_not_the_id() {
+        let old = signed_in();
+        let new = old.renewed(Proof::new(Method::Totp, Aal::Aal2, at(1500)), at(1500), DAY, None);
+        assert_ne!(new.id(), old.id());
+        assert_eq!((new.subject(), new.binding(), new.issued_at()), (old.subject(), old.binding(), old.issued_at()));
+        assert_eq!(new.authenticated_at(), at(1500));
+        assert_eq!(new.expires_at(), at(1500) + DAY);
+        assert_eq!(new.proofs().len(), 2);
+    }
+
+    #[test]
+    fn the_newest_proof_of_a_kind_replaces_the_older() {
+        let mut session = signed_in();
+        for second in 1..50 {
+            session =
+                session.renewed(Proof::new(Method::Totp, Aal::Aal2, at(1000 + second)), at(1000 + second), DAY, None);
+        }
+        assert_eq!(session.proofs().len(), 2);
+        assert_eq!(session.authenticated_at(), at(1049));
+    }
+
+    #[test]
+    fn renewal_never_passes_the_absolute_end() {
+        let absolute = Some(Duration::from_secs(600));
+        let session = signed_in().renewed(Proof::new(Method::Totp, Aal::Aal2, at(1500)), at(1500), DAY, absolute);
+        assert_eq!(session.expires_at(), at(1600));
+    }
+
+    #[test]
+    fn a_rotation_changes_the_id_and_nothing_else() {
+        let old = signed_in();
+        let new = old.rotated();
+        assert_ne!(new.id(), old.id());
+        assert_eq!(
+            (new.subject(), new.binding(), new.proofs(), new.issued_at(), new.expires_at()),
+            (old.subject(), old.binding(), old.proofs(), old.issued_at(), old.expires_at())
+        );
+    }
+}
