@@ -206,7 +206,7 @@ impl fmt::Display for CredentialId {
 /// One completed method.
 ///
 /// ```
-/// use tower_step_up::{Aal, Method, Proof, Timestamp};
+/// use tower_step_up::{Aal, Method, aal::Proof, clock::Timestamp};
 ///
 /// let password = Proof::new(Method::Password, Aal::Aal1, Timestamp::from_unix_seconds(1_800_000_000));
 /// assert_eq!(password.aal(), Aal::Aal1);

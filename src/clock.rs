@@ -17,7 +17,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_step_up::Timestamp;
+/// use tower_step_up::clock::Timestamp;
 ///
 /// let start = Timestamp::from_unix_seconds(1_800_000_000);
 /// assert_eq!((start + Duration::from_secs(90)).since(start), Duration::from_secs(90));

@@ -1,14 +1,18 @@
 //! What the application knows of its users.
 
-use std::{error::Error, future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, session::Subject};
+use crate::{
+    clock::Timestamp,
+    error::{Error, ErrorKind},
+    session::Subject,
+};
 
 /// Why a directory did not answer. The crate refuses with 503, logs the cause and sends none of it.
-pub type DirectoryError = Box<dyn Error + Send + Sync>;
+pub type DirectoryError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the methods of [`Directory`] return.
 pub type DirectoryFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, DirectoryError>> + Send + 'a>>;
@@ -16,7 +20,7 @@ pub type DirectoryFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Director
 /// What the application knows of its users. The application implements it; without one, every subject is active and has no traits.
 ///
 /// ```
-/// use tower_step_up::{Directory, DirectoryFuture, Identity, Subject};
+/// use tower_step_up::{Subject, directory::{Directory, DirectoryFuture, Identity}};
 ///
 /// struct Users;
 ///
@@ -88,6 +92,43 @@ impl Identity {
     pub const fn active(mut self, active: bool) -> Self {
         self.active = active;
         self
+    }
+}
+
+/// The directory as the rest of the crate reaches it: every answer comes in time.
+#[derive(Clone)]
+pub(crate) struct Users {
+    directory: Arc<dyn Directory>,
+    timeout: Duration,
+}
+
+impl Users {
+    pub(crate) fn new(directory: Arc<dyn Directory>, timeout: Duration) -> Self {
+        Self { directory, timeout }
+    }
+
+    /// The directory itself, for a factor, which has a time limit of its own.
+    pub(crate) fn directory(&self) -> &dyn Directory {
+        self.directory.as_ref()
+    }
+
+    async fn within<T>(&self, question: DirectoryFuture<'_, T>) -> Result<T, Error> {
+        let answer = tokio::time::timeout(self.timeout, question).await;
+        answer
+            .map_err(|elapsed| Error::with_source(ErrorKind::Directory, elapsed))?
+            .map_err(|error| Error::with_source(ErrorKind::Directory, error))
+    }
+
+    pub(crate) async fn is_active(&self, subject: &Subject) -> Result<bool, Error> {
+        self.within(self.directory.is_active(subject)).await
+    }
+
+    pub(crate) async fn identity(&self, subject: &Subject) -> Result<Option<Identity>, Error> {
+        self.within(self.directory.identity(subject)).await
+    }
+
+    pub(crate) async fn identifier(&self, subject: &Subject) -> Result<String, Error> {
+        self.within(self.directory.identifier(subject)).await
     }
 }
 

@@ -74,6 +74,8 @@ pub enum BuildErrorKind {
     Key,
     /// The store.
     Store,
+    /// The source of sessions.
+    Source,
     /// The factors.
     Factor,
     /// The cookie.

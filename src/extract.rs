@@ -1,46 +1,82 @@
 //! Extractors for axum: a session, or the proof of a level, in a handler's signature.
 //!
-//! They decide by the same code as the guards and need the same [outer layer](crate::StepUpLayer) around them.
+//! They decide by the same code as the guards and need the same [outer layer](crate::layer) around them.
+//!
+//! # Order
+//!
+//! axum runs extractors from left to right, and only the last one may read the body. Put these first: then what is refused is not
+//! read, and whoever is not let in learns nothing of what else is wrong with the request.
+//!
+//! ```
+//! use axum::{Json, extract::Path};
+//! use tower_step_up::Aal2;
+//!
+//! // right: who it is, then what it is about, then the body
+//! async fn change(user: Aal2, Path(id): Path<u64>, Json(limit): Json<u64>) -> String {
+//!     format!("{} sets {id} to {limit}", user.subject())
+//! }
+//! # let _: axum::Router = axum::Router::new().route("/limits/{id}", axum::routing::put(change));
+//! ```
 
-use std::sync::Arc;
+use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc};
 
 use axum::{
-    extract::FromRequestParts,
-    response::{IntoResponse, Response},
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
-use http::request::Parts;
+use http::{header, request::Parts};
 
 use crate::{
     aal::{Aal, Proof},
-    challenge::Rejection,
+    challenge::AccessDenied,
     clock::Timestamp,
-    context::{Denied, SessionContext, Unavailable},
-    guard::{self, Head, Refusal},
-    requirement::Requirement,
+    context::{RequestHead, SessionContext},
+    guard::find_context,
+    headers::NO_STORE,
+    requirement::{Requirement, Shortfall},
     session::{Session, Subject},
     source::Evidence,
     standing::Standing,
+    step_up::SignedIn,
 };
-
-/// A request that an extractor refused. The outer layer renders it; without one, it is an empty 500.
-#[derive(Debug)]
-pub struct AccessDenied(Refusal);
 
 impl IntoResponse for AccessDenied {
     fn into_response(self) -> Response {
-        self.0.into_response()
+        self.into_empty_response()
     }
 }
 
-fn head(parts: &Parts) -> Head<'_> {
-    Head { method: &parts.method, headers: &parts.headers, extensions: &parts.extensions }
+impl IntoResponseParts for SignedIn {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        parts.headers_mut().append(header::SET_COOKIE, self.cookie().clone());
+        parts.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+        Ok(parts)
+    }
 }
 
-fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, AccessDenied> {
-    let context = guard::context(None, &parts.extensions).map_err(AccessDenied)?;
-    guard::enforce(&requirement, None, head(parts))
-        .map(|authenticated| CurrentSession::new(authenticated, context))
-        .map_err(AccessDenied)
+fn denied(context: &SessionContext, shortfall: Shortfall, requirement: Requirement, parts: &Parts) -> AccessDenied {
+    let head = RequestHead { method: parts.method.clone(), headers: parts.headers.clone() };
+    AccessDenied::new(context.clone(), shortfall, requirement, head)
+}
+
+async fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, AccessDenied> {
+    let context = find_context(None, &parts.extensions)?;
+    match context.verdict(&requirement).await {
+        Ok(evidence) => Ok(CurrentSession::new(evidence, context)),
+        Err(shortfall) => Err(denied(context, shortfall, requirement, parts)),
+    }
+}
+
+/// The context of the request, to decide in the middle of a handler. Without the outer layer, 500.
+impl<S: Sync> FromRequestParts<S> for SessionContext {
+    type Rejection = AccessDenied;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let context = find_context(None, &parts.extensions)?;
+        Ok(context.with_head(&parts.method, &parts.headers))
+    }
 }
 
 /// Any valid session, whatever its level.
@@ -51,19 +87,26 @@ fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, Ac
 /// async fn greet(user: CurrentSession) -> String {
 ///     format!("Hello {}", user.subject())
 /// }
-/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(greet));
+///
+/// // for pages that are open to all
+/// async fn home(user: Option<CurrentSession>) -> String {
+///     user.map_or_else(|| "Hello stranger".to_owned(), |user| format!("Hello {}", user.subject()))
+/// }
+/// # let _: axum::Router =
+/// #     axum::Router::new().route("/", axum::routing::get(home)).route("/greet", axum::routing::get(greet));
 /// ```
 ///
-/// A request without one gets the same answer as from a guard with [`Requirement::aal1`].
+/// A request without one gets the same answer as from a guard with [`Requirement::aal1`]. The optional form refuses with 503 when
+/// the store does not answer: then it is not known whether there is a session.
 #[derive(Clone, Debug)]
 pub struct CurrentSession {
-    authenticated: Arc<Evidence>,
+    evidence: Arc<Evidence>,
     now: Timestamp,
 }
 
 impl CurrentSession {
-    fn new(authenticated: &Arc<Evidence>, context: &SessionContext) -> Self {
-        Self { authenticated: Arc::clone(authenticated), now: context.now() }
+    fn new(evidence: &Arc<Evidence>, context: &SessionContext) -> Self {
+        Self { evidence: Arc::clone(evidence), now: context.now() }
     }
 
     /// The session's level at the time of the request.
@@ -78,17 +121,17 @@ impl CurrentSession {
 
     /// The session.
     pub fn session(&self) -> &Session {
-        &self.authenticated.session
+        &self.evidence.session
     }
 
     /// Whose session it is.
     pub fn subject(&self) -> &Subject {
-        self.authenticated.session.subject()
+        self.evidence.session.subject()
     }
 
     /// What counts of the session now.
     pub fn standing(&self) -> &Standing {
-        &self.authenticated.standing
+        &self.evidence.standing
     }
 }
 
@@ -96,39 +139,102 @@ impl<S: Sync> FromRequestParts<S> for CurrentSession {
     type Rejection = AccessDenied;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        extract(parts, Requirement::aal1())
+        extract(parts, Requirement::aal1()).await
     }
 }
 
-/// A valid session if there is one, for pages that are open to all.
-///
-/// ```
-/// use tower_step_up::MaybeSession;
-///
-/// async fn home(MaybeSession(user): MaybeSession) -> String {
-///     match user {
-///         Some(user) => format!("Hello {}", user.subject()),
-///         None => "Hello stranger".to_owned(),
-///     }
-/// }
-/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(home));
-/// ```
-///
-/// It refuses with 503 when the store does not answer: then it is not known whether there is a session.
-#[derive(Clone, Debug)]
-pub struct MaybeSession(pub Option<CurrentSession>);
+impl<S: Sync> OptionalFromRequestParts<S> for CurrentSession {
+    type Rejection = AccessDenied;
 
-impl<S: Sync> FromRequestParts<S> for MaybeSession {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        match extract(parts, Requirement::aal1()).await {
+            Ok(session) => Ok(Some(session)),
+            Err(denied) if denied.shortfall() == Some(Shortfall::NoSession) => Ok(None),
+            Err(denied) => Err(denied),
+        }
+    }
+}
+
+/// A requirement as a type, for [`Proven`].
+pub trait Required: Send + Sync + 'static {
+    /// What is required.
+    const REQUIREMENT: Requirement;
+}
+
+/// Proof that the request's session meets a requirement. A handler that takes one cannot be reached without it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_step_up::{Proven, Required, Requirement};
+///
+/// /// A second factor, proven within the last five minutes.
+/// struct FiveMinutes;
+///
+/// impl Required for FiveMinutes {
+///     const REQUIREMENT: Requirement = Requirement::aal2().max_age(Duration::from_secs(300));
+/// }
+///
+/// async fn transfer(user: Proven<FiveMinutes>, body: String) -> String {
+///     format!("{} sends {body}", user.subject())
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(transfer));
+/// ```
+///
+/// The age counts to the instant at which the request came, not to the end of its body.
+pub struct Proven<R> {
+    session: CurrentSession,
+    required: PhantomData<fn() -> R>,
+}
+
+impl<R> Proven<R> {
+    /// The session, as [`CurrentSession`] has it.
+    pub const fn current_session(&self) -> &CurrentSession {
+        &self.session
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        self.session.session()
+    }
+
+    /// Whose session it is.
+    pub fn subject(&self) -> &Subject {
+        self.session.subject()
+    }
+
+    /// What counts of the session now.
+    pub fn standing(&self) -> &Standing {
+        self.session.standing()
+    }
+}
+
+impl<R> Clone for Proven<R> {
+    fn clone(&self) -> Self {
+        Self { session: self.session.clone(), required: PhantomData }
+    }
+}
+
+impl<R> fmt::Debug for Proven<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Proven").field(&self.session).finish()
+    }
+}
+
+impl<S: Sync, R: Required> FromRequestParts<S> for Proven<R> {
     type Rejection = AccessDenied;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let context = guard::context(None, &parts.extensions).map_err(AccessDenied)?;
-        let found = context.authenticated().map_err(|Unavailable| {
-            let rejection = Rejection::new(context.clone(), Denied::Unavailable, &parts.method, &parts.headers);
-            AccessDenied(Refusal::Rejected(Box::new(rejection)))
-        })?;
-        Ok(Self(found.map(|authenticated| CurrentSession::new(authenticated, context))))
+        let session = extract(parts, R::REQUIREMENT).await?;
+        Ok(Self { session, required: PhantomData })
     }
+}
+
+/// Two factors, whenever they were proven: what [`Aal2`] asks.
+#[derive(Clone, Copy, Debug)]
+pub struct TwoFactors;
+
+impl Required for TwoFactors {
+    const REQUIREMENT: Requirement = Requirement::aal2();
 }
 
 /// Proof that the request's session has two factors. A handler that takes one cannot be reached without them.
@@ -142,32 +248,5 @@ impl<S: Sync> FromRequestParts<S> for MaybeSession {
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(change_limits));
 /// ```
 ///
-/// Put it before extractors that read the body: axum runs them in order, and what is refused should not be read. It asks what
-/// [`Requirement::aal2`] asks; for an age, put a guard around the route as well.
-#[derive(Clone, Debug)]
-pub struct Aal2(CurrentSession);
-
-impl Aal2 {
-    /// The session.
-    pub fn session(&self) -> &Session {
-        self.0.session()
-    }
-
-    /// Whose session it is.
-    pub fn subject(&self) -> &Subject {
-        self.0.subject()
-    }
-
-    /// What counts of the session now.
-    pub fn standing(&self) -> &Standing {
-        self.0.standing()
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Aal2 {
-    type Rejection = AccessDenied;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        extract(parts, Requirement::aal2()).map(Self)
-    }
-}
+/// It asks what [`Requirement::aal2`] asks; for an age, see [`Proven`].
+pub type Aal2 = Proven<TwoFactors>;

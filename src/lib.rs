@@ -11,9 +11,7 @@
 //! use std::time::Duration;
 //!
 //! use axum::{Router, routing::get};
-//! use tower_step_up::{
-//!     Aal2, Method, RequireAal2, Requirement, RouterExt, SigningKey, StepUp, Subject, factor::Totp, store::MemoryStore,
-//! };
+//! use tower_step_up::{Aal2, Method, RequireAal2, Requirement, RouterExt, SigningKey, StepUp, Subject, factor::Totp, store::MemoryStore};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,7 +41,7 @@
 //!
 //! Browsers are redirected to the step-up and back; JSON clients get the errors of Ory's self-service API, so that its SDKs drive the
 //! endpoints unmodified; API clients that authenticate by `Authorization: Bearer` get the challenge of RFC 9470; htmx pages get
-//! `HX-Redirect`. See [`context`] for the layer, [`guard`] for the guards, [`factor`] for the ways to prove something, [`store`] for what is
+//! `HX-Redirect`. See [`layer`] for the layer, [`guard`] for the guards, [`factor`] for the ways to prove something, [`store`] for what is
 //! kept and what must be atomic.
 //!
 //! # Testing
@@ -75,65 +73,67 @@
     allow(clippy::arithmetic_side_effects, clippy::similar_names, reason = "a test that overflows fails")
 )]
 
-mod aal;
-mod audit;
-mod challenge;
-mod clock;
-mod config;
-pub mod context;
-mod directory;
-mod engine;
-mod error;
-#[cfg(feature = "axum")]
-mod extract;
+// From the ground up: a module uses only what stands above it here. ARCHITECTURE.md says why, tests/architecture.rs holds it.
+pub mod clock;
+pub mod error;
+mod headers;
+mod urls;
+
+pub mod aal;
+pub mod requirement;
+pub mod session;
+pub mod standing;
+
+pub mod audit;
+pub mod directory;
+pub mod seal;
+pub mod wire;
+
 pub mod factor;
+pub mod source;
+pub mod store;
+
+mod engine;
+
+pub mod challenge;
+pub mod context;
+pub mod guard;
+pub mod layer;
+
 mod flow;
+#[cfg(feature = "axum")]
+mod routes;
+
+pub mod config;
+#[cfg(feature = "axum")]
+pub mod extract;
+#[cfg(feature = "axum")]
+mod router_ext;
+mod step_up;
+
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 #[path = "../fuzz/properties/mod.rs"]
 pub mod fuzzing;
-pub mod guard;
-mod headers;
-pub mod layer;
-mod requirement;
-#[cfg(feature = "axum")]
-mod router_ext;
-#[cfg(feature = "axum")]
-mod routes;
-mod seal;
-mod session;
-pub mod source;
-mod standing;
-mod step_up;
-pub mod store;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-mod urls;
-pub mod wire;
 
 #[cfg(feature = "config")]
 pub use self::config::Config;
 pub use self::{
-    aal::{Aal, CredentialId, Method, Proof, UnknownMethod},
-    audit::{AuditEvent, AuditEventKind, AuditSink, ChallengeReason, FailureReason, RefusalReason},
-    clock::{Clock, SystemClock, Timestamp},
+    aal::{Aal, Method},
+    challenge::AccessDenied,
     config::StepUpBuilder,
     context::SessionContext,
-    directory::{Directory, DirectoryError, DirectoryFuture, Identity},
-    error::{BuildError, BuildErrorKind, Error, ErrorKind},
+    error::{BuildError, Error},
     guard::{RequireAal, RequireAal2},
-    layer::StepUpLayer,
-    requirement::{RequiredAal, Requirement, Shortfall, UnknownRequiredAal},
-    seal::{EncryptionKey, SealError, Sealer},
-    session::{
-        BindingKey, InvalidKey, InvalidSubject, Session, SessionId, SessionToken, SigningKey, StoredSession, Subject,
-    },
-    standing::{CredentialSummary, Enrolled, Standing},
-    step_up::{SignedIn, StepUp},
+    requirement::{RequiredAal, Requirement, Shortfall},
+    session::{SigningKey, Subject},
+    step_up::{SignedIn, StepUp, StepUpGuard},
 };
 #[cfg(feature = "axum")]
 pub use self::{
-    extract::{Aal2, AccessDenied, CurrentSession, MaybeSession},
+    extract::{Aal2, CurrentSession, Proven, Required},
     router_ext::RouterExt,
 };
 

@@ -157,9 +157,21 @@ impl Requirement {
         }
     }
 
-    /// Whether it asks less of a subject that has no second factor, so that what is known of that decides.
-    pub(crate) const fn depends_on_enrolment(&self) -> bool {
-        matches!(self.level, RequiredAal::HighestAvailable)
+    /// What is said of a session that meets the requirement and must prove it once more all the same.
+    pub(crate) fn to_be_proven_anew(&self) -> Shortfall {
+        let second_factor = self.level == RequiredAal::Aal2;
+        Shortfall::TooOld { max_age: self.max_age.unwrap_or(Duration::ZERO), second_factor }
+    }
+
+    /// Whether this outcome hinges on what is known of the subject's second factor.
+    pub(crate) const fn depends_on_enrolment(&self, shortfall: Option<&Shortfall>) -> bool {
+        match shortfall {
+            None => matches!(self.level, RequiredAal::HighestAvailable),
+            // The session is gone or too old in any case; but who has a second factor renews that, and who has none the first.
+            Some(Shortfall::TooOld { .. }) => !matches!(self.level, RequiredAal::Aal1),
+            Some(Shortfall::NoSession | Shortfall::Unavailable) => false,
+            Some(Shortfall::LevelTooLow | Shortfall::NothingEnrolled | Shortfall::CannotTell) => true,
+        }
     }
 
     /// Whether the session, as it stands now, meets the requirement.

@@ -25,11 +25,11 @@ const NONCE_BYTES: usize = 24;
 /// sealed under it is left.
 ///
 /// ```
-/// use tower_step_up::EncryptionKey;
+/// use tower_step_up::seal::EncryptionKey;
 ///
 /// let key = EncryptionKey::new("2026-11", [7; 32])?;
 /// assert!(EncryptionKey::new("2026-11", b"too short").is_err());
-/// # Ok::<(), tower_step_up::InvalidKey>(())
+/// # Ok::<(), tower_step_up::session::InvalidKey>(())
 /// ```
 #[derive(Clone)]
 pub struct EncryptionKey {

@@ -17,7 +17,7 @@ use common::{Bank, request};
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
-use tower_step_up::{RequireAal, RequireAal2, Requirement};
+use tower_step_up::{RequireAal, RequireAal2, Requirement, SessionContext};
 
 type Body = Full<Bytes>;
 
@@ -31,10 +31,13 @@ fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// As hyper makes them: the URI shares the connection's buffer, and there is an extension already.
+/// As hyper makes them: URI and headers share the connection's buffer, and there is an extension already.
 fn like_hyper(cookie: &str) -> Request<Body> {
     let buffer = Bytes::from(b"GET /payments?page=2 HTTP/1.1".to_vec());
-    let mut request = request("GET", "/", &[("cookie", cookie)]);
+    let mut request = request("GET", "/", &[]);
+    let head = Bytes::from(format!("cookie: {cookie}\r\n").into_bytes());
+    let cookie = HeaderValue::from_maybe_shared(head.slice(8..head.len() - 2)).unwrap();
+    request.headers_mut().insert(header::COOKIE, cookie);
     let uri = Uri::from_maybe_shared(buffer.slice(4..20));
     *request.uri_mut() = uri.unwrap_or_default();
     assert_eq!(request.uri(), "/payments?page=2");
@@ -60,7 +63,13 @@ fn a_guard_that_lets_through_allocates_nothing() {
         *kept.lock().unwrap() = Some(request);
         ready(Ok::<_, Infallible>(answer()))
     });
-    runtime.block_on(bank.step_up.layer().layer(keep).call(like_hyper(&kim.cookie()))).unwrap();
+    let mut keeping = bank.step_up.layer().layer(keep);
+    runtime.block_on(keeping.call(like_hyper(&kim.cookie()))).unwrap();
+    // The first look at the session reads the store; what is measured is a later request.
+    let first = kept.lock().unwrap().take().unwrap();
+    let context = SessionContext::of(first.extensions()).unwrap();
+    assert!(runtime.block_on(context.decide(&Requirement::aal2())).is_ok());
+    runtime.block_on(keeping.call(like_hyper(&kim.cookie()))).unwrap();
     let request = kept.lock().unwrap().take().unwrap();
 
     let mut guarded = ServiceBuilder::new()

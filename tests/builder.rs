@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use tower_step_up::{
-    BuildErrorKind::{self, Cookie, Factor, Key, Limit, PublicUrl, Store, Url},
-    EncryptionKey, SigningKey, StepUp, StepUpBuilder,
+    SigningKey, StepUp, StepUpBuilder,
+    error::BuildErrorKind::{self, Cookie, Factor, Key, Limit, PublicUrl, Store, Url},
     factor::{LookupSecrets, Password, Totp},
+    seal::EncryptionKey,
     store::{AttemptPolicy, MemoryStore},
 };
 

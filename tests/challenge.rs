@@ -13,7 +13,7 @@ use axum::{
 };
 use common::{Answer, BROWSER, Bank, User, query, request, send, split};
 use serde_json::json;
-use tower_step_up::{Aal, Clock, Method, Proof, RequireAal, RequireAal2, Requirement};
+use tower_step_up::{Aal, Method, RequireAal, RequireAal2, Requirement, aal::Proof, clock::Clock};
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const A_LITTLE_LATER: Duration = Duration::from_millis(300_001);

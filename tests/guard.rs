@@ -12,8 +12,8 @@ use axum::{
 use common::{BROWSER, Bank, NO_STORE, User, VARY, request, send};
 use http::{Request, header};
 use tower_step_up::{
-    Aal, Aal2, Clock, CurrentSession, MaybeSession, Method, Proof, RequireAal, RequireAal2, Requirement, RouterExt,
-    SessionContext,
+    Aal, Aal2, CurrentSession, Method, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, aal::Proof,
+    clock::Clock,
 };
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -80,13 +80,13 @@ async fn each_requirement_lets_through_what_it_says() {
 #[tokio::test]
 async fn extractors_decide_as_guards_do() {
     let bank = Bank::new();
-    let name = |session: Option<&tower_step_up::Session>| {
+    let name = |session: Option<&tower_step_up::session::Session>| {
         session.map_or_else(|| "nobody".to_owned(), |session| session.subject().to_string())
     };
     let app = Router::new()
         .route(
             "/maybe",
-            get(async move |MaybeSession(user): MaybeSession| name(user.as_ref().map(CurrentSession::session))),
+            get(async move |user: Option<CurrentSession>| name(user.as_ref().map(CurrentSession::session))),
         )
         .route("/any", get(async |user: CurrentSession| user.subject().to_string()))
         .route("/aal2", get(async |user: Aal2| user.subject().to_string()))
@@ -137,7 +137,7 @@ async fn the_context_is_there_with_and_without_a_session_and_never_an_older_one(
     let other = Bank::new();
     let show = any(async |request: axum::extract::Request| {
         let context = SessionContext::of(request.extensions()).unwrap();
-        context.session().map(|session| session.subject().to_string()).unwrap_or_default()
+        context.session().await.unwrap().map(|session| session.subject().to_string()).unwrap_or_default()
     });
     let inner = bank.step_up.layer();
     let app = Router::new().route("/", show).layer(inner).layer(other.step_up.layer());
@@ -175,8 +175,9 @@ async fn a_guard_bound_to_one_step_up_believes_no_other() {
 #[tokio::test]
 async fn what_depends_on_a_session_is_kept_by_nobody() {
     let bank = Bank::new();
-    let cached = || get(async |_: MaybeSession| [(header::CACHE_CONTROL, "public"), (header::VARY, "Origin")]);
-    let careful = get(async |_: MaybeSession| [(header::CACHE_CONTROL, "no-store, max-age=0")]);
+    let cached =
+        || get(async |_: Option<CurrentSession>| [(header::CACHE_CONTROL, "public"), (header::VARY, "Origin")]);
+    let careful = get(async |_: Option<CurrentSession>| [(header::CACHE_CONTROL, "no-store, max-age=0")]);
     let app = Router::new()
         .route("/cached", cached())
         .route("/careful", careful)

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use tower_step_up::{MaybeSession, Method};
+use tower_step_up::{CurrentSession, Method};
 
 use crate::{
     Bank,
@@ -51,7 +51,7 @@ async fn form(State(bank): State<Bank>, Query(query): Query<ReturnTo>) -> Result
 
 async fn login(
     State(bank): State<Bank>,
-    MaybeSession(old): MaybeSession,
+    old: Option<CurrentSession>,
     Form(credentials): Form<Credentials>,
 ) -> Result<Response, Failure> {
     // Checked here and not only when the form was made: a field of a form is the client's word. The result is a page of this
@@ -85,7 +85,7 @@ async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials
     Ok(Json(json!({ "session_token": signed_in.token().as_str(), "session": session })).into_response())
 }
 
-async fn logout(State(bank): State<Bank>, MaybeSession(session): MaybeSession) -> Result<Response, Failure> {
+async fn logout(State(bank): State<Bank>, session: Option<CurrentSession>) -> Result<Response, Failure> {
     if let Some(session) = session {
         bank.step_up.sign_out(session.session()).await?;
     }

@@ -42,8 +42,9 @@ use tokio::{net::TcpListener, signal};
 #[cfg(feature = "redis")]
 use tower_step_up::store::RedisStore;
 use tower_step_up::{
-    EncryptionKey, Requirement, SigningKey, StepUp,
+    Requirement, SigningKey, StepUp,
     factor::{LookupSecrets, Password, Totp},
+    seal::EncryptionKey,
     store::{MemoryStore, SqlStore},
 };
 

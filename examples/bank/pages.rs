@@ -12,7 +12,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use tower_step_up::{Aal2, CurrentSession, MaybeSession, RequireAal, RequireAal2, Requirement};
+use tower_step_up::{Aal2, CurrentSession, RequireAal, RequireAal2, Requirement};
 
 use crate::{Bank, transfers::Transfer};
 
@@ -94,7 +94,7 @@ fn methods(session: &CurrentSession) -> String {
     session.counting_proofs().map(|proof| proof.method().as_str()).collect::<Vec<_>>().join(", ")
 }
 
-async fn home(MaybeSession(session): MaybeSession) -> Result<Html<String>, Failure> {
+async fn home(session: Option<CurrentSession>) -> Result<Html<String>, Failure> {
     let visitor = session.map(|session| Visitor {
         username: session.subject().to_string(),
         level: session.aal().as_str(),

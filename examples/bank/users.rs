@@ -8,7 +8,10 @@ use argon2::{
 };
 use serde_json::json;
 use tokio::{sync::Semaphore, task::spawn_blocking};
-use tower_step_up::{Directory, DirectoryFuture, Identity, StepUp, Subject};
+use tower_step_up::{
+    StepUp, Subject,
+    directory::{Directory, DirectoryFuture, Identity},
+};
 
 use crate::database::{Database, on};
 

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tower_step_up::{
-    Method, Timestamp,
+    Method,
+    clock::Timestamp,
     factor::{Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict},
     store::Consumption,
     wire::ui::{Group, InputKind, Node, Text},

@@ -32,8 +32,10 @@ use axum::{
 };
 use serde::Deserialize;
 use tower_step_up::{
-    Aal2, Clock, CurrentSession, Method, RequireAal2, Requirement, RouterExt, SigningKey, StepUp, Subject, SystemClock,
-    factor::Totp, store::MemoryStore,
+    Aal2, CurrentSession, Method, RequireAal2, Requirement, RouterExt, SigningKey, StepUp, Subject,
+    clock::{Clock, SystemClock},
+    factor::Totp,
+    store::MemoryStore,
 };
 
 const PUBLIC_URL: &str = "http://127.0.0.1:3000";

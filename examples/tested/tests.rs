@@ -11,7 +11,9 @@ use axum::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_step_up::{
-    Aal, Clock, CredentialId, Method, Proof, Requirement, StepUp, Subject,
+    Aal, Method, Requirement, StepUp, Subject,
+    aal::{CredentialId, Proof},
+    clock::Clock,
     test_util::{Attacks, FixedClock, mint, totp_code},
 };
 

@@ -95,8 +95,8 @@ impl Bank {
                 stores.complete(completion).await.unwrap();
             }
         });
-        let tokens =
-            sessions.map(|session| step_up.engine().keys.mint(&session, Aal::Aal1).unwrap().as_str().to_owned());
+        let tokens = sessions
+            .map(|session| step_up.engine().sessions.keys.mint(&session, Aal::Aal1).unwrap().as_str().to_owned());
         let router = Router::new().merge(step_up.router()).layer(step_up.layer());
         Self { step_up, router, tokens }
     }
@@ -119,7 +119,7 @@ impl Bank {
     /// Sends it as this client, and checks what holds for every answer.
     pub(super) fn send(&mut self, client: Client, json: bool, mut request: Request<Body>) -> Answer {
         let headers = request.headers_mut();
-        let csrf = format!("{}={CSRF_COOKIE}", self.step_up.engine().cookies.csrf);
+        let csrf = format!("{}={CSRF_COOKIE}", self.step_up.engine().sessions.cookies.csrf);
         let mut set = |name: &'static str, value: &str| headers.insert(name, HeaderValue::from_str(value).unwrap());
         match client {
             Client::Browser(Some(user)) => {

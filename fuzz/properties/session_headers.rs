@@ -1,6 +1,7 @@
 use std::{
     convert::Infallible,
-    future::{Ready, ready},
+    future::Future,
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -186,20 +187,23 @@ struct Seen(Option<(SessionId, Subject, Aal)>);
 impl Service<Request<()>> for Handler {
     type Response = Response<Bytes>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<Bytes>, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Infallible>>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
-        let context = SessionContext::of(request.extensions()).unwrap();
-        let seen = context.session().zip(context.standing()).map(|(session, standing)| {
-            (session.id().unwrap(), session.subject().clone(), standing.level(session, context.now()))
-        });
-        let mut response = Response::new(Bytes::new());
-        response.extensions_mut().insert(Seen(seen));
-        ready(Ok(response))
+        let context = SessionContext::of(request.extensions()).unwrap().clone();
+        Box::pin(async move {
+            let (session, standing) = (context.session().await.unwrap(), context.standing().await.unwrap());
+            let seen = session.zip(standing).map(|(session, standing)| {
+                (session.id().unwrap(), session.subject().clone(), standing.level(session, context.now()))
+            });
+            let mut response = Response::new(Bytes::new());
+            response.extensions_mut().insert(Seen(seen));
+            Ok(response)
+        })
     }
 }
 

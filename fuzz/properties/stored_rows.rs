@@ -205,7 +205,7 @@ fn session_row(data: &[u8]) {
         let view = view::session(&session, &standing, &Value::Null, NOW, Some(Duration::MAX));
         assert_eq!(view["authenticator_assurance_level"], level.as_str());
         for name in ["issued_at", "expires_at", "authenticated_at"] {
-            assert!(serde_json::from_value::<crate::Timestamp>(view[name].clone()).is_ok(), "{view}");
+            assert!(serde_json::from_value::<crate::clock::Timestamp>(view[name].clone()).is_ok(), "{view}");
         }
         minted(&session, level);
     }
@@ -245,8 +245,8 @@ fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<StoredS
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<StoredSession> {
-    let proofs: Vec<crate::Proof> = serde_json::from_str(proofs).ok()?;
-    let at = crate::Timestamp::from_unix_milliseconds;
+    let proofs: Vec<crate::aal::Proof> = serde_json::from_str(proofs).ok()?;
+    let at = crate::clock::Timestamp::from_unix_milliseconds;
     Some(StoredSession::from_parts(id(1).into(), subject("kim"), id(2).into(), proofs, at(issued_at), at(expires_at)))
 }
 
@@ -276,7 +276,7 @@ fn standing_rows(data: &[u8]) {
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
 fn standing_rows(data: &[u8]) {
-    let _: Result<Vec<crate::Proof>, _> = serde_json::from_slice(data);
+    let _: Result<Vec<crate::aal::Proof>, _> = serde_json::from_slice(data);
 }
 
 /// A credential with one of its secrets on each line: id, method, level, last step, creation, use, data and hash.

@@ -22,7 +22,7 @@ const TARGET: &str = "tower_step_up::audit";
 ///
 /// ```
 /// use std::sync::mpsc;
-/// use tower_step_up::{AuditEvent, SigningKey, StepUp, factor::Totp, store::MemoryStore};
+/// use tower_step_up::{SigningKey, StepUp, audit::AuditEvent, factor::Totp, store::MemoryStore};
 ///
 /// let (sender, receiver) = mpsc::channel();
 /// let step_up = StepUp::builder("https://bank.example")

@@ -3,33 +3,37 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
-    context::{Denied, SessionContext},
     requirement::Shortfall,
-    session::cookie::{Transport, X_SESSION_TOKEN},
+    session::cookie::X_SESSION_TOKEN,
+    source::{Remedy, Transport},
     wire::Envelope,
 };
 
 const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
-fn is_bearer(context: &SessionContext) -> bool {
-    context.transport() == Some(Transport::Bearer)
-}
-
 /// RFC 9470 has 401 where Ory has 403.
-pub(super) fn unauthorized(envelope: Envelope, context: &SessionContext, denied: Denied) -> Envelope {
-    match denied {
-        Denied::Shortfall(_) if is_bearer(context) => envelope.with_status(StatusCode::UNAUTHORIZED),
-        _ => envelope,
+pub(super) fn unauthorized(envelope: Envelope, transport: Option<Transport>, shortfall: Shortfall) -> Envelope {
+    if transport == Some(Transport::Bearer) && shortfall != Shortfall::Unavailable {
+        envelope.with_status(StatusCode::UNAUTHORIZED)
+    } else {
+        envelope
     }
 }
 
 /// Adds `WWW-Authenticate`, which every 401 must have (RFC 9110 section 15.5.2). Only a valid token learns what is required.
-pub(super) fn challenge(envelope: Envelope, context: &SessionContext, denied: Denied) -> Envelope {
-    let challenge = match denied {
-        Denied::Shortfall(Shortfall::NoSession) if is_bearer(context) => Ok(INVALID_TOKEN),
-        Denied::Shortfall(Shortfall::NoSession) => Ok(HeaderValue::from_static("Bearer")),
-        Denied::Shortfall(shortfall) if is_bearer(context) => HeaderValue::try_from(insufficient(shortfall)),
-        Denied::Shortfall(_) | Denied::Unavailable => return envelope,
+pub(super) fn challenge(
+    envelope: Envelope,
+    transport: Option<Transport>,
+    shortfall: Shortfall,
+    remedy: &Remedy,
+) -> Envelope {
+    let is_bearer = transport == Some(Transport::Bearer);
+    let challenge = match shortfall {
+        Shortfall::Unavailable => return envelope,
+        Shortfall::NoSession if is_bearer => Ok(INVALID_TOKEN),
+        Shortfall::NoSession => Ok(HeaderValue::from_static("Bearer")),
+        _ if is_bearer => HeaderValue::try_from(insufficient(shortfall, remedy)),
+        _ => return envelope,
     };
     match challenge {
         Ok(challenge) => envelope.with_challenge(challenge),
@@ -48,14 +52,33 @@ pub(crate) fn unauthenticated(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
-/// RFC 9470 section 3. The values are ours, so nothing needs to be escaped.
-fn insufficient(shortfall: Shortfall) -> String {
-    let (acr, max_age) = match shortfall {
-        Shortfall::TooOld { max_age, second_factor } => (if second_factor { "aal2" } else { "aal1" }, Some(max_age)),
-        _ => ("aal2", None),
-    };
-    let max_age = max_age.map_or_else(String::new, |max_age| format!(", max_age=\"{}\"", max_age.as_secs()));
+/// RFC 9470 section 3.
+fn insufficient(shortfall: Shortfall, remedy: &Remedy) -> String {
+    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
+    let acr = remedy.acr_values.as_deref().map(|acr| format!(", acr_values=\"{}\"", quoted(acr)));
+    let max_age = remedy.max_age.map(|max_age| format!(", max_age=\"{}\"", max_age.as_secs()));
     format!(
-        "Bearer error=\"insufficient_user_authentication\", error_description=\"{shortfall}\", acr_values=\"{acr}\"{max_age}"
+        "Bearer error=\"insufficient_user_authentication\", error_description=\"{shortfall}\"{}{}",
+        acr.unwrap_or_default(),
+        max_age.unwrap_or_default()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_a_source_asks_for_is_quoted() {
+        let mut remedy = Remedy::default().with_acr_values("urn:a \"b\\");
+        assert_eq!(
+            insufficient(Shortfall::LevelTooLow, &remedy),
+            "Bearer error=\"insufficient_user_authentication\", error_description=\"second factor missing\", \
+             acr_values=\"urn:a \\\"b\\\\\""
+        );
+        remedy = Remedy::default().with_max_age(Duration::from_secs(60));
+        assert!(insufficient(Shortfall::LevelTooLow, &remedy).ends_with(", max_age=\"60\""));
+    }
 }

@@ -6,20 +6,12 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::redirect;
-use crate::urls::Urls;
-
 pub(super) const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
-pub(super) const HX_BOOSTED: HeaderName = HeaderName::from_static("hx-boosted");
+const HX_BOOSTED: HeaderName = HeaderName::from_static("hx-boosted");
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
 pub(super) fn is_boosted(headers: &HeaderMap) -> bool {
     headers.get(HX_BOOSTED).is_some_and(|value| value == "true")
-}
-
-/// The page that the user sees, if it may be returned to.
-pub(super) fn current_page(headers: &HeaderMap, urls: &Urls) -> Option<Url> {
-    redirect::absolute(headers, &HX_CURRENT_URL, urls)
 }
 
 /// Makes htmx load the page as a whole.

@@ -3,12 +3,12 @@
 use http::StatusCode;
 use url::Url;
 
-use crate::{context::Denied, requirement::Shortfall, wire::Envelope};
+use crate::{requirement::Shortfall, wire::Envelope};
 
 /// The envelope of a refusal. Clients with a session are told where a browser can do something about it.
-pub(crate) fn envelope(denied: Denied, destination: Option<&Url>) -> Envelope {
-    let envelope = match denied {
-        Denied::Unavailable | Denied::Shortfall(Shortfall::Unavailable) => {
+pub(crate) fn envelope(shortfall: Shortfall, destination: Option<&Url>) -> Envelope {
+    let envelope = match shortfall {
+        Shortfall::Unavailable => {
             return Envelope::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 None,
@@ -17,7 +17,7 @@ pub(crate) fn envelope(denied: Denied, destination: Option<&Url>) -> Envelope {
             );
         }
         // The same for every route, so that it says nothing of what a route requires.
-        Denied::Shortfall(Shortfall::NoSession) => {
+        Shortfall::NoSession => {
             return Envelope::new(
                 StatusCode::UNAUTHORIZED,
                 Some("session_inactive"),
@@ -25,26 +25,26 @@ pub(crate) fn envelope(denied: Denied, destination: Option<&Url>) -> Envelope {
                 "Sign in before you open this page.",
             );
         }
-        Denied::Shortfall(Shortfall::LevelTooLow) => Envelope::new(
+        Shortfall::LevelTooLow => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_aal2_required"),
             "second factor missing",
             "This needs a second proof of who you are.",
         ),
-        Denied::Shortfall(Shortfall::NothingEnrolled) => Envelope::new(
+        Shortfall::NothingEnrolled => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_aal2_required"),
             "no second factor enrolled",
             "This needs a second proof of who you are. Set one up first.",
         )
         .detail("second_factor", "missing"),
-        Denied::Shortfall(Shortfall::CannotTell) => Envelope::new(
+        Shortfall::CannotTell => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_aal2_required"),
             "second factor unknown",
             "This needs the strongest proof that you can give, and it is not known here which that is.",
         ),
-        Denied::Shortfall(Shortfall::TooOld { .. }) => Envelope::new(
+        Shortfall::TooOld { .. } => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_refresh_required"),
             "proven too long ago",

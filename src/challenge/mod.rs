@@ -9,30 +9,43 @@
 //!
 //! It decides nothing: what is refused, and why, comes from `requirement`.
 
+mod answer;
 pub(crate) mod bearer;
+mod denied;
 mod htmx;
 mod json;
-mod redirect;
 mod rejection;
+mod return_to;
 
 use url::Url;
 
+pub use self::denied::AccessDenied;
 pub(crate) use self::rejection::Rejection;
 use crate::{
-    context::{Denied, SessionContext},
-    requirement::Shortfall,
+    context::SessionContext,
+    requirement::{Requirement, Shortfall},
+    source::Remedy,
     wire::Envelope,
 };
 
 /// The answer of a gate of our own router, which has 403 for all clients, as Ory's has. A browser that goes on from there comes back
 /// to `return_to`.
-pub(crate) fn gate(shortfall: &Shortfall, context: &SessionContext, return_to: Option<&Url>) -> Envelope {
-    let denied = Denied::Shortfall(*shortfall);
-    let destination = redirect::destination(context, denied, return_to);
-    challenged(json::envelope(denied, destination.as_ref()), context, *shortfall)
+pub(crate) fn gate(
+    shortfall: Shortfall,
+    requirement: Requirement,
+    context: &SessionContext,
+    return_to: Option<&Url>,
+) -> Envelope {
+    let remedy = context.remedy(shortfall, requirement, return_to);
+    challenged(json::envelope(shortfall, remedy.page.as_ref()), context, shortfall, &remedy)
 }
 
 /// An envelope of our own router with what an API client must do about the shortfall.
-pub(crate) fn challenged(envelope: Envelope, context: &SessionContext, shortfall: Shortfall) -> Envelope {
-    bearer::challenge(envelope, context, Denied::Shortfall(shortfall))
+pub(crate) fn challenged(
+    envelope: Envelope,
+    context: &SessionContext,
+    shortfall: Shortfall,
+    remedy: &Remedy,
+) -> Envelope {
+    bearer::challenge(envelope, context.transport(), shortfall, remedy)
 }

@@ -1,30 +1,19 @@
 //! A shortfall on its way out: it travels in the response's extensions from the guard to the outer layer, which renders it.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
+use http::{HeaderValue, Method, Uri, header, response};
 
-use super::{bearer, htmx, json, redirect};
+use super::{answer::Challenge, bearer, htmx, json, return_to};
 use crate::{
-    audit::AuditEventKind,
-    context::{Denied, SessionContext},
+    context::{Edge, Refusal, RequestHead, SessionContext},
     headers::{NO_STORE, add_vary, negotiation},
-    requirement::Shortfall,
-    session::cookie::Transport,
+    requirement::{Requirement, Shortfall},
+    session::cookie::X_SESSION_TOKEN,
+    source::{Remedy, Transport},
 };
 
-/// The request headers that rendering reads.
-const KEPT: [HeaderName; 7] = [
-    header::ACCEPT,
-    header::CONTENT_TYPE,
-    header::REFERER,
-    negotiation::HX_REQUEST,
-    htmx::HX_BOOSTED,
-    htmx::HX_CURRENT_URL,
-    HeaderName::from_static("x-request-id"),
-];
-
 /// Headers that describe a body, which is replaced.
-const OF_THE_BODY: [HeaderName; 8] = [
+const OF_THE_BODY: [header::HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
@@ -37,70 +26,101 @@ const OF_THE_BODY: [HeaderName; 8] = [
 
 #[derive(Clone)]
 pub(crate) struct Rejection {
-    pub(super) context: SessionContext,
-    pub(super) denied: Denied,
-    pub(super) method: Method,
-    /// Only [`KEPT`].
-    pub(super) headers: HeaderMap,
+    context: SessionContext,
+    shortfall: Shortfall,
+    requirement: Requirement,
+    head: RequestHead,
 }
 
 impl std::fmt::Debug for Rejection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rejection").field("denied", &self.denied).finish_non_exhaustive()
+        f.debug_struct("Rejection").field("shortfall", &self.shortfall).finish_non_exhaustive()
     }
 }
 
+/// What is said of a request whose head nobody kept.
+pub(super) fn head_of_a_program() -> RequestHead {
+    let headers = [(header::ACCEPT, HeaderValue::from_static("application/json"))];
+    RequestHead { method: Method::GET, headers: headers.into_iter().collect() }
+}
+
 impl Rejection {
-    pub(crate) fn new(context: SessionContext, denied: Denied, method: &Method, headers: &HeaderMap) -> Self {
-        let mut kept = HeaderMap::new();
-        for name in KEPT {
-            for value in headers.get_all(&name) {
-                kept.append(&name, value.clone());
-            }
+    pub(crate) fn new(
+        context: SessionContext,
+        shortfall: Shortfall,
+        requirement: Requirement,
+        mut head: RequestHead,
+    ) -> Self {
+        for credential in [header::COOKIE, header::AUTHORIZATION, header::PROXY_AUTHORIZATION, X_SESSION_TOKEN.clone()]
+        {
+            head.headers.remove(credential);
         }
-        Self { context, denied, method: method.clone(), headers: kept }
+        Self { context, shortfall, requirement, head }
     }
 
-    /// The status before anything is known of the client.
-    pub(crate) fn status(&self) -> StatusCode {
-        match self.denied {
-            Denied::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Denied::Shortfall(Shortfall::NoSession) => StatusCode::UNAUTHORIZED,
-            Denied::Shortfall(_) => StatusCode::FORBIDDEN,
-        }
+    pub(crate) const fn shortfall(&self) -> Shortfall {
+        self.shortfall
     }
 
     /// Turns the refused response into the challenge and returns its body. What other layers added, such as the headers of CORS,
     /// stays.
     pub(crate) fn render(self, parts: &mut response::Parts) -> Bytes {
-        self.report();
+        self.context.report_refusal(self.shortfall);
         for name in OF_THE_BODY {
             parts.headers.remove(name);
         }
-        let return_to = redirect::return_to(&self);
-        let destination = redirect::destination(&self.context, self.denied, return_to.as_ref());
-        let (status, headers, body) = match &destination {
-            Some(url) if self.is_navigation() => redirect::see_other(url),
-            _ => {
-                let envelope = json::envelope(self.denied, destination.as_ref());
-                let envelope = bearer::unauthorized(envelope, &self.context, self.denied);
-                let envelope = bearer::challenge(envelope, &self.context, self.denied);
-                let (mut challenge, body) = envelope.respond(&self.headers).into_parts();
-                if negotiation::is_htmx(&self.headers) {
-                    htmx::redirect(&mut challenge.headers, destination.as_ref());
-                }
-                (challenge.status, challenge.headers, body)
-            }
-        };
+        let return_to = return_to::of(&self.context, &self.head);
+        let remedy = self.context.remedy(self.shortfall, self.requirement, return_to.as_ref());
+        let Challenge { status, headers, body } = self.own_answer(&remedy).unwrap_or_else(|| self.answer(&remedy));
         parts.status = status;
-        for (name, value) in headers.iter().filter(|(name, _)| *name != header::VARY) {
-            parts.headers.insert(name, value.clone());
+        // What the challenge says takes the place of what was there; of several values, all stay.
+        for name in headers.keys().filter(|name| *name != header::VARY) {
+            parts.headers.remove(name);
+            for value in headers.get_all(name) {
+                parts.headers.append(name, value.clone());
+            }
         }
         parts.headers.insert(header::CACHE_CONTROL, NO_STORE);
         parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
         add_vary(&mut parts.headers);
+        parts.extensions.insert(self.shortfall);
         // RFC 9110 section 9.3.2: the headers are those of GET.
-        if self.method == Method::HEAD { Bytes::new() } else { body }
+        if self.head.method == Method::HEAD { Bytes::new() } else { body }
+    }
+
+    /// The application's own answer, if it gives one.
+    fn own_answer(&self, remedy: &Remedy) -> Option<Challenge> {
+        let Edge { on_refusal, .. } = &**self.context.edge();
+        let uri = self.context.path_and_query().map_or_else(Uri::default, |path| Uri::from(path.clone()));
+        let refusal = Refusal {
+            shortfall: self.shortfall,
+            requirement: self.requirement,
+            remedy,
+            subject: self.context.known_session().map(crate::session::Session::subject),
+            transport: self.context.transport(),
+            method: &self.head.method,
+            uri: &uri,
+            headers: &self.head.headers,
+        };
+        on_refusal.as_ref()?.answer(&refusal).map(Challenge::from)
+    }
+
+    fn answer(&self, remedy: &Remedy) -> Challenge {
+        let page = remedy.page.as_ref();
+        if let Some(page) = page
+            && self.is_navigation()
+        {
+            return Challenge::see_other(page);
+        }
+        let (transport, headers) = (self.context.transport(), &self.head.headers);
+        let envelope = json::envelope(self.shortfall, page);
+        let envelope = bearer::unauthorized(envelope, transport, self.shortfall);
+        let envelope = bearer::challenge(envelope, transport, self.shortfall, remedy);
+        let mut challenge = Challenge::from(envelope.respond(headers));
+        if negotiation::is_htmx(headers) {
+            htmx::redirect(&mut challenge.headers, page);
+        }
+        challenge
     }
 
     /// Whether a browser goes to a page, and can be sent to another one.
@@ -108,14 +128,7 @@ impl Rejection {
     /// A client that sends its token in a header of its own is none, whatever it accepts: many accept `*/*`, as browsers do.
     fn is_navigation(&self) -> bool {
         matches!(self.context.transport(), None | Some(Transport::Cookie))
-            && !negotiation::is_htmx(&self.headers)
-            && !negotiation::wants_json(&self.headers)
-    }
-
-    fn report(&self) {
-        self.context.report_refusal(match self.denied {
-            Denied::Unavailable => AuditEventKind::Unavailable,
-            Denied::Shortfall(shortfall) => shortfall.into(),
-        });
+            && !negotiation::is_htmx(&self.head.headers)
+            && !negotiation::wants_json(&self.head.headers)
     }
 }

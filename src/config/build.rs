@@ -7,11 +7,13 @@ use sha2::{Digest, Sha256};
 use super::{StepUpBuilder, hex};
 use crate::{
     aal::{Aal, Method, Proof},
+    context::Edge,
+    directory::Users,
     engine::{Engine, Switch},
     error::{BuildError, BuildErrorKind},
     seal::{EncryptionKey, Sealer},
     session::{StoredSession, Subject, cookie::CookieJar, token::KeyRing},
-    source::own::StandingCache,
+    source::own::{OwnSessions, StandingCache},
     step_up::StepUp,
     store::access::Stores,
     urls::Urls,
@@ -43,23 +45,40 @@ impl StepUpBuilder {
         let one = self.flow_store.is_none();
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
         let host = urls.public.host_str().unwrap_or_default();
-        let engine = Engine {
-            application_name: self.application_name.take().unwrap_or_else(|| host.to_owned()),
-            urls,
-            cookies,
+        let application_name = self.application_name.take().unwrap_or_else(|| host.to_owned());
+        let (urls, users) = (Arc::new(urls), Users::new(self.directory, self.limits.directory_timeout));
+        let sessions = Arc::new(OwnSessions {
             keys,
+            cookies,
+            stores: stores.clone(),
+            users: users.clone(),
+            standing: StandingCache::new(self.cached_sessions, self.standing_max_age),
+            urls: Arc::clone(&urls),
+            clock_leeway: self.limits.clock_leeway,
+            second_factor_lifespan: self.limits.second_factor_lifespan,
+        });
+        let edge = Edge {
+            source: Arc::<OwnSessions>::clone(&sessions),
+            urls: Arc::clone(&urls),
+            clock: Arc::clone(&self.clock),
+            audit: self.audit.clone(),
+            on_refusal: self.on_refusal,
+        };
+        let engine = Engine {
+            application_name,
+            urls,
+            sessions,
             stores,
             factors: self.factors,
             sealer,
-            directory: self.directory,
+            users,
             clock: self.clock,
             audit: self.audit,
-            standing: StandingCache::new(self.cached_sessions, self.standing_max_age),
             limits: self.limits,
             whoami: Switch::new(self.whoami),
             settings: Switch::new(self.settings),
         };
-        Ok(StepUp::new(Arc::new(engine)))
+        Ok(StepUp::new(Arc::new(engine), Arc::new(edge)))
     }
 
     fn check_limits(&self) -> Result<(), BuildError> {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     audit::{Audit, AuditSink},
     clock::{Clock, SystemClock},
+    context::{Refusal, RefusalHook},
     directory::{Directory, NoDirectory},
     engine::Limits,
     factor::Factor,
@@ -47,6 +48,7 @@ pub struct StepUpBuilder {
     pub(super) directory: Arc<dyn Directory>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) audit: Audit,
+    pub(super) on_refusal: Option<Arc<dyn RefusalHook>>,
     pub(super) cookie_name: Option<String>,
     pub(super) urls: GivenUrls,
     pub(super) whoami: RequiredAal,
@@ -77,6 +79,7 @@ impl StepUpBuilder {
             directory: Arc::new(NoDirectory),
             clock: Arc::new(SystemClock),
             audit: Audit::default(),
+            on_refusal: None,
             cookie_name: None,
             urls: GivenUrls::default(),
             whoami: RequiredAal::default(),
@@ -285,9 +288,45 @@ impl StepUpBuilder {
     }
 
     /// Gives the events of the audit to the application, beside those of the `tracing` target `tower_step_up::audit`. See
-    /// [`AuditEvent`](crate::AuditEvent).
+    /// [`AuditEvent`](crate::audit::AuditEvent).
     pub fn audit(mut self, sink: impl AuditSink) -> Self {
         self.audit = Audit::to(sink);
+        self
+    }
+
+    /// Answers refusals by the application's own function: a page in its own style, problem details, an error of GraphQL or gRPC. If the
+    /// function declines (`None`), the client gets the crate's own answer.
+    ///
+    /// It must not wait. Whatever it answers, nobody may keep the answer, and the audit hears of the refusal. It is asked for what guards,
+    /// extractors and handlers refuse; the companion router speaks Ory's format alone.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Response, StatusCode};
+    /// use tower_step_up::{Shortfall, context::Refusal};
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    ///
+    /// let step_up = StepUp::builder("https://bank.example")
+    /// #   .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #   .store(MemoryStore::default())
+    /// #   .factor(Totp::new("Example Bank"))
+    ///     .on_refusal(|refusal: &Refusal<'_>| {
+    ///         if refusal.shortfall != Shortfall::Unavailable {
+    ///             return None;
+    ///         }
+    ///         let mut response = Response::new(Bytes::from_static(b"We will be back in a moment."));
+    ///         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    ///         Some(response)
+    ///     })
+    ///     .build()?;
+    /// # drop(step_up);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_refusal<F>(mut self, answer: F) -> Self
+    where
+        F: Fn(&Refusal<'_>) -> Option<http::Response<bytes::Bytes>> + Send + Sync + 'static,
+    {
+        self.on_refusal = Some(Arc::new(answer));
         self
     }
 

@@ -4,10 +4,11 @@ mod build;
 mod builder;
 #[cfg(feature = "config")]
 mod file;
+mod guard;
 
-pub use self::builder::StepUpBuilder;
 #[cfg(feature = "config")]
 pub use self::file::Config;
+pub use self::{builder::StepUpBuilder, guard::GuardBuilder};
 
 use crate::step_up::StepUp;
 

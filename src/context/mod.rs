@@ -1,146 +1,107 @@
-//! The outer layer, and what it finds out about a request: its session, if it has one that is good, and what to come back to.
+//! What is known of a request's session, and the one way to a verdict about it.
 //!
-//! The layer always puts a [`SessionContext`] into the request's extensions, in place of any that is there, so that nothing which
-//! came from elsewhere is believed. On the way out it turns a guard's refusal into what the client understands.
-//!
-//! It knows nothing of requirements: guards decide.
-//!
-//! ```
-//! # use std::convert::Infallible;
-//! # use bytes::Bytes;
-//! # use http::{Request, Response};
-//! # use http_body_util::Full;
-//! # use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! # use tower_step_up::{RequireAal2, SigningKey, StepUp, factor::Totp, store::MemoryStore};
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let step_up = StepUp::builder("https://bank.example")
-//! #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
-//! #     .store(MemoryStore::default())
-//! #     .factor(Totp::new("Example Bank"))
-//! #     .build()?;
-//! async fn payments(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-//!     Ok(Response::new(Full::from("all payments")))
-//! }
-//!
-//! let service = ServiceBuilder::new()
-//!     .layer(step_up.layer()) // the outer layer comes first
-//!     .layer(RequireAal2)
-//!     .service_fn(payments);
-//!
-//! let request = Request::get("/payments").header("accept", "application/json").body(Full::default())?;
-//! let response = service.oneshot(request).await?;
-//! assert_eq!(response.status(), 401);
-//! # Ok(())
-//! # }
-//! ```
+//! The outer [layer](crate::layer) puts a [`SessionContext`] into the extensions of every request, in place of any that is there, so that
+//! nothing which came from elsewhere is believed. Guards, extractors, the companion router and the application's own code all ask it.
+//! Nothing is looked up before somebody asks; and then once, however many ask.
+
+mod edge;
+mod refusal;
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
-use http::{Extensions, uri::PathAndQuery};
+use http::{Extensions, HeaderMap, Method, uri::PathAndQuery};
+use tokio::sync::OnceCell;
+use url::Url;
 
+pub use self::refusal::Refusal;
+pub(crate) use self::{edge::Edge, refusal::RefusalHook};
 use crate::{
     audit::AuditEventKind,
     clock::Timestamp,
-    engine::Engine,
     requirement::{Requirement, Shortfall},
-    session::{Session, SessionId, Subject, cookie::Transport},
-    source::Evidence,
+    session::Session,
+    source::{Clue, Evidence, Look, Recalled, Remedy, Transport, Unmet},
     standing::{Enrolled, Standing},
-    step_up::StepUp,
 };
 
-/// What is known of a request's session. [`StepUpLayer`] puts it into the request's extensions.
+/// What is known of a request's session. The outer layer puts it into the request's extensions.
 ///
 /// Guards and extractors read it; so may any code under the layer, also where there is no axum:
 ///
 /// ```
-/// use tower_step_up::SessionContext;
+/// use tower_step_up::{Requirement, SessionContext};
 ///
-/// fn subject<B>(request: &http::Request<B>) -> Option<&str> {
-///     let context = SessionContext::of(request.extensions())?;
-///     Some(context.session()?.subject().as_str())
+/// async fn may_see_drafts<B>(request: &http::Request<B>) -> bool {
+///     let Some(context) = SessionContext::of(request.extensions()) else { return false };
+///     context.decide(&Requirement::aal2()).await.is_ok()
 /// }
+/// ```
+///
+/// Under axum it is an extractor. A handler that finds out in the middle that it needs more refuses by
+/// [`challenge`](Self::challenge), and the client gets the same answer as from a guard:
+///
+#[cfg_attr(feature = "axum", doc = "```")]
+#[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+/// use tower_step_up::{AccessDenied, CurrentSession, Requirement, SessionContext};
+///
+/// async fn pay(user: CurrentSession, context: SessionContext, amount: String) -> Result<String, AccessDenied> {
+///     let large = amount.parse::<u64>().is_ok_and(|amount| amount > 1000);
+///     if large && context.decide(&Requirement::aal2()).await.is_err() {
+///         return Err(context.challenge(Requirement::aal2()));
+///     }
+///     Ok(format!("{} pays {amount}", user.subject()))
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(pay));
 /// ```
 #[derive(Clone)]
 pub struct SessionContext {
     shared: Arc<Shared>,
+    /// Of the request that this was extracted from: a refusal in the middle is rendered for its client.
+    head: Option<Arc<RequestHead>>,
 }
 
 struct Shared {
-    step_up: StepUp,
-    found: Found,
-    transport: Option<Transport>,
+    edge: Arc<Edge>,
+    look: Look,
     now: Timestamp,
     path_and_query: Option<PathAndQuery>,
-    /// Whether the session was read for this very request, and not found in the cache.
-    is_fresh: bool,
+    recalled: OnceLock<Recalled>,
+    /// What the source said when it was asked for this very request.
+    read: OnceCell<Result<Option<Arc<Evidence>>, Unavailable>>,
     /// Whether anything looked at the session, so that the answer depends on it.
     consulted: AtomicBool,
 }
 
-/// How the search for a session ended.
+/// Method and headers of a request.
 #[derive(Clone, Debug)]
-pub(crate) enum Found {
-    /// There is none that is good.
-    Nothing,
-    /// There are several credentials, or one that cannot be read: that was reported as such, and counts as none.
-    Ambiguous,
-    /// This one.
-    Session(Arc<Evidence>),
-    /// The store or directory did not answer, so nothing is known.
-    Unavailable,
+pub(crate) struct RequestHead {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
 }
 
-/// The store or directory did not answer.
+/// Where sessions come from did not answer, so nothing is known of the request's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unavailable;
+#[non_exhaustive]
+pub struct Unavailable;
 
-/// Why a request does not get through a guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Denied {
-    /// The session falls short.
-    Shortfall(Shortfall),
-    /// The store did not answer, and nothing is assumed.
-    Unavailable,
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the session could not be looked up")
+    }
 }
+
+impl std::error::Error for Unavailable {}
+
+/// The session that meets a requirement, or why none does.
+pub(crate) type Verdict<'a> = Result<&'a Arc<Evidence>, Shortfall>;
 
 impl SessionContext {
-    pub(crate) fn new(
-        step_up: StepUp,
-        found: Found,
-        transport: Option<Transport>,
-        now: Timestamp,
-        path_and_query: Option<PathAndQuery>,
-        is_fresh: bool,
-    ) -> Self {
-        let consulted = AtomicBool::new(false);
-        Self { shared: Arc::new(Shared { step_up, found, transport, now, path_and_query, is_fresh, consulted }) }
-    }
-
-    /// Whether the session passes for one whose subject has no second factor by what was read for an earlier request. Another
-    /// process may have bound one since.
-    pub(crate) fn remembers_no_second_factor(&self) -> bool {
-        match self.authenticated() {
-            Ok(Some(found)) => !self.shared.is_fresh && found.standing.enrolled() == Enrolled::No,
-            _ => false,
-        }
-    }
-
-    /// The same request with its session as the store has it now.
-    pub(crate) async fn read_anew(self) -> Self {
-        let Shared { step_up, found, transport, now, path_and_query, .. } = &*self.shared;
-        let found = match found {
-            Found::Session(found) => match found.session.id() {
-                Some(id) => read(step_up.engine(), id, found.session.subject(), *now).await,
-                None => Found::Nothing,
-            },
-            other => other.clone(),
-        };
-        Self::new(step_up.clone(), found, *transport, *now, path_and_query.clone(), true)
+    pub(crate) fn new(edge: Arc<Edge>, look: Look, now: Timestamp, path_and_query: Option<PathAndQuery>) -> Self {
+        let (recalled, read, consulted) = (OnceLock::new(), OnceCell::new(), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { edge, look, now, path_and_query, recalled, read, consulted }), head: None }
     }
 
     /// The context of the innermost layer around this request; `None` if there is no layer.
@@ -148,19 +109,156 @@ impl SessionContext {
         extensions.get()
     }
 
-    /// The session, if there is one that is good.
-    pub fn session(&self) -> Option<&Session> {
-        self.authenticated().ok().flatten().map(|authenticated| &authenticated.session)
+    /// Whether the request's session meets the requirement. Waits only if that is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// The shortfall, if it does not.
+    pub async fn decide(&self, requirement: &Requirement) -> Result<&Evidence, Shortfall> {
+        self.verdict(requirement).await.map(AsRef::as_ref)
     }
 
-    /// What counts of the session now, if there is one that is good.
-    pub fn standing(&self) -> Option<&Standing> {
-        self.authenticated().ok().flatten().map(|authenticated| &authenticated.standing)
+    /// The same as far as it is known without waiting; `None` if the source of sessions must be asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`decide`](Self::decide).
+    pub fn decided(&self, requirement: &Requirement) -> Option<Result<&Evidence, Shortfall>> {
+        self.verdict_without_waiting(requirement).map(|verdict| verdict.map(AsRef::as_ref))
     }
 
-    /// The instant at which the request was looked at.
+    /// The session, if there is one that is good. Waits only if that is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told, since the source of sessions did not answer.
+    pub async fn session(&self) -> Result<Option<&Session>, Unavailable> {
+        Ok(self.evidence().await?.map(|evidence| &evidence.session))
+    }
+
+    /// What counts of the session now, if there is one that is good. Waits only if that is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`session`](Self::session).
+    pub async fn standing(&self) -> Result<Option<&Standing>, Unavailable> {
+        Ok(self.evidence().await?.map(|evidence| &evidence.standing))
+    }
+
+    /// The instant at which the request came.
     pub fn now(&self) -> Timestamp {
         self.shared.now
+    }
+
+    /// The one door: every verdict comes through here.
+    pub(crate) async fn verdict(&self, requirement: &Requirement) -> Verdict<'_> {
+        match self.verdict_without_waiting(requirement) {
+            Some(verdict) => verdict,
+            None => self.judge(self.read().await, requirement),
+        }
+    }
+
+    /// The half of the door that never waits.
+    pub(crate) fn verdict_without_waiting(&self, requirement: &Requirement) -> Option<Verdict<'_>> {
+        self.consult();
+        let clue = match &self.shared.look {
+            Look::Clue(clue) => clue,
+            Look::Nothing | Look::Ambiguous(_) => return Some(Err(Shortfall::NoSession)),
+            Look::Miswired(_) => return Some(Err(Shortfall::Unavailable)),
+        };
+        if let Some(read) = self.shared.read.get() {
+            return Some(self.judge(read, requirement));
+        }
+        match self.recalled(clue) {
+            Recalled::Unknown => None,
+            Recalled::NoSession => Some(Err(Shortfall::NoSession)),
+            Recalled::Evidence(evidence) => {
+                let verdict = self.check(evidence, requirement);
+                // Another process may have enrolled a second factor since: that there is none is not believed where it decides.
+                let believed = evidence.standing.enrolled() == Enrolled::Yes
+                    || !requirement.depends_on_enrolment(verdict.as_ref().err());
+                believed.then_some(verdict)
+            }
+        }
+    }
+
+    fn check<'a>(&self, evidence: &'a Arc<Evidence>, requirement: &Requirement) -> Verdict<'a> {
+        requirement.check(&evidence.session, &evidence.standing, self.shared.now).map(|()| evidence)
+    }
+
+    fn judge<'a>(
+        &self,
+        read: &'a Result<Option<Arc<Evidence>>, Unavailable>,
+        requirement: &Requirement,
+    ) -> Verdict<'a> {
+        match read {
+            Err(Unavailable) => Err(Shortfall::Unavailable),
+            Ok(None) => Err(Shortfall::NoSession),
+            Ok(Some(evidence)) => self.check(evidence, requirement),
+        }
+    }
+
+    /// Session and standing: as they are remembered, or as the source has them.
+    pub(crate) async fn evidence(&self) -> Result<Option<&Arc<Evidence>>, Unavailable> {
+        self.consult();
+        let clue = match &self.shared.look {
+            Look::Clue(clue) => clue,
+            Look::Nothing | Look::Ambiguous(_) => return Ok(None),
+            Look::Miswired(_) => return Err(Unavailable),
+        };
+        if self.shared.read.get().is_none() {
+            match self.recalled(clue) {
+                Recalled::Evidence(evidence) => return Ok(Some(evidence)),
+                Recalled::NoSession => return Ok(None),
+                Recalled::Unknown => {}
+            }
+        }
+        self.read().await.as_ref().map(Option::as_ref).map_err(|&unavailable| unavailable)
+    }
+
+    fn recalled(&self, clue: &Clue) -> &Recalled {
+        let Shared { edge, now, recalled, .. } = &*self.shared;
+        recalled.get_or_init(|| edge.source.recall(clue, *now))
+    }
+
+    /// Asks the source, once for a request, however many want to know.
+    async fn read(&self) -> &Result<Option<Arc<Evidence>>, Unavailable> {
+        let Shared { edge, look, now, read, .. } = &*self.shared;
+        read.get_or_init(|| async {
+            let Look::Clue(clue) = look else { return Ok(None) };
+            edge.source.ask(clue, *now).await.map_err(|error| {
+                // The error's source may name a database; its own text never does.
+                tracing::error!(target: "tower_step_up::context", %error, "a session could not be looked up");
+                Unavailable
+            })
+        })
+        .await
+    }
+
+    fn consult(&self) {
+        self.shared.consulted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_consulted(&self) -> bool {
+        self.shared.consulted.load(Ordering::Relaxed)
+    }
+
+    /// What is known already, for a log: nobody is asked.
+    fn known(&self) -> Option<&Arc<Evidence>> {
+        match (self.shared.read.get(), self.shared.recalled.get()) {
+            (Some(read), _) => read.as_ref().ok()?.as_ref(),
+            (None, Some(Recalled::Evidence(evidence))) => Some(evidence),
+            (None, _) => None,
+        }
+    }
+
+    pub(crate) fn edge(&self) -> &Arc<Edge> {
+        &self.shared.edge
+    }
+
+    /// Whether the layer that made this context belongs to this edge.
+    pub(crate) fn belongs_to(&self, edge: &Arc<Edge>) -> bool {
+        Arc::ptr_eq(&self.shared.edge, edge)
     }
 
     /// What the outer layer saw of the request's URI, before any router stripped a prefix.
@@ -168,39 +266,48 @@ impl SessionContext {
         self.shared.path_and_query.as_ref()
     }
 
-    pub(crate) fn transport(&self) -> Option<Transport> {
-        self.shared.transport
-    }
-
-    pub(crate) fn step_up(&self) -> &StepUp {
-        &self.shared.step_up
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        self.shared.step_up.engine()
-    }
-
-    /// Whether the layer that made this context belongs to `step_up`.
-    pub(crate) fn belongs_to(&self, step_up: &StepUp) -> bool {
-        Arc::ptr_eq(self.shared.step_up.engine(), step_up.engine())
-    }
-
-    pub(crate) fn is_ambiguous(&self) -> bool {
-        matches!(self.shared.found, Found::Ambiguous)
-    }
-
-    pub(crate) fn was_consulted(&self) -> bool {
-        self.shared.consulted.load(Ordering::Relaxed)
-    }
-
-    /// The session, unless the store did not answer.
-    pub(crate) fn authenticated(&self) -> Result<Option<&Arc<Evidence>>, Unavailable> {
-        self.shared.consulted.store(true, Ordering::Relaxed);
-        match &self.shared.found {
-            Found::Nothing | Found::Ambiguous => Ok(None),
-            Found::Session(authenticated) => Ok(Some(authenticated)),
-            Found::Unavailable => Err(Unavailable),
+    pub(crate) fn clue(&self) -> Option<&Clue> {
+        match &self.shared.look {
+            Look::Clue(clue) => Some(clue),
+            _ => None,
         }
+    }
+
+    pub(crate) fn transport(&self) -> Option<Transport> {
+        match &self.shared.look {
+            Look::Clue(clue) => Some(clue.transport()),
+            Look::Ambiguous(transport) => Some(*transport),
+            Look::Nothing | Look::Miswired(_) => None,
+        }
+    }
+
+    /// How the application is to be mended, if its source of sessions cannot work.
+    pub(crate) fn miswired(&self) -> Option<&'static str> {
+        match self.shared.look {
+            Look::Miswired(help) => Some(help),
+            _ => None,
+        }
+    }
+
+    /// The same context with the head of its request, so that a refusal is rendered for this client.
+    #[cfg(feature = "axum")]
+    pub(crate) fn with_head(&self, method: &Method, headers: &HeaderMap) -> Self {
+        let head = RequestHead { method: method.clone(), headers: headers.clone() };
+        Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(head)) }
+    }
+
+    pub(crate) fn head(&self) -> Option<&RequestHead> {
+        self.head.as_deref()
+    }
+
+    /// What the client can do about a shortfall.
+    pub(crate) fn remedy(&self, shortfall: Shortfall, requirement: Requirement, return_to: Option<&Url>) -> Remedy {
+        let evidence = self.known().map(AsRef::as_ref);
+        self.shared.edge.source.remedy(&Unmet { shortfall, requirement, evidence, return_to })
+    }
+
+    pub(crate) fn known_session(&self) -> Option<&Session> {
+        self.known().map(|evidence| &evidence.session)
     }
 
     /// Tells the audit why this request is refused.
@@ -208,25 +315,13 @@ impl SessionContext {
         let kind = why.into();
         let tells_of_the_request = matches!(kind, AuditEventKind::Challenged { .. } | AuditEventKind::Refused { .. });
         // That there were several credentials was reported when they were seen: one event for one refusal.
-        if self.is_ambiguous() && tells_of_the_request {
+        if matches!(self.shared.look, Look::Ambiguous(_)) && tells_of_the_request {
             return;
         }
-        let engine = self.engine();
-        match self.session() {
-            Some(session) => engine.audit.record_in_session(engine.now(), session, kind),
-            None => engine.audit.record_anonymous(engine.now(), kind),
-        }
-    }
-
-    /// Whether the request's session meets the requirement.
-    pub(crate) fn check(&self, requirement: &Requirement) -> Result<&Arc<Evidence>, Denied> {
-        match self.authenticated() {
-            Err(Unavailable) => Err(Denied::Unavailable),
-            Ok(None) => Err(Denied::Shortfall(Shortfall::NoSession)),
-            Ok(Some(authenticated)) => requirement
-                .check(&authenticated.session, &authenticated.standing, self.shared.now)
-                .map(|()| authenticated)
-                .map_err(Denied::Shortfall),
+        let Edge { audit, clock, .. } = &*self.shared.edge;
+        match self.known_session() {
+            Some(session) => audit.record_in_session(clock.now(), session, kind),
+            None => audit.record_anonymous(clock.now(), kind),
         }
     }
 }
@@ -234,17 +329,5 @@ impl SessionContext {
 impl std::fmt::Debug for SessionContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionContext").field("now", &self.shared.now).finish_non_exhaustive()
-    }
-}
-
-pub(crate) async fn read(engine: &Engine, id: SessionId, subject: &Subject, now: Timestamp) -> Found {
-    match engine.read_session(id, subject, now).await {
-        Ok(Some(authenticated)) => Found::Session(authenticated),
-        Ok(None) => Found::Nothing,
-        Err(error) => {
-            // The error's source may name a database; its own text never does.
-            tracing::error!(target: "tower_step_up::context", %error, kind = ?error.kind(), "a session could not be looked up");
-            Found::Unavailable
-        }
     }
 }

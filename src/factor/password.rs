@@ -12,7 +12,7 @@ use crate::{
 
 /// The application's password, so that users can confirm with it that they are still there (`refresh=true`).
 ///
-/// The check is [`Directory::check_password`](crate::Directory::check_password).
+/// The check is [`Directory::check_password`](crate::directory::Directory::check_password).
 ///
 /// ```
 /// use tower_step_up::factor::Password;

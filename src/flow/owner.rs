@@ -22,7 +22,7 @@ pub(crate) struct Owner {
 impl Owner {
     pub(crate) async fn read(engine: &Engine, subject: &Subject) -> Result<Self, Error> {
         let credentials = engine.stores.credentials(subject).await?;
-        let identifier = engine.ask_directory(engine.directory.identifier(subject)).await?;
+        let identifier = engine.users.identifier(subject).await?;
         Ok(Self { subject: subject.clone(), identifier, credentials })
     }
 
@@ -77,7 +77,7 @@ impl Owner {
         FactorContext {
             subject: &self.subject,
             identifier: &self.identifier,
-            directory: engine.directory.as_ref(),
+            directory: engine.users.directory(),
             credentials,
             now,
             sealer: &engine.sealer,

@@ -8,8 +8,11 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::RequireAalService;
-use crate::context::SessionContext;
+use super::{Waiting, denied};
+use crate::requirement::Shortfall;
+
+/// The session is looked up. Only requests whose session is not in the cache pay for the box.
+type Ask = Pin<Box<dyn Future<Output = Result<(), Shortfall>> + Send>>;
 
 pin_project! {
     /// The future of [`RequireAalService`](super::RequireAalService).
@@ -19,19 +22,22 @@ pin_project! {
         S: Service<Request<ReqBody>>,
     {
         #[pin]
-        kind: Kind<S::Future, S, ReqBody, S::Response>,
+        state: State<S::Future, S, ReqBody, S::Response>,
     }
 }
 
 pin_project! {
-    #[project = KindProj]
-    enum Kind<F, S, ReqBody, R> {
+    #[project = StateProj]
+    enum State<F, S, ReqBody, R> {
         Passed { #[pin] future: F },
         Refused { response: Option<R> },
-        Reading {
-            read: Pin<Box<dyn Future<Output = SessionContext> + Send>>,
-            waiting: Option<Box<(RequireAalService<S>, Request<ReqBody>)>>,
+        Asking {
+            ask: Ask,
+            // In a box, or it would make every other future as large as this one.
+            waiting: Option<Box<Waiting<S, ReqBody>>>,
         },
+        // It passes as soon as the inner service, which nobody has polled yet, is ready for it.
+        Entering { waiting: Option<Box<Waiting<S, ReqBody>>> },
     }
 }
 
@@ -40,18 +46,18 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(super) const fn passed(future: S::Future) -> Self {
-        Self { kind: Kind::Passed { future } }
+        Self { state: State::Passed { future } }
     }
 
     pub(super) const fn refused(response: S::Response) -> Self {
-        Self { kind: Kind::Refused { response: Some(response) } }
+        Self { state: State::Refused { response: Some(response) } }
     }
 
-    /// The session is read from the store before the service decides.
-    pub(super) fn reading(service: RequireAalService<S>, request: Request<ReqBody>, context: SessionContext) -> Self {
-        Self {
-            kind: Kind::Reading { read: Box::pin(context.read_anew()), waiting: Some(Box::new((service, request))) },
-        }
+    /// The source of sessions is asked before anything is decided.
+    pub(super) fn asking(waiting: Waiting<S, ReqBody>) -> Self {
+        let (context, requirement) = (waiting.context.clone(), waiting.requirement);
+        let ask = Box::pin(async move { context.decide(&requirement).await.map(|_| ()) });
+        Self { state: State::Asking { ask, waiting: Some(Box::new(waiting)) } }
     }
 }
 
@@ -63,24 +69,33 @@ where
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut kind = self.project().kind;
+        let mut state = self.project().state;
         loop {
-            match kind.as_mut().project() {
-                KindProj::Passed { future } => return future.poll(cx),
-                // Whoever polls a finished future waits for ever, rather than being let through.
-                KindProj::Refused { response } => {
+            // Whoever polls a finished future waits for ever, rather than being let through. So does one that panicked.
+            match state.as_mut().project() {
+                StateProj::Passed { future } => return future.poll(cx),
+                StateProj::Refused { response } => {
                     return response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
                 }
-                KindProj::Reading { read, waiting } => {
-                    let context = ready!(read.as_mut().poll(cx));
-                    // It is there: the next state replaces this one below, unless the service panics.
+                StateProj::Asking { ask, waiting } => {
+                    let verdict = ready!(ask.as_mut().poll(cx));
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let (service, mut request) = *waiting;
-                    request.extensions_mut().insert(context);
-                    kind.set(match service.decide(request) {
-                        Ok(future) => Kind::Passed { future },
-                        Err(response) => Kind::Refused { response: Some(response) },
+                    state.set(match verdict {
+                        Ok(()) => State::Entering { waiting: Some(waiting) },
+                        Err(shortfall) => {
+                            let Waiting { request, context, requirement, .. } = *waiting;
+                            let denied = denied(context, shortfall, requirement, &request);
+                            State::Refused { response: Some(denied.into_empty_response()) }
+                        }
                     });
+                }
+                StateProj::Entering { waiting } => {
+                    let Some(entering) = waiting else { return Poll::Pending };
+                    ready!(entering.inner.poll_ready(cx))?;
+                    let Some(waiting) = waiting.take() else { return Poll::Pending };
+                    let Waiting { mut inner, request, .. } = *waiting;
+                    let future = inner.call(request);
+                    state.set(State::Passed { future });
                 }
             }
         }

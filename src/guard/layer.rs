@@ -1,14 +1,14 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
 use super::RequireAalService;
-use crate::{requirement::Requirement, step_up::StepUp};
+use crate::{context::Edge, requirement::Requirement};
 
 /// Lets only requests through whose session has two factors.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::{sync::Arc, time::Duration};
 /// use tower_layer::Layer;
 /// use tower_step_up::RequireAal2;
 ///
@@ -26,11 +26,6 @@ impl RequireAal2 {
     pub const fn max_age(self, max_age: Duration) -> RequireAal {
         RequireAal::new(Requirement::aal2().max_age(max_age))
     }
-
-    /// Bound to one [`StepUp`]: see [`RequireAal::within`].
-    pub fn within(self, step_up: &StepUp) -> RequireAal {
-        RequireAal::from(self).within(step_up)
-    }
 }
 
 /// Lets only requests through whose session meets a [`Requirement`].
@@ -46,7 +41,7 @@ impl RequireAal2 {
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct RequireAal {
     pub(super) requirement: Requirement,
-    pub(super) within: Option<StepUp>,
+    pub(super) within: Option<Arc<Edge>>,
 }
 
 impl RequireAal {
@@ -55,13 +50,8 @@ impl RequireAal {
         Self { requirement, within: None }
     }
 
-    /// The same guard, bound to one [`StepUp`]: a session that the layer of another one found is never believed, and answered
-    /// with 500.
-    ///
-    /// For applications with more than one, where a route under the wrong layer would else be open to the wrong users. Where there
-    /// is only one, it adds nothing.
-    pub fn within(mut self, step_up: &StepUp) -> Self {
-        self.within = Some(step_up.clone());
+    pub(crate) fn within_edge(mut self, edge: &Arc<Edge>) -> Self {
+        self.within = Some(Arc::clone(edge));
         self
     }
 }

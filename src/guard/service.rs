@@ -1,25 +1,31 @@
-use std::{
-    mem,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{RequireAal, ResponseFuture, enforce, head};
-use crate::context::SessionContext;
+use super::{RequireAal, ResponseFuture, denied, find_context};
+use crate::{context::SessionContext, requirement::Requirement};
 
 /// The service that [`RequireAal`] and [`RequireAal2`](super::RequireAal2) make.
 ///
-/// It calls the inner service directly when a request passes, without allocating. When it does not, the inner service is not called
-/// and the request's body not read.
+/// It calls the inner service directly when the verdict is known without waiting, without allocating. When a request does not
+/// pass, the inner service is not called and the request's body not read.
 ///
-/// One case waits for the store: a guard that asks for [the highest level available](crate::Requirement::highest_available) believes
-/// no cache that a user has no second factor. The inner service is cloned then.
+/// When the session must be looked up first, a clone of the inner service waits with the request. It is not asked whether it is ready
+/// before that is done: a request that waits for a store takes no place of a [`ConcurrencyLimit`](https://docs.rs/tower/latest/tower/limit/)
+/// from others.
 #[derive(Clone, Debug)]
 pub struct RequireAalService<S> {
     inner: S,
     guard: RequireAal,
+}
+
+/// A request that waits for its verdict.
+pub(super) struct Waiting<S, ReqBody> {
+    pub(super) inner: S,
+    pub(super) request: Request<ReqBody>,
+    pub(super) context: SessionContext,
+    pub(super) requirement: Requirement,
 }
 
 impl<S> RequireAalService<S> {
@@ -42,39 +48,22 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        match enforce(&self.guard.requirement, self.guard.within.as_ref(), head(&request)) {
-            Ok(_) => match self.doubtful(&request) {
-                None => ResponseFuture::passed(self.inner.call(request)),
-                Some(context) => {
-                    // The clone was never polled ready, so it stays behind and the ready one goes along.
-                    let clone = self.inner.clone();
-                    let ready = Self::new(mem::replace(&mut self.inner, clone), self.guard.clone());
-                    ResponseFuture::reading(ready, request, context)
-                }
-            },
-            Err(refusal) => ResponseFuture::refused(refusal.into_response()),
-        }
-    }
-}
-
-impl<S> RequireAalService<S> {
-    /// The request's context, if it passes only because of what was known a while ago.
-    fn doubtful<B>(&self, request: &Request<B>) -> Option<SessionContext> {
-        if !self.guard.requirement.depends_on_enrolment() {
-            return None;
-        }
-        SessionContext::of(request.extensions()).filter(|context| context.remembers_no_second_factor()).cloned()
-    }
-
-    /// Decides on a request that has been read anew.
-    pub(super) fn decide<ReqBody, ResBody>(mut self, request: Request<ReqBody>) -> Result<S::Future, S::Response>
-    where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-        ResBody: Default,
-    {
-        match enforce(&self.guard.requirement, self.guard.within.as_ref(), head(&request)) {
-            Ok(_) => Ok(self.inner.call(request)),
-            Err(refusal) => Err(refusal.into_response()),
+        let RequireAal { requirement, within } = &self.guard;
+        let context = match find_context(within.as_ref(), request.extensions()) {
+            Ok(context) => context,
+            Err(denied) => return ResponseFuture::refused(denied.into_empty_response()),
+        };
+        match context.verdict_without_waiting(requirement) {
+            Some(Ok(_)) => ResponseFuture::passed(self.inner.call(request)),
+            Some(Err(shortfall)) => {
+                let denied = denied(context.clone(), shortfall, *requirement, &request);
+                ResponseFuture::refused(denied.into_empty_response())
+            }
+            None => {
+                let (context, requirement) = (context.clone(), *requirement);
+                // The ready service stays behind with the place that it may have taken.
+                ResponseFuture::asking(Waiting { inner: self.inner.clone(), request, context, requirement })
+            }
         }
     }
 }

@@ -1,74 +1,43 @@
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
+//! How the body of a challenge is made. The outer layer leaves the type of the answer's body as it is.
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 
-pin_project! {
-    /// The body of an answer of [`StepUpService`](super::StepUpService): that of the inner service, or a rendered challenge.
-    #[derive(Debug)]
-    pub struct ResponseBody<B> {
-        #[pin]
-        kind: Kind<B>,
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Makes the body of a challenge: [`FromBytes`] or [`BodyWith`].
+pub trait MakeBody<B>: sealed::Sealed {
+    /// A body of these bytes.
+    fn make_body(&self, bytes: Bytes) -> B;
+}
+
+/// Makes bodies by `From<Bytes>`, as those of axum and `http_body_util::Full` can be made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FromBytes;
+
+impl sealed::Sealed for FromBytes {}
+
+impl<B: From<Bytes>> MakeBody<B> for FromBytes {
+    fn make_body(&self, bytes: Bytes) -> B {
+        bytes.into()
     }
 }
 
-pin_project! {
-    #[project = KindProj]
-    #[derive(Debug)]
-    enum Kind<B> {
-        Inner { #[pin] body: B },
-        Rendered { bytes: Bytes },
+/// Makes bodies by a function: see [`StepUpLayer::body_with`](super::StepUpLayer::body_with).
+#[derive(Clone, Copy)]
+pub struct BodyWith<F>(pub(super) F);
+
+impl<F> std::fmt::Debug for BodyWith<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BodyWith(..)")
     }
 }
 
-impl<B> ResponseBody<B> {
-    pub(super) const fn new(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
-    }
+impl<F> sealed::Sealed for BodyWith<F> {}
 
-    pub(super) const fn rendered(bytes: Bytes) -> Self {
-        Self { kind: Kind::Rendered { bytes } }
-    }
-}
-
-impl<B: Default> Default for ResponseBody<B> {
-    fn default() -> Self {
-        Self::new(B::default())
-    }
-}
-
-impl<B> Body for ResponseBody<B>
-where
-    B: Body<Data = Bytes>,
-{
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.project().kind.project() {
-            KindProj::Inner { body } => body.poll_frame(cx),
-            KindProj::Rendered { bytes } if bytes.is_empty() => Poll::Ready(None),
-            KindProj::Rendered { bytes } => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
-            Kind::Rendered { bytes } => bytes.is_empty(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
-            Kind::Rendered { bytes } => {
-                u64::try_from(bytes.len()).map_or_else(|_| SizeHint::new(), SizeHint::with_exact)
-            }
-        }
+impl<B, F: Fn(Bytes) -> B> MakeBody<B> for BodyWith<F> {
+    fn make_body(&self, bytes: Bytes) -> B {
+        (self.0)(bytes)
     }
 }

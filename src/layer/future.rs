@@ -1,107 +1,113 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, Response};
 use pin_project_lite::pin_project;
-use tower_service::Service;
 
-use super::ResponseBody;
-use crate::context::SessionContext;
-use crate::{challenge::Rejection, headers};
+use super::MakeBody;
+use crate::{challenge::Rejection, context::SessionContext, headers};
 
-/// A look-up in the store. Only requests whose session is not in the cache pay for the box.
-type Read = Pin<Box<dyn Future<Output = SessionContext> + Send>>;
+/// The source of sessions follows what the application did. Hardly any request pays for the box.
+type Settle = Pin<Box<dyn Future<Output = HeaderMap> + Send>>;
 
 pin_project! {
     /// The future of [`StepUpService`](super::StepUpService).
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, ReqBody>
-    where
-        S: Service<Request<ReqBody>>,
-    {
+    pub struct ResponseFuture<F, M, B> {
         #[pin]
-        state: State<S::Future, S, ReqBody>,
+        state: State<F, M, B>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, S, ReqBody> {
-        Reading {
-            read: Read,
-            // In a box, or it would make every other future as large as this one.
-            waiting: Option<Box<(S, Request<ReqBody>)>>,
-        },
+    enum State<F, M, B> {
         Called {
             #[pin]
             response: F,
             context: SessionContext,
+            body: M,
+        },
+        Settling {
+            settle: Settle,
+            response: Option<Response<B>>,
         },
     }
 }
 
-impl<S, ReqBody> ResponseFuture<S, ReqBody>
-where
-    S: Service<Request<ReqBody>>,
-{
-    pub(super) const fn called(response: S::Future, context: SessionContext) -> Self {
-        Self { state: State::Called { response, context } }
-    }
-
-    pub(super) fn reading(read: Read, ready: S, request: Request<ReqBody>) -> Self {
-        Self { state: State::Reading { read, waiting: Some(Box::new((ready, request))) } }
+impl<F, M, B> ResponseFuture<F, M, B> {
+    pub(super) const fn new(response: F, context: SessionContext, body: M) -> Self {
+        Self { state: State::Called { response, context, body } }
     }
 }
 
-impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody>
+impl<F, M, B, E> Future for ResponseFuture<F, M, B>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    F: Future<Output = Result<Response<B>, E>>,
+    M: MakeBody<B>,
 {
-    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
+    type Output = Result<Response<B>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProj::Reading { read, waiting } => {
-                    let context = ready!(read.as_mut().poll(cx));
-                    // It is there: the next state replaces this one below, unless the service panics.
-                    let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let (mut service, mut request) = *waiting;
-                    request.extensions_mut().insert(context.clone());
-                    let response = service.call(request);
-                    state.set(State::Called { response, context });
+                StateProj::Called { response, context, body } => {
+                    let response = finish(ready!(response.poll(cx))?, context, body);
+                    let Some(settle) = settle(context) else { return Poll::Ready(Ok(response)) };
+                    state.set(State::Settling { settle, response: Some(response) });
                 }
-                StateProj::Called { response, context } => {
-                    let response = ready!(response.poll(cx))?;
-                    return Poll::Ready(Ok(finish(response, context)));
+                StateProj::Settling { settle, response } => {
+                    let headers = ready!(settle.as_mut().poll(cx));
+                    // Whoever polls a finished future waits for ever.
+                    let Some(mut response) = response.take() else { return Poll::Pending };
+                    let mut last = None;
+                    for (name, value) in headers {
+                        last = name.or(last);
+                        if let Some(name) = &last {
+                            response.headers_mut().append(name.clone(), value);
+                        }
+                    }
+                    return Poll::Ready(Ok(response));
                 }
             }
         }
     }
 }
 
-impl<S, ReqBody> std::fmt::Debug for ResponseFuture<S, ReqBody>
-where
-    S: Service<Request<ReqBody>>,
-{
+impl<F, M, B> std::fmt::Debug for ResponseFuture<F, M, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 
 /// The way out: a rejection becomes a challenge, and an answer that depends on a session says so.
-fn finish<B>(mut response: Response<B>, context: &SessionContext) -> Response<ResponseBody<B>> {
+fn finish<B>(mut response: Response<B>, context: &SessionContext, body: &impl MakeBody<B>) -> Response<B> {
     if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
         let (mut parts, _empty) = response.into_parts();
-        let body = ResponseBody::rendered(rejection.render(&mut parts));
-        return Response::from_parts(parts, body);
+        let rendered = rejection.render(&mut parts);
+        return Response::from_parts(parts, body.make_body(rendered));
     }
     if context.was_consulted() {
         headers::forbid_storing(response.headers_mut());
     }
-    response.map(ResponseBody::new)
+    response
+}
+
+fn settle(context: &SessionContext) -> Option<Settle> {
+    let clue = context.clue()?;
+    if !context.edge().source.is_unsettled(clue) {
+        return None;
+    }
+    let (source, clue) = (Arc::clone(&context.edge().source), clue.clone());
+    Some(Box::pin(async move {
+        source.settle(&clue).await.unwrap_or_else(|error| {
+            tracing::error!(target: "tower_step_up::context", %error, "a source of sessions could not follow the application");
+            HeaderMap::new()
+        })
+    }))
 }

@@ -1,43 +1,54 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
 use tower_layer::Layer;
 
-use super::StepUpService;
-use crate::step_up::StepUp;
+use super::{BodyWith, FromBytes, StepUpService};
+use crate::context::Edge;
 
-/// The outer layer: finds the session of each request, and renders what guards refuse.
+/// The outer layer: puts a [`SessionContext`](crate::SessionContext) into each request, and renders what guards refuse.
 ///
-/// It goes around everything that has a guard, and around the companion router; [`StepUp::layer`] makes it. Guards that it is not
-/// around answer 500.
+/// It goes around everything that has a guard, and around the companion router; [`StepUp::layer`](crate::StepUp::layer) makes it. Guards
+/// that it is not around answer 500.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is put around a service"]
-pub struct StepUpLayer {
-    step_up: StepUp,
+pub struct StepUpLayer<M = FromBytes> {
+    edge: Arc<Edge>,
+    body: M,
 }
 
-impl StepUp {
-    /// The layer that finds the session of each request and renders every refusal.
+impl StepUpLayer {
+    pub(crate) const fn new(edge: Arc<Edge>) -> Self {
+        Self { edge, body: FromBytes }
+    }
+
+    /// The same layer for a service whose body cannot be made by `From<Bytes>`: the function makes the body of a challenge.
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
-    /// use tower_layer::Layer;
+    /// use http_body_util::{BodyExt, Full};
     ///
     /// # let step_up = StepUp::builder("https://bank.example")
     /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
     /// #     .store(MemoryStore::default())
     /// #     .factor(Totp::new("Example Bank"))
     /// #     .build()?;
-    /// # let my_service = ();
-    /// let service = step_up.layer().layer(my_service);
+    /// let boxed = step_up.layer().body_with(|bytes| Full::new(bytes).boxed());
+    /// # drop(boxed);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn layer(&self) -> StepUpLayer {
-        StepUpLayer { step_up: self.clone() }
+    pub fn body_with<B, F>(self, make: F) -> StepUpLayer<BodyWith<F>>
+    where
+        F: Fn(Bytes) -> B + Clone,
+    {
+        StepUpLayer { edge: self.edge, body: BodyWith(make) }
     }
 }
 
-impl<S> Layer<S> for StepUpLayer {
-    type Service = StepUpService<S>;
+impl<S, M: Clone> Layer<S> for StepUpLayer<M> {
+    type Service = StepUpService<S, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        StepUpService::new(inner, self.step_up.clone())
+        StepUpService::new(inner, Arc::clone(&self.edge), self.body.clone())
     }
 }

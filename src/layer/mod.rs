@@ -1,4 +1,38 @@
 //! The outer layer: it puts a [`SessionContext`](crate::SessionContext) into every request, and renders what guards refuse.
+//!
+//! It decides nothing and waits for nothing: a request to a route that asks for no session costs a look at its headers.
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::Full;
+//! # use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! # use tower_step_up::{RequireAal2, SigningKey, StepUp, factor::Totp, store::MemoryStore};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let step_up = StepUp::builder("https://bank.example")
+//! #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+//! #     .store(MemoryStore::default())
+//! #     .factor(Totp::new("Example Bank"))
+//! #     .build()?;
+//! async fn payments(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+//!     Ok(Response::new(Full::from("all payments")))
+//! }
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(step_up.layer()) // the outer layer comes first
+//!     .layer(RequireAal2)
+//!     .service_fn(payments);
+//!
+//! let request = Request::get("/payments").header("accept", "application/json").body(Full::default())?;
+//! let response = service.oneshot(request).await?;
+//! assert_eq!(response.status(), 401);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! On the way out, the response's extensions hold the [`Shortfall`](crate::Shortfall) of a refused request, for layers outside.
 
 mod body;
 mod future;
@@ -6,4 +40,9 @@ mod future;
 mod layer;
 mod service;
 
-pub use self::{body::ResponseBody, future::ResponseFuture, layer::StepUpLayer, service::StepUpService};
+pub use self::{
+    body::{BodyWith, FromBytes, MakeBody},
+    future::ResponseFuture,
+    layer::StepUpLayer,
+    service::StepUpService,
+};

@@ -33,7 +33,7 @@ pub(crate) fn origin(scope: &Scope, flow: &Flow, form: &Form) -> Origin {
         FlowType::Api if csrf::comes_from_a_browser(&scope.headers) => Origin::BrowserInApiFlow,
         FlowType::Api => Origin::Trusted,
         FlowType::Browser => {
-            let token = CsrfToken::from_cookie(&scope.headers, &scope.engine().cookies.csrf);
+            let token = CsrfToken::from_cookie(&scope.headers, &scope.engine().sessions.cookies.csrf);
             let pair = match (token, form.get("csrf_token"), &flow.csrf) {
                 (Some(token), Some(value), Some(hash)) => token.fits(value, hash),
                 _ => false,

@@ -7,11 +7,15 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{answer, failure::Failure, query::Query, scope::Scope};
-use crate::step_up::StepUp;
+use super::{
+    answer,
+    failure::Failure,
+    query::Query,
+    scope::{Scope, Site},
+};
 
 /// `id`, or its alias `error`; `stub:500` gives a sample for people who build such a page.
-pub(crate) async fn get_error(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn get_error(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     show(&scope, &Query::of(&uri)).unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 

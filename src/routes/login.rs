@@ -8,7 +8,13 @@ use axum::{
 use serde_json::json;
 use url::Url;
 
-use super::{answer, failure::Failure, query::Query, scope::Scope};
+use super::{
+    answer,
+    failure::Failure,
+    query::Query,
+    scope::{Scope, Site},
+    stored_flow::stored_flow,
+};
 use crate::{
     audit::RefusalReason,
     flow::{
@@ -19,15 +25,14 @@ use crate::{
     },
     headers::negotiation,
     source::Evidence,
-    step_up::StepUp,
     wire::Envelope,
     wire::ui::Node,
 };
 
 /// `GET /self-service/login/browser`
-pub(crate) async fn begin_in_browser(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let json_error = negotiation::wants_json(&scope.headers);
-    let begun = match Request::read(&scope, &Query::of(&uri)) {
+    let begun = match Request::read(&scope, &Query::of(&uri)).await {
         Ok(request) => request.begin_in_browser(&scope).await,
         Err(failure) => Err(failure),
     };
@@ -35,8 +40,8 @@ pub(crate) async fn begin_in_browser(State(_): State<StepUp>, scope: Scope, uri:
 }
 
 /// `GET /self-service/login/api`
-pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    let begun = match Request::read(&scope, &Query::of(&uri)) {
+pub(crate) async fn begin_by_api(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
+    let begun = match Request::read(&scope, &Query::of(&uri)).await {
         Ok(request) => request.begin_by_api(&scope).await,
         Err(failure) => Err(failure),
     };
@@ -44,7 +49,7 @@ pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri
 }
 
 /// `GET /self-service/login/flows`, always in JSON.
-pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn get_flow(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     match find_flow(&scope, &Query::of(&uri), "id").await {
         Ok(Shown { flow, asked, nodes: Some(nodes), .. }) => {
             answer::json(StatusCode::OK, &login::view(&flow, asked, scope.engine(), &nodes))
@@ -71,13 +76,13 @@ pub(crate) struct Shown {
 pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> Result<Shown, Failure> {
     let engine = scope.engine();
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
-    let flow = scope.flow(id).await?;
+    let flow = stored_flow(scope, id).await?;
     let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
-    let csrf = CsrfToken::from_cookie(&scope.headers, &engine.cookies.csrf);
+    let csrf = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     if flow.flow_type == FlowType::Browser && !flow.was_begun_with(csrf.as_ref()) {
         return Err(Failure::Csrf);
     }
-    if let Some(found) = scope.context.authenticated()?
+    if let Some(found) = scope.evidence().await?
         && flow.is_bound()
         && !flow.belongs_to(&found.session)
     {
@@ -153,14 +158,14 @@ struct Decision<'a> {
 }
 
 impl Request {
-    fn read(scope: &Scope, query: &Query) -> Result<Self, Failure> {
+    async fn read(scope: &Scope, query: &Query) -> Result<Self, Failure> {
         let return_to = query.return_to(scope.engine())?;
         if query.one("login_challenge")?.is_some() {
             return Err(Failure::LoginChallenge);
         }
         let mut asked = query.asked()?;
         // Without a session there is nothing to prove anew.
-        asked.refresh &= scope.context.authenticated()?.is_some();
+        asked.refresh &= scope.evidence().await?.is_some();
         Ok(Self { asked, return_to })
     }
 
@@ -185,7 +190,7 @@ impl Request {
             Begin::EnrolFirst if !spa => return Ok(answer::see_other(&engine.urls.enrolment(self.return_to.as_ref()))),
             Begin::EnrolFirst | Begin::NothingUsable | Begin::Flow => {}
         }
-        let known = CsrfToken::from_cookie(&scope.headers, &engine.cookies.csrf);
+        let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
         let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
         let flow = self.open(scope, FlowType::Browser, &decision, Some(&csrf)).await?;
         let mut response = if spa {
@@ -195,7 +200,7 @@ impl Request {
             answer::see_other(&page_of(&flow, scope))
         };
         if known.is_none() {
-            answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
+            answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
         }
         Ok(response)
     }
@@ -217,7 +222,7 @@ impl Request {
     async fn decide<'a>(&self, scope: &'a Scope) -> Result<Decision<'a>, Failure> {
         let engine = scope.engine();
         let first_factor = engine.factors.iter().any(|factor| factor.first_factor().is_some());
-        let Some(found) = scope.context.authenticated()?.map(AsRef::as_ref) else {
+        let Some(found) = scope.evidence().await? else {
             return Ok(Decision { found: None, owner: None, outcome: begin(self.asked, None, first_factor) });
         };
         let owner = Owner::read(engine, found.session.subject()).await?;

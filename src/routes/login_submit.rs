@@ -10,7 +10,7 @@ use super::{
     failure::Failure,
     login::{expired_envelope, page_of},
     login_success::{self, Proven},
-    scope::Scope,
+    scope::{Scope, Site},
     submission::Submission,
 };
 use crate::{
@@ -24,13 +24,12 @@ use crate::{
     },
     headers::negotiation,
     source::Evidence,
-    step_up::StepUp,
     store::{AttemptKey, Completed, Consumption},
     wire::ui::{Text, message},
 };
 
 /// `POST /self-service/login`
-pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body: Body) -> Response {
+pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: Body) -> Response {
     match Submission::read(&scope, &uri).await {
         Ok(submission) => {
             let json = submission.json;
@@ -181,7 +180,7 @@ impl<'a> Submission<'a> {
             }
         };
         // Asked once more at the last moment: an account that was disabled meanwhile gets nothing.
-        if !engine.is_active(&owner.subject).await? {
+        if !engine.users.is_active(&owner.subject).await? {
             return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;
         }
         // Read before the success is written: nothing that comes after may fail, since the old session is gone then.
@@ -210,7 +209,7 @@ impl<'a> Submission<'a> {
                     &session,
                     AuditEventKind::Rotated { replaced: found.session.id() },
                 );
-                login_success::answer(&self, session, owner, identity)
+                login_success::answer(&self, &session, owner, identity)
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,
             // Expected only where credentials change; not here.
@@ -246,16 +245,16 @@ impl<'a> Submission<'a> {
                 .await;
         }
         self.flow.was_written();
-        let Some(subject) = engine.in_time(first.identify(engine.directory.as_ref(), form)).await? else {
+        let Some(subject) = engine.in_time(first.identify(engine.users.directory(), form)).await? else {
             return self.wrong(factor, Refusal::Wrong).await;
         };
-        if !engine.is_active(&subject).await? {
+        if !engine.users.is_active(&subject).await? {
             return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;
         }
         let owner = Owner::read(engine, &subject).await?;
         let identity = engine.identity(&subject).await?;
         match login_success::begin_session(&self, factor, subject).await? {
-            Some(session) => login_success::answer(&self, session, &owner, &identity),
+            Some(session) => login_success::answer(&self, &session, &owner, &identity),
             None => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
         }
     }
@@ -303,7 +302,7 @@ impl<'a> Submission<'a> {
             _ => None,
         };
         let owner = self.owner.as_ref().or(read.as_ref());
-        let csrf = CsrfToken::from_cookie(&self.scope.headers, &engine.cookies.csrf);
+        let csrf = CsrfToken::from_cookie(&self.scope.headers, &engine.sessions.cookies.csrf);
         let nodes = login::nodes(&self.flow, self.asked, engine, owner, csrf.as_ref(), self.scope.now())?;
         Ok(answer::json(status, &login::view(&self.flow, self.asked, engine, &nodes)))
     }

@@ -96,7 +96,7 @@ pub(crate) async fn begin_session(
 /// What the client gets. It asks nobody anything: the success is written, and nothing may keep the client from its new session.
 pub(crate) fn answer(
     submission: &Submission<'_>,
-    session: StoredSession,
+    session: &StoredSession,
     owner: &Owner,
     identity: &Value,
 ) -> Result<Response, Failure> {
@@ -104,15 +104,15 @@ pub(crate) fn answer(
     let now = submission.scope.now();
     let flow = &submission.flow;
     let standing = owner.standing(engine);
-    let signed_in = submission.scope.step_up().hand_out(session, &standing)?;
+    let carried = submission.scope.carry(session, &standing)?;
     let view = || {
         let lapse = engine.limits.second_factor_lifespan;
-        wire::session::session(signed_in.session(), &standing, identity, now, lapse)
+        wire::session::session(session, &standing, identity, now, lapse)
     };
     // Whoever has a second factor is not done after the first, if whoami asks for the highest level.
     let gate = Requirement::from(engine.whoami_required_aal());
     let return_to = flow.return_to.as_ref();
-    let next = match gate.check(signed_in.session().as_ref(), &standing, now) {
+    let next = match gate.check(session.as_ref(), &standing, now) {
         Err(Shortfall::LevelTooLow) => Some(engine.urls.login(true, false, return_to)),
         Err(Shortfall::NothingEnrolled) => Some(engine.urls.enrolment(return_to)),
         Ok(()) | Err(_) => None,
@@ -122,7 +122,7 @@ pub(crate) fn answer(
         if let (Some(_), Some(members)) = (&next, view.as_object_mut()) {
             members.insert("identity".to_owned(), Value::Null);
         }
-        let token = signed_in.token().as_str();
+        let token = carried.token.as_str();
         answer::json(StatusCode::OK, &json!({ "session_token": token, "session": view, "continue_with": Value::Null }))
     } else if submission.json {
         if let Some(next) = &next {
@@ -135,12 +135,12 @@ pub(crate) fn answer(
         answer::see_other(&next.unwrap_or_else(|| submission.return_url()))
     };
     if flow.flow_type == FlowType::Browser {
-        answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
+        answer::set_cookie(&mut response, Some(carried.cookie));
         // Another person may have used this browser before.
         if !flow.is_bound()
             && let Some(csrf) = CsrfToken::random()
         {
-            answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
+            answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
         }
     }
     Ok(response)

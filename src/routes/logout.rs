@@ -10,26 +10,30 @@ use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use super::{answer, failure::Failure, query::Query, scope::Scope};
+use super::{
+    answer,
+    failure::Failure,
+    query::Query,
+    scope::{Scope, Site},
+};
 use crate::{
     engine::Engine,
     flow::csrf::CsrfToken,
     headers::negotiation,
     session::{Session, SessionId},
-    step_up::StepUp,
 };
 
 /// `GET /self-service/logout/browser`: the URL that ends this session. JSON for pages too.
-pub(crate) async fn begin(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn begin(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let json = negotiation::wants_json(&scope.headers);
-    let begun = begin_logout(&scope, &Query::of(&uri));
+    let begun = begin_logout(&scope, &Query::of(&uri)).await;
     begun.unwrap_or_else(|failure| failure.respond(&scope, json))
 }
 
-fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
+async fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
     let engine = scope.engine();
     let return_to = query.return_to(engine)?;
-    let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+    let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
     let token = logout_token(engine, &found.session).ok_or(Failure::Unavailable)?;
     let parameters = [("token", Some(token.as_str())), ("return_to", return_to.as_ref().map(url::Url::as_str))];
     let url = engine.urls.route("self-service/logout", &parameters);
@@ -37,7 +41,7 @@ fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
 }
 
 /// `GET /self-service/logout?token=..`: only with the token, so that no link or image of a stranger logs anybody out.
-pub(crate) async fn finish(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn finish(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let json = negotiation::wants_json(&scope.headers);
     let finished = log_out(&scope, &Query::of(&uri), json).await;
     finished.unwrap_or_else(|failure| failure.respond(&scope, json))
@@ -47,27 +51,27 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     let engine = scope.engine();
     let return_to = query.return_to(engine)?;
     let token = query.one("token")?.ok_or(Failure::MissingLogoutToken)?;
-    let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+    let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
     let expected = logout_token(engine, &found.session).ok_or(Failure::Unavailable)?;
     if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
         return Err(Failure::WrongLogoutToken);
     }
-    scope.step_up().sign_out(&found.session).await?;
+    scope.engine().sign_out(&found.session).await?;
     let mut response = if json {
         answer::empty(StatusCode::NO_CONTENT)
     } else {
         answer::see_other(return_to.as_ref().unwrap_or(&engine.urls.default_return))
     };
-    answer::set_cookie(&mut response, engine.cookies.session_removal());
+    answer::set_cookie(&mut response, engine.sessions.cookies.session_removal());
     // Whoever comes next in this browser begins with a token of their own.
     if let Some(csrf) = CsrfToken::random() {
-        answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
+        answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
     }
     Ok(response)
 }
 
 fn logout_token(engine: &Engine, session: &Session) -> Option<String> {
-    engine.keys.logout_token(session.id()?)
+    engine.sessions.keys.logout_token(session.id()?)
 }
 
 #[derive(Deserialize)]
@@ -76,7 +80,7 @@ struct NativeLogout {
 }
 
 /// `DELETE /self-service/logout/api`
-pub(crate) async fn native(State(_): State<StepUp>, scope: Scope, body: Body) -> Response {
+pub(crate) async fn native(State(_): State<Site>, scope: Scope, body: Body) -> Response {
     let ended = match to_bytes(body, scope.engine().limits.body_bytes).await {
         Ok(body) => native_logout(&scope, &body).await,
         Err(_) => Err(Failure::BodyTooLarge),
@@ -90,11 +94,11 @@ async fn native_logout(scope: &Scope, body: &Bytes) -> Result<Response, Failure>
     let now = scope.now();
     let body: NativeLogout = serde_json::from_slice(body).map_err(|_| Failure::BadBody)?;
     let token = body.session_token.ok_or(Failure::WrongSessionToken)?;
-    let verified = engine.keys.verify(&token, now).map_err(|_| Failure::WrongSessionToken)?;
+    let verified = engine.sessions.keys.verify(&token, now).map_err(|_| Failure::WrongSessionToken)?;
     let id: SessionId = verified.id;
     let sessions = engine.stores.sessions(&verified.subject, now).await?;
     if let Some(session) = sessions.iter().find(|session| session.id() == id) {
-        scope.step_up().sign_out(session).await?;
+        scope.engine().sign_out(session.as_ref()).await?;
     } else if sessions.iter().any(|session| session.binding() == verified.binding) {
         return Err(Failure::WrongSessionToken);
     }

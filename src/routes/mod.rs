@@ -1,6 +1,6 @@
 //! The companion router: Ory's endpoints for step-up, one file a resource, and the built-in pages.
 //!
-//! It reads the session that the outer layer found and nothing else about who somebody is.
+//! It knows who somebody is by the request's context and in no other way.
 
 mod answer;
 mod body;
@@ -18,6 +18,7 @@ mod sessions;
 mod settings;
 mod settings_submit;
 mod settings_success;
+mod stored_flow;
 mod submission;
 mod whoami;
 
@@ -28,57 +29,38 @@ use axum::{
     routing::{MethodRouter, any, delete, get, post},
 };
 
-use crate::step_up::StepUp;
-
+pub(crate) use self::scope::Site;
 use self::{failure::Failure, scope::Scope};
 
-impl StepUp {
-    /// The companion router: `/self-service/...`, `/sessions/whoami` and the built-in pages.
-    ///
-    /// It must stand under [`layer`](Self::layer); without it, or under the layer of another `StepUp`, every route answers 500. If it is
-    /// nested under a path, the public URL must include that path.
-    ///
-    /// ```
-    /// use axum::Router;
-    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
-    /// # let step_up = StepUp::builder("https://bank.example")
-    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
-    /// #     .store(MemoryStore::default())
-    /// #     .factor(Totp::new("Example Bank"))
-    /// #     .build()?;
-    ///
-    /// let app: Router = Router::new().merge(step_up.router()).layer(step_up.layer());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        let body_limit = self.engine().limits.body_bytes;
-        Router::new()
-            .route("/sessions/whoami", any(whoami::whoami))
-            .route("/self-service/login/browser", only("GET", get(login::begin_in_browser)))
-            .route("/self-service/login/api", only("GET", get(login::begin_by_api)))
-            .route("/self-service/login/flows", only("GET", get(login::get_flow)))
-            .route("/self-service/login", only("POST", post(login_submit::submit)))
-            .route("/self-service/settings/browser", only("GET", get(settings::begin_in_browser)))
-            .route("/self-service/settings/api", only("GET", get(settings::begin_by_api)))
-            .route("/self-service/settings/flows", only("GET", get(settings::get_flow)))
-            .route("/self-service/settings", only("POST", post(settings_submit::submit)))
-            .route("/self-service/logout/browser", only("GET", get(logout::begin)))
-            .route("/self-service/logout", only("GET", get(logout::finish)))
-            .route("/self-service/logout/api", only("DELETE", delete(logout::native)))
-            .route("/sessions", only("GET, DELETE", get(sessions::list).delete(sessions::revoke_others)))
-            .route("/sessions/{id}", only("DELETE", delete(sessions::revoke_one)))
-            .route("/self-service/errors", only("GET", get(errors::get_error)))
-            .route("/self-service/ui/login", only("GET", get(pages::login)))
-            .route("/self-service/ui/settings", only("GET", get(pages::settings)))
-            .route("/self-service/ui/error", only("GET", get(pages::error)))
-            .route("/self-service/ui/style.css", only("GET", get(pages::style)))
-            .layer(DefaultBodyLimit::max(body_limit))
-            .with_state(self.clone())
-    }
+/// All routes, under one site.
+pub(crate) fn router<S: Clone + Send + Sync + 'static>(site: Site) -> Router<S> {
+    let body_limit = site.engine().limits.body_bytes;
+    Router::new()
+        .route("/sessions/whoami", any(whoami::whoami))
+        .route("/self-service/login/browser", only("GET", get(login::begin_in_browser)))
+        .route("/self-service/login/api", only("GET", get(login::begin_by_api)))
+        .route("/self-service/login/flows", only("GET", get(login::get_flow)))
+        .route("/self-service/login", only("POST", post(login_submit::submit)))
+        .route("/self-service/settings/browser", only("GET", get(settings::begin_in_browser)))
+        .route("/self-service/settings/api", only("GET", get(settings::begin_by_api)))
+        .route("/self-service/settings/flows", only("GET", get(settings::get_flow)))
+        .route("/self-service/settings", only("POST", post(settings_submit::submit)))
+        .route("/self-service/logout/browser", only("GET", get(logout::begin)))
+        .route("/self-service/logout", only("GET", get(logout::finish)))
+        .route("/self-service/logout/api", only("DELETE", delete(logout::native)))
+        .route("/sessions", only("GET, DELETE", get(sessions::list).delete(sessions::revoke_others)))
+        .route("/sessions/{id}", only("DELETE", delete(sessions::revoke_one)))
+        .route("/self-service/errors", only("GET", get(errors::get_error)))
+        .route("/self-service/ui/login", only("GET", get(pages::login)))
+        .route("/self-service/ui/settings", only("GET", get(pages::settings)))
+        .route("/self-service/ui/error", only("GET", get(pages::error)))
+        .route("/self-service/ui/style.css", only("GET", get(pages::style)))
+        .layer(DefaultBodyLimit::max(body_limit))
+        .with_state(site)
 }
 
 /// Other methods get 405 with the envelope and the methods that are allowed.
-fn only(allow: &'static str, routes: MethodRouter<StepUp>) -> MethodRouter<StepUp> {
+fn only(allow: &'static str, routes: MethodRouter<Site>) -> MethodRouter<Site> {
     routes.fallback(move |scope: Scope| async move {
         let mut response = Failure::WrongHttpMethod.respond(&scope, true);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));

@@ -1,6 +1,9 @@
 //! What every route needs: the configured whole, and the context that the outer layer of the *same* whole made.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     extract::FromRequestParts,
@@ -8,33 +11,52 @@ use axum::{
     response::Response,
 };
 
-use super::{answer, failure::Failure};
+use super::answer;
 use crate::{
-    clock::Timestamp, context::SessionContext, engine::Engine, flow::record::Flow, step_up::StepUp, store::FlowId,
+    clock::Timestamp,
+    context::{Edge, SessionContext, Unavailable},
+    engine::Engine,
+    error::{Error, ErrorKind},
+    session::StoredSession,
+    source::{Carried, Evidence},
+    standing::Standing,
     wire::Envelope,
 };
 
+/// What the router is built of.
+#[derive(Clone)]
+pub(crate) struct Site {
+    engine: Arc<Engine>,
+    edge: Arc<Edge>,
+}
+
+impl Site {
+    pub(crate) const fn new(engine: Arc<Engine>, edge: Arc<Edge>) -> Self {
+        Self { engine, edge }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
 /// The configured whole and the request's context.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Scope {
+    site: Site,
     pub(crate) context: SessionContext,
     pub(crate) headers: HeaderMap,
 }
 
 static MISWIRED: AtomicBool = AtomicBool::new(false);
 
-impl FromRequestParts<StepUp> for Scope {
+impl FromRequestParts<Site> for Scope {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, step_up: &StepUp) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Self::Rejection> {
         match SessionContext::of(&parts.extensions) {
-            Some(context) if context.belongs_to(step_up) => {
-                let mut context = context.clone();
-                // Whoami, the settings and the login flows all ask less of somebody who has no second factor.
-                if context.remembers_no_second_factor() {
-                    context = context.read_anew().await;
-                }
-                Ok(Self { context, headers: parts.headers.clone() })
+            Some(context) if context.belongs_to(&site.edge) => {
+                Ok(Self { site: site.clone(), context: context.clone(), headers: parts.headers.clone() })
             }
             _ => {
                 if !MISWIRED.swap(true, Ordering::Relaxed) {
@@ -57,20 +79,18 @@ impl FromRequestParts<StepUp> for Scope {
 
 impl Scope {
     pub(crate) fn engine(&self) -> &Engine {
-        self.context.engine()
+        self.site.engine()
     }
 
-    pub(crate) fn step_up(&self) -> &StepUp {
-        self.context.step_up()
+    /// The session of the request, if there is one that is good.
+    pub(crate) async fn evidence(&self) -> Result<Option<&Evidence>, Unavailable> {
+        Ok(self.context.evidence().await?.map(AsRef::as_ref))
     }
 
-    /// The flow of this id. Where it returns to is checked anew, since the list may have shrunk since it began: so no exit can forget to.
-    pub(crate) async fn flow(&self, id: FlowId) -> Result<Flow, Failure> {
-        let stored = self.engine().stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
-        let mut flow = Flow::from_stored(stored)?;
-        let policy = &self.engine().urls.return_policy;
-        flow.return_to = flow.return_to.and_then(|url| policy.check(url).ok());
-        Ok(flow)
+    /// What carries a session to its client, made by the source that finds it again.
+    pub(crate) fn carry(&self, session: &StoredSession, standing: &Standing) -> Result<Carried, Error> {
+        let carried = self.site.edge.source.carry(session, standing, self.engine().now());
+        carried.map_err(|error| Error::with_source(ErrorKind::Cryptography, error))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

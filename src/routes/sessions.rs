@@ -8,10 +8,15 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{answer, failure::Failure, query::Query, scope::Scope, whoami};
+use super::{
+    answer,
+    failure::Failure,
+    query::Query,
+    scope::{Scope, Site},
+    whoami,
+};
 use crate::{
     session::{Session, SessionId},
-    step_up::StepUp,
     store::Revocation,
     wire,
 };
@@ -21,8 +26,8 @@ const DEFAULT_PAGE_SIZE: usize = 250;
 const MAX_PAGE_SIZE: usize = 1000;
 
 /// `GET /sessions`: all but the one that asks, behind the same gate as whoami. Always JSON.
-pub(crate) async fn list(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
-    let listed = match whoami::gate(&scope) {
+pub(crate) async fn list(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
+    let listed = match whoami::gate(&scope).await {
         Ok(Ok(found)) => list_others(&scope, &found.session, &Query::of(&uri)).await,
         Ok(Err(response)) => Ok(response),
         Err(failure) => Err(failure),
@@ -101,11 +106,11 @@ fn links(scope: &Scope, page: &Page, total: usize) -> String {
 }
 
 /// `DELETE /sessions`: ends all but the one that asks. Not gated, since it only takes away.
-pub(crate) async fn revoke_others(State(_): State<StepUp>, scope: Scope) -> Response {
+pub(crate) async fn revoke_others(State(_): State<Site>, scope: Scope) -> Response {
     let revoked = async {
-        let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+        let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
         let which = Revocation::Others(found.session.id().ok_or(Failure::NoSession)?);
-        let count = scope.step_up().revoke(found.session.subject(), which).await?;
+        let count = scope.engine().revoke(found.session.subject(), which).await?;
         Ok::<_, Failure>(answer::json(StatusCode::OK, &json!({ "count": count })))
     };
     revoked.await.unwrap_or_else(|failure| failure.respond(&scope, true))
@@ -113,12 +118,12 @@ pub(crate) async fn revoke_others(State(_): State<StepUp>, scope: Scope) -> Resp
 
 /// `DELETE /sessions/{id}`: ends another of the subject's sessions. An id that is unknown is gone already.
 pub(crate) async fn revoke_one(
-    State(_): State<StepUp>,
+    State(_): State<Site>,
     path: Result<Path<String>, PathRejection>,
     scope: Scope,
 ) -> Response {
     let revoked = async {
-        let found = scope.context.authenticated()?.ok_or(Failure::NoSession)?;
+        let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
         let Path(id) = path.map_err(|_| Failure::BadSessionId)?;
         let id = Uuid::try_parse(&id).ok().filter(|parsed| parsed.to_string() == id).map(SessionId::from);
         let id = id.ok_or(Failure::BadSessionId)?;
@@ -127,7 +132,7 @@ pub(crate) async fn revoke_one(
         }
         let sessions = scope.engine().stores.sessions(found.session.subject(), scope.now()).await?;
         if let Some(session) = sessions.iter().find(|session| session.id() == id) {
-            scope.step_up().sign_out(session).await?;
+            scope.engine().sign_out(session.as_ref()).await?;
         }
         Ok(answer::empty(StatusCode::NO_CONTENT))
     };

@@ -8,11 +8,17 @@ use axum::{
 use serde_json::Value;
 use url::Url;
 
-use super::{answer, failure::Failure, login::expired_with_restart, query::Query, scope::Scope};
+use super::{
+    answer,
+    failure::Failure,
+    login::expired_with_restart,
+    query::Query,
+    scope::{Scope, Site},
+    stored_flow::stored_flow,
+};
 use crate::{
     audit::RefusalReason,
     challenge,
-    context::Denied,
     flow::{
         csrf::CsrfToken,
         owner::Owner,
@@ -22,7 +28,6 @@ use crate::{
     headers::negotiation,
     requirement::{Requirement, Shortfall},
     source::Evidence,
-    step_up::StepUp,
     wire::Envelope,
     wire::ui::Node,
 };
@@ -61,26 +66,28 @@ impl Refused {
 }
 
 /// The session, if there is one.
-pub(crate) fn session(scope: &Scope, without: Url) -> Result<&Evidence, Refused> {
-    scope.context.authenticated()?.map(AsRef::as_ref).ok_or(Refused::NoSession(without))
+pub(crate) async fn session(scope: &Scope, without: Url) -> Result<&Evidence, Refused> {
+    scope.evidence().await?.ok_or(Refused::NoSession(without))
 }
 
-/// Whether the session meets what the settings ask. Who has no second factor is let in, to bind one.
-pub(crate) fn gate(scope: &Scope, return_to: Option<&Url>) -> Result<(), Refused> {
+/// Whether the session meets what the settings ask. Who has no second factor is let in, to bind one. `without`: where browsers go
+/// that turn out to have no session any more.
+pub(crate) async fn gate(scope: &Scope, return_to: Option<&Url>, without: &Url) -> Result<(), Refused> {
     let engine = scope.engine();
     let required = Requirement::from(engine.settings_required_aal());
-    match scope.context.check(&required) {
-        Ok(_) | Err(Denied::Shortfall(Shortfall::NothingEnrolled)) => Ok(()),
-        Err(Denied::Unavailable) => Err(Failure::Unavailable.into()),
-        Err(Denied::Shortfall(shortfall)) => {
-            let envelope = challenge::gate(&shortfall, &scope.context, return_to);
+    match scope.context.decide(&required).await {
+        Ok(_) | Err(Shortfall::NothingEnrolled) => Ok(()),
+        Err(Shortfall::Unavailable) => Err(Failure::Unavailable.into()),
+        Err(Shortfall::NoSession) => Err(Refused::NoSession(without.clone())),
+        Err(shortfall) => {
+            let envelope = challenge::gate(shortfall, required, &scope.context, return_to);
             Err(Refused::Gate(shortfall, Box::new(envelope), engine.urls.login(true, false, return_to)))
         }
     }
 }
 
 /// `GET /self-service/settings/browser`
-pub(crate) async fn begin_in_browser(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let json = negotiation::wants_json(&scope.headers);
     in_browser(&scope, &Query::of(&uri)).await.unwrap_or_else(|refused| refused.respond(&scope, json))
 }
@@ -88,11 +95,12 @@ pub(crate) async fn begin_in_browser(State(_): State<StepUp>, scope: Scope, uri:
 async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let engine = scope.engine();
     let return_to = query.return_to(engine)?;
-    let found = session(scope, engine.urls.login(false, false, return_to.as_ref()))?;
+    let without = engine.urls.login(false, false, return_to.as_ref());
+    let found = session(scope, without.clone()).await?;
     // Whoever must step up first comes back to this very request, if it knew where to go on from here.
     let request_url = engine.urls.enrolment(return_to.as_ref());
-    gate(scope, return_to.as_ref().map(|_| &request_url))?;
-    let known = CsrfToken::from_cookie(&scope.headers, &engine.cookies.csrf);
+    gate(scope, return_to.as_ref().map(|_| &request_url), &without).await?;
+    let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
     let opening = Opening {
         purpose: Purpose::Settings { success: false },
@@ -111,21 +119,21 @@ async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
         answer::see_other(&settings::page(&flow, engine))
     };
     if known.is_none() {
-        answer::set_cookie(&mut response, engine.cookies.csrf(&csrf.cookie_value()));
+        answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
     }
     Ok(response)
 }
 
 /// `GET /self-service/settings/api`
-pub(crate) async fn begin_by_api(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn begin_by_api(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     by_api(&scope, &Query::of(&uri)).await.unwrap_or_else(|refused| refused.respond(&scope, true))
 }
 
 async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let engine = scope.engine();
     let return_to = query.return_to(engine)?;
-    let found = session(scope, engine.urls.settings_ui.clone())?;
-    gate(scope, None)?;
+    let found = session(scope, engine.urls.settings_ui.clone()).await?;
+    gate(scope, None, &engine.urls.settings_ui).await?;
     let parameters = [("return_to", return_to.as_ref().map(Url::as_str))];
     let opening = Opening {
         purpose: Purpose::Settings { success: false },
@@ -152,10 +160,10 @@ async fn open(scope: &Scope, opening: Opening<'_>, found: &Evidence) -> Result<(
 }
 
 /// `GET /self-service/settings/flows`
-pub(crate) async fn get_flow(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn get_flow(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let answer = match find(&scope, &Query::of(&uri), "id").await {
         Ok((flow, owner)) if scope.now() < flow.expires_at => {
-            let csrf = CsrfToken::from_cookie(&scope.headers, &scope.engine().cookies.csrf);
+            let csrf = CsrfToken::from_cookie(&scope.headers, &scope.engine().sessions.cookies.csrf);
             show(&scope, StatusCode::OK, &flow, &owner, csrf.as_ref(), None).await.map_err(Refused::Failure)
         }
         Ok((flow, _)) => {
@@ -184,9 +192,9 @@ pub(crate) fn restart_url(flow: &Flow, scope: &Scope) -> Url {
 /// The flow of this id, if it is the session's own and the session meets the gate: the checks in the order of the wire contract.
 pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Result<(Flow, Owner), Refused> {
     let engine = scope.engine();
-    let found = session(scope, engine.urls.login_ui.clone())?;
+    let found = session(scope, engine.urls.login_ui.clone()).await?;
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
-    let flow = scope.flow(id).await?;
+    let flow = stored_flow(scope, id).await?;
     if !settings::is_settings(&flow) {
         return Err(Failure::UnknownFlow.into());
     }
@@ -194,7 +202,7 @@ pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Resul
         return Err(Failure::IdentityMismatch.into());
     }
     let page = settings::page(&flow, engine);
-    gate(scope, Some(&page))?;
+    gate(scope, Some(&page), &engine.urls.login_ui).await?;
     let owner = Owner::read(engine, found.session.subject()).await?;
     Ok((flow, owner))
 }

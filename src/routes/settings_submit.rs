@@ -15,7 +15,7 @@ use super::{
     failure::Failure,
     login::expired_envelope,
     query::Query,
-    scope::Scope,
+    scope::{Scope, Site},
     settings::{Refused, find, session, show},
 };
 use crate::{
@@ -31,17 +31,16 @@ use crate::{
         settings::{self, Recency},
     },
     headers::negotiation,
-    requirement::Shortfall,
+    requirement::{Requirement, Shortfall},
     source::Evidence,
     standing::Standing,
-    step_up::StepUp,
     store::{AttemptKey, CredentialChange},
     wire::Envelope,
     wire::ui::{Text, message},
 };
 
 /// `POST /self-service/settings`
-pub(crate) async fn submit(State(_): State<StepUp>, scope: Scope, uri: Uri, body: Body) -> Response {
+pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: Body) -> Response {
     let json = negotiation::wants_json(&scope.headers);
     match Change::read(&scope, &Query::of(&uri)).await {
         Ok(change) => {
@@ -63,7 +62,7 @@ pub(super) struct Change<'a> {
 
 impl<'a> Change<'a> {
     async fn read(scope: &'a Scope, query: &Query) -> Result<Self, Refused> {
-        let found = session(scope, scope.engine().urls.login_ui.clone())?;
+        let found = session(scope, scope.engine().urls.login_ui.clone()).await?;
         query.flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
         let (flow, owner) = find(scope, query, "flow").await?;
         let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
@@ -129,7 +128,9 @@ impl<'a> Change<'a> {
             "Please confirm that it is you before you change how you sign in.",
         )
         .redirect_browser_to(&url);
-        let envelope = challenge::challenged(envelope, &self.scope.context, shortfall);
+        let required = Requirement::from(engine.settings_required_aal());
+        let remedy = self.scope.context.remedy(shortfall, required, Some(&page));
+        let envelope = challenge::challenged(envelope, &self.scope.context, shortfall, &remedy);
         answer::from_bytes(envelope.respond(&self.scope.headers))
     }
 
@@ -234,7 +235,7 @@ impl<'a> Change<'a> {
         if !self.json {
             return Ok(answer::see_other(&settings::page(&self.flow, self.engine())));
         }
-        let csrf = CsrfToken::from_cookie(&self.scope.headers, &self.engine().cookies.csrf);
+        let csrf = CsrfToken::from_cookie(&self.scope.headers, &self.engine().sessions.cookies.csrf);
         show(self.scope, status, &self.flow, &self.owner, csrf.as_ref(), continue_with).await
     }
 }

@@ -16,8 +16,8 @@ use crate::{
         settings,
     },
     session::StoredSession,
+    source::Carried,
     standing::Enrolled,
-    step_up::SignedIn,
     store::{AttemptKey, Completed, Completion, CredentialChange},
     wire::ui::message,
 };
@@ -50,8 +50,8 @@ impl Change<'_> {
         let engine = self.engine();
         let now = self.scope.now();
         let after = self.saved(key.method, &changes)?;
-        let signed_in = self.scope.step_up().hand_out(session.clone(), &after.owner.standing(engine))?;
-        let response = after.succeed(&signed_in).await?;
+        let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
+        let response = after.succeed(carried).await?;
         let events: Vec<_> = changes.iter().filter_map(audited).collect();
         let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
         let mut completion = Completion::new(self.owner.subject.clone(), now);
@@ -101,23 +101,23 @@ impl Change<'_> {
         Ok(())
     }
 
-    async fn succeed(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
+    async fn succeed(&self, carried: Carried) -> Result<Response, Failure> {
         let next = self.return_url();
         if !self.json {
             let mut response = answer::see_other(&next);
-            answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
+            answer::set_cookie(&mut response, Some(carried.cookie));
             return Ok(response);
         }
         match self.flow.flow_type {
             FlowType::Api => {
-                let token = signed_in.token().as_str();
+                let token = carried.token.as_str();
                 let go_on = json!([{ "action": "set_ory_session_token", "ory_session_token": token }]);
                 self.show(StatusCode::OK, Some(go_on)).await
             }
             FlowType::Browser => {
                 let go_on = json!([{ "action": "redirect_browser_to", "redirect_browser_to": next }]);
                 let mut response = self.show(StatusCode::OK, Some(go_on)).await?;
-                answer::set_cookie(&mut response, Some(signed_in.cookie().clone()));
+                answer::set_cookie(&mut response, Some(carried.cookie));
                 Ok(response)
             }
         }

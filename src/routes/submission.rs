@@ -2,7 +2,7 @@
 
 use axum::http::Uri;
 
-use super::{failure::Failure, query::Query, scope::Scope};
+use super::{failure::Failure, query::Query, scope::Scope, stored_flow::stored_flow};
 use crate::{
     aal::Aal,
     engine::Engine,
@@ -31,9 +31,9 @@ impl<'a> Submission<'a> {
     /// Checks 2 to 5.
     pub(crate) async fn read(scope: &'a Scope, uri: &Uri) -> Result<Self, Failure> {
         let id = Query::of(uri).flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
-        let flow = scope.flow(id).await?;
+        let flow = stored_flow(scope, id).await?;
         let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
-        let found = scope.context.authenticated()?.map(AsRef::as_ref);
+        let found = scope.evidence().await?;
         match found {
             None if asked.aal2 => return Err(Failure::FirstFactorRequired),
             None if flow.is_bound() => return Err(Failure::NoSession),

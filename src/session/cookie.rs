@@ -1,5 +1,7 @@
 //! Where a request carries its session token, and the cookie that carries it to a browser.
 
+use std::ops::Range;
+
 use cookie::{Cookie, SameSite};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -12,12 +14,32 @@ use crate::clock::Timestamp;
 /// The header that native clients of Ory send their token in.
 pub(crate) static X_SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
-/// How a token came. The order of the variants is the order in which they are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    SessionTokenHeader,
+/// How a credential travels. What a browser sends by itself needs protection against requests from foreign pages, and only a client
+/// that has no other credential than a cookie can be sent to another page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// In a cookie, which browsers send by themselves.
     Cookie,
+    /// In a header that the client sets on purpose, such as `X-Session-Token`.
+    Header,
+    /// As `Authorization: Bearer` (RFC 6750). Refusals are those of RFC 9470.
     Bearer,
+}
+
+/// A token, and the header that it stands in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Token<'a> {
+    pub(crate) header: &'a HeaderValue,
+    pub(crate) text: &'a [u8],
+}
+
+impl Token<'_> {
+    /// Where in the header it stands.
+    pub(crate) fn range(&self) -> Range<usize> {
+        let start = self.text.as_ptr().addr().saturating_sub(self.header.as_bytes().as_ptr().addr());
+        start..start.saturating_add(self.text.len())
+    }
 }
 
 /// What a request carries.
@@ -26,7 +48,7 @@ pub(crate) enum Presented<'a> {
     /// No token at all.
     Nothing,
     /// One token.
-    Token(&'a [u8], Transport),
+    Token(Token<'a>, Transport),
     /// Several, or one that cannot be read: which one is meant cannot be told, so none is used.
     Unusable(Transport),
 }
@@ -41,18 +63,20 @@ pub(crate) fn presented<'a>(
     recognised: impl Fn(&[u8]) -> bool,
 ) -> Presented<'a> {
     let mut direct = headers.get_all(&X_SESSION_TOKEN).iter();
-    if let Some(value) = direct.next() {
-        return match (value.to_str(), direct.next()) {
-            (Ok(token), None) => Presented::Token(token.as_bytes(), Transport::SessionTokenHeader),
-            _ => Presented::Unusable(Transport::SessionTokenHeader),
+    if let Some(header) = direct.next() {
+        return match (header.to_str(), direct.next()) {
+            (Ok(token), None) => Presented::Token(Token { header, text: token.as_bytes() }, Transport::Header),
+            _ => Presented::Unusable(Transport::Header),
         };
     }
     let bearer = bearer(headers);
-    let mut cookies = values(headers, cookie_name);
+    let mut cookies = tokens(headers, cookie_name);
     match (cookies.next(), cookies.next()) {
         (Some(_), Some(_)) => Presented::Unusable(Transport::Cookie),
-        (Some(cookie), None) if recognised(cookie) => match bearer {
-            Bearer::Token(other) if other != cookie && recognised(other) => Presented::Unusable(Transport::Cookie),
+        (Some(cookie), None) if recognised(cookie.text) => match bearer {
+            Bearer::Token(other) if other.text != cookie.text && recognised(other.text) => {
+                Presented::Unusable(Transport::Cookie)
+            }
             _ => Presented::Token(cookie, Transport::Cookie),
         },
         (Some(_), None) | (None, _) => match bearer {
@@ -65,50 +89,58 @@ pub(crate) fn presented<'a>(
 
 enum Bearer<'a> {
     Nothing,
-    Token(&'a [u8]),
+    Token(Token<'a>),
     Unusable,
 }
 
 fn bearer(headers: &HeaderMap) -> Bearer<'_> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Bearer::Nothing };
+    let Some(header) = values.next() else { return Bearer::Nothing };
     if values.next().is_some() {
         return Bearer::Unusable;
     }
     // RFC 9110 section 11.1: the scheme is case-insensitive.
-    match value.to_str().ok().and_then(|text| text.split_once(' ')) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Bearer::Token(token.trim().as_bytes()),
+    match header.to_str().ok().and_then(|text| text.split_once(' ')) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Bearer::Token(Token { header, text: token.trim().as_bytes() })
+        }
         _ => Bearer::Nothing,
     }
 }
 
 /// The values of all cookies of exactly this name.
 pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    Values { headers: headers.get_all(header::COOKIE).iter(), rest: &[], name: name.as_bytes() }
+    tokens(headers, name).map(|token| token.text)
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &'a str) -> Tokens<'a> {
+    Tokens { headers: headers.get_all(header::COOKIE).iter(), header: None, rest: &[], name: name.as_bytes() }
 }
 
 /// Looks for semicolons, many bytes at a time: one by one, that would be the dearest part of a request whose session is known.
-struct Values<'a> {
+struct Tokens<'a> {
     headers: ValueIter<'a, HeaderValue>,
-    /// What is left of a header.
+    header: Option<&'a HeaderValue>,
+    /// What is left of the header.
     rest: &'a [u8],
     name: &'a [u8],
 }
 
-impl<'a> Iterator for Values<'a> {
-    type Item = &'a [u8];
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if self.rest.is_empty() {
-                self.rest = self.headers.next()?.as_bytes();
+                self.header = self.headers.next();
+                self.rest = self.header?.as_bytes();
             }
             let end = memchr::memchr(b';', self.rest).unwrap_or(self.rest.len());
             let (pair, rest) = self.rest.split_at_checked(end)?;
             self.rest = rest.get(1..).unwrap_or_default();
             let value = pair.trim_ascii_start().strip_prefix(self.name).and_then(|value| value.strip_prefix(b"="));
             if let Some(value) = value {
-                return Some(value.trim_ascii_end());
+                return Some(Token { header: self.header?, text: value.trim_ascii_end() });
             }
         }
     }
@@ -169,25 +201,45 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn find(headers: &HeaderMap) -> Presented<'_> {
-        presented(headers, NAME, |token| token.starts_with(b"ey"))
+    /// What a test can write down: the token's text, cut out of its header by its place.
+    #[derive(Debug, PartialEq)]
+    enum Found {
+        Nothing,
+        Token(String, Transport),
+        Unusable(Transport),
+    }
+
+    fn find(headers: &HeaderMap) -> Found {
+        match presented(headers, NAME, |token| token.starts_with(b"ey")) {
+            Presented::Nothing => Found::Nothing,
+            Presented::Unusable(transport) => Found::Unusable(transport),
+            Presented::Token(token, transport) => {
+                let cut = &token.header.as_bytes()[token.range()];
+                assert_eq!(cut, token.text);
+                Found::Token(String::from_utf8_lossy(cut).into_owned(), transport)
+            }
+        }
+    }
+
+    fn token(text: &str, transport: Transport) -> Found {
+        Found::Token(text.to_owned(), transport)
     }
 
     #[test]
     fn the_header_is_final_then_the_cookie_then_bearer() {
-        use Transport::{Bearer, Cookie, SessionTokenHeader};
+        use Transport::{Bearer, Cookie, Header};
         let cookie = &format!("a=b; {NAME}=eyC; c=d");
         let garbage = &format!("{NAME}=garbage");
         for (given, expected) in [
-            (vec![], Presented::Nothing),
-            (vec![("cookie", cookie.as_str())], Presented::Token(b"eyC", Cookie)),
-            (vec![("authorization", "bearer eyB")], Presented::Token(b"eyB", Bearer)),
-            (vec![("authorization", "Basic eyB")], Presented::Nothing),
-            (vec![("x-session-token", "bad"), ("cookie", cookie)], Presented::Token(b"bad", SessionTokenHeader)),
-            (vec![("cookie", garbage), ("authorization", "Bearer eyB")], Presented::Token(b"eyB", Bearer)),
-            (vec![("cookie", garbage)], Presented::Nothing),
-            (vec![("cookie", cookie), ("authorization", "Bearer other")], Presented::Token(b"eyC", Cookie)),
-            (vec![("cookie", "__Host-step_up_sessio=eyC")], Presented::Nothing),
+            (vec![], Found::Nothing),
+            (vec![("cookie", cookie.as_str())], token("eyC", Cookie)),
+            (vec![("authorization", "bearer eyB")], token("eyB", Bearer)),
+            (vec![("authorization", "Basic eyB")], Found::Nothing),
+            (vec![("x-session-token", "bad"), ("cookie", cookie)], token("bad", Header)),
+            (vec![("cookie", garbage), ("authorization", "Bearer eyB")], token("eyB", Bearer)),
+            (vec![("cookie", garbage)], Found::Nothing),
+            (vec![("cookie", cookie), ("authorization", "Bearer other")], token("eyC", Cookie)),
+            (vec![("cookie", "__Host-step_up_sessio=eyC")], Found::Nothing),
         ] {
             assert_eq!(find(&headers(&given)), expected, "{given:?}");
         }
@@ -204,14 +256,14 @@ mod tests {
             vec![("x-session-token", "eyC"), ("x-session-token", "eyD")],
             vec![("authorization", "Bearer eyC"), ("authorization", "Bearer eyD")],
         ] {
-            assert!(matches!(find(&headers(&given)), Presented::Unusable(_)), "{given:?}");
+            assert!(matches!(find(&headers(&given)), Found::Unusable(_)), "{given:?}");
         }
         // A second one counts, whatever it is made of.
         let unreadable =
             HeaderValue::from_bytes(&[cookie.as_bytes(), b"; ", NAME.as_bytes(), b"=\xff"].concat()).unwrap();
-        assert!(matches!(find(&HeaderMap::from_iter([(header::COOKIE, unreadable)])), Presented::Unusable(_)));
+        assert!(matches!(find(&HeaderMap::from_iter([(header::COOKIE, unreadable)])), Found::Unusable(_)));
         let same = headers(&[("cookie", cookie), ("authorization", "Bearer eyC")]);
-        assert_eq!(find(&same), Presented::Token(b"eyC", Transport::Cookie));
+        assert_eq!(find(&same), token("eyC", Transport::Cookie));
     }
 
     #[test]
@@ -219,9 +271,9 @@ mod tests {
         for name in
             ["step_up_session", "__host-step_up_session", "%5F%5FHost-step_up_session", "\"__Host-step_up_session\""]
         {
-            assert_eq!(find(&headers(&[("cookie", &format!("{name}=eyC"))])), Presented::Nothing, "{name}");
+            assert_eq!(find(&headers(&[("cookie", &format!("{name}=eyC"))])), Found::Nothing, "{name}");
         }
-        assert_eq!(find(&headers(&[("cookie", &format!("{NAME} =eyC"))])), Presented::Nothing);
+        assert_eq!(find(&headers(&[("cookie", &format!("{NAME} =eyC"))])), Found::Nothing);
     }
 
     proptest! {

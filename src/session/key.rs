@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 ///
 /// let key = SigningKey::hs256("2026-11", [7; 32])?;
 /// assert!(SigningKey::hs256("2026-11", b"too short").is_err());
-/// # Ok::<(), tower_step_up::InvalidKey>(())
+/// # Ok::<(), tower_step_up::session::InvalidKey>(())
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {

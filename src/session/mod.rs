@@ -29,7 +29,7 @@ use crate::{aal::Proof, clock::Timestamp};
 /// let subject: Subject = "user-4711".parse()?;
 /// assert_eq!(subject.as_str(), "user-4711");
 /// assert!("".parse::<Subject>().is_err());
-/// # Ok::<(), tower_step_up::InvalidSubject>(())
+/// # Ok::<(), tower_step_up::session::InvalidSubject>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -2,11 +2,10 @@
 
 use super::StepUp;
 use crate::{
-    aal::{Aal, CredentialId, Method},
+    aal::{CredentialId, Method},
     audit::AuditEventKind,
-    engine::Engine,
     error::{Error, ErrorKind},
-    factor::{self, Factor, LookupSecrets, Totp},
+    factor::{self, LookupSecrets, Totp},
     session::Subject,
     standing::CredentialSummary,
     store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
@@ -122,26 +121,5 @@ impl StepUp {
             }
         }
         Err(Error::new(ErrorKind::Credential))
-    }
-}
-
-impl Engine {
-    /// The methods whose credentials go when those of `removed` do: its own, and those of factors that only stand in for others, if no
-    /// other is left.
-    pub(crate) fn removed_with(&self, credentials: &[Credential], removed: Method) -> Vec<Method> {
-        let is_backup = |method| self.factor(method).is_some_and(Factor::is_backup);
-        let left: Vec<_> = credentials
-            .iter()
-            .map(|credential| credential.summary)
-            .filter(|summary| summary.aal == Aal::Aal2 && summary.method != removed)
-            .map(|summary| summary.method)
-            .collect();
-        let mut gone = vec![removed];
-        if !is_backup(removed) && left.iter().all(|method| is_backup(*method)) {
-            gone.extend(left);
-        }
-        gone.sort_unstable();
-        gone.dedup();
-        gone
     }
 }

@@ -26,19 +26,17 @@ impl StepUp {
     ///
     /// The store did not answer; whether the session was ended is not known.
     pub async fn sign_out(&self, session: impl AsRef<Session>) -> Result<(), Error> {
-        let engine = self.engine();
-        let session = session.as_ref();
-        let subject = session.subject();
-        let mut id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
-        while self.revoke(subject, Revocation::One(id)).await? == 0 {
-            let sessions = engine.stores.sessions(subject, engine.now()).await?;
-            match sessions.iter().find(|successor| Some(successor.binding()) == session.binding()) {
-                Some(successor) => id = successor.id(),
-                None => break,
-            }
-        }
-        engine.audit.record_in_session(engine.now(), session, AuditEventKind::SignedOut);
-        Ok(())
+        self.engine().sign_out(session.as_ref()).await
+    }
+
+    /// Ends sessions of the subject and returns how many. On this process that holds at once, on others as soon as they
+    /// read the store again ([`StepUpBuilder::standing_max_age`](crate::StepUpBuilder::standing_max_age)).
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer; whether sessions were ended is not known.
+    pub async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, Error> {
+        Ok(self.engine().revoke(subject, which).await?)
     }
 
     /// Ends all sessions of the subject, those too that are being created at this moment, and returns how many: when the user is

@@ -1,14 +1,20 @@
 //! [`StepUp`]: what the application holds, and the calls that it makes itself.
 
 mod credentials;
+mod guard;
 mod manage;
 mod sign_in;
 
 use std::{fmt, sync::Arc};
 
-pub use self::sign_in::SignedIn;
+pub use self::{guard::StepUpGuard, sign_in::SignedIn};
 use crate::{
-    audit::AuditEventKind, engine::Engine, error::Error, requirement::RequiredAal, session::Subject, store::Revocation,
+    context::Edge,
+    engine::Engine,
+    guard::{RequireAal, RequireAal2},
+    layer::StepUpLayer,
+    requirement::RequiredAal,
+    session::Subject,
 };
 
 /// The configured whole: the application builds it once, and takes from it the [layer](Self::layer), the router and sessions.
@@ -17,21 +23,67 @@ use crate::{
 #[derive(Clone)]
 pub struct StepUp {
     engine: Arc<Engine>,
+    edge: Arc<Edge>,
 }
 
 impl fmt::Debug for StepUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StepUp").field("public_url", &self.engine.urls.public.as_str()).finish_non_exhaustive()
+        f.debug_struct("StepUp").field("public_url", &self.edge.urls.public.as_str()).finish_non_exhaustive()
     }
 }
 
 impl StepUp {
-    pub(crate) const fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(crate) const fn new(engine: Arc<Engine>, edge: Arc<Edge>) -> Self {
+        Self { engine, edge }
     }
 
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    pub(crate) const fn edge(&self) -> &Arc<Edge> {
+        &self.edge
+    }
+
+    /// The layer that lets guards find the session of each request, and that renders every refusal.
+    ///
+    /// ```
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// use tower_layer::Layer;
+    ///
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// # let my_service = ();
+    /// let service = step_up.layer().layer(my_service);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn layer(&self) -> StepUpLayer {
+        StepUpLayer::new(Arc::clone(&self.edge))
+    }
+
+    /// The companion router: `/self-service/...`, `/sessions/whoami` and the built-in pages.
+    ///
+    /// It must stand under [`layer`](Self::layer); without it, or under the layer of another `StepUp`, every route answers 500. If it is
+    /// nested under a path, the public URL must include that path.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    ///
+    /// let app: Router = Router::new().merge(step_up.router()).layer(step_up.layer());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "axum")]
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> axum::Router<S> {
+        crate::routes::router(crate::routes::Site::new(Arc::clone(&self.engine), Arc::clone(&self.edge)))
     }
 
     /// What whoami asks of a session from the next request on: Ory's `session.whoami.required_aal`.
@@ -44,24 +96,27 @@ impl StepUp {
         self.engine.settings.set(required);
     }
 
-    /// Ends sessions of the subject and returns how many. On this process that holds at once, on others as soon as they
-    /// read the store again ([`StepUpBuilder::standing_max_age`]).
-    ///
-    /// # Errors
-    ///
-    /// The store did not answer; whether sessions were ended is not known.
-    pub async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, Error> {
-        let revoked = {
-            let _forget = self.engine.standing.forget_afterwards(subject);
-            self.engine.stores.revoke(subject, which).await?
-        };
-        self.engine.audit.record_for_subject(self.engine.now(), subject, AuditEventKind::Revoked { sessions: revoked });
-        Ok(revoked)
-    }
-
     /// Drops what this process remembers of the subject, so that the next request asks the store and the directory: call it when the
     /// application has disabled a user.
     pub fn forget(&self, subject: &Subject) {
-        self.engine.standing.forget(subject);
+        self.engine.sessions.standing.forget(subject);
+    }
+}
+
+impl RequireAal {
+    /// The same guard, bound to one [`StepUp`]: a session that the layer of another one found is never believed, and answered
+    /// with 500.
+    ///
+    /// For applications with more than one, where a route under the wrong layer would else be open to the wrong users. Where there
+    /// is only one, it adds nothing.
+    pub fn within(self, step_up: &StepUp) -> Self {
+        self.within_edge(step_up.edge())
+    }
+}
+
+impl RequireAal2 {
+    /// Bound to one [`StepUp`]: see [`RequireAal::within`].
+    pub fn within(self, step_up: &StepUp) -> RequireAal {
+        RequireAal::from(self).within(step_up)
     }
 }

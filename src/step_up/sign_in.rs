@@ -8,9 +8,9 @@ use crate::{
     audit::AuditEventKind,
     error::{Error, ErrorKind},
     session::{Session, StoredSession, Subject, token::SessionToken},
+    source::Carried,
     standing::Standing,
     store::{AttemptKey, Completed, Completion, Rotation},
-    wire,
 };
 
 /// A session that has just begun, with what the client needs to keep it.
@@ -41,20 +41,6 @@ impl SignedIn {
     }
 }
 
-#[cfg(feature = "axum")]
-impl axum::response::IntoResponseParts for SignedIn {
-    type Error = std::convert::Infallible;
-
-    fn into_response_parts(
-        self,
-        mut parts: axum::response::ResponseParts,
-    ) -> Result<axum::response::ResponseParts, Self::Error> {
-        parts.headers_mut().append(http::header::SET_COOKIE, self.cookie);
-        parts.headers_mut().insert(http::header::CACHE_CONTROL, crate::headers::NO_STORE);
-        Ok(parts)
-    }
-}
-
 impl StepUp {
     /// Begins a session for a subject who has just proven a first factor to the application.
     ///
@@ -66,7 +52,7 @@ impl StepUp {
     pub async fn sign_in(&self, subject: Subject, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
         let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
-        if !engine.is_active(&subject).await? {
+        if !engine.users.is_active(&subject).await? {
             return Err(Error::new(ErrorKind::Inactive));
         }
         let now = engine.now();
@@ -92,7 +78,7 @@ impl StepUp {
         let now = engine.now();
         let session = session.as_ref();
         let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
-        let found = engine.read_session(id, session.subject(), now).await?;
+        let found = engine.sessions.read(id, session.subject(), now).await?;
         let found = found.ok_or(Error::new(ErrorKind::Inactive))?;
         let renewed = engine.renew(&found.session, Proof::new(method, level, now), now);
         let mut completion = Completion::new(session.subject().clone(), now);
@@ -109,19 +95,12 @@ impl StepUp {
     /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for the application's own logout. End the
     /// session itself with [`revoke`](Self::revoke).
     pub fn removal_cookie(&self) -> Option<HeaderValue> {
-        self.engine().cookies.session_removal()
+        self.engine().sessions.cookies.session_removal()
     }
 
-    /// Token and cookie of a session that the store has already.
+    /// A session that the store has already, with what carries it to its client.
     pub(crate) fn hand_out(&self, session: StoredSession, standing: &Standing) -> Result<SignedIn, Error> {
-        let engine = self.engine();
-        let level = standing.level(session.as_ref(), engine.now());
-        let token =
-            engine.keys.mint(&session, level).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
-        let cookie = engine
-            .cookies
-            .session(&token, session.expires_at(), engine.now())
-            .ok_or(Error::new(ErrorKind::Cryptography))?;
+        let Carried { token, cookie } = self.engine().hand_out(&session, standing)?;
         Ok(SignedIn { session, token, cookie })
     }
 
@@ -135,13 +114,14 @@ impl StepUp {
         let now = engine.now();
         let session = session.as_ref();
         let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
-        let found = match engine.cached_session(id, session.subject(), now) {
-            Some(found) => found,
-            None => engine.read_session(id, session.subject(), now).await?.ok_or(Error::new(ErrorKind::Inactive))?,
+        let evidence = match engine.sessions.remembered(id, session.subject(), now) {
+            Some(evidence) => evidence,
+            None => {
+                let read = engine.sessions.read(id, session.subject(), now).await?;
+                read.ok_or(Error::new(ErrorKind::Inactive))?
+            }
         };
-        let identity = engine.identity(session.subject()).await?;
-        let lapse = engine.limits.second_factor_lifespan;
-        Ok(wire::session::session(&found.session, &found.standing, &identity, now, lapse))
+        engine.describe(&evidence, now).await
     }
 
     /// The URL to return to, normalised, if this application allows it: for a login page that takes `return_to` from its query.

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_step_up::{Clock, Timestamp, test_util::FixedClock};
+/// use tower_step_up::{clock::{Clock, Timestamp}, test_util::FixedClock};
 ///
 /// let clock = FixedClock::new(Timestamp::from_unix_seconds(1_800_000_000));
 /// clock.advance(Duration::from_secs(30));

@@ -10,7 +10,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_step_up::{Clock, test_util::{FixedClock, totp_code}};
+/// use tower_step_up::{clock::Clock, test_util::{FixedClock, totp_code}};
 ///
 /// let secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"; // as it was given to `StepUp::import_totp`, or shown at the enrolment
 /// let clock = FixedClock::default();

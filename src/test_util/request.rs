@@ -12,12 +12,12 @@ use crate::session::cookie::{Transport, X_SESSION_TOKEN};
 pub(super) type Route<'a> = (&'a str, &'a str);
 
 /// All ways to carry a session.
-pub(super) const TRANSPORTS: [Transport; 3] = [Transport::Cookie, Transport::SessionTokenHeader, Transport::Bearer];
+pub(super) const TRANSPORTS: [Transport; 3] = [Transport::Cookie, Transport::Header, Transport::Bearer];
 
 pub(super) const fn name_of(transport: Transport) -> &'static str {
     match transport {
         Transport::Cookie => "by cookie",
-        Transport::SessionTokenHeader => "by X-Session-Token",
+        Transport::Header => "by X-Session-Token",
         Transport::Bearer => "by Authorization: Bearer",
     }
 }
@@ -41,7 +41,7 @@ impl<S> Attacks<S> {
                 // As a browser does, for applications that look whether another site sent it.
                 request = request.header(header::ORIGIN, self.origin()).header("sec-fetch-site", "same-origin");
             }
-            Some((Transport::SessionTokenHeader, token)) => request = request.header(&X_SESSION_TOKEN, token),
+            Some((Transport::Header, token)) => request = request.header(&X_SESSION_TOKEN, token),
             Some((Transport::Bearer, token)) => {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
             }
@@ -67,7 +67,7 @@ impl<S> Attacks<S> {
     }
 
     pub(super) fn cookie(&self, token: &str) -> String {
-        format!("{}={token}", self.step_up.engine().cookies.session)
+        format!("{}={token}", self.step_up.engine().sessions.cookies.session)
     }
 
     pub(super) fn origin(&self) -> String {

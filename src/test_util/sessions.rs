@@ -13,7 +13,7 @@ use crate::{
 ///
 /// ```
 /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
-/// use tower_step_up::{Aal, CredentialId, Method, Proof, Subject, Timestamp, test_util};
+/// use tower_step_up::{Aal, Method, Subject, test_util, aal::{CredentialId, Proof}, clock::Timestamp};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -69,7 +69,7 @@ impl<S> Attacks<S> {
         assert!(!routes.is_empty(), "there are no routes to open");
         let before = exchange_credentials(&self.step_up, &self.subject, Vec::new()).await.expect("the store failed");
         let mut found = Vec::new();
-        for transport in [Transport::SessionTokenHeader, Transport::Cookie] {
+        for transport in [Transport::Header, Transport::Cookie] {
             match self.ceremony(routes, transport).await.expect("the subject could not be enrolled or signed in") {
                 Ok(holes) => found.extend(holes),
                 Err(broken) => found.push(format!("{broken} ({})", name_of(transport))),
@@ -228,7 +228,7 @@ impl<S> Attacks<S> {
 
     /// The token that an answer brings.
     fn session_of(&self, answer: &Answer) -> Option<String> {
-        let name = &self.step_up.engine().cookies.session;
+        let name = &self.step_up.engine().sessions.cookies.session;
         let by_cookie = answer.cookies().find_map(|cookie| {
             let (own, token) = cookie.split_once('=')?;
             (own == name && !token.is_empty()).then(|| token.to_owned())

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use tower_step_up::{
-    Clock, EncryptionKey, Method, SigningKey, StepUp, Timestamp,
+    Method, SigningKey, StepUp,
+    clock::{Clock, Timestamp},
     factor::Totp,
+    seal::EncryptionKey,
     store::{AttemptPolicy, MemoryStore},
 };
 

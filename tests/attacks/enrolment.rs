@@ -293,6 +293,11 @@ async fn enrolment_trusts_only_its_own_flow() {
         ] {
             assert!(!answer.text.contains(&secret) && !answer.text.contains("totp_secret_key"), "{answer:?}");
         }
-        world.a.step_up.revoke(&subject("kim"), Revocation::All(tower_step_up::Clock::now(&site.clock))).await.unwrap();
+        world
+            .a
+            .step_up
+            .revoke(&subject("kim"), Revocation::All(tower_step_up::clock::Clock::now(&site.clock)))
+            .await
+            .unwrap();
     }
 }

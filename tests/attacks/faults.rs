@@ -4,8 +4,10 @@ use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use tokio::task::JoinSet;
 use tower_step_up::{
-    Clock, Method, SessionId, Timestamp,
+    Method,
+    clock::{Clock, Timestamp},
     factor::Password,
+    session::SessionId,
     store::{AttemptKey, FlowId, FlowStore, Revocation, SubjectStore},
 };
 

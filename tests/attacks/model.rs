@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use tower_step_up::{Clock, store::Revocation};
+use tower_step_up::{clock::Clock, store::Revocation};
 
 use crate::{
     site::{Client, Kind, code_of},

@@ -5,8 +5,10 @@ use axum::{
     http::{HeaderValue, Method as HttpMethod, header},
 };
 use tower_step_up::{
-    Directory, DirectoryFuture, EncryptionKey, Identity, SigningKey, StepUp, StepUpBuilder, Subject,
+    SigningKey, StepUp, StepUpBuilder, Subject,
+    directory::{Directory, DirectoryFuture, Identity},
     factor::{LookupSecrets, Password, Totp},
+    seal::EncryptionKey,
     store::{MemoryStore, Revocation},
 };
 
@@ -226,7 +228,7 @@ async fn secrets_reach_no_log_debug_or_error() {
             shown += &format!("{signed_in:?} {:?} {:?}", signed_in.token(), signed_in.cookie());
             shown += &format!("{:?}", world.known("kim").await);
             site.step_up
-                .revoke(&subject("kim"), Revocation::All(tower_step_up::Clock::now(&site.clock)))
+                .revoke(&subject("kim"), Revocation::All(tower_step_up::clock::Clock::now(&site.clock)))
                 .await
                 .unwrap();
             site.step_up.unbind(&subject("kim"), tower_step_up::Method::Totp).await.unwrap();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::{sync::Barrier, task::JoinSet};
 use tower_step_up::{
-    Clock, StepUpBuilder,
+    StepUpBuilder,
+    clock::Clock,
     store::{AttemptPolicy, Revocation},
 };
 

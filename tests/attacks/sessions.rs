@@ -7,7 +7,9 @@ use axum::{
     http::{Method as HttpMethod, header},
 };
 use tower_step_up::{
-    Clock, Method, SessionId, StepUpBuilder, StoredSession,
+    Method, StepUpBuilder,
+    clock::Clock,
+    session::{SessionId, StoredSession},
     store::{Revocation, SubjectStore},
 };
 
@@ -155,7 +157,13 @@ async fn old_cookie_is_dead_after_logout_and_revocation() {
                 assert_eq!(answer.status.as_u16(), if other.starts_with(' ') { 200 } else { 401 }, "{other}");
             }
             let mut keeper = site.spa("kim").await;
-            let id = world.known("kim").await.sessions.iter().map(tower_step_up::StoredSession::id).collect::<Vec<_>>();
+            let id = world
+                .known("kim")
+                .await
+                .sessions
+                .iter()
+                .map(tower_step_up::session::StoredSession::id)
+                .collect::<Vec<_>>();
             match ending {
                 "browser" => {
                     let begun = by_cookie.get("/self-service/logout/browser").await.json();

@@ -8,7 +8,9 @@ use axum::{
     routing::{any, get as route_get, post},
 };
 use tower_step_up::{
-    Aal, Aal2, Clock, CredentialId, Method, Proof, RequireAal, RequireAal2, Requirement, RouterExt,
+    Aal, Aal2, Method, RequireAal, RequireAal2, Requirement, RouterExt,
+    aal::{CredentialId, Proof},
+    clock::Clock,
     test_util::{Attacks, mint},
 };
 

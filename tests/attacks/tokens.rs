@@ -5,7 +5,11 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
-use tower_step_up::{Clock, SigningKey, Timestamp, store::SubjectStore};
+use tower_step_up::{
+    SigningKey,
+    clock::{Clock, Timestamp},
+    store::SubjectStore,
+};
 
 use crate::{
     site::{Client, Kind, Site},
@@ -243,7 +247,7 @@ async fn jwt_of_a_retired_key_is_refused() {
     let store = crate::stores::one();
     let old = || SigningKey::hs256("2026-11", KEY).unwrap();
     let new = || SigningKey::hs256("2027-01", [8; 32]).unwrap();
-    let sealing = || tower_step_up::EncryptionKey::new("seal", [9; 32]).unwrap();
+    let sealing = || tower_step_up::seal::EncryptionKey::new("seal", [9; 32]).unwrap();
     // The site signs with a key of its own first, so the configuration is written out.
     let site = |keys: Vec<SigningKey>| {
         let builder = tower_step_up::StepUp::builder(crate::site::ORIGIN).audit(crate::witness::hear);

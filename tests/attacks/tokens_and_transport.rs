@@ -6,7 +6,7 @@ use axum::{
     Router,
     routing::{get as route_get, post},
 };
-use tower_step_up::{CurrentSession, MaybeSession, Requirement, RouterExt};
+use tower_step_up::{CurrentSession, Requirement, RouterExt};
 
 use crate::{
     Target,
@@ -184,7 +184,7 @@ async fn auth_responses_are_never_cached() {
     let target = Target::new();
     let app = Router::new()
         .route_requiring("/pay/{page}", Requirement::aal2(), route_get(async || [("cache-control", "max-age=3600")]))
-        .route("/home", route_get(async |_: MaybeSession| ()))
+        .route("/home", route_get(async |_: Option<CurrentSession>| ()))
         .layer(target.bank.step_up.layer());
     let (bob, kim) = (target.bank.aal1("bob").await, target.bank.aal2("kim").await);
     for (cookie, path, status) in [

@@ -5,7 +5,9 @@ use std::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll, time::D
 use axum::http::StatusCode;
 use serde_json::Value;
 use tower_step_up::{
-    Clock, StepUpBuilder, StoredSession, Subject,
+    StepUpBuilder, Subject,
+    clock::Clock,
+    session::StoredSession,
     store::{Credential, SubjectStore},
 };
 

@@ -35,17 +35,20 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::{Service, ServiceExt};
 use tower_step_up::{
-    Aal, Clock, CredentialId, CredentialSummary, Method, Proof, SignedIn, SigningKey, StepUp, StepUpBuilder,
-    StoredSession, Subject, Timestamp,
+    Aal, Method, SignedIn, SigningKey, StepUp, StepUpBuilder, Subject,
+    aal::{CredentialId, Proof},
+    clock::{Clock, Timestamp},
     factor::Totp,
-    store::{Completion, Credential, CredentialChange, Revocation, SubjectStore},
+    session::StoredSession,
+    standing::CredentialSummary,
+    store::{Completed, Completion, Credential, CredentialChange, Revocation, SubjectStore},
 };
 
 use self::store::TestStore;
 
 pub const COOKIE: &str = "__Host-step_up_session";
 pub const NO_STORE: &str = "private, no-cache, no-store, must-revalidate";
-pub const VARY: &str = "Cookie, Authorization, X-StoredSession-Token, Accept, HX-Request";
+pub const VARY: &str = "Cookie, Authorization, X-Session-Token, Accept, HX-Request";
 /// A browser's `Accept`.
 pub const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
@@ -113,13 +116,19 @@ impl Bank {
     }
 
     pub async fn enrol(&self, user: &User) -> CredentialId {
+        let id = self.enrol_elsewhere(user).await;
+        self.step_up.forget(&user.subject());
+        id
+    }
+
+    /// On another process, so that this one goes on remembering what it read.
+    pub async fn enrol_elsewhere(&self, user: &User) -> CredentialId {
         let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
         let credential =
             Credential { summary, data: vec![], secrets: vec![], last_step: 0, created_at: self.clock.now() };
         let mut completion = Completion::new(user.subject(), self.clock.now());
         completion.credentials.push(CredentialChange::Replace(credential));
-        self.store.complete(&completion).await.unwrap();
-        self.step_up.forget(&user.subject());
+        assert_eq!(self.store.complete(&completion).await.unwrap(), Completed::Done);
         summary.id
     }
 

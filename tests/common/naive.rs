@@ -7,7 +7,9 @@ use std::{
 
 use tokio::task::yield_now;
 use tower_step_up::{
-    SessionId, StoredSession, Subject, Timestamp,
+    Subject,
+    clock::Timestamp,
+    session::{SessionId, StoredSession},
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, MemoryStore, Revocation, Rotation, StoreError, StoreErrorKind, StoreFuture, StoredFlow,

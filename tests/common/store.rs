@@ -17,7 +17,9 @@ use tokio::{
 };
 
 use tower_step_up::{
-    SessionId, StepUpBuilder, StoredSession, Subject, Timestamp,
+    StepUpBuilder, Subject,
+    clock::Timestamp,
+    session::{SessionId, StoredSession},
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, MemoryStore,
         Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, future::Future};
 
 use axum::http::{HeaderMap, StatusCode, header};
-use tower_step_up::{AuditEvent, AuditEventKind};
+use tower_step_up::audit::{AuditEvent, AuditEventKind};
 
 /// What one request caused.
 #[derive(Clone, Debug, Default)]

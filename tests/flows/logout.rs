@@ -88,7 +88,7 @@ async fn a_native_client_logs_out_by_its_token() {
 
     let other = site.native("kim").await;
     site.step_up
-        .revoke(&Subject::new("kim").unwrap(), Revocation::All(tower_step_up::Clock::now(&site.clock)))
+        .revoke(&Subject::new("kim").unwrap(), Revocation::All(tower_step_up::clock::Clock::now(&site.clock)))
         .await
         .unwrap();
     assert_eq!(anybody.delete(NATIVE, &body(other.token.as_deref().unwrap())).await.status, StatusCode::NO_CONTENT);

@@ -4,9 +4,11 @@ use std::{sync::mpsc, time::Duration};
 
 use axum::http::StatusCode;
 use tower_step_up::{
-    AuditEvent, AuditEventKind, ChallengeReason, EncryptionKey, ErrorKind, FailureReason, Method, RefusalReason,
-    StepUpBuilder, Subject,
+    Method, StepUpBuilder, Subject,
+    audit::{AuditEvent, AuditEventKind, ChallengeReason, FailureReason, RefusalReason},
+    error::ErrorKind,
     factor::Password,
+    seal::EncryptionKey,
     store::{AttemptPolicy, Revocation},
 };
 

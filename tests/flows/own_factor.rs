@@ -229,6 +229,6 @@ async fn what_the_application_takes_away_counts_no_more() {
     assert_eq!(kim.read("login", open.id()).await.status, StatusCode::NOT_FOUND);
     assert_eq!(
         site.step_up.bind(&self::kim(), Method::WebAuthn, Vec::new()).await.unwrap_err().kind(),
-        tower_step_up::ErrorKind::Credential
+        tower_step_up::error::ErrorKind::Credential
     );
 }

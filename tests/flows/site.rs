@@ -19,8 +19,9 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_step_up::{
-    Clock, CurrentSession, Directory, DirectoryFuture, Identity, Method, RequireAal2, Requirement, RouterExt,
-    SigningKey, StepUp, StepUpBuilder, Subject,
+    CurrentSession, Method, RequireAal2, Requirement, RouterExt, SigningKey, StepUp, StepUpBuilder, Subject,
+    clock::Clock,
+    directory::{Directory, DirectoryFuture, Identity},
     factor::{LookupSecrets, Password, Totp},
     store::{FlowStore, MemoryStore, SubjectStore},
     test_util::FixedClock,

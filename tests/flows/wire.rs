@@ -27,7 +27,7 @@ async fn client(site: &Site, kind: Kind, name: &str) -> Client {
 fn assert_private(answer: &Answer, what: &str) {
     assert_eq!(answer.headers["cache-control"], "private, no-cache, no-store, must-revalidate", "{what}");
     let vary = answer.headers["vary"].to_str().unwrap();
-    for name in ["Cookie", "Authorization", "X-StoredSession-Token", "Accept", "HX-Request"] {
+    for name in ["Cookie", "Authorization", "X-Session-Token", "Accept", "HX-Request"] {
         assert!(vary.contains(name), "{what}: {vary}");
     }
 }

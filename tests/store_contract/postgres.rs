@@ -15,7 +15,11 @@ use tokio::{
     sync::Notify,
 };
 use tower_step_up::{
-    Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, StoredSession, Subject, Timestamp,
+    Aal, Method, Subject,
+    aal::{CredentialId, Proof},
+    clock::Timestamp,
+    session::{BindingKey, StoredSession},
+    standing::CredentialSummary,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoredFlow, StoredSecret, SubjectStore,

@@ -6,7 +6,9 @@ use std::{
 };
 
 use tower_step_up::{
-    BindingKey, Method, Subject, Timestamp,
+    Method, Subject,
+    clock::Timestamp,
+    session::BindingKey,
     store::{Attempt, AttemptKey, AttemptPolicy, FlowId, FlowStore, RedisStore, StoreErrorKind, StoredFlow, contract},
 };
 

@@ -13,7 +13,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tower_step_up::{
-    Aal, BindingKey, CredentialId, CredentialSummary, Method, Proof, SessionId, StoredSession, Subject, Timestamp,
+    Aal, Method, Subject,
+    aal::{CredentialId, Proof},
+    clock::Timestamp,
+    session::{BindingKey, SessionId, StoredSession},
+    standing::CredentialSummary,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredSecret,

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tower_step_up::{
-    SessionId, StoredSession, Subject, Timestamp,
+    Subject,
+    clock::Timestamp,
+    session::{SessionId, StoredSession},
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation,
         StoreFuture, StoredFlow, StoredStanding, SubjectStore,

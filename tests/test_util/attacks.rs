@@ -24,8 +24,9 @@ use bytes::Bytes;
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_step_up::{
-    Aal, CurrentSession, Directory, DirectoryFuture, Identity, Method, RequireAal, RequireAal2, Requirement, RouterExt,
-    SessionContext, SigningKey, StepUp, StepUpBuilder, Subject,
+    Aal, CurrentSession, Method, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, SigningKey, StepUp,
+    StepUpBuilder, Subject,
+    directory::{Directory, DirectoryFuture, Identity},
     factor::{LookupSecrets, Totp},
     store::SubjectStore,
     test_util::Attacks,
@@ -121,9 +122,7 @@ async fn the_walk_names_a_method_that_was_added_after_the_layer() {
     let attacks = app(&step_up, Router::new().route("/pay", get(async || "").layer(RequireAal2).post(async || "sent")));
     let complaints = complaints(attacks.assert_denied_below(Requirement::aal2(), &PAY)).await;
     assert_eq!(complaints[0], "POST /pay with no session: 200 OK, should refuse");
-    assert!(
-        complaints.contains(&"POST /pay with one factor, by X-StoredSession-Token: 200 OK, should refuse".to_owned())
-    );
+    assert!(complaints.contains(&"POST /pay with one factor, by X-Session-Token: 200 OK, should refuse".to_owned()));
     let all = set([
         "no session",
         "one factor and no second enrolled",
@@ -160,7 +159,8 @@ async fn the_walk_tells_weaker_requirements_apart() {
 
 /// A guard of the application's own, which looks at what the session has proven and not at what still counts.
 async fn own_guard(request: Request, next: Next) -> Response {
-    let session = SessionContext::of(request.extensions()).and_then(SessionContext::session);
+    let context = SessionContext::of(request.extensions()).unwrap();
+    let session = context.session().await.unwrap();
     let proven = session.is_some_and(|session| session.proofs().iter().any(|proof| proof.aal() == Aal::Aal2));
     if proven { next.run(request).await } else { RequireAal2Refusal.into_response() }
 }
@@ -195,7 +195,7 @@ async fn the_walk_finds_guards_that_believe_too_much() {
     let routes = Router::new().route("/pay", post(believes));
     let found = complaints(app(&step_up, routes).assert_denied_below(Requirement::aal2(), &[("POST", "/pay")])).await;
     let of_post: Vec<_> = found.iter().filter(|line| line.contains("200 OK")).cloned().collect();
-    assert!(of_post.iter().all(|line| line.ends_with("by X-StoredSession-Token: 200 OK, should refuse")), "{found:#?}");
+    assert!(of_post.iter().all(|line| line.ends_with("by X-Session-Token: 200 OK, should refuse")), "{found:#?}");
     assert!(who(&of_post, "POST /pay").is_superset(&set(["a forged session", "a session that has expired"])));
 }
 
@@ -320,8 +320,8 @@ async fn remembers_cookies(State(known): State<Known>, request: Request, next: N
 }
 
 async fn remembers_users(State(known): State<Known>, request: Request, next: Next) -> Response {
-    let session = SessionContext::of(request.extensions()).and_then(SessionContext::session);
-    let key = session.map(|session| session.subject().to_string());
+    let context = SessionContext::of(request.extensions()).unwrap();
+    let key = context.session().await.unwrap().map(|session| session.subject().to_string());
     remembers(known, key, request, next).await
 }
 
@@ -363,7 +363,7 @@ async fn a_logout_that_only_takes_the_cookie_away_is_found() {
             assert!(answer.status().is_success() && answer.headers().contains_key(header::SET_COOKIE));
         }))
         .await;
-        let ways = ["cookie", "X-StoredSession-Token", "Authorization: Bearer"];
+        let ways = ["cookie", "X-Session-Token", "Authorization: Bearer"];
         let alive = ways.map(|way| format!("GET /pay with a session that was ended, by {way}: 200 OK, should be dead"));
         assert_eq!(found, if ends { vec![] } else { alive.to_vec() });
     }
@@ -375,7 +375,7 @@ async fn a_step_up_that_opens_too_much_is_found() {
     let routes = guarded(RECENT).layer(from_fn_with_state(Known::default(), remembers_users));
     let found = complaints(app(&step_up_, routes).assert_steps_up(&[("POST", "/pay")])).await;
     let used =
-        "POST /pay with one factor and a code that was used, by X-StoredSession-Token: 200 OK, should ask for a second";
+        "POST /pay with one factor and a code that was used, by X-Session-Token: 200 OK, should ask for a second";
     assert_eq!(found[0], used);
 
     // A store that lets codes be used again.
@@ -431,7 +431,7 @@ async fn a_step_up_that_does_not_work_is_found() {
 
     // A route that asks for one factor only.
     let found = complaints(self::app(&step_up, guarded(Requirement::aal1())).assert_steps_up(&[("GET", "/pay")])).await;
-    assert_eq!(found[0], "GET /pay with one factor, by X-StoredSession-Token: 200 OK, should ask for a second");
+    assert_eq!(found[0], "GET /pay with one factor, by X-Session-Token: 200 OK, should ask for a second");
 }
 
 #[tokio::test]

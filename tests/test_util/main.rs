@@ -22,7 +22,9 @@ use std::time::Duration;
 use common::{Bank, request, send};
 use tower::{ServiceBuilder, service_fn};
 use tower_step_up::{
-    Aal, Clock, CredentialId, Method, Proof, RequireAal2, SigningKey, StepUp, Subject,
+    Aal, Method, RequireAal2, SigningKey, StepUp, Subject,
+    aal::{CredentialId, Proof},
+    clock::Clock,
     factor::Totp,
     store::MemoryStore,
     test_util::{FixedClock, mint},

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use totp_rs::{Builder, Secret};
 use tower::ServiceExt as _;
-use tower_step_up::{Clock as _, Method, StepUp, Subject, test_util::FixedClock};
+use tower_step_up::{Method, StepUp, Subject, clock::Clock as _, test_util::FixedClock};
 
 use crate::{
     measure::{Case, Work},

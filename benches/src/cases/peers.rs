@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 use tower_oauth2_resource_server::{
     claims::DefaultClaims, server::OAuth2ResourceServer, tenant::TenantConfiguration, validation::ClaimsValidationSpec,
 };
-use tower_sessions::{MemoryStore, StoredSession, SessionManagerLayer};
+use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
 use super::{
     handler,
@@ -64,12 +64,12 @@ pub async fn tower_sessions() -> Peer {
     let router = Router::new()
         .route(
             "/",
-            get(async |session: StoredSession| {
+            get(async |session: Session| {
                 let user: Option<String> = session.get("user").await.unwrap();
                 user.map_or(StatusCode::UNAUTHORIZED.into_response(), |_| "all payments".into_response())
             }),
         )
-        .route("/login", post(async |session: StoredSession| session.insert("user", "kim").await.unwrap()))
+        .route("/login", post(async |session: Session| session.insert("user", "kim").await.unwrap()))
         .layer(SessionManagerLayer::new(MemoryStore::default()));
     peer("tower-sessions 0.14, memory store, one get", router).await
 }
@@ -136,14 +136,14 @@ pub async fn axum_session() -> Peer {
     let router = Router::new()
         .route(
             "/",
-            get(async |session: axum_session::StoredSession<SessionNullPool>| {
+            get(async |session: axum_session::Session<SessionNullPool>| {
                 let user: Option<String> = session.get("user");
                 user.map_or(StatusCode::UNAUTHORIZED.into_response(), |_| "all payments".into_response())
             }),
         )
         .route(
             "/login",
-            post(async |session: axum_session::StoredSession<SessionNullPool>| {
+            post(async |session: axum_session::Session<SessionNullPool>| {
                 session.set("user", "kim");
             }),
         )

@@ -16,14 +16,13 @@ use super::{
     failure::Failure,
     login::{Shown, begin_url, find_flow},
     query::Query,
-    scope::Scope,
+    scope::{Scope, Site},
     settings::{Refused, find as find_settings, nodes as settings_nodes, restart_url as settings_restart_url},
 };
 use crate::{
     engine::Engine,
     flow::{csrf::CsrfToken, login as login_flow, owner::Owner, record::Flow, settings as settings_flow},
     headers::forbid_storing,
-    step_up::StepUp,
     wire::ui::{Node, Text},
 };
 
@@ -76,7 +75,7 @@ struct ErrorPage<'a> {
 }
 
 /// `GET /self-service/ui/login?flow=<id>`
-pub(crate) async fn login(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn login(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let engine = scope.engine();
     let query = Query::of(&uri);
     if matches!(query.one("flow"), Ok(None)) {
@@ -108,7 +107,7 @@ fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node])
 }
 
 /// `GET /self-service/ui/settings?flow=<id>`
-pub(crate) async fn settings(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn settings(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let engine = scope.engine();
     let query = Query::of(&uri);
     if matches!(query.one("flow"), Ok(None)) {
@@ -133,7 +132,7 @@ pub(crate) async fn settings(State(_): State<StepUp>, scope: Scope, uri: Uri) ->
 
 fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, Failure> {
     let engine = scope.engine();
-    let csrf = CsrfToken::from_cookie(&scope.headers, &engine.cookies.csrf);
+    let csrf = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let nodes = settings_nodes(scope, flow, owner, csrf.as_ref())?;
     let page = SettingsPage {
         frame: Frame::of(engine),
@@ -149,7 +148,7 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
 }
 
 /// `GET /self-service/ui/error?id=<id>`
-pub(crate) async fn error(State(_): State<StepUp>, scope: Scope, uri: Uri) -> Response {
+pub(crate) async fn error(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let engine = scope.engine();
     let id = Query::of(&uri).id("id").ok().flatten();
     let failure = id.and_then(Failure::of_page).unwrap_or(Failure::UnknownError);

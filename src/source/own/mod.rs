@@ -1,5 +1,128 @@
-//! Sessions of our own.
+//! Sessions of our own: a signed token in a cookie or a header, and the store that says whether it still counts.
+//!
+//! The first implementation of [`SessionSource`]; requests have no other way to it.
 
 mod standing_cache;
 
+use std::{sync::Arc, time::Duration};
+
 pub(crate) use self::standing_cache::StandingCache;
+use super::{Carried, Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceError, SourceFuture, Unmet};
+use crate::{
+    aal::Aal,
+    clock::Timestamp,
+    directory::Users,
+    error::Error,
+    requirement::Shortfall,
+    session::{
+        Session, SessionId, StoredSession, Subject,
+        cookie::{CookieJar, Presented, presented},
+        token::{KeyRing, Verified},
+    },
+    standing::{CredentialSummary, Enrolled, Standing},
+    store::{StoredStanding, access::Stores},
+    urls::Urls,
+};
+
+pub(crate) struct OwnSessions {
+    pub(crate) keys: KeyRing,
+    pub(crate) cookies: CookieJar,
+    pub(crate) stores: Stores,
+    pub(crate) users: Users,
+    pub(crate) standing: StandingCache,
+    pub(crate) urls: Arc<Urls>,
+    pub(crate) clock_leeway: Duration,
+    pub(crate) second_factor_lifespan: Option<Duration>,
+}
+
+impl OwnSessions {
+    /// The session as it was read a moment ago.
+    pub(crate) fn remembered(&self, id: SessionId, subject: &Subject, now: Timestamp) -> Option<Arc<Evidence>> {
+        self.standing.get(id, subject, now)
+    }
+
+    /// The session as the store has it now; `None` if it is dead or its subject may not have one.
+    pub(crate) async fn read(
+        &self,
+        id: SessionId,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Evidence>>, Error> {
+        let epoch = self.standing.before_read(subject);
+        let Some(stored) = self.stores.standing(subject, id).await? else { return Ok(None) };
+        if !self.users.is_active(subject).await? {
+            return Ok(None);
+        }
+        let Some(evidence) = self.admit(stored, now) else { return Ok(None) };
+        let evidence = Arc::new(evidence);
+        self.standing.insert(Arc::clone(&evidence), now, epoch);
+        Ok(Some(evidence))
+    }
+
+    fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
+        let StoredStanding { session, credentials, not_before } = stored;
+        let begun_in_time = not_before.is_none_or(|not_before| session.issued_at() >= not_before);
+        let (session, standing) = (Session::from(session), self.judge(credentials));
+        let alive = !session.has_ended(now) && standing.level(&session, now) > Aal::Aal0;
+        (begun_in_time && alive).then_some(Evidence { session, standing })
+    }
+
+    /// The standing of a subject with these credentials, under the configured limits.
+    pub(crate) fn judge(&self, credentials: Vec<CredentialSummary>) -> Standing {
+        Standing::new(credentials).leeway(self.clock_leeway).second_factor_lifespan(self.second_factor_lifespan)
+    }
+
+    fn verified(&self, clue: &Clue, now: Timestamp) -> Option<Arc<Verified>> {
+        self.keys.verify(clue.bytes()?, now).ok()
+    }
+}
+
+impl SessionSource for OwnSessions {
+    fn look(&self, head: Head<'_>) -> Look {
+        match presented(head.headers, &self.cookies.session, |token| self.keys.recognises(token)) {
+            Presented::Nothing => Look::Nothing,
+            Presented::Unusable(transport) => Look::Ambiguous(transport),
+            Presented::Token(token, transport) => {
+                Look::Clue(Clue::from_part_of_header(token.header, token.range(), transport))
+            }
+        }
+    }
+
+    fn recall(&self, clue: &Clue, now: Timestamp) -> Recalled {
+        let Some(verified) = self.verified(clue, now) else { return Recalled::NoSession };
+        self.remembered(verified.id, &verified.subject, now).map_or(Recalled::Unknown, Recalled::Evidence)
+    }
+
+    fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
+        Box::pin(async move {
+            let Some(verified) = self.verified(clue, now) else { return Ok(None) };
+            Ok(self.read(verified.id, &verified.subject, now).await?)
+        })
+    }
+
+    fn remedy(&self, unmet: &Unmet<'_>) -> Remedy {
+        let (urls, return_to) = (&self.urls, unmet.return_to);
+        match unmet.shortfall {
+            Shortfall::Unavailable => Remedy::default(),
+            // Names no level: who has no session learns nothing of what the route requires.
+            Shortfall::NoSession => Remedy::page(urls.first_login(return_to)),
+            Shortfall::LevelTooLow | Shortfall::CannotTell => {
+                Remedy::page(urls.login(true, false, return_to)).with_acr_values("aal2")
+            }
+            Shortfall::NothingEnrolled => Remedy::page(urls.enrolment(return_to)).with_acr_values("aal2"),
+            Shortfall::TooOld { max_age, second_factor } => {
+                // Two factors may also have been vouched for by another provider, and only there can they be renewed.
+                let enrolled = unmet.evidence.is_some_and(|evidence| evidence.standing.enrolled() != Enrolled::No);
+                Remedy::page(urls.login(second_factor && enrolled, true, return_to))
+                    .with_acr_values(if second_factor { "aal2" } else { "aal1" })
+                    .with_max_age(max_age)
+            }
+        }
+    }
+
+    fn carry(&self, session: &StoredSession, standing: &Standing, now: Timestamp) -> Result<Carried, SourceError> {
+        let token = self.keys.mint(session, standing.level(session.as_ref(), now))?;
+        let cookie = self.cookies.session(&token, session.expires_at(), now).ok_or("the cookie cannot be written")?;
+        Ok(Carried::new(token, cookie))
+    }
+}

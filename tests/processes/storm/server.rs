@@ -14,8 +14,11 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{PgPool, SqlitePool};
 use tokio::net::TcpListener;
 use tower_step_up::{
-    Aal, Aal2, CredentialId, CredentialSummary, Method, SigningKey, StepUp, Subject, Timestamp,
+    Aal, Aal2, Method, SigningKey, StepUp, Subject,
+    aal::CredentialId,
+    clock::Timestamp,
     factor::{LookupSecrets, Totp},
+    standing::CredentialSummary,
     store::{
         Completed, Completion, Credential, CredentialChange, RedisStore, SqlStore, StoredSecret, SubjectStore as _,
     },

@@ -1,0 +1,45 @@
+//! Where a browser comes back to after it has done something about a refusal.
+
+use http::{HeaderMap, HeaderName, Method, header};
+use url::Url;
+
+use super::htmx;
+use crate::{
+    context::{RequestHead, SessionContext},
+    headers::negotiation,
+    urls::Urls,
+};
+
+/// A page that can be gone back to by `GET`. Nothing of the request's body, and no method, is ever repeated.
+///
+/// For `GET` and `HEAD` it is the page that was asked for, if it is an allowed one. A refused request of another kind cannot be
+/// gone back to: then it is the configured page, or the page that the user was on, or the default.
+pub(super) fn of(context: &SessionContext, head: &RequestHead) -> Option<Url> {
+    let RequestHead { method, headers } = head;
+    let urls = &context.edge().urls;
+    let htmx = negotiation::is_htmx(headers);
+    let safe = matches!(*method, Method::GET | Method::HEAD);
+    if safe && (!htmx || htmx::is_boosted(headers)) {
+        return own_page(context);
+    }
+    let configured = if safe { None } else { urls.after_unsafe.clone() };
+    let shown = || if htmx { absolute(headers, &htmx::HX_CURRENT_URL, urls) } else { None };
+    let referer = || absolute(headers, &header::REFERER, urls);
+    configured.or_else(shown).or_else(referer).or_else(|| Some(urls.default_return.clone()))
+}
+
+/// The page that was asked for, on the configured origin and never on one that the request names.
+fn own_page(context: &SessionContext) -> Option<Url> {
+    let urls = &context.edge().urls;
+    let path_and_query = context.path_and_query()?.as_str();
+    let origin = urls.public.origin().ascii_serialization();
+    let path = path_and_query.starts_with('/').then_some(path_and_query)?;
+    urls.return_policy.parse(&format!("{origin}{path}")).ok()
+}
+
+/// The absolute URL in the header, if it may be returned to.
+fn absolute(headers: &HeaderMap, name: &HeaderName, urls: &Urls) -> Option<Url> {
+    let text = headers.get(name)?.to_str().ok()?;
+    // Relative ones are not ours to complete.
+    text.contains("://").then(|| urls.return_policy.parse(text).ok())?
+}

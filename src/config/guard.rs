@@ -1,0 +1,142 @@
+//! The configuration of a guard for sessions of somebody else.
+
+use std::{fmt, sync::Arc};
+
+use http::Response;
+
+use crate::{
+    audit::{Audit, AuditSink},
+    clock::{Clock, SystemClock},
+    context::{Edge, Refusal, RefusalHook},
+    error::{BuildError, BuildErrorKind},
+    source::SessionSource,
+    step_up::{StepUp, StepUpGuard},
+    urls::{GivenUrls, Urls},
+};
+
+impl StepUp {
+    /// Starts to configure a guard for the application that browsers reach at `public_url`, whose sessions come from another
+    /// [source](crate::source): from another service, for example, which does the step-up as well.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tower_step_up::{
+    ///     StepUp,
+    ///     clock::Timestamp,
+    ///     source::{Clue, Evidence, Head, Look, SessionSource, SourceFuture},
+    /// };
+    ///
+    /// struct Nobody;
+    ///
+    /// impl SessionSource for Nobody {
+    ///     fn look(&self, _: Head<'_>) -> Look {
+    ///         Look::Nothing
+    ///     }
+    ///
+    ///     fn ask<'a>(&'a self, _: &'a Clue, _: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
+    ///         Box::pin(async { Ok(None) })
+    ///     }
+    /// }
+    ///
+    /// let guard = StepUp::guard("https://bank.example").source(Nobody).build()?;
+    /// # drop(guard);
+    /// # Ok::<(), tower_step_up::BuildError>(())
+    /// ```
+    pub fn guard(public_url: impl Into<String>) -> GuardBuilder {
+        GuardBuilder {
+            public_url: public_url.into(),
+            loopback_http: false,
+            urls: GivenUrls::default(),
+            source: None,
+            clock: Arc::new(SystemClock),
+            audit: Audit::default(),
+            on_refusal: None,
+        }
+    }
+}
+
+/// Configures a [`StepUpGuard`]. Only the public URL and the source have no default.
+#[must_use = "a builder does nothing until it is built"]
+pub struct GuardBuilder {
+    public_url: String,
+    loopback_http: bool,
+    urls: GivenUrls,
+    source: Option<Arc<dyn SessionSource>>,
+    clock: Arc<dyn Clock>,
+    audit: Audit,
+    on_refusal: Option<Arc<dyn RefusalHook>>,
+}
+
+impl fmt::Debug for GuardBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardBuilder").field("public_url", &self.public_url).finish_non_exhaustive()
+    }
+}
+
+impl GuardBuilder {
+    /// Where sessions come from.
+    pub fn source(mut self, source: impl SessionSource) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Allows a public URL of plain HTTP on a loopback address, for development and tests.
+    pub fn insecure_http_on_loopback(mut self) -> Self {
+        self.loopback_http = true;
+        self
+    }
+
+    /// Where a browser goes that did not say where it wants to return to. By default `/`.
+    pub fn default_return_url(mut self, url: impl Into<String>) -> Self {
+        self.urls.default_return = Some(url.into());
+        self
+    }
+
+    /// Adds a URL under which browsers may return to. A host may begin with `*.`, which stands for any labels. Without any, every
+    /// page of the public URL's origin is allowed.
+    pub fn allowed_return_url(mut self, url: impl Into<String>) -> Self {
+        self.urls.allowed_return.push(url.into());
+        self
+    }
+
+    /// Where a browser returns to when the refused request was not GET, since such a request cannot be repeated. By default the
+    /// page that it came from if that is allowed, else the default return URL.
+    pub fn after_unsafe_url(mut self, url: impl Into<String>) -> Self {
+        self.urls.after_unsafe = Some(url.into());
+        self
+    }
+
+    /// Where "now" comes from. By default, the operating system.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Gives the events of the audit to the application: see [`StepUpBuilder::audit`](crate::StepUpBuilder::audit).
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.audit = Audit::to(sink);
+        self
+    }
+
+    /// Answers refusals by the application's own function: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
+    pub fn on_refusal<F>(mut self, answer: F) -> Self
+    where
+        F: Fn(&Refusal<'_>) -> Option<Response<bytes::Bytes>> + Send + Sync + 'static,
+    {
+        self.on_refusal = Some(Arc::new(answer));
+        self
+    }
+
+    /// Checks everything and builds.
+    ///
+    /// # Errors
+    ///
+    /// Something is missing or unsafe. The text says what to change.
+    pub fn build(self) -> Result<StepUpGuard, BuildError> {
+        let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
+        let help = "no source of sessions: call source(..)";
+        let source = self.source.ok_or_else(|| BuildError::new(BuildErrorKind::Source, help))?;
+        let Self { clock, audit, on_refusal, .. } = self;
+        Ok(StepUpGuard::new(Arc::new(Edge { source, urls: Arc::new(urls), clock, audit, on_refusal })))
+    }
+}

@@ -1,0 +1,46 @@
+//! What an application's own answer to a refusal is made of.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, Uri};
+
+use crate::{
+    requirement::{Requirement, Shortfall},
+    session::Subject,
+    source::{Remedy, Transport},
+};
+
+/// A refused request, as the application sees it that answers by itself: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Refusal<'a> {
+    /// Why it was refused.
+    pub shortfall: Shortfall,
+    /// What was required.
+    pub requirement: Requirement,
+    /// What the client can do about it.
+    pub remedy: &'a Remedy,
+    /// Whose session it is, if it is known.
+    pub subject: Option<&'a Subject>,
+    /// How the credential came; `None` if there was none.
+    pub transport: Option<Transport>,
+    /// The request's method.
+    pub method: &'a Method,
+    /// Path and query as the outer layer saw them, before any router stripped a prefix.
+    pub uri: &'a Uri,
+    /// The request's headers, credentials left out.
+    pub headers: &'a HeaderMap,
+}
+
+/// Answers a refusal, or declines: then the client gets the crate's own answer.
+pub(crate) trait RefusalHook: Send + Sync + 'static {
+    fn answer(&self, refusal: &Refusal<'_>) -> Option<Response<Bytes>>;
+}
+
+impl<F> RefusalHook for F
+where
+    F: Fn(&Refusal<'_>) -> Option<Response<Bytes>> + Send + Sync + 'static,
+{
+    fn answer(&self, refusal: &Refusal<'_>) -> Option<Response<Bytes>> {
+        self(refusal)
+    }
+}

@@ -1,0 +1,77 @@
+//! What is done with sessions of our own: renewed, ended, handed out, described.
+
+use serde_json::Value;
+
+use super::{Engine, Limits};
+use crate::{
+    aal::Proof,
+    audit::AuditEventKind,
+    clock::Timestamp,
+    error::{Error, ErrorKind, StoreError},
+    session::{Session, StoredSession, Subject, renewed_end},
+    source::{Carried, Evidence, SessionSource},
+    standing::Standing,
+    store::Revocation,
+    wire,
+};
+
+impl Engine {
+    /// The session that takes the old one's place after a proof that was made now, and that prolongs it.
+    pub(crate) fn renew(&self, old: &Session, proof: Proof, now: Timestamp) -> StoredSession {
+        let issued_at = old.issued_at().unwrap_or(now);
+        let Limits { session_lifespan, session_absolute_lifespan, .. } = self.limits;
+        old.successor(Some(proof), issued_at, renewed_end(issued_at, now, session_lifespan, session_absolute_lifespan))
+    }
+
+    /// The session that takes the old one's place when what it may do changes: with one more proof or none, and prolonged by nothing.
+    pub(crate) fn rotate(&self, old: &Session, proof: Option<Proof>, now: Timestamp) -> StoredSession {
+        let issued_at = old.issued_at().unwrap_or(now);
+        let lifespan = self.limits.session_lifespan;
+        let end = old.expires_at().unwrap_or_else(|| renewed_end(issued_at, now, lifespan, None));
+        old.successor(proof, issued_at, end)
+    }
+
+    /// Token and cookie of a session that the store has already.
+    pub(crate) fn hand_out(&self, session: &StoredSession, standing: &Standing) -> Result<Carried, Error> {
+        let source: &dyn SessionSource = self.sessions.as_ref();
+        source.carry(session, standing, self.now()).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))
+    }
+
+    /// Ends sessions and drops what was remembered of them.
+    pub(crate) async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, StoreError> {
+        let revoked = {
+            let _forget = self.sessions.standing.forget_afterwards(subject);
+            self.stores.revoke(subject, which).await?
+        };
+        self.audit.record_for_subject(self.now(), subject, AuditEventKind::Revoked { sessions: revoked });
+        Ok(revoked)
+    }
+
+    /// Ends the session. If a step-up that was under way has put another in its place meanwhile, that one ends.
+    pub(crate) async fn sign_out(&self, session: &Session) -> Result<(), Error> {
+        let subject = session.subject();
+        let mut id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
+        while self.revoke(subject, Revocation::One(id)).await? == 0 {
+            let sessions = self.stores.sessions(subject, self.now()).await?;
+            match sessions.iter().find(|successor| Some(successor.binding()) == session.binding()) {
+                Some(successor) => id = successor.id(),
+                None => break,
+            }
+        }
+        self.audit.record_in_session(self.now(), session, AuditEventKind::SignedOut);
+        Ok(())
+    }
+
+    /// The identity object of the wire contract; `null` if the application does not know the subject.
+    pub(crate) async fn identity(&self, subject: &Subject) -> Result<Value, Error> {
+        let identity = self.users.identity(subject).await?;
+        Ok(identity.map_or(Value::Null, |identity| wire::session::identity(subject, &identity, &self.urls.public)))
+    }
+
+    /// The session object of the wire contract.
+    pub(crate) async fn describe(&self, evidence: &Evidence, now: Timestamp) -> Result<Value, Error> {
+        let identity = self.identity(evidence.session.subject()).await?;
+        let lapse = self.limits.second_factor_lifespan;
+        Ok(wire::session::session(&evidence.session, &evidence.standing, &identity, now, lapse))
+    }
+}

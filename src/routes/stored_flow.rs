@@ -1,0 +1,13 @@
+//! A flow by its id, for the routes of every purpose.
+
+use super::{failure::Failure, scope::Scope};
+use crate::{flow::record::Flow, store::FlowId};
+
+/// The flow of this id. Where it returns to is checked anew, since the list may have shrunk since it began: so no exit can forget to.
+pub(crate) async fn stored_flow(scope: &Scope, id: FlowId) -> Result<Flow, Failure> {
+    let stored = scope.engine().stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
+    let mut flow = Flow::from_stored(stored)?;
+    let policy = &scope.engine().urls.return_policy;
+    flow.return_to = flow.return_to.and_then(|url| policy.check(url).ok());
+    Ok(flow)
+}

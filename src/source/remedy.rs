@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use url::Url;
+
+use super::Evidence;
+use crate::requirement::{Requirement, Shortfall};
+
+/// A requirement that a request's session does not meet.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Unmet<'a> {
+    /// Why not.
+    pub shortfall: Shortfall,
+    /// What was required.
+    pub requirement: Requirement,
+    /// What is known of the session, if there is one.
+    pub evidence: Option<&'a Evidence>,
+    /// Where a browser comes back to afterwards: a page of the application, or of another one that it allows.
+    pub return_to: Option<&'a Url>,
+}
+
+/// What a client can do about a shortfall: a page to go to, an `acr` and an age to ask for, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remedy {
+    /// The page where somebody in a browser can do it.
+    pub page: Option<Url>,
+    /// What to ask the authorization server for: `acr_values` of RFC 9470.
+    pub acr_values: Option<String>,
+    /// How long ago it may have been proven: `max_age` of RFC 9470.
+    pub max_age: Option<Duration>,
+}
+
+impl Remedy {
+    /// A page to go to.
+    pub const fn page(url: Url) -> Self {
+        Self { page: Some(url), acr_values: None, max_age: None }
+    }
+
+    /// The same, with authentication context classes to ask for, the most wanted first, separated by blanks.
+    #[must_use]
+    pub fn with_acr_values(self, acr_values: impl Into<String>) -> Self {
+        Self { acr_values: Some(acr_values.into()), ..self }
+    }
+
+    /// The same, with how long ago the proof may be.
+    #[must_use]
+    pub fn with_max_age(self, max_age: Duration) -> Self {
+        Self { max_age: Some(max_age), ..self }
+    }
+}

@@ -1,0 +1,329 @@
+//! Sessions of others: a source that a stranger wrote, guarded as our own are.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use axum::{Extension, Router, routing::any};
+use http::{HeaderMap, HeaderValue, header};
+use tower_step_up::{
+    Aal, Aal2, CurrentSession, Method, RequireAal, RequireAal2, Requirement, RouterExt, Shortfall, StepUp, StepUpGuard,
+    Subject,
+    aal::Proof,
+    audit::{AuditEvent, AuditEventKind},
+    clock::{Clock, Timestamp},
+    error::BuildErrorKind,
+    session::Session,
+    source::{Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceFuture, Transport, Unmet},
+    standing::{Enrolled, Standing},
+};
+
+use crate::common::{Answer, log::Log, query, request, send};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+/// What another service says of the users it knows, by the ticket in their cookie.
+#[derive(Clone, Default)]
+struct Elsewhere(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    known: Mutex<HashMap<&'static str, Evidence>>,
+    /// What is believed without asking.
+    remembered: Mutex<HashMap<&'static str, Evidence>>,
+    looks: AtomicUsize,
+    asks: AtomicUsize,
+    down: AtomicUsize,
+    settled: Mutex<Vec<String>>,
+}
+
+/// Whom the host has signed in meanwhile.
+#[derive(Clone, Default)]
+struct HostSession(Arc<Mutex<Option<&'static str>>>);
+
+fn evidence(second_factor: Option<u64>, enrolled: Enrolled) -> Evidence {
+    let mut proofs = vec![Proof::at_unknown_time(Method::Password, Aal::Aal1)];
+    proofs.extend(second_factor.map(|age| Proof::new(Method::Totp, Aal::Aal2, NOW - Duration::from_secs(age))));
+    Evidence::new(Session::external(Subject::new("kim").unwrap(), proofs), Standing::external(enrolled))
+}
+
+impl SessionSource for Elsewhere {
+    fn look(&self, head: Head<'_>) -> Look {
+        self.0.looks.fetch_add(1, SeqCst);
+        if let Some(host) = head.extensions.get::<HostSession>() {
+            return Look::Clue(Clue::from_value(host.clone(), Transport::Cookie));
+        }
+        if head.headers.contains_key("x-broken") {
+            return Look::Miswired("put the layer of the host outside of the step-up layer");
+        }
+        let (cookie, bearer) = (head.headers.get(header::COOKIE), head.headers.get(header::AUTHORIZATION));
+        match (cookie, bearer) {
+            (Some(_), Some(_)) => Look::Ambiguous(Transport::Cookie),
+            (Some(cookie), None) => Look::Clue(Clue::from_part_of_header(cookie, 7..cookie.len(), Transport::Cookie)),
+            (None, Some(bearer)) => Look::Clue(Clue::from_part_of_header(bearer, 7..bearer.len(), Transport::Bearer)),
+            (None, None) => Look::Nothing,
+        }
+    }
+
+    fn recall(&self, clue: &Clue, _: Timestamp) -> Recalled {
+        let ticket = clue.bytes().and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+        match self.0.remembered.lock().unwrap().get(ticket) {
+            Some(evidence) => Recalled::Evidence(Arc::new(evidence.clone())),
+            None if ticket == "forged" => Recalled::NoSession,
+            None => Recalled::Unknown,
+        }
+    }
+
+    fn ask<'a>(&'a self, clue: &'a Clue, _: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
+        self.0.asks.fetch_add(1, SeqCst);
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            if self.0.down.load(SeqCst) > 0 {
+                return Err("no route to 10.0.0.7".into());
+            }
+            let ticket = clue.bytes().and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+            Ok(self.0.known.lock().unwrap().get(ticket).cloned().map(Arc::new))
+        })
+    }
+
+    fn remedy(&self, unmet: &Unmet<'_>) -> Remedy {
+        let mut page = url::Url::parse("https://auth.example/step-up").unwrap();
+        let known = unmet.evidence.map_or("nobody", |evidence| evidence.session.subject().as_str());
+        page.query_pairs_mut().append_pair("user", known);
+        if let Some(return_to) = unmet.return_to {
+            page.query_pairs_mut().append_pair("back", return_to.as_str());
+        }
+        match unmet.shortfall {
+            Shortfall::NoSession | Shortfall::CannotTell => Remedy::default(),
+            Shortfall::TooOld { max_age, .. } => {
+                Remedy::page(page).with_acr_values("urn:example:2fa").with_max_age(max_age)
+            }
+            _ => Remedy::page(page).with_acr_values("urn:example:2fa urn:example:key"),
+        }
+    }
+
+    fn is_unsettled(&self, clue: &Clue) -> bool {
+        clue.downcast_ref::<HostSession>().is_some_and(|host| host.0.lock().unwrap().is_some())
+    }
+
+    fn settle<'a>(&'a self, clue: &'a Clue) -> SourceFuture<'a, HeaderMap> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            let host = clue.downcast_ref::<HostSession>().ok_or("not of the host")?;
+            let who = host.0.lock().unwrap().take().ok_or("nobody")?;
+            self.0.settled.lock().unwrap().push(who.to_owned());
+            let mut headers = HeaderMap::new();
+            headers.append(header::SET_COOKIE, HeaderValue::from_static("handle=1"));
+            headers.append(header::SET_COOKIE, HeaderValue::from_static("handle=2"));
+            Ok(headers)
+        })
+    }
+}
+
+impl Elsewhere {
+    fn knows(&self, ticket: &'static str, evidence: Evidence) {
+        self.0.known.lock().unwrap().insert(ticket, evidence);
+    }
+
+    fn remembers(&self, ticket: &'static str, evidence: Evidence) {
+        self.0.remembered.lock().unwrap().insert(ticket, evidence);
+    }
+
+    fn take_asks(&self) -> usize {
+        self.0.asks.swap(0, SeqCst)
+    }
+
+    fn guard(&self) -> StepUpGuard {
+        StepUp::guard("https://app.example").source(self.clone()).clock(Still).build().unwrap()
+    }
+}
+
+fn app(guard: &StepUpGuard) -> Router {
+    let recent = Requirement::aal2().max_age(Duration::from_secs(300));
+    let page = || any(async |user: CurrentSession| user.subject().to_string());
+    Router::new()
+        .route("/aal1", page().layer(RequireAal::new(Requirement::aal1())))
+        .route("/aal2", page().layer(RequireAal2))
+        .route("/proof", any(async |user: Aal2| user.subject().to_string()))
+        .route("/highest", page().layer(RequireAal::new(Requirement::highest_available())))
+        .route("/aal1-recent", page().layer(RequireAal::new(Requirement::aal1().max_age(Duration::from_secs(300)))))
+        .route_requiring("/recent", recent, page())
+        .route("/open", any(async || "open"))
+        .layer(guard.layer())
+}
+
+async fn ask(app: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
+    send(app, request("GET", path, headers)).await
+}
+
+#[tokio::test]
+async fn routes_are_guarded_by_what_the_source_knows_and_unknown_never_passes() {
+    let source = Elsewhere::default();
+    let app = app(&source.guard());
+    source.knows("one", evidence(None, Enrolled::Yes));
+    source.knows("none", evidence(None, Enrolled::No));
+    source.knows("unknown", evidence(None, Enrolled::Unknown));
+    source.knows("fresh", evidence(Some(10), Enrolled::Unknown));
+    source.knows("old", evidence(Some(1000), Enrolled::Yes));
+    let paths = ["/aal1", "/aal2", "/proof", "/highest", "/aal1-recent", "/recent", "/open"];
+    for (ticket, expected) in [
+        ("stranger", [401, 401, 401, 401, 401, 401, 200]),
+        ("one", [200, 403, 403, 403, 403, 403, 200]),
+        ("none", [200, 403, 403, 200, 403, 403, 200]),
+        ("unknown", [200, 403, 403, 403, 403, 403, 200]),
+        ("fresh", [200, 200, 200, 200, 200, 200, 200]),
+        ("old", [200, 200, 200, 200, 403, 403, 200]),
+    ] {
+        let cookie = format!("ticket={ticket}");
+        for (path, expected) in paths.into_iter().zip(expected) {
+            source.take_asks();
+            let answer = ask(&app, path, &[("cookie", &cookie), ("accept", "application/json")]).await;
+            assert_eq!(answer.status, expected, "{ticket} {path}");
+            assert_eq!(
+                source.take_asks(),
+                usize::from(path != "/open"),
+                "{ticket} {path}: once, and only if somebody asks"
+            );
+        }
+    }
+    let cannot_tell = ask(&app, "/highest", &[("cookie", "ticket=unknown"), ("accept", "application/json")]).await;
+    assert_eq!(cannot_tell.json()["error"]["message"], "second factor unknown");
+    assert!(source.0.looks.load(SeqCst) > 40, "every request is looked at");
+}
+
+#[tokio::test]
+async fn what_is_remembered_spares_asking_but_not_where_no_second_factor_decides() {
+    let source = Elsewhere::default();
+    let app = app(&source.guard());
+    source.remembers("fresh", evidence(Some(10), Enrolled::Yes));
+    source.remembers("none", evidence(None, Enrolled::No));
+    source.knows("none", evidence(None, Enrolled::Yes));
+    source.remembers("unknown", evidence(None, Enrolled::Unknown));
+    source.knows("unknown", evidence(None, Enrolled::No));
+    for (ticket, path, status, asks) in [
+        ("fresh", "/aal2", 200, 0),
+        ("fresh", "/recent", 200, 0),
+        ("none", "/aal1", 200, 0),
+        ("none", "/highest", 403, 1),
+        ("unknown", "/highest", 200, 1),
+        ("forged", "/aal1", 401, 0),
+        ("forged", "/highest", 401, 0),
+    ] {
+        let cookie = format!("ticket={ticket}");
+        let answer = ask(&app, path, &[("cookie", &cookie), ("accept", "application/json")]).await;
+        assert_eq!((answer.status.as_u16(), source.take_asks()), (status, asks), "{ticket} {path}");
+    }
+}
+
+#[tokio::test]
+async fn the_remedy_is_the_sources() {
+    let source = Elsewhere::default();
+    let app = app(&source.guard());
+    source.knows("one", evidence(None, Enrolled::Yes));
+    source.knows("old", evidence(Some(1000), Enrolled::Yes));
+
+    let browser = ask(&app, "/aal2?a=b", &[("cookie", "ticket=one")]).await;
+    let back = query(&[("user", "kim"), ("back", "https://app.example/aal2?a=b")]);
+    assert_eq!((browser.status.as_u16(), browser.location()), (303, ("https://auth.example/step-up".to_owned(), back)));
+
+    let api = ask(&app, "/aal2", &[("authorization", "Bearer one")]).await;
+    assert_eq!(
+        (api.status.as_u16(), api.header("www-authenticate").as_deref()),
+        (
+            401,
+            Some(
+                "Bearer error=\"insufficient_user_authentication\", error_description=\"second factor missing\", \
+            acr_values=\"urn:example:2fa urn:example:key\""
+            )
+        )
+    );
+    let old = ask(&app, "/recent", &[("authorization", "Bearer old")]).await;
+    assert!(old.header("www-authenticate").unwrap().ends_with("acr_values=\"urn:example:2fa\", max_age=\"300\""));
+
+    // Nobody can do anything about it: no page, whoever asks.
+    let nobody = ask(&app, "/aal1", &[]).await;
+    assert_eq!((nobody.status.as_u16(), nobody.header("location")), (401, None));
+    assert_eq!(nobody.error_id(), "session_inactive");
+}
+
+#[tokio::test]
+async fn a_source_that_fails_lets_nobody_in_and_tells_nothing() {
+    let (log, _guard) = Log::begin();
+    let source = Elsewhere::default();
+    let app = app(&source.guard());
+    source.0.down.store(1, SeqCst);
+    for path in ["/aal1", "/aal2", "/proof", "/highest", "/recent"] {
+        let answer = ask(&app, path, &[("cookie", "ticket=one")]).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("10.0.0.7"));
+    }
+    assert_eq!(ask(&app, "/open", &[("cookie", "ticket=one")]).await.status, 200);
+    assert!(log.take().iter().any(|line| line.contains("could not be looked up")));
+}
+
+#[tokio::test]
+async fn a_source_says_how_the_application_is_to_be_mended() {
+    let (log, _guard) = Log::begin();
+    let app = app(&Elsewhere::default().guard());
+    for path in ["/aal1", "/aal2", "/proof", "/highest"] {
+        assert_eq!(ask(&app, path, &[("x-broken", "1")]).await.status, 500, "{path}");
+    }
+    let told: Vec<_> = log.take().into_iter().filter(|line| line.contains("layer of the host outside")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn two_credentials_are_none_and_told_once() {
+    let events = Arc::new(Mutex::new(Vec::<AuditEventKind>::new()));
+    let source = Elsewhere::default();
+    source.knows("one", evidence(Some(1), Enrolled::Yes));
+    let sink = Arc::clone(&events);
+    let guard = StepUp::guard("https://app.example")
+        .source(source.clone())
+        .audit(move |event: &AuditEvent| sink.lock().unwrap().push(event.kind.clone()))
+        .build()
+        .unwrap();
+    let both = [("cookie", "ticket=one"), ("authorization", "Bearer one"), ("accept", "application/json")];
+    let answer = ask(&app(&guard), "/aal2", &both).await;
+    assert_eq!((answer.status.as_u16(), source.take_asks()), (401, 0));
+    assert_eq!(*events.lock().unwrap(), [AuditEventKind::CredentialsRefused]);
+}
+
+/// What the host does in the middle of a request is seen on the way out, and its headers go along.
+#[tokio::test]
+async fn a_source_follows_what_the_host_did() {
+    let source = Elsewhere::default();
+    let login = async |Extension(host): Extension<HostSession>| {
+        *host.0.lock().unwrap() = Some("kim");
+        [("set-cookie", "host=1")]
+    };
+    let app = Router::new()
+        .route("/login", any(login))
+        .route("/page", any(async || ()))
+        .layer(source.guard().layer())
+        .layer(Extension(HostSession::default()));
+    assert_eq!(ask(&app, "/page", &[]).await.header("set-cookie"), None);
+    assert_eq!(ask(&app, "/login", &[]).await.header("set-cookie").as_deref(), Some("host=1, handle=1, handle=2"));
+    assert_eq!(*source.0.settled.lock().unwrap(), ["kim"]);
+    assert_eq!(ask(&app, "/page", &[]).await.header("set-cookie"), None);
+}
+
+#[test]
+fn a_guard_is_built_of_a_source_and_a_url() {
+    assert_eq!(StepUp::guard("https://app.example").build().unwrap_err().kind(), BuildErrorKind::Source);
+    let bad = StepUp::guard("http://app.example").source(Elsewhere::default()).build();
+    assert_eq!(bad.unwrap_err().kind(), BuildErrorKind::PublicUrl);
+}
