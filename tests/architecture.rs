@@ -178,11 +178,15 @@ impl House {
         house
     }
 
-    /// The path from the root of the library; `None` for a `self` that is no path.
+    /// The path from the root of the library; `None` for a word that is no path.
     fn absolute(&self, module: &Module, path: &[String]) -> Option<Vec<String>> {
+        // `pub(crate)`, and the `self` of methods.
+        if path.len() == 1 {
+            return None;
+        }
         let (mut base, mut rest): (Module, &[String]) = match path[0].as_str() {
             "crate" => (Vec::new(), &path[1..]),
-            "self" if path.len() > 1 => (module.clone(), &path[1..]),
+            "self" => (module.clone(), &path[1..]),
             "super" => (module[..module.len().checked_sub(1)?].to_vec(), &path[1..]),
             _ => return None,
         };

@@ -302,6 +302,10 @@ impl SessionContext {
 
     /// What the client can do about a shortfall.
     pub(crate) fn remedy(&self, shortfall: Shortfall, requirement: Requirement, return_to: Option<&Url>) -> Remedy {
+        // Nothing is known, so nobody is sent anywhere.
+        if shortfall == Shortfall::Unavailable {
+            return Remedy::default();
+        }
         let evidence = self.known().map(AsRef::as_ref);
         self.shared.edge.source.remedy(&Unmet { shortfall, requirement, evidence, return_to })
     }
