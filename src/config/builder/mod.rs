@@ -1,0 +1,276 @@
+//! Configuration: everything that can be set, and what it is if it is not set. What can be wrong with it is in `build`.
+
+mod pages;
+mod parts;
+mod times;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    audit::Audit,
+    clock::{Clock, SystemClock},
+    context::RefusalHook,
+    directory::{Directory, NoDirectory},
+    engine::Limits,
+    factor::Factor,
+    requirement::RequiredAal,
+    seal::EncryptionKey,
+    session::SigningKey,
+    standing::Standing,
+    store::{AttemptPolicy, FlowStore, SubjectStore},
+    urls::GivenUrls,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Long enough for a database that is busy, short enough for somebody who waits.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Configures a [`StepUp`](crate::StepUp). Only the public URL, a signing key, a store and a factor have no default.
+///
+/// ```
+/// use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+///
+/// let step_up = StepUp::builder("https://bank.example")
+///     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+///     .store(MemoryStore::default())
+///     .factor(Totp::new("Example Bank"))
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a builder does nothing until it is built"]
+pub struct StepUpBuilder {
+    pub(in crate::config) public_url: String,
+    pub(in crate::config) application_name: Option<String>,
+    pub(in crate::config) loopback_http: bool,
+    pub(in crate::config) signing_keys: Vec<SigningKey>,
+    pub(in crate::config) encryption_keys: Vec<EncryptionKey>,
+    pub(in crate::config) stores: Option<(Arc<dyn SubjectStore>, Arc<dyn FlowStore>)>,
+    pub(in crate::config) flow_store: Option<Arc<dyn FlowStore>>,
+    pub(in crate::config) factors: Vec<Box<dyn Factor>>,
+    pub(in crate::config) directory: Arc<dyn Directory>,
+    pub(in crate::config) clock: Arc<dyn Clock>,
+    pub(in crate::config) audit: Audit,
+    pub(in crate::config) on_refusal: Option<Arc<dyn RefusalHook>>,
+    pub(in crate::config) cookie_name: Option<String>,
+    pub(in crate::config) urls: GivenUrls,
+    pub(in crate::config) whoami: RequiredAal,
+    pub(in crate::config) settings: RequiredAal,
+    pub(in crate::config) standing_max_age: Duration,
+    pub(in crate::config) cached_sessions: usize,
+    pub(in crate::config) store_timeout: Duration,
+    pub(in crate::config) limits: Limits,
+}
+
+impl std::fmt::Debug for StepUpBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StepUpBuilder").field("public_url", &self.public_url).finish_non_exhaustive()
+    }
+}
+
+impl StepUpBuilder {
+    pub(in crate::config) fn new(public_url: String) -> Self {
+        Self {
+            public_url,
+            application_name: None,
+            loopback_http: false,
+            signing_keys: Vec::new(),
+            encryption_keys: Vec::new(),
+            stores: None,
+            flow_store: None,
+            factors: Vec::new(),
+            directory: Arc::new(NoDirectory),
+            clock: Arc::new(SystemClock),
+            audit: Audit::default(),
+            on_refusal: None,
+            cookie_name: None,
+            urls: GivenUrls::default(),
+            whoami: RequiredAal::default(),
+            settings: RequiredAal::default(),
+            standing_max_age: Duration::from_secs(1),
+            cached_sessions: 10_000,
+            store_timeout: DEFAULT_TIMEOUT,
+            limits: Limits {
+                session_lifespan: DAY,
+                session_absolute_lifespan: None,
+                second_factor_lifespan: None,
+                clock_leeway: Standing::DEFAULT_LEEWAY,
+                login_flow_lifespan: HOUR,
+                settings_flow_lifespan: HOUR,
+                privileged_session_max_age: HOUR,
+                flows_per_session: 50,
+                body_bytes: 64 * 1024,
+                directory_timeout: DEFAULT_TIMEOUT,
+                attempts: AttemptPolicy::default(),
+            },
+        }
+    }
+
+    /// The name that the built-in pages show. By default the public URL's host.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.application_name("Example Bank");
+    /// # drop(builder);
+    /// ```
+    pub fn application_name(mut self, name: impl Into<String>) -> Self {
+        self.application_name = Some(name.into());
+        self
+    }
+
+    /// Adds a signing key. The first signs, all verify.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::SigningKey;
+    ///
+    /// # let (new_secret, old_secret) = ([7; 32], [8; 32]);
+    /// let builder = builder
+    ///     .signing_key(SigningKey::hs256("2026-11", new_secret)?)
+    ///     .signing_key(SigningKey::hs256("2026-05", old_secret)?); // until the last session that it signed has ended
+    /// # drop(builder);
+    /// # Ok::<(), tower_step_up::session::InvalidKey>(())
+    /// ```
+    pub fn signing_key(mut self, key: SigningKey) -> Self {
+        self.signing_keys.push(key);
+        self
+    }
+
+    /// Adds a key under which secrets are sealed at rest. The first seals, all open.
+    ///
+    /// Without one, keys that follow from the signing keys are used. Then a signing key must stay in the ring for as long as a
+    /// secret that was sealed under it is in the store; so durable deployments should give one.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::seal::EncryptionKey;
+    ///
+    /// # let secret = [9; 32];
+    /// let builder = builder.encryption_key(EncryptionKey::new("2026-11", secret)?);
+    /// # drop(builder);
+    /// # Ok::<(), tower_step_up::session::InvalidKey>(())
+    /// ```
+    pub fn encryption_key(mut self, key: EncryptionKey) -> Self {
+        self.encryption_keys.push(key);
+        self
+    }
+
+    /// Allows a public URL of plain HTTP on a loopback address, for development and tests. Cookies are then neither `Secure` nor
+    /// `__Host-`: any other program on this machine can set and read them.
+    ///
+    /// ```
+    /// # use tower_step_up::StepUp;
+    /// let builder = StepUp::builder("http://127.0.0.1:3000").insecure_http_on_loopback();
+    /// # drop(builder);
+    /// ```
+    pub fn insecure_http_on_loopback(mut self) -> Self {
+        self.loopback_http = true;
+        self
+    }
+
+    /// The session cookie's name. By default `__Host-step_up_session`, on plain HTTP `step_up_session`.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.cookie_name("__Host-bank_session");
+    /// # drop(builder);
+    /// ```
+    pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
+        self.cookie_name = Some(name.into());
+        self
+    }
+
+    /// What whoami asks of a session: Ory's `session.whoami.required_aal`.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::RequiredAal;
+    ///
+    /// let builder = builder.whoami_required_aal(RequiredAal::Aal1); // lax
+    /// # drop(builder);
+    /// ```
+    pub fn whoami_required_aal(mut self, required: RequiredAal) -> Self {
+        self.whoami = required;
+        self
+    }
+
+    /// What the settings ask of a session: Ory's `selfservice.flows.settings.required_aal`.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::RequiredAal;
+    ///
+    /// let builder = builder.settings_required_aal(RequiredAal::HighestAvailable); // strict, the default
+    /// # drop(builder);
+    /// ```
+    pub fn settings_required_aal(mut self, required: RequiredAal) -> Self {
+        self.settings = required;
+        self
+    }
+
+    /// For how long a process may use what it read of a session. One second by default; with zero every request reads the store.
+    ///
+    /// Within this time, a session that was revoked on *another* process is still good here. At most 60 seconds.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.standing_max_age(Duration::ZERO); // every request reads the store
+    /// # drop(builder);
+    /// ```
+    pub fn standing_max_age(mut self, max_age: Duration) -> Self {
+        self.standing_max_age = max_age;
+        self
+    }
+
+    /// How many sessions and verified tokens a process remembers. 10,000 by default.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.cached_sessions(100_000);
+    /// # drop(builder);
+    /// ```
+    pub fn cached_sessions(mut self, count: usize) -> Self {
+        self.cached_sessions = count;
+        self
+    }
+
+    /// How long the store may take for one call before the request is refused. 5 seconds by default.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.store_timeout(Duration::from_secs(2));
+    /// # drop(builder);
+    /// ```
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
+    /// How long the directory may take for one answer before the request is refused. 5 seconds by default.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.directory_timeout(Duration::from_secs(2));
+    /// # drop(builder);
+    /// ```
+    pub fn directory_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.directory_timeout = timeout;
+        self
+    }
+
+    /// The longest body of a submitted flow, in bytes. 64 KiB by default, 5 MB at most.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.body_limit(16 * 1024);
+    /// # drop(builder);
+    /// ```
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.limits.body_bytes = bytes;
+        self
+    }
+}

@@ -1,0 +1,158 @@
+//! What the application brings along: stores, factors, its users, its clock, its audit, its own answers.
+
+use std::sync::Arc;
+
+use super::StepUpBuilder;
+use crate::{
+    audit::{Audit, AuditSink},
+    clock::Clock,
+    context::Refusal,
+    directory::Directory,
+    factor::Factor,
+    store::{FlowStore, SubjectStore},
+};
+
+impl StepUpBuilder {
+    /// Keeps everything in this store.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::store::MemoryStore;
+    ///
+    /// let builder = builder.store(MemoryStore::default());
+    /// # drop(builder);
+    /// ```
+    pub fn store<S: SubjectStore + FlowStore>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.stores = Some((Arc::<S>::clone(&store), store));
+        self
+    }
+
+    /// Keeps flows and counters of attempts here, and only the rest in [`store`](Self::store).
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::store::MemoryStore;
+    ///
+    /// let builder = builder
+    ///     .store(MemoryStore::default()) // a durable one
+    ///     .flow_store(MemoryStore::default()); // a fast one, such as Redis
+    /// # drop(builder);
+    /// ```
+    pub fn flow_store(mut self, store: impl FlowStore) -> Self {
+        self.flow_store = Some(Arc::new(store));
+        self
+    }
+
+    /// Adds a factor.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::factor::{LookupSecrets, Totp};
+    ///
+    /// let builder = builder.factor(Totp::new("Example Bank")).factor(LookupSecrets::default());
+    /// # drop(builder);
+    /// ```
+    pub fn factor(mut self, factor: impl Factor) -> Self {
+        self.factors.push(Box::new(factor));
+        self
+    }
+
+    /// Tells who users are. By default, every subject is active and has no traits.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::{Subject, directory::{Directory, DirectoryFuture, Identity}};
+    ///
+    /// struct Users;
+    ///
+    /// impl Directory for Users {
+    ///     fn identity<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<Identity>> {
+    ///         Box::pin(async move { Ok(Some(Identity::new(serde_json::json!({ "username": subject.as_str() })))) })
+    ///     }
+    /// }
+    ///
+    /// let builder = builder.directory(Users);
+    /// # drop(builder);
+    /// ```
+    pub fn directory(mut self, directory: impl Directory) -> Self {
+        self.directory = Arc::new(directory);
+        self
+    }
+
+    /// Where "now" comes from. By default, the operating system.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::clock::{Clock, Timestamp};
+    ///
+    /// struct Still;
+    ///
+    /// impl Clock for Still {
+    ///     fn now(&self) -> Timestamp {
+    ///         Timestamp::from_unix_seconds(1_800_000_000)
+    ///     }
+    /// }
+    ///
+    /// let builder = builder.clock(Still);
+    /// # drop(builder);
+    /// ```
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Gives the events of the audit to the application, beside those of the `tracing` target `tower_step_up::audit`. See
+    /// [`AuditEvent`](crate::audit::AuditEvent).
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use std::sync::mpsc;
+    /// use tower_step_up::audit::AuditEvent;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// let builder = builder.audit(move |event: &AuditEvent| drop(sender.send(event.clone())));
+    /// # drop(receiver);
+    /// # drop(builder);
+    /// ```
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.audit = Audit::to(sink);
+        self
+    }
+
+    /// Answers refusals by the application's own function: a page in its own style, problem details, an error of GraphQL or gRPC. If the
+    /// function declines (`None`), the client gets the crate's own answer.
+    ///
+    /// It must not wait. Whatever it answers, nobody may keep the answer, and the audit hears of the refusal. It is asked for what guards,
+    /// extractors and handlers refuse; the companion router speaks Ory's format alone.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Response, StatusCode};
+    /// use tower_step_up::{Shortfall, context::Refusal};
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    ///
+    /// let step_up = StepUp::builder("https://bank.example")
+    /// #   .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #   .store(MemoryStore::default())
+    /// #   .factor(Totp::new("Example Bank"))
+    ///     .on_refusal(|refusal: &Refusal<'_>| {
+    ///         if refusal.shortfall != Shortfall::Unavailable {
+    ///             return None;
+    ///         }
+    ///         let mut response = Response::new(Bytes::from_static(b"We will be back in a moment."));
+    ///         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    ///         Some(response)
+    ///     })
+    ///     .build()?;
+    /// # drop(step_up);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_refusal<F>(mut self, answer: F) -> Self
+    where
+        F: Fn(&Refusal<'_>) -> Option<http::Response<bytes::Bytes>> + Send + Sync + 'static,
+    {
+        self.on_refusal = Some(Arc::new(answer));
+        self
+    }
+}

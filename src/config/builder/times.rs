@@ -1,0 +1,120 @@
+//! For how long something is good, and how often something may be tried.
+
+use std::time::Duration;
+
+use super::StepUpBuilder;
+use crate::store::AttemptPolicy;
+
+impl StepUpBuilder {
+    /// How long a session is good after its last proof. 24 hours by default.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.session_lifespan(Duration::from_secs(8 * 3600));
+    /// # drop(builder);
+    /// ```
+    pub fn session_lifespan(mut self, lifespan: Duration) -> Self {
+        self.limits.session_lifespan = lifespan;
+        self
+    }
+
+    /// How long a session is good after its first login, however often it is renewed. By default there is no such end.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.session_absolute_lifespan(Duration::from_secs(30 * 86_400));
+    /// # drop(builder);
+    /// ```
+    pub fn session_absolute_lifespan(mut self, lifespan: Duration) -> Self {
+        self.limits.session_absolute_lifespan = Some(lifespan);
+        self
+    }
+
+    /// How long a second factor counts. The session then falls back to `aal1`. By default as long as the session.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.second_factor_lifespan(Duration::from_secs(12 * 3600));
+    /// # drop(builder);
+    /// ```
+    pub fn second_factor_lifespan(mut self, lifespan: Duration) -> Self {
+        self.limits.second_factor_lifespan = Some(lifespan);
+        self
+    }
+
+    /// How far the clocks of several machines may differ. 5 seconds by default, 60 at most.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.clock_leeway(Duration::from_secs(2));
+    /// # drop(builder);
+    /// ```
+    pub fn clock_leeway(mut self, leeway: Duration) -> Self {
+        self.limits.clock_leeway = leeway;
+        self
+    }
+
+    /// How long a login flow can be submitted. One hour by default.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.login_flow_lifespan(Duration::from_secs(600));
+    /// # drop(builder);
+    /// ```
+    pub fn login_flow_lifespan(mut self, lifespan: Duration) -> Self {
+        self.limits.login_flow_lifespan = lifespan;
+        self
+    }
+
+    /// How long a settings flow can be submitted. One hour by default.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.settings_flow_lifespan(Duration::from_secs(1800));
+    /// # drop(builder);
+    /// ```
+    pub fn settings_flow_lifespan(mut self, lifespan: Duration) -> Self {
+        self.limits.settings_flow_lifespan = lifespan;
+        self
+    }
+
+    /// How long after a proof factors may be changed: the second factor's, if the subject has one. One hour by default; zero
+    /// waives the age, but never the second factor.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.privileged_session_max_age(Duration::from_secs(900));
+    /// # drop(builder);
+    /// ```
+    pub fn privileged_session_max_age(mut self, max_age: Duration) -> Self {
+        self.limits.privileged_session_max_age = max_age;
+        self
+    }
+
+    /// How many wrong attempts in a row are allowed.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::store::AttemptPolicy;
+    ///
+    /// let builder = builder.attempts(AttemptPolicy { free: 3, ..AttemptPolicy::default() });
+    /// # drop(builder);
+    /// ```
+    pub fn attempts(mut self, policy: AttemptPolicy) -> Self {
+        self.limits.attempts = policy;
+        self
+    }
+
+    #[cfg(feature = "config")]
+    pub(in crate::config) fn edit_attempts(mut self, edit: impl FnOnce(&mut AttemptPolicy)) -> Self {
+        edit(&mut self.limits.attempts);
+        self
+    }
+}
