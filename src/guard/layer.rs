@@ -40,8 +40,8 @@ impl RequireAal2 {
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct RequireAal {
-    pub(super) requirement: Requirement,
-    pub(super) within: Option<Arc<Edge>>,
+    requirement: Requirement,
+    within: Option<Arc<Edge>>,
 }
 
 impl RequireAal {
@@ -72,7 +72,7 @@ impl<S> Layer<S> for RequireAal {
     type Service = RequireAalService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireAalService::new(inner, self.clone())
+        RequireAalService::new(inner, self.requirement, self.within.clone())
     }
 }
 
@@ -80,6 +80,6 @@ impl<S> Layer<S> for RequireAal2 {
     type Service = RequireAalService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireAalService::new(inner, RequireAal::from(*self))
+        RequireAalService::new(inner, Requirement::aal2(), None)
     }
 }

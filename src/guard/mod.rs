@@ -12,6 +12,7 @@
 mod future;
 mod layer;
 mod service;
+mod waiting;
 
 use std::sync::{
     Arc,
@@ -20,7 +21,7 @@ use std::sync::{
 
 use http::{Extensions, Request};
 
-use self::service::Waiting;
+use self::waiting::Waiting;
 pub use self::{
     future::ResponseFuture,
     layer::{RequireAal, RequireAal2},

@@ -1,12 +1,15 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{RequireAal, ResponseFuture, denied, find_context};
-use crate::{context::SessionContext, requirement::Requirement};
+use super::{ResponseFuture, Waiting, denied, find_context};
+use crate::{context::Edge, requirement::Requirement};
 
-/// The service that [`RequireAal`] and [`RequireAal2`](super::RequireAal2) make.
+/// The service that [`RequireAal`](super::RequireAal) and [`RequireAal2`](super::RequireAal2) make.
 ///
 /// It calls the inner service directly when the verdict is known without waiting, without allocating. When a request does not
 /// pass, the inner service is not called and the request's body not read.
@@ -17,20 +20,13 @@ use crate::{context::SessionContext, requirement::Requirement};
 #[derive(Clone, Debug)]
 pub struct RequireAalService<S> {
     inner: S,
-    guard: RequireAal,
-}
-
-/// A request that waits for its verdict.
-pub(super) struct Waiting<S, ReqBody> {
-    pub(super) inner: S,
-    pub(super) request: Request<ReqBody>,
-    pub(super) context: SessionContext,
-    pub(super) requirement: Requirement,
+    requirement: Requirement,
+    within: Option<Arc<Edge>>,
 }
 
 impl<S> RequireAalService<S> {
-    pub(super) const fn new(inner: S, guard: RequireAal) -> Self {
-        Self { inner, guard }
+    pub(super) const fn new(inner: S, requirement: Requirement, within: Option<Arc<Edge>>) -> Self {
+        Self { inner, requirement, within }
     }
 }
 
@@ -48,8 +44,8 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let RequireAal { requirement, within } = &self.guard;
-        let context = match find_context(within.as_ref(), request.extensions()) {
+        let requirement = &self.requirement;
+        let context = match find_context(self.within.as_ref(), request.extensions()) {
             Ok(context) => context,
             Err(denied) => return ResponseFuture::refused(denied.into_empty_response()),
         };
