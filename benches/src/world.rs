@@ -6,7 +6,14 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::Value;
 use tokio::runtime::Runtime;
-use tower_step_up::{Aal, Method, SignedIn, SigningKey, StepUp, StepUpBuilder, Subject, aal::{CredentialId, Proof}, clock::Timestamp, factor::Totp, store::{MemoryStore, RedisStore, SqlStore}, test_util::mint};
+use tower_step_up::{
+    Aal, Method, SignedIn, SigningKey, StepUp, StepUpBuilder, Subject,
+    aal::{CredentialId, Proof},
+    clock::Timestamp,
+    factor::Totp,
+    store::{MemoryStore, RedisStore, SqlStore},
+    test_util::mint,
+};
 
 use crate::servers::{self, postgres::Postgres, redis::Redis};
 
