@@ -35,7 +35,7 @@ use crate::{
     headers::NO_STORE,
     requirement::{Requirement, Shortfall},
     session::{Session, Subject},
-    source::Evidence,
+    source::{Evidence, Head},
     standing::Standing,
     step_up::SignedIn,
 };
@@ -57,8 +57,7 @@ impl IntoResponseParts for SignedIn {
 }
 
 fn denied(context: &SessionContext, shortfall: Shortfall, requirement: Requirement, parts: &Parts) -> AccessDenied {
-    let head = RequestHead { method: parts.method.clone(), headers: parts.headers.clone() };
-    AccessDenied::new(context.clone(), shortfall, requirement, head)
+    AccessDenied::new(context.clone(), shortfall, requirement, RequestHead::of(parts.into()))
 }
 
 async fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, AccessDenied> {
@@ -75,7 +74,7 @@ impl<S: Sync> FromRequestParts<S> for SessionContext {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let context = find_context(None, &parts.extensions)?;
-        Ok(context.with_head(&parts.method, &parts.headers))
+        Ok(context.with_head(Head::from(&*parts)))
     }
 }
 

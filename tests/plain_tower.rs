@@ -14,7 +14,7 @@ use common::{Bank, COOKIE, Calls, NO_STORE, Untouchable, request, send};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_step_up::{RequireAal, RequireAal2, Requirement, SessionContext, Shortfall};
+use tower_step_up::{RequireAal, RequireAal2, Requirement, SessionContext, Shortfall, source::Head};
 
 /// Panics unless it was polled ready before each call; a clone was not. Its answer is the subject's name.
 #[derive(Default)]
@@ -85,6 +85,30 @@ async fn the_ready_service_is_called_whether_or_not_the_store_is_asked() {
             assert_eq!(name, if headers.is_empty() { "" } else { "kim" });
         }
         assert_eq!(bank.store.take_reads(), reads);
+    }
+}
+
+/// A service that finds out in the middle that it needs more, without a framework.
+#[tokio::test]
+async fn a_service_refuses_in_the_middle_as_a_guard_does() {
+    let bank = Bank::new();
+    let middle = service_fn(|request: Request<Full<Bytes>>| async move {
+        let context = SessionContext::of(request.extensions()).unwrap().with_head(Head::from(&request));
+        match context.decide(&Requirement::aal2()).await {
+            Ok(_) => Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("paid"))),
+            Err(_) => Ok(context.challenge(Requirement::aal2()).into_empty_response()),
+        }
+    });
+    let middle = bank.step_up.layer().layer(middle);
+    let door = ServiceBuilder::new().layer(bank.step_up.layer()).layer(RequireAal2).service(Strict::default());
+    let (kim, bob) = (bank.aal2("kim").await, bank.aal1("bob").await);
+    assert_eq!(send(&middle, request("GET", "/", &[("cookie", &kim.cookie())])).await.body, "paid");
+    for headers in [&[("cookie", bob.cookie())][..], &[("accept", "application/json".to_owned())], &[]] {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (middle, door) =
+            (send(&middle, request("GET", "/", &headers)).await, send(&door, request("GET", "/", &headers)).await);
+        assert_eq!((middle.status, &middle.headers, &middle.body), (door.status, &door.headers, &door.body));
+        assert_ne!(middle.status, 200);
     }
 }
 

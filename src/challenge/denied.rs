@@ -118,8 +118,8 @@ impl SessionContext {
     /// If the session meets the requirement all the same, it must be proven anew. Ask [`decide`](Self::decide) first: as long as nobody has
     /// looked the session up, the answer is the one for a session whose level is too low.
     ///
-    /// The context must come from the handler's arguments, where it knows what kind of client this is. One out of the
-    /// request's extensions answers as for a program.
+    /// The context must know what kind of client this is: take it from the handler's arguments, or see [`with_head`](Self::with_head). Else
+    /// the answer is the one for a program.
     pub fn challenge(&self, requirement: Requirement) -> AccessDenied {
         let shortfall = match self.verdict_without_waiting(&requirement) {
             Some(Err(shortfall)) => shortfall,

@@ -23,7 +23,7 @@ use crate::{
     clock::Timestamp,
     requirement::{Requirement, Shortfall},
     session::Session,
-    source::{Clue, Evidence, Look, Recalled, Remedy, Transport, Unmet},
+    source::{Clue, Evidence, Head, Look, Recalled, Remedy, Transport, Unmet},
     standing::{Enrolled, Standing},
 };
 
@@ -82,6 +82,12 @@ pub(crate) struct RequestHead {
     pub(crate) headers: HeaderMap,
 }
 
+impl RequestHead {
+    pub(crate) fn of(head: Head<'_>) -> Self {
+        Self { method: head.method.clone(), headers: head.headers.clone() }
+    }
+}
+
 /// Where sessions come from did not answer, so nothing is known of the request's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -107,6 +113,13 @@ impl SessionContext {
     /// The context of the innermost layer around this request; `None` if there is no layer.
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
+    }
+
+    /// The same context with the head of its request, so that [`challenge`](Self::challenge) answers as this client understands. Under
+    /// axum, a context among the handler's arguments has it already.
+    #[must_use]
+    pub fn with_head(&self, head: Head<'_>) -> Self {
+        Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(RequestHead::of(head))) }
     }
 
     /// Whether the request's session meets the requirement. Waits only if that is not known yet.
@@ -287,13 +300,6 @@ impl SessionContext {
             Look::Miswired(help) => Some(help),
             _ => None,
         }
-    }
-
-    /// The same context with the head of its request, so that a refusal is rendered for this client.
-    #[cfg(feature = "axum")]
-    pub(crate) fn with_head(&self, method: &Method, headers: &HeaderMap) -> Self {
-        let head = RequestHead { method: method.clone(), headers: headers.clone() };
-        Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(head)) }
     }
 
     pub(crate) fn head(&self) -> Option<&RequestHead> {

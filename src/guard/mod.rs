@@ -39,8 +39,7 @@ fn denied<B>(
     requirement: Requirement,
     request: &Request<B>,
 ) -> AccessDenied {
-    let head = RequestHead { method: request.method().clone(), headers: request.headers().clone() };
-    AccessDenied::new(context, shortfall, requirement, head)
+    AccessDenied::new(context, shortfall, requirement, RequestHead::of(request.into()))
 }
 
 /// The context of the layer that must be around.
