@@ -69,11 +69,14 @@ struct Shared {
     now: Timestamp,
     path_and_query: Option<PathAndQuery>,
     recalled: OnceLock<Recalled>,
-    /// What the source said when it was asked for this very request.
-    read: OnceCell<Result<Option<Arc<Evidence>>, Unavailable>>,
+    /// What the source said when it was asked for this very request. Hardly any request has to ask, so there is room for it only then.
+    read: OnceLock<Box<OnceCell<Answer>>>,
     /// Whether anything looked at the session, so that the answer depends on it.
     consulted: AtomicBool,
 }
+
+/// What a source says when it is asked.
+type Answer = Result<Option<Arc<Evidence>>, Unavailable>;
 
 /// Method and headers of a request.
 #[derive(Clone, Debug)]
@@ -106,7 +109,7 @@ pub(crate) type Verdict<'a> = Result<&'a Arc<Evidence>, Shortfall>;
 
 impl SessionContext {
     pub(crate) fn new(edge: Arc<Edge>, look: Look, now: Timestamp, path_and_query: Option<PathAndQuery>) -> Self {
-        let (recalled, read, consulted) = (OnceLock::new(), OnceCell::new(), AtomicBool::new(false));
+        let (recalled, read, consulted) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
         Self { shared: Arc::new(Shared { edge, look, now, path_and_query, recalled, read, consulted }), head: None }
     }
 
@@ -167,7 +170,8 @@ impl SessionContext {
     pub(crate) async fn verdict(&self, requirement: &Requirement) -> Verdict<'_> {
         match self.verdict_without_waiting(requirement) {
             Some(verdict) => verdict,
-            None => self.judge(self.read().await, requirement),
+            // In a box, or whoever may have to wait would carry the room for it along on every request.
+            None => self.judge(Box::pin(self.read()).await, requirement),
         }
     }
 
@@ -179,7 +183,7 @@ impl SessionContext {
             Look::Nothing | Look::Ambiguous(_) => return Some(Err(Shortfall::NoSession)),
             Look::Miswired(_) => return Some(Err(Shortfall::Unavailable)),
         };
-        if let Some(read) = self.shared.read.get() {
+        if let Some(read) = self.answer() {
             return Some(self.judge(read, requirement));
         }
         match self.recalled(clue) {
@@ -219,14 +223,14 @@ impl SessionContext {
             Look::Nothing | Look::Ambiguous(_) => return Ok(None),
             Look::Miswired(_) => return Err(Unavailable),
         };
-        if self.shared.read.get().is_none() {
+        if self.answer().is_none() {
             match self.recalled(clue) {
                 Recalled::Evidence(evidence) => return Ok(Some(evidence)),
                 Recalled::NoSession => return Ok(None),
                 Recalled::Unknown => {}
             }
         }
-        self.read().await.as_ref().map(Option::as_ref).map_err(|&unavailable| unavailable)
+        Box::pin(self.read()).await.as_ref().map(Option::as_ref).map_err(|&unavailable| unavailable)
     }
 
     fn recalled(&self, clue: &Clue) -> &Recalled {
@@ -235,9 +239,10 @@ impl SessionContext {
     }
 
     /// Asks the source, once for a request, however many want to know.
-    async fn read(&self) -> &Result<Option<Arc<Evidence>>, Unavailable> {
+    async fn read(&self) -> &Answer {
         let Shared { edge, look, now, read, .. } = &*self.shared;
-        read.get_or_init(|| async {
+        let cell = read.get_or_init(Box::default);
+        cell.get_or_init(|| async {
             let Look::Clue(clue) = look else { return Ok(None) };
             edge.source.ask(clue, *now).await.map_err(|error| {
                 // The error's source may name a database; its own text never does.
@@ -246,6 +251,11 @@ impl SessionContext {
             })
         })
         .await
+    }
+
+    /// What the source has said, if it was asked.
+    fn answer(&self) -> Option<&Answer> {
+        self.shared.read.get()?.get()
     }
 
     fn consult(&self) {
@@ -258,7 +268,7 @@ impl SessionContext {
 
     /// What is known already, for a log: nobody is asked.
     fn known(&self) -> Option<&Arc<Evidence>> {
-        match (self.shared.read.get(), self.shared.recalled.get()) {
+        match (self.answer(), self.shared.recalled.get()) {
             (Some(read), _) => read.as_ref().ok()?.as_ref(),
             (None, Some(Recalled::Evidence(evidence))) => Some(evidence),
             (None, _) => None,
