@@ -105,6 +105,7 @@ impl std::error::Error for FactorError {
 /// What a factor makes of an answer.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
+#[must_use = "nothing is proven before the store has consumed it"]
 pub enum Verdict {
     /// It is right, if the store can still consume this.
     Proven(Consumption),

@@ -62,13 +62,10 @@ impl Totp {
         now: Timestamp,
     ) -> Result<Credential, SealError> {
         let id = CredentialId::random();
-        Ok(Credential {
-            summary: CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 },
-            data: sealer.seal(&seal_context(subject, id), secret)?,
-            secrets: Vec::new(),
-            last_step,
-            created_at: now,
-        })
+        let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
+        let mut credential = Credential::new(summary, now).with_data(sealer.seal(&seal_context(subject, id), secret)?);
+        credential.last_step = last_step;
+        Ok(credential)
     }
 
     /// The highest step within the window whose code this is. The highest, because a code that fits two steps must not be good

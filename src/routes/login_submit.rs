@@ -235,7 +235,7 @@ impl<'a> Submission<'a> {
         }
         self.flow.failures = self.flow.failures.saturating_add(1);
         self.flow.active = Some(factor.method());
-        if !engine.stores.update_flow(&self.flow.to_stored()?).await? {
+        if !engine.stores.update_flow(&self.flow.to_stored()?).await?.is_done() {
             return self
                 .refuse(
                     RefusalReason::UsedFlow,

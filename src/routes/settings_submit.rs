@@ -188,7 +188,7 @@ impl<'a> Change<'a> {
             EnrolmentOutcome::Removed => {
                 let gone = engine.removed_with(&self.owner.credentials, method);
                 let session = engine.rotate(&self.found.session, None, now);
-                self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session).await
+                self.save(key, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
             }
         }
     }

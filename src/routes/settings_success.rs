@@ -8,6 +8,7 @@ use super::{answer, failure::Failure, settings_submit::Change};
 use crate::{
     aal::{CredentialId, Method, Proof},
     audit::{AuditEventKind, RefusalReason},
+    engine::methods_of,
     error::StoreError,
     factor::Factor,
     flow::{
@@ -52,7 +53,7 @@ impl Change<'_> {
         let after = self.saved(key.method, &changes)?;
         let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
         let response = after.succeed(carried).await?;
-        let events: Vec<_> = changes.iter().filter_map(audited).collect();
+        let events = self.audited(&changes);
         let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
         let mut completion = Completion::new(self.owner.subject.clone(), now);
         completion.expect_credentials = Some(self.owner.credentials.iter().map(|one| one.summary.id).collect());
@@ -91,6 +92,23 @@ impl Change<'_> {
         Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
     }
 
+    /// What the audit hears of the changes: each method once, however many credentials of it go.
+    fn audited(&self, changes: &[CredentialChange]) -> Vec<AuditEventKind> {
+        let gone = |id| self.owner.credentials.iter().map(|one| one.summary).find(|summary| summary.id == id);
+        let removed: Vec<_> = changes
+            .iter()
+            .filter_map(|change| if let CredentialChange::Remove(id) = change { gone(*id) } else { None })
+            .collect();
+        let enrolled = changes.iter().filter_map(|change| match change {
+            CredentialChange::Replace(new) | CredentialChange::Add(new) => {
+                Some(AuditEventKind::Enrolled { method: new.summary.method })
+            }
+            CredentialChange::Remove(_) | CredentialChange::SetData { .. } | CredentialChange::SetName { .. } => None,
+        });
+        let removed = methods_of(&removed).into_iter().map(|method| AuditEventKind::Removed { method });
+        enrolled.chain(removed).collect()
+    }
+
     /// Stores the flow, and ends those that were begun with a factor that is gone.
     async fn keep(&self, removes: bool) -> Result<(), StoreError> {
         let stores = &self.engine().stores;
@@ -126,16 +144,5 @@ impl Change<'_> {
     /// Where the browser goes after a change.
     fn return_url(&self) -> Url {
         self.flow.return_to.clone().unwrap_or_else(|| settings::page(&self.flow, self.engine()))
-    }
-}
-
-/// What the audit hears of a change.
-fn audited(change: &CredentialChange) -> Option<AuditEventKind> {
-    match change {
-        CredentialChange::Replace(new) | CredentialChange::Add(new) => {
-            Some(AuditEventKind::Enrolled { method: new.summary.method })
-        }
-        CredentialChange::Remove(method) => Some(AuditEventKind::Removed { method: *method }),
-        CredentialChange::Reseal { .. } => None,
     }
 }

@@ -1,18 +1,16 @@
 //! Credentials that the application itself gives to its users and takes away, beside what they do in the settings.
 
-use super::StepUp;
+use super::{ROUNDS, StepUp};
 use crate::{
     aal::{CredentialId, Method},
     audit::AuditEventKind,
+    engine::methods_of,
     error::{Error, ErrorKind},
     factor::{self, LookupSecrets, Totp},
     session::Subject,
     standing::CredentialSummary,
     store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
 };
-
-/// What is removed follows from what there is. If that changes at the same moment, it is looked at again.
-const ROUNDS: u32 = 3;
 
 impl StepUp {
     /// Stores a TOTP secret that the subject enrolled elsewhere, in place of one it has. Codes of it work from now on.
@@ -52,7 +50,9 @@ impl StepUp {
         completion.credentials.push(CredentialChange::Replace(credential));
         // Failures with the old secret say nothing of the new one.
         completion.reset = Some(AttemptKey { subject: subject.clone(), method });
-        engine.complete(completion).await?;
+        if engine.complete(completion).await? != Completed::Done {
+            return Err(Error::new(ErrorKind::Conflict));
+        }
         engine.audit.record_for_subject(at, subject, AuditEventKind::Enrolled { method });
         Ok(id)
     }
@@ -69,14 +69,8 @@ impl StepUp {
     pub async fn bind(&self, subject: &Subject, method: Method, data: Vec<u8>) -> Result<CredentialId, Error> {
         let engine = self.engine();
         let factor = engine.factor(method).ok_or(Error::new(ErrorKind::Credential))?;
-        let credential = Credential {
-            summary: CredentialSummary { id: CredentialId::random(), method, aal: factor.aal() },
-            data,
-            secrets: Vec::new(),
-            last_step: 0,
-            created_at: engine.now(),
-        };
-        self.import(subject, credential).await
+        let summary = CredentialSummary { id: CredentialId::random(), method, aal: factor.aal() };
+        self.import(subject, Credential::new(summary, engine.now()).with_data(data)).await
     }
 
     /// Takes the subject's credentials of a method away, for a support desk that has made sure of who asks. Every session is lowered
@@ -109,17 +103,17 @@ impl StepUp {
             let gone = engine.removed_with(&credentials, method);
             let mut completion = Completion::new(subject.clone(), engine.now());
             completion.expect_credentials = Some(credentials.iter().map(|one| one.summary.id).collect());
-            completion.credentials = gone.iter().copied().map(CredentialChange::Remove).collect();
+            completion.credentials = gone.iter().map(|one| CredentialChange::Remove(one.id)).collect();
             completion.reset = Some(AttemptKey { subject: subject.clone(), method });
             let at = completion.now;
             if engine.complete(completion).await? == Completed::Done {
                 engine.stores.remove_flows(subject, None).await?;
-                for method in gone {
+                for method in methods_of(&gone) {
                     engine.audit.record_for_subject(at, subject, AuditEventKind::Removed { method });
                 }
                 return Ok(());
             }
         }
-        Err(Error::new(ErrorKind::Credential))
+        Err(Error::new(ErrorKind::Conflict))
     }
 }

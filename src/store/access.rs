@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
-    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     clock::Timestamp,
-    session::{SessionId, StoredSession, Subject},
+    session::{BindingKey, SessionId, StoredSession, Subject},
 };
 
 /// How many flows without a session stay, those of all clients together. Anybody can begin one where the password is a factor, so
@@ -52,6 +52,15 @@ impl Stores {
         self.within(self.subjects.standing(subject, id)).await
     }
 
+    pub(crate) async fn session_of(
+        &self,
+        subject: &Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> Result<Option<StoredStanding>, StoreError> {
+        self.within(self.subjects.session_of(subject, binding, now)).await
+    }
+
     pub(crate) async fn sessions(&self, subject: &Subject, now: Timestamp) -> Result<Vec<StoredSession>, StoreError> {
         self.within(self.subjects.sessions(subject, now)).await
     }
@@ -68,7 +77,8 @@ impl Stores {
     ///
     /// If a session is replaced, its end decides which of several requests is the one, and the flow ends after it: so an answer that
     /// is refused leaves the flow open for the next, and after a crash in between nothing but a further proof opens anything.
-    /// Otherwise the flow decides and ends first: a crash in between costs the user a new one.
+    /// Otherwise the flow decides and ends first, also where a session begins: nothing else could tell two requests apart that would
+    /// each begin one. A crash or a refusal in between costs the user a new flow.
     pub(crate) async fn complete(&self, mut completion: Completion) -> Result<Completed, StoreError> {
         if self.one {
             return self.within(self.subjects.complete(&completion)).await;
@@ -80,7 +90,7 @@ impl Stores {
             let open = if ends_later {
                 self.flow(flow.id).await?.is_some_and(|flow| !flow.completed && flow.expires_at > now)
             } else {
-                self.within(self.flows.complete_flow(flow, now)).await?
+                self.within(self.flows.complete_flow(flow, now)).await?.is_done()
             };
             if !open {
                 return Ok(Completed::FlowGone);
@@ -89,10 +99,14 @@ impl Stores {
         let completed = self.within(self.subjects.complete(&completion)).await?;
         if completed == Completed::Done {
             // The step-up stands, whatever comes of the rest.
-            if let Some(flow) = flow.filter(|_| ends_later)
-                && let Err(error) = self.within(self.flows.complete_flow(&flow, now)).await
-            {
-                tracing::warn!(%error, "could not end a flow that has done its work");
+            if let Some(flow) = flow.filter(|_| ends_later) {
+                match self.within(self.flows.complete_flow(&flow, now)).await {
+                    Ok(Written::Done) => {}
+                    Ok(Written::Superseded) => {
+                        tracing::warn!(flow = %flow.id, "a flow that has done its work was ended or removed by another request");
+                    }
+                    Err(error) => tracing::warn!(%error, "could not end a flow that has done its work"),
+                }
             }
             if let Some(key) = reset
                 && let Err(error) = self.within(self.flows.reset_attempts(&key)).await
@@ -113,7 +127,7 @@ impl Stores {
         self.within(self.flows.flow(id)).await
     }
 
-    pub(crate) async fn update_flow(&self, flow: &StoredFlow) -> Result<bool, StoreError> {
+    pub(crate) async fn update_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
         self.within(self.flows.update_flow(flow)).await
     }
 

@@ -5,7 +5,7 @@ use crate::{
     session::{StoredSession, Subject},
     standing::CredentialSummary,
     step_up::{SignedIn, StepUp},
-    store::{Completion, Credential, CredentialChange},
+    store::{Completed, Completion, Credential, CredentialChange},
 };
 
 /// Begins a session that has these proofs, oldest first. A credential that a proof names is stored for the subject, without a
@@ -56,13 +56,15 @@ pub async fn mint(
                 .push(CredentialChange::Add(without_secret(summary, proof.completed_at().unwrap_or(completion.now))));
         }
     }
-    engine.complete(completion).await?;
+    if engine.complete(completion).await? != Completed::Done {
+        return Err(Error::new(ErrorKind::Conflict));
+    }
     begin(step_up, subject, proofs).await
 }
 
 /// A credential that is there, and that nobody can prove.
 pub(super) fn without_secret(summary: CredentialSummary, created_at: Timestamp) -> Credential {
-    Credential { summary, data: Vec::new(), secrets: Vec::new(), last_step: 0, created_at }
+    Credential::new(summary, created_at)
 }
 
 /// Begins a session that has these proofs, whether or not the credentials are there that they name.
@@ -95,8 +97,10 @@ pub(super) async fn exchange_credentials(
     let engine = step_up.engine();
     let before = engine.stores.credentials(subject).await?;
     let mut completion = Completion::new(subject.clone(), engine.now());
-    let removed = before.iter().map(|one| CredentialChange::Remove(one.summary.method));
+    let removed = before.iter().map(|one| CredentialChange::Remove(one.summary.id));
     completion.credentials = removed.chain(credentials.into_iter().map(CredentialChange::Add)).collect();
-    engine.complete(completion).await?;
+    if engine.complete(completion).await? != Completed::Done {
+        return Err(Error::new(ErrorKind::Conflict));
+    }
     Ok(before)
 }

@@ -19,10 +19,10 @@ use tokio::{
 use tower_step_up::{
     StepUpBuilder, Subject,
     clock::Timestamp,
-    session::{SessionId, StoredSession},
+    session::{BindingKey, SessionId, StoredSession},
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, MemoryStore,
-        Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+        Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
     },
 };
 
@@ -243,6 +243,16 @@ impl SubjectStore for TestStore {
         self.within("standing", move |inner| inner.subjects.standing(subject, session))
     }
 
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.0.reads.fetch_add(1, Ordering::SeqCst);
+        self.within("session_of", move |inner| inner.subjects.session_of(subject, binding, now))
+    }
+
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.within("sessions", move |inner| inner.subjects.sessions(subject, now))
     }
@@ -271,11 +281,11 @@ impl FlowStore for TestStore {
         self.within("flow", move |inner| inner.flows.flow(id))
     }
 
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         self.within("update_flow", |inner| inner.flows.update_flow(flow))
     }
 
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
         self.within("complete_flow", move |inner| inner.flows.complete_flow(flow, now))
     }
 
