@@ -4,16 +4,20 @@ use axum::{http::StatusCode, response::Response};
 use serde_json::json;
 use url::Url;
 
-use super::{answer, failure::Failure, settings_submit::Change};
+use super::{
+    answer,
+    failure::Failure,
+    saving::{self, Kept},
+    settings_submit::Change,
+};
 use crate::{
     aal::{CredentialId, Method, Proof},
     audit::{AuditEventKind, RefusalReason},
     engine::methods_of,
-    error::StoreError,
     factor::Factor,
     flow::{
         owner::Owner,
-        record::{FlowType, Purpose},
+        record::{Flow, FlowType, Purpose},
         settings,
     },
     session::StoredSession,
@@ -50,7 +54,8 @@ impl Change<'_> {
     ) -> Result<Response, Failure> {
         let engine = self.engine();
         let now = self.scope.now();
-        let after = self.saved(key.method, &changes)?;
+        let method = key.method;
+        let mut after = self.saved(method, &changes)?;
         let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
         let response = after.succeed(carried).await?;
         let events = self.audited(&changes);
@@ -74,9 +79,7 @@ impl Change<'_> {
             engine.audit.record_in_session(now, &session, kind);
         }
         engine.audit.record_in_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
-        if let Err(error) = after.keep(removes).await {
-            tracing::warn!(%error, "factors were changed, but the flow does not say so yet");
-        }
+        after.keep(method, removes).await;
         Ok(response)
     }
 
@@ -89,6 +92,7 @@ impl Change<'_> {
         flow.say(None, message::saved(), now);
         flow.active = Some(method);
         flow.purpose = Purpose::Settings { success: true };
+        flow.release();
         Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
     }
 
@@ -109,14 +113,32 @@ impl Change<'_> {
         enrolled.chain(removed).collect()
     }
 
-    /// Stores the flow, and ends those that were begun with a factor that is gone.
-    async fn keep(&self, removes: bool) -> Result<(), StoreError> {
-        let stores = &self.engine().stores;
-        stores.update_flow(&self.flow.to_stored()?).await?;
-        if removes {
-            stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await?;
+    /// Stores the flow, and ends those that were begun with a factor that is gone. The change is made, so nothing here refuses it.
+    ///
+    /// What the method kept for binding is used up, and must not be shown any more, whatever others have written meanwhile.
+    async fn keep(&mut self, method: Method, removes: bool) {
+        let (scope, now, ours) = (self.scope, self.scope.now(), self.flow.clone());
+        let succeed = |flow: &mut Flow, again: bool| {
+            if again {
+                flow.copy_state(&ours, method);
+                flow.say(None, message::saved(), now);
+                flow.active = ours.active;
+                flow.purpose = ours.purpose;
+                flow.release();
+            }
+            Ok(())
+        };
+        match saving::write(scope, &mut self.flow, succeed).await {
+            Ok(Kept::Stored) => {}
+            Ok(kept) => tracing::warn!(?kept, "factors were changed, but the flow does not say so"),
+            Err(failure) => tracing::warn!(?failure, "factors were changed, but the flow does not say so yet"),
         }
-        Ok(())
+        if removes {
+            let ended = self.engine().stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await;
+            if let Err(error) = ended {
+                tracing::warn!(%error, "a factor was removed, but flows that were begun with it are still there");
+            }
+        }
     }
 
     async fn succeed(&self, carried: Carried) -> Result<Response, Failure> {
