@@ -132,6 +132,12 @@ pub enum ErrorKind {
     Cryptography,
     /// The credential is not of a kind that a configured factor takes.
     Credential,
+    /// The TOTP secret is no base32 text, or shorter than 128 bits.
+    TotpSecret,
+    /// There is no recovery code, or one is shorter than 13 or longer than 64 characters or stands there twice.
+    LookupSecrets,
+    /// A session was to begin without any proof.
+    Proof,
     /// What was to be changed was changed elsewhere at the same moment, again and again; nothing was done.
     Conflict,
 }
@@ -160,6 +166,11 @@ impl fmt::Display for Error {
             ErrorKind::Method => "this method cannot be a first factor",
             ErrorKind::Cryptography => "signing or sealing failed",
             ErrorKind::Credential => "no configured factor takes this credential",
+            ErrorKind::TotpSecret => "a TOTP secret must be base32 text of at least 128 bits",
+            ErrorKind::LookupSecrets => {
+                "recovery codes must be one or more, each of 13 to 64 characters, and all different"
+            }
+            ErrorKind::Proof => "a session needs at least one proof",
             ErrorKind::Conflict => "it was changed elsewhere at the same moment, so nothing was done; try again",
         })
     }

@@ -99,10 +99,10 @@ pub(crate) fn decode_secret(base32: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
             .collect::<String>()
             .to_ascii_uppercase(),
     );
-    let secret = Secret::try_from_base32(plain.as_str()).map_err(|_| Error::new(ErrorKind::Credential))?;
+    let secret = Secret::try_from_base32(plain.as_str()).map_err(|_| Error::new(ErrorKind::TotpSecret))?;
     // RFC 4226 section 4: at least 128 bits.
     if secret.as_bytes().len() < 16 {
-        return Err(Error::new(ErrorKind::Credential));
+        return Err(Error::new(ErrorKind::TotpSecret));
     }
     Ok(Zeroizing::new(secret.as_bytes().to_vec()))
 }
@@ -368,7 +368,7 @@ mod tests {
         let plain = decode_secret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").unwrap();
         assert_eq!(decode_secret("jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp").unwrap(), plain);
         for bad in ["", "JBSWY3DP", "not base32 at all!"] {
-            assert_eq!(decode_secret(bad).unwrap_err().kind(), ErrorKind::Credential, "{bad}");
+            assert_eq!(decode_secret(bad).unwrap_err().kind(), ErrorKind::TotpSecret, "{bad}");
         }
     }
 

@@ -19,7 +19,8 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// The secret is not base32 or shorter than 128 bits, no [`Totp`] factor is configured, or the store did not answer.
+    /// The secret is not base32 or shorter than 128 bits (`TotpSecret`), no [`Totp`] factor is configured (`Credential`), or the store did
+    /// not answer.
     pub async fn import_totp(&self, subject: &Subject, base32_secret: &str) -> Result<CredentialId, Error> {
         let engine = self.engine();
         engine.factor(Method::Totp).ok_or(Error::new(ErrorKind::Credential))?;
@@ -33,12 +34,12 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// There is no code, one is shorter than 13 characters (64 bits need as many in base32) or stands there twice, no
-    /// [`LookupSecrets`] factor is configured, or the store did not answer.
+    /// There is no code, one is shorter than 13 characters (64 bits need as many in base32) or longer than 64, or stands there twice
+    /// (`LookupSecrets`); no [`LookupSecrets`] factor is configured (`Credential`), or the store did not answer.
     pub async fn import_lookup_secrets(&self, subject: &Subject, codes: &[&str]) -> Result<CredentialId, Error> {
         let engine = self.engine();
         engine.factor(Method::LookupSecret).ok_or(Error::new(ErrorKind::Credential))?;
-        let credential = LookupSecrets::imported(codes, engine.now()).ok_or(Error::new(ErrorKind::Credential))?;
+        let credential = LookupSecrets::imported(codes, engine.now()).ok_or(Error::new(ErrorKind::LookupSecrets))?;
         self.import(subject, credential).await
     }
 
@@ -65,7 +66,7 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// No factor of this method is configured, or the store did not answer.
+    /// No factor of this method is configured (`Credential`), or the store did not answer.
     pub async fn bind(&self, subject: &Subject, method: Method, data: Vec<u8>) -> Result<CredentialId, Error> {
         let engine = self.engine();
         let factor = engine.factor(method).ok_or(Error::new(ErrorKind::Credential))?;
@@ -95,7 +96,7 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// The credentials are being changed all the time, or the store did not answer.
+    /// The credentials are being changed all the time (`Conflict`), or the store did not answer.
     pub async fn unbind(&self, subject: &Subject, method: Method) -> Result<(), Error> {
         let engine = self.engine();
         for _ in 0..ROUNDS {

@@ -33,7 +33,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// There is no proof, or the store did not answer.
+/// There is no proof (`Proof`), or the store did not answer.
 pub async fn mint(
     step_up: &StepUp,
     subject: Subject,
@@ -42,7 +42,7 @@ pub async fn mint(
     let engine = step_up.engine();
     let proofs: Vec<_> = proofs.into_iter().collect();
     if proofs.is_empty() {
-        return Err(Error::new(ErrorKind::Method));
+        return Err(Error::new(ErrorKind::Proof));
     }
     let mut known: Vec<_> = engine.stores.credentials(&subject).await?.iter().map(|one| one.summary.id).collect();
     let mut completion = Completion::new(subject.clone(), engine.now());
@@ -76,7 +76,7 @@ pub(super) async fn begin(
     let engine = step_up.engine();
     let mut proofs = proofs.into_iter();
     let now = engine.now();
-    let first = proofs.next().ok_or(Error::new(ErrorKind::Method))?;
+    let first = proofs.next().ok_or(Error::new(ErrorKind::Proof))?;
     let begun_at = first.completed_at().unwrap_or(now);
     let session = StoredSession::new(subject.clone(), first, begun_at, engine.limits.session_lifespan);
     let session = proofs.fold(session, |session, proof| {
