@@ -410,6 +410,51 @@ mod tests {
         assert!(other.state(step_up.engine(), Method::Totp).is_err());
     }
 
+    /// One request at a time, and for a time: whoever has claimed the flow and is gone keeps nobody out for good.
+    #[test]
+    fn a_claim_is_one_requests_and_ends() {
+        let at = Timestamp::from_unix_seconds;
+        let mut first = flow(None, at(1000));
+        assert!(first.claim(at(1000), at(1005)) && first.is_claimed());
+        let stored = || Flow::from_stored(first.to_stored().unwrap()).unwrap();
+        let mut second = stored();
+        assert!(!second.is_claimed() && !second.claim(at(1004), at(1009)), "another has it");
+        second.release();
+        assert!(!second.claim(at(1004), at(1009)), "and keeps it");
+        assert!(second.claim(at(1005), at(1010)), "but not for ever");
+        let reopened = first.reopen(Vec::new(), at(2000), at(1001));
+        assert!(!reopened.is_claimed() && reopened.clone().claim(at(1001), at(1002)));
+
+        // The first comes back late, and reads what the second has stored: that claim is not its own.
+        let mut late = first.clone();
+        late.replace_by(Flow::from_stored(second.to_stored().unwrap()).unwrap());
+        late.release();
+        assert!(!late.claim(at(1006), at(1011)));
+        // In time it ends its own, whatever others have written.
+        let mut early = first.clone();
+        early.replace_by(stored());
+        early.release();
+        assert!(early.claim(at(1001), at(1006)));
+        assert!(!flow(None, at(1000)).to_stored().unwrap().body.contains("sending"));
+    }
+
+    /// What two say at the same moment stands side by side, and what both say once.
+    #[test]
+    fn messages_at_once_stand_side_by_side() {
+        let now = Timestamp::from_unix_seconds(1000);
+        let mut flow = flow(None, now);
+        let [one, two] = [1, 2].map(|id| Text::error(id, "x"));
+        for _ in 0..2 {
+            for text in [&one, &two] {
+                flow.say_too(None, text.clone(), now);
+                flow.say_too(Some("totp_code"), text.clone(), now);
+            }
+        }
+        assert_eq!((flow.messages.len(), flow.field_messages.len()), (2, 2));
+        flow.say(None, one.clone(), now);
+        assert_eq!((flow.messages.as_slice(), flow.field_messages.len()), (&[one][..], 0));
+    }
+
     /// A flow of the version before has its binding in the body, and keeps it there through every write.
     #[test]
     fn flows_of_the_version_before_still_belong_to_their_session() {

@@ -200,4 +200,42 @@ mod tests {
             }
         }
     }
+
+    /// One open flow begins one session, also where the flow is in another store; one that is over begins none.
+    #[tokio::test]
+    async fn a_flow_begins_one_session() {
+        let (subjects, elsewhere) = (Arc::new(MemoryStore::default()), Arc::new(MemoryStore::default()));
+        let subject = Subject::new("kim").unwrap();
+        let new = |now| StoredSession::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, now), now, HOUR);
+        for one in [false, true] {
+            let stores =
+                Stores::new(subjects.clone(), if one { subjects.clone() } else { elsewhere.clone() }, one, HOUR);
+            let key = AttemptKey { subject: subject.clone(), method: Method::Password };
+            let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };
+            assert_eq!(stores.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed);
+            let flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "");
+            stores.create_flow(&flow, 50, NOW).await.unwrap();
+            for expected in [Completed::Done, Completed::FlowGone] {
+                let session = new(NOW);
+                let mut completion = Completion::new(subject.clone(), NOW);
+                completion.begin = Some(session.clone());
+                (completion.flow, completion.reset) = (Some(flow.clone()), Some(key.clone()));
+                assert_eq!(stores.complete(completion).await.unwrap(), expected, "one store: {one}");
+                let begun = stores.session_of(&subject, session.binding(), NOW).await.unwrap();
+                assert_eq!(begun.is_some(), expected == Completed::Done);
+            }
+            assert!(stores.flow(flow.id).await.unwrap().unwrap().completed);
+            assert_eq!(stores.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed, "counted anew");
+
+            // A session that may not begin leaves the flow open where it can, and costs the user a new one elsewhere.
+            let flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "");
+            stores.create_flow(&flow, 50, NOW).await.unwrap();
+            stores.revoke(&subject, Revocation::All(NOW)).await.unwrap();
+            let mut completion = Completion::new(subject.clone(), NOW);
+            completion.begin = Some(new(NOW - HOUR));
+            completion.flow = Some(flow.clone());
+            assert_eq!(stores.complete(completion).await.unwrap(), Completed::SessionGone);
+            assert_eq!(stores.flow(flow.id).await.unwrap().unwrap().completed, !one);
+        }
+    }
 }

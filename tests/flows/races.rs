@@ -10,8 +10,10 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tower_step_up::{
     Method, Subject,
+    clock::Clock,
     factor::{Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict},
-    store::{Consumption, FlowId, FlowStore, Written},
+    seal::{SealError, Sealer},
+    store::{Completed, Completion, Consumption, Credential, FlowId, FlowStore, SubjectStore, Written},
     wire::ui::{Group, Node, Text},
 };
 
@@ -381,4 +383,54 @@ async fn what_was_sent_is_kept_whoever_writes() {
     assert_eq!((answer.status, answer.messages()), (StatusCode::OK, vec![4_010_002, 1_010_025]));
     let answer = kim.submit(&flow, &[("method", "code"), ("code", "code 1")]).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+}
+
+/// Keeps a counter in its data, behind the name of the key that it is sealed under.
+struct Counting;
+
+impl Factor for Counting {
+    fn method(&self) -> Method {
+        Method::WebAuthn
+    }
+
+    fn nodes(&self, _: FactorContext<'_>) -> Vec<Node> {
+        Vec::new()
+    }
+
+    fn check_fields(&self, _: &Form) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    fn answer<'a>(&'a self, _: FactorContext<'a>, _: &'a Form) -> FactorFuture<'a, Verdict> {
+        Box::pin(async { Ok(Verdict::Wrong) })
+    }
+
+    fn refusal(&self, _: Refusal) -> Text {
+        Text::error(GENERIC.try_into().unwrap(), "No.")
+    }
+
+    fn reseal(&self, _: &Subject, known: &Credential, _: &Sealer) -> Result<Option<Vec<u8>>, SealError> {
+        let text = String::from_utf8(known.data.clone()).unwrap();
+        Ok(text.strip_prefix("old ").map(|counter| format!("new {counter}").into_bytes()))
+    }
+}
+
+/// A proof that raises a counter while the credential is sealed anew is not undone.
+#[tokio::test]
+async fn a_reseal_undoes_no_proof() {
+    let store = TestStore::default();
+    let site = Site::on(store.clone(), |builder| builder.factor(Counting));
+    let kim = Subject::new("kim").unwrap();
+    let credential = site.step_up.bind(&kim, Method::WebAuthn, b"old 1".to_vec()).await.unwrap();
+    let gate = store.hold("complete");
+    let (resealed, ()) = tokio::join!(site.step_up.reseal(&kim), async {
+        gate.reached().await;
+        let mut proof = Completion::new(kim.clone(), site.clock.now());
+        let (expected, data) = (b"old 1".to_vec(), b"old 2".to_vec());
+        proof.consume = Some(Consumption::Data { credential, expected, data });
+        assert_eq!(store.complete(&proof).await.unwrap(), Completed::Done);
+        gate.open();
+    });
+    assert_eq!(resealed.unwrap(), 1);
+    assert_eq!(store.credentials(&kim).await.unwrap()[0].data, b"new 2");
 }
