@@ -11,7 +11,11 @@ use tokio::sync::Notify;
 use tower_step_up::{
     Method, Subject,
     clock::Clock,
-    factor::{Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict},
+    error::ErrorKind,
+    factor::{
+        Enrolment, EnrolmentOutcome, Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal,
+        Verdict,
+    },
     seal::{SealError, Sealer},
     store::{Completed, Completion, Consumption, Credential, FlowId, FlowStore, SubjectStore, Written},
     wire::ui::{Group, Node, Text},
@@ -293,6 +297,37 @@ impl Factor for Mail {
     fn refusal(&self, _: Refusal) -> Text {
         Text::error(4_010_008, "This code is wrong.")
     }
+
+    fn enrolment(&self) -> Option<&dyn Enrolment> {
+        Some(self)
+    }
+}
+
+impl Enrolment for Mail {
+    fn begin(&self, _: FactorContext<'_>) -> Result<Option<Vec<u8>>, FactorError> {
+        Ok(None)
+    }
+
+    fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
+        let shown = context.state.map_or("none", |state| std::str::from_utf8(state).unwrap());
+        Ok(vec![Node::button(Group::Code, "method", "code", Text::info(1_010_023, format!("sent: {shown}")))])
+    }
+
+    fn claims(&self, _: &Form) -> bool {
+        false
+    }
+
+    fn check_fields(&self, _: FactorContext<'_>, _: &Form) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    fn submit(&self, _: FactorContext<'_>, _: &Form) -> Result<EnrolmentOutcome, FactorError> {
+        if self.fails.swap(0, Ordering::SeqCst) == 1 {
+            return Err(FactorError::Unavailable("the mail server is down".into()));
+        }
+        let number = self.sent.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(EnrolmentOutcome::Pending(format!("code {number}").into_bytes()))
+    }
 }
 
 async fn mailing(kind: Kind) -> (TestStore, Mail, Client) {
@@ -344,6 +379,43 @@ async fn of_two_requests_to_send_a_code_one_sends() {
         let answer = kim.submit(&flow, &[("method", "code"), ("code", "code 1")]).await;
         assert!(answer.status == StatusCode::OK || answer.status == StatusCode::SEE_OTHER, "{answer:?}");
         assert_eq!(kim.read("login", flow.id()).await.json()["state"], "passed_challenge");
+    }
+}
+
+/// In the settings too: a code to a new address, for example.
+#[tokio::test]
+async fn of_two_requests_to_send_a_code_to_a_new_address_one_sends() {
+    for kind in KINDS {
+        let (store, mail) = (TestStore::default(), Mail::default());
+        let site = Site::on(store.clone(), |builder| builder.factor(mail.clone()));
+        let mut kim = client(&site, kind).await;
+        let flow = kim.begin("settings", "").await;
+        let mut again = kim.clone();
+        let [late, _] = overtaken(&store, "update_flow", kim.submit(&flow, &SEND), again.submit(&flow, &SEND)).await;
+        assert_eq!(mail.count(), 1, "{kind:?}");
+        let late = shown(&mut kim, "settings", &flow, &late).await;
+        assert_eq!(messages(&late), [GENERIC]);
+        assert!(late["ui"]["nodes"].to_string().contains("sent: code 1"), "{late}");
+
+        // What others write between the claim and the code changes nothing of it.
+        let gate = store.hold("update_flow");
+        let (answer, ()) = tokio::join!(kim.submit(&flow, &SEND), async {
+            gate.reached().await;
+            let second = store.hold("update_flow");
+            gate.open();
+            second.reached().await;
+            touch(&store, &flow).await;
+            second.open();
+        });
+        assert!(answer.status == StatusCode::OK || answer.status == StatusCode::SEE_OTHER, "{answer:?}");
+        let page = kim.read("settings", flow.id()).await;
+        assert!(page.text.contains("sent: code 2"), "{page:?}");
+
+        mail.fails.store(1, Ordering::SeqCst);
+        let failed = kim.submit(&flow, &SEND).await;
+        assert!(!failed.status.is_success(), "{failed:?}");
+        kim.submit(&flow, &SEND).await;
+        assert_eq!(mail.count(), 3, "the claim ended with the failure");
     }
 }
 
@@ -433,4 +505,24 @@ async fn a_reseal_undoes_no_proof() {
     });
     assert_eq!(resealed.unwrap(), 1);
     assert_eq!(store.credentials(&kim).await.unwrap()[0].data, b"new 2");
+}
+
+/// What a store does not know, it has not done: the client is told to try again, and has neither more nor less than before.
+#[tokio::test]
+async fn what_a_store_does_not_know_is_refused() {
+    let store = TestStore::default();
+    let site = Site::on(store.clone(), |builder| builder);
+    site.enrol("kim").await;
+    let mut kim = client(&site, Kind::Spa).await;
+    let flow = kim.begin("login", "?aal=aal2").await;
+    let code = site.code();
+    store.knows_less(true);
+    let answer = kim.submit(&flow, &[("method", "totp"), ("totp_code", &code)]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    assert!(answer.headers.get("set-cookie").is_none());
+    let error = site.step_up.unbind(&Subject::new("kim").unwrap(), Method::Totp).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store);
+    store.knows_less(false);
+    let answer = kim.submit(&flow, &[("method", "totp"), ("totp_code", &code)]).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
 }
