@@ -21,6 +21,9 @@ pub enum StoreErrorKind {
     Conflict,
     /// A stored value cannot be read.
     Corrupt,
+    /// The store does not know the [`Consumption`](crate::store::Consumption) or the [`CredentialChange`](crate::store::CredentialChange)
+    /// that it was asked for: it is older than the crate or the factor that asks. It has changed nothing. The crate refuses with 503.
+    Unsupported,
 }
 
 impl StoreError {
@@ -47,6 +50,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Unavailable => "the store did not answer",
             StoreErrorKind::Conflict => "the store has this already",
             StoreErrorKind::Corrupt => "a stored value cannot be read",
+            StoreErrorKind::Unsupported => "the store does not know this kind of change",
         })
     }
 }
@@ -128,6 +132,14 @@ pub enum ErrorKind {
     Cryptography,
     /// The credential is not of a kind that a configured factor takes.
     Credential,
+    /// The TOTP secret is no base32 text, or shorter than 128 bits.
+    TotpSecret,
+    /// There is no recovery code, or one is shorter than 13 or longer than 64 characters or stands there twice.
+    LookupSecrets,
+    /// A session was to begin without any proof.
+    Proof,
+    /// What was to be changed was changed elsewhere at the same moment, again and again; nothing was done.
+    Conflict,
 }
 
 impl Error {
@@ -154,6 +166,12 @@ impl fmt::Display for Error {
             ErrorKind::Method => "this method cannot be a first factor",
             ErrorKind::Cryptography => "signing or sealing failed",
             ErrorKind::Credential => "no configured factor takes this credential",
+            ErrorKind::TotpSecret => "a TOTP secret must be base32 text of at least 128 bits",
+            ErrorKind::LookupSecrets => {
+                "recovery codes must be one or more, each of 13 to 64 characters, and all different"
+            }
+            ErrorKind::Proof => "a session needs at least one proof",
+            ErrorKind::Conflict => "it was changed elsewhere at the same moment, so nothing was done; try again",
         })
     }
 }

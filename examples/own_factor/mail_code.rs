@@ -90,6 +90,11 @@ impl<Send: Fn(&str, &str) + std::marker::Send + Sync + 'static> Factor for MailC
         })
     }
 
+    /// A double click on the button sends one mail.
+    fn sends(&self, form: &Form) -> bool {
+        form.get("code").is_none()
+    }
+
     fn refusal(&self, why: Refusal) -> Text {
         match why {
             Refusal::NotEnrolled => Text::error(4_000_035, "There is no mail address for codes."),

@@ -16,7 +16,7 @@ use crate::{
     aal::Aal,
     session::StoredSession,
     step_up::StepUp,
-    store::{Completion, Credential, CredentialChange},
+    store::{Completed, Completion, Credential, CredentialChange},
 };
 
 /// Has both second factors and has proven none; has proven one; has none.
@@ -92,7 +92,7 @@ impl Bank {
             for (name, credentials) in NAMES.into_iter().zip(CREDENTIALS.with(Clone::clone)) {
                 let mut completion = Completion::new(subject(name), NOW);
                 completion.credentials = credentials.map(CredentialChange::Add).to_vec();
-                stores.complete(completion).await.unwrap();
+                assert_eq!(stores.complete(completion).await.unwrap(), Completed::Done);
             }
         });
         let tokens = sessions

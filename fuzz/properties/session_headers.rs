@@ -24,7 +24,7 @@ use crate::{
     guard::RequireAal2,
     session::{SessionId, SigningKey, StoredSession, Subject, token::KeyRing},
     step_up::StepUp,
-    store::{Completion, CredentialChange, Revocation},
+    store::{Completed, Completion, CredentialChange, Revocation},
 };
 
 /// Tokens that are good, by their session and its level.
@@ -92,7 +92,7 @@ impl World {
                 for (name, id) in [("kim", 20), ("lee", 10)] {
                     let mut completion = Completion::new(subject(name), NOW);
                     completion.credentials = credentials(name, id).map(CredentialChange::Add).to_vec();
-                    stores.complete(completion).await.unwrap();
+                    assert_eq!(stores.complete(completion).await.unwrap(), Completed::Done);
                 }
                 stores.revoke(&subject("kim"), Revocation::One(dead.id())).await.unwrap();
             });

@@ -279,7 +279,8 @@ fn standing_rows(data: &[u8]) {
     let _: Result<Vec<crate::aal::Proof>, _> = serde_json::from_slice(data);
 }
 
-/// A credential with one of its secrets on each line: id, method, level, last step, creation, use, data and hash.
+/// A credential with one of its secrets on each line: id, method, level (and behind a slash the name), last step, creation, use, data
+/// and hash.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 fn credential_rows(data: &[u8], sealed: &Sealed) {
     let rows = data.split(|&byte| byte == b'\n').map(|line| {
@@ -287,15 +288,18 @@ fn credential_rows(data: &[u8], sealed: &Sealed) {
         let mut next = || fields.next();
         let id = id(next().and_then(|field| field.first().copied()).unwrap_or_default());
         let [method, aal] = [(); 2].map(|()| text(next().unwrap_or_default()));
+        let (aal, name) =
+            aal.split_once('/').map_or((aal.clone(), None), |(aal, name)| (aal.into(), Some(name.into())));
         let [last_step, created_at] = [(); 2].map(|()| number(next().unwrap_or_default()));
         let used_at = next().filter(|field| !field.is_empty()).map(number);
         let data = expand(next().unwrap_or_default(), |byte| sealed.stands_for(byte));
         let hash = next().map(|field| expand(field, |byte| sealed.stands_for(byte)));
-        (id, method, aal, data, last_step, created_at, hash, used_at)
+        (id, method, aal, name, data, last_step, created_at, used_at, hash, used_at)
     });
     let Ok(credentials) = crate::store::sql::rows::credentials(rows.collect()) else { return };
     for credential in &credentials {
         assert!(i64::try_from(credential.last_step).is_ok());
+        assert!(credential.name.as_ref().is_none_or(|name| (1..=255).contains(&name.as_str().len())));
     }
     answered(&credentials, sealed);
 }

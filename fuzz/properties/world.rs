@@ -104,7 +104,7 @@ pub(super) fn credentials(name: &str, id: u128) -> [Credential; 2] {
     let set = credential_id(id + 1);
     let secrets = LOOKUP_CODES.map(|code| StoredSecret { hash: lookup_secret::hash(set, code), used_at: None });
     let summary = CredentialSummary { id: set, method: Method::LookupSecret, aal: Aal::Aal2 };
-    [totp, Credential { summary, data: Vec::new(), secrets: secrets.to_vec(), last_step: 0, created_at: at }]
+    [totp, Credential::new(summary, at).with_secrets(secrets.to_vec())]
 }
 
 /// The codes of a TOTP secret that are good now: of the step before, this one, and the next.

@@ -5,7 +5,7 @@
 mod limits;
 mod sessions;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub(crate) use self::limits::{Limits, Switch};
 use crate::{
@@ -83,22 +83,21 @@ impl Engine {
         }
     }
 
-    /// The methods whose credentials go when those of `removed` do: its own, and those of factors that only stand in for others, if no
+    /// The credentials that go when those of the method `removed` do: its own, and those of factors that only stand in for others, if no
     /// other is left.
-    pub(crate) fn removed_with(&self, credentials: &[Credential], removed: Method) -> Vec<Method> {
+    pub(crate) fn removed_with(&self, credentials: &[Credential], removed: Method) -> Vec<CredentialSummary> {
         let is_backup = |method| self.factor(method).is_some_and(Factor::is_backup);
-        let left: Vec<_> = credentials
-            .iter()
-            .map(|credential| credential.summary)
-            .filter(|summary| summary.aal == Aal::Aal2 && summary.method != removed)
-            .map(|summary| summary.method)
-            .collect();
-        let mut gone = vec![removed];
-        if !is_backup(removed) && left.iter().all(|method| is_backup(*method)) {
+        let known = credentials.iter().map(|credential| credential.summary);
+        let (mut gone, left): (Vec<_>, Vec<_>) = known.partition(|summary| summary.method == removed);
+        let left: Vec<_> = left.into_iter().filter(|summary| summary.aal == Aal::Aal2).collect();
+        if !is_backup(removed) && left.iter().all(|summary| is_backup(summary.method)) {
             gone.extend(left);
         }
-        gone.sort_unstable();
-        gone.dedup();
         gone
     }
+}
+
+/// The methods of these credentials, each once.
+pub(crate) fn methods_of(credentials: &[CredentialSummary]) -> BTreeSet<Method> {
+    credentials.iter().map(|summary| summary.method).collect()
 }

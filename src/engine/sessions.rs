@@ -52,11 +52,9 @@ impl Engine {
         let subject = session.subject();
         let mut id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
         while self.revoke(subject, Revocation::One(id)).await? == 0 {
-            let sessions = self.stores.sessions(subject, self.now()).await?;
-            match sessions.iter().find(|successor| Some(successor.binding()) == session.binding()) {
-                Some(successor) => id = successor.id(),
-                None => break,
-            }
+            let Some(binding) = session.binding() else { break };
+            let Some(successor) = self.stores.session_of(subject, binding, self.now()).await? else { break };
+            id = successor.session.id();
         }
         self.audit.record_in_session(self.now(), session, AuditEventKind::SignedOut);
         Ok(())

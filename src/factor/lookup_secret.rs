@@ -66,13 +66,9 @@ impl LookupSecrets {
 
     fn set<'a>(codes: impl Iterator<Item = &'a str>, now: Timestamp) -> Credential {
         let id = CredentialId::random();
-        Credential {
-            summary: CredentialSummary { id, method: Method::LookupSecret, aal: Aal::Aal2 },
-            data: Vec::new(),
-            secrets: codes.map(|code| StoredSecret { hash: hash(id, code), used_at: None }).collect(),
-            last_step: 0,
-            created_at: now,
-        }
+        let summary = CredentialSummary { id, method: Method::LookupSecret, aal: Aal::Aal2 };
+        let secrets = codes.map(|code| StoredSecret { hash: hash(id, code), used_at: None }).collect();
+        Credential::new(summary, now).with_secrets(secrets)
     }
 }
 
@@ -268,12 +264,11 @@ mod tests {
 
     #[test]
     fn a_used_up_set_cannot_be_used_but_is_there() {
-        let set = |used_at| Credential {
-            summary: CredentialSummary { id: CredentialId::random(), method: Method::LookupSecret, aal: Aal::Aal2 },
-            data: Vec::new(),
-            secrets: vec![StoredSecret { hash: [0; 32], used_at }],
-            last_step: 0,
-            created_at: Timestamp::from_unix_seconds(0),
+        let set = |used_at| {
+            let summary =
+                CredentialSummary { id: CredentialId::random(), method: Method::LookupSecret, aal: Aal::Aal2 };
+            let secrets = vec![StoredSecret { hash: [0; 32], used_at }];
+            Credential::new(summary, Timestamp::from_unix_seconds(0)).with_secrets(secrets)
         };
         let used = Some(Timestamp::from_unix_seconds(1));
         let factor = LookupSecrets::default();

@@ -105,6 +105,7 @@ impl std::error::Error for FactorError {
 /// What a factor makes of an answer.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
+#[must_use = "nothing is proven before the store has consumed it"]
 pub enum Verdict {
     /// It is right, if the store can still consume this.
     Proven(Consumption),
@@ -197,6 +198,16 @@ pub trait Factor: Send + Sync + 'static {
 
     /// The answer step. The attempt has been counted as failed already; a success takes that back.
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict>;
+
+    /// Whether an answer to this form, in a login or in the settings, may set something going outside that must not go twice: a mail, a
+    /// message, a prompt on another device. By default, it does not.
+    ///
+    /// Of such forms that are sent at once for the same flow, one is answered, and the others are told so: a double click on "send me a
+    /// code" sends one. That takes one more write of the flow, before the answer.
+    fn sends(&self, form: &Form) -> bool {
+        let _ = form;
+        false
+    }
 
     /// What the user reads when the answer is refused.
     fn refusal(&self, why: Refusal) -> Text;

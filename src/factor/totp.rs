@@ -62,13 +62,10 @@ impl Totp {
         now: Timestamp,
     ) -> Result<Credential, SealError> {
         let id = CredentialId::random();
-        Ok(Credential {
-            summary: CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 },
-            data: sealer.seal(&seal_context(subject, id), secret)?,
-            secrets: Vec::new(),
-            last_step,
-            created_at: now,
-        })
+        let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
+        let mut credential = Credential::new(summary, now).with_data(sealer.seal(&seal_context(subject, id), secret)?);
+        credential.last_step = last_step;
+        Ok(credential)
     }
 
     /// The highest step within the window whose code this is. The highest, because a code that fits two steps must not be good
@@ -102,10 +99,10 @@ pub(crate) fn decode_secret(base32: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
             .collect::<String>()
             .to_ascii_uppercase(),
     );
-    let secret = Secret::try_from_base32(plain.as_str()).map_err(|_| Error::new(ErrorKind::Credential))?;
+    let secret = Secret::try_from_base32(plain.as_str()).map_err(|_| Error::new(ErrorKind::TotpSecret))?;
     // RFC 4226 section 4: at least 128 bits.
     if secret.as_bytes().len() < 16 {
-        return Err(Error::new(ErrorKind::Credential));
+        return Err(Error::new(ErrorKind::TotpSecret));
     }
     Ok(Zeroizing::new(secret.as_bytes().to_vec()))
 }
@@ -371,7 +368,7 @@ mod tests {
         let plain = decode_secret("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP").unwrap();
         assert_eq!(decode_secret("jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp").unwrap(), plain);
         for bad in ["", "JBSWY3DP", "not base32 at all!"] {
-            assert_eq!(decode_secret(bad).unwrap_err().kind(), ErrorKind::Credential, "{bad}");
+            assert_eq!(decode_secret(bad).unwrap_err().kind(), ErrorKind::TotpSecret, "{bad}");
         }
     }
 

@@ -73,6 +73,9 @@ pub(crate) struct Flow {
     pub(crate) failures: u32,
     /// What factors keep between their steps, sealed, in base64.
     factor_states: BTreeMap<Method, String>,
+    /// Until when a request may be setting something going outside that must not go twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sending_until: Option<Timestamp>,
     /// The binding of a flow that was begun by a version that kept it here.
     #[serde(default, rename = "binding", skip_serializing_if = "Option::is_none")]
     binding_in_body: Option<BindingKey>,
@@ -85,6 +88,9 @@ pub(crate) struct Flow {
     binding: Option<BindingKey>,
     #[serde(skip)]
     version: u64,
+    /// What `sending_until` is if it is this very request.
+    #[serde(skip)]
+    claim: Option<Timestamp>,
     #[serde(skip)]
     pub(crate) completed: bool,
     #[serde(skip, default = "epoch")]
@@ -110,11 +116,13 @@ impl Flow {
             active: None,
             failures: 0,
             factor_states: BTreeMap::new(),
+            sending_until: None,
             binding_in_body: None,
             id: FlowId::random(),
             subject: opening.session.map(|session| session.subject().clone()),
             binding: opening.session.and_then(Session::binding),
             version: 0,
+            claim: None,
             completed: false,
             expires_at: opening.expires_at,
         }
@@ -130,9 +138,11 @@ impl Flow {
             active: None,
             failures: 0,
             factor_states: BTreeMap::new(),
+            sending_until: None,
             binding_in_body: None,
             id: FlowId::random(),
             version: 0,
+            claim: None,
             completed: false,
             expires_at,
             ..self.clone()
@@ -198,6 +208,34 @@ impl Flow {
         self.version = self.version.saturating_add(1);
     }
 
+    /// Takes over what others have stored. What this request has claimed stays its own.
+    pub(crate) fn replace_by(&mut self, stored: Self) {
+        *self = Self { claim: self.claim, ..stored };
+    }
+
+    /// Claims the flow until then, once it is written; not while another request has.
+    #[must_use]
+    pub(crate) fn claim(&mut self, now: Timestamp, until: Timestamp) -> bool {
+        if self.sending_until.is_some_and(|other| now < other) {
+            return false;
+        }
+        self.sending_until = Some(until);
+        self.claim = Some(until);
+        true
+    }
+
+    /// Whether this request has claimed the flow.
+    pub(crate) const fn is_claimed(&self) -> bool {
+        self.claim.is_some()
+    }
+
+    /// Ends the claim of this request, if it has one.
+    pub(crate) fn release(&mut self) {
+        if self.claim.is_some() && self.claim == self.sending_until {
+            self.sending_until = None;
+        }
+    }
+
     /// A new message in place of all older ones, about the whole flow or about one field.
     pub(crate) fn say(&mut self, field: Option<&str>, text: Text, now: Timestamp) {
         self.clear_messages(now);
@@ -205,6 +243,21 @@ impl Flow {
             Some(field) => self.field_messages.push((field.to_owned(), text)),
             None => self.messages.push(text),
         }
+    }
+
+    /// A further message, beside what another request has said at the same moment.
+    pub(crate) fn say_too(&mut self, field: Option<&str>, text: Text, now: Timestamp) {
+        match field {
+            Some(field) => {
+                let said = (field.to_owned(), text);
+                if !self.field_messages.contains(&said) {
+                    self.field_messages.push(said);
+                }
+            }
+            None if self.messages.contains(&text) => {}
+            None => self.messages.push(text),
+        }
+        self.updated_at = now;
     }
 
     pub(crate) fn clear_messages(&mut self, now: Timestamp) {
@@ -236,6 +289,14 @@ impl Flow {
         let sealed = engine.sealer.seal(&self.state_context(method), state)?;
         self.factor_states.insert(method, STANDARD.encode(sealed));
         Ok(())
+    }
+
+    /// What a factor keeps in another copy of this flow, or nothing.
+    pub(crate) fn copy_state(&mut self, from: &Self, method: Method) {
+        match from.factor_states.get(&method) {
+            Some(sealed) => drop(self.factor_states.insert(method, sealed.clone())),
+            None => self.drop_state(method),
+        }
     }
 
     pub(crate) fn drop_state(&mut self, method: Method) {
@@ -347,6 +408,51 @@ mod tests {
         other.factor_states.insert(Method::Totp, kept);
         assert!(one.state(step_up.engine(), Method::Code).is_err());
         assert!(other.state(step_up.engine(), Method::Totp).is_err());
+    }
+
+    /// One request at a time, and for a time: whoever has claimed the flow and is gone keeps nobody out for good.
+    #[test]
+    fn a_claim_is_one_requests_and_ends() {
+        let at = Timestamp::from_unix_seconds;
+        let mut first = flow(None, at(1000));
+        assert!(first.claim(at(1000), at(1005)) && first.is_claimed());
+        let stored = || Flow::from_stored(first.to_stored().unwrap()).unwrap();
+        let mut second = stored();
+        assert!(!second.is_claimed() && !second.claim(at(1004), at(1009)), "another has it");
+        second.release();
+        assert!(!second.claim(at(1004), at(1009)), "and keeps it");
+        assert!(second.claim(at(1005), at(1010)), "but not for ever");
+        let reopened = first.reopen(Vec::new(), at(2000), at(1001));
+        assert!(!reopened.is_claimed() && reopened.clone().claim(at(1001), at(1002)));
+
+        // The first comes back late, and reads what the second has stored: that claim is not its own.
+        let mut late = first.clone();
+        late.replace_by(Flow::from_stored(second.to_stored().unwrap()).unwrap());
+        late.release();
+        assert!(!late.claim(at(1006), at(1011)));
+        // In time it ends its own, whatever others have written.
+        let mut early = first.clone();
+        early.replace_by(stored());
+        early.release();
+        assert!(early.claim(at(1001), at(1006)));
+        assert!(!flow(None, at(1000)).to_stored().unwrap().body.contains("sending"));
+    }
+
+    /// What two say at the same moment stands side by side, and what both say once.
+    #[test]
+    fn messages_at_once_stand_side_by_side() {
+        let now = Timestamp::from_unix_seconds(1000);
+        let mut flow = flow(None, now);
+        let [one, two] = [1, 2].map(|id| Text::error(id, "x"));
+        for _ in 0..2 {
+            for text in [&one, &two] {
+                flow.say_too(None, text.clone(), now);
+                flow.say_too(Some("totp_code"), text.clone(), now);
+            }
+        }
+        assert_eq!((flow.messages.len(), flow.field_messages.len()), (2, 2));
+        flow.say(None, one.clone(), now);
+        assert_eq!((flow.messages.as_slice(), flow.field_messages.len()), (&[one][..], 0));
     }
 
     /// A flow of the version before has its binding in the body, and keeps it there through every write.

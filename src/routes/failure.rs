@@ -235,9 +235,14 @@ impl Failure {
 
     /// The answer: an envelope for programs, a redirect to the error page for browsers. The audit hears of it.
     pub(crate) fn respond(self, scope: &Scope, json: bool) -> Response {
+        scope.context.report_refusal(self.audited());
+        self.answer(scope, json)
+    }
+
+    /// The same where the audit has heard of another reason already.
+    pub(crate) fn answer(self, scope: &Scope, json: bool) -> Response {
         let (engine, headers) = (scope.engine(), &scope.headers);
         tracing::debug!(failure = ?self, "a self-service request failed");
-        scope.context.report_refusal(self.audited());
         if json {
             let envelope = self.envelope();
             // RFC 9110 section 15.5.2: a 401 says how to authenticate.

@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     login::{expired_envelope, page_of},
     login_success::{self, Proven},
+    saving::{self, Kept},
     scope::{Scope, Site},
     submission::Submission,
 };
@@ -21,6 +22,7 @@ use crate::{
         csrf::CsrfToken,
         login::{self, Begin, opening_messages},
         owner::Owner,
+        record::Flow,
     },
     headers::negotiation,
     source::Evidence,
@@ -159,9 +161,19 @@ impl<'a> Submission<'a> {
         if let Some(retry_after) = checks::locked_for(attempt, now) {
             return self.locked(method, retry_after).await;
         }
+        if factor.sends(form) && !saving::claim(self.scope, &mut self.flow).await? {
+            return self.refuse_second().await;
+        }
         let state = self.flow.state(engine, method)?;
         let answer = factor.answer(owner.context(engine, &own, state.as_deref(), now), form);
-        let consumption = match engine.in_time(answer).await? {
+        let verdict = match engine.in_time(answer).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                saving::release(self.scope, &mut self.flow).await;
+                return Err(error.into());
+            }
+        };
+        let consumption = match verdict {
             Verdict::Proven(consumption) => Some(consumption),
             // A second factor counts only for as long as its credential is there, wherever it was checked.
             Verdict::ProvenElsewhere => {
@@ -171,13 +183,7 @@ impl<'a> Submission<'a> {
                 self.owner = Some(owner);
                 return self.wrong(factor, Refusal::Wrong).await;
             }
-            Verdict::Continue { state, message } => {
-                self.flow.keep_state(engine, method, &state)?;
-                self.flow.clear_messages(now);
-                self.flow.messages.extend(message);
-                engine.stores.update_flow(&self.flow.to_stored()?).await?;
-                return self.show(StatusCode::OK).await;
-            }
+            Verdict::Continue { state, message } => return self.go_on(method, &state, message).await,
         };
         // Asked once more at the last moment: an account that was disabled meanwhile gets nothing.
         if !engine.users.is_active(&owner.subject).await? {
@@ -186,6 +192,37 @@ impl<'a> Submission<'a> {
         // Read before the success is written: nothing that comes after may fail, since the old session is gone then.
         let identity = engine.identity(&owner.subject).await?;
         self.complete(found, Proven { factor, consumption, key }, &owner, &identity).await
+    }
+
+    /// One more step: the flow keeps what the factor needs for it, and is shown again.
+    async fn go_on(mut self, method: Method, state: &[u8], message: Option<Text>) -> Result<Response, Failure> {
+        let (engine, now) = (self.engine(), self.scope.now());
+        let keep = |flow: &mut Flow, again: bool| {
+            flow.keep_state(engine, method, state)?;
+            if !again {
+                flow.clear_messages(now);
+            }
+            flow.messages.extend(message.clone());
+            flow.release();
+            Ok(())
+        };
+        if self.flow.is_claimed() {
+            // Something is on its way, so what belongs to it must be kept, whatever others have written meanwhile.
+            match saving::write(self.scope, &mut self.flow, keep).await? {
+                Kept::Stored => {}
+                Kept::LeftAsItIs if self.flow.completed => {
+                    return self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await;
+                }
+                Kept::LeftAsItIs => return Err(Failure::Unavailable),
+                Kept::Gone => return Err(Failure::UnknownFlow),
+            }
+        } else {
+            keep(&mut self.flow, false).map_err(Failure::from)?;
+            if !saving::write_once(self.scope, &mut self.flow).await?.is_done() {
+                return self.refuse_second().await;
+            }
+        }
+        self.show(StatusCode::OK).await
     }
 
     /// Everything that the success changes, in one transaction.
@@ -199,6 +236,7 @@ impl<'a> Submission<'a> {
         let factor = proven.factor;
         // Written with all else that the success changes: a completed flow is not written any more.
         self.flow.active = Some(factor.method());
+        self.flow.release();
         let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
@@ -235,16 +273,9 @@ impl<'a> Submission<'a> {
         }
         self.flow.failures = self.flow.failures.saturating_add(1);
         self.flow.active = Some(factor.method());
-        if !engine.stores.update_flow(&self.flow.to_stored()?).await? {
-            return self
-                .refuse(
-                    RefusalReason::UsedFlow,
-                    None,
-                    message::generic("This form was sent twice at once. Please try again."),
-                )
-                .await;
+        if !saving::write_once(self.scope, &mut self.flow).await?.is_done() {
+            return self.refuse_second().await;
         }
-        self.flow.was_written();
         let Some(subject) = engine.in_time(first.identify(engine.users.directory(), form)).await? else {
             return self.wrong(factor, Refusal::Wrong).await;
         };
@@ -283,11 +314,41 @@ impl<'a> Submission<'a> {
         text: Text,
     ) -> Result<Response, Failure> {
         self.scope.context.report_refusal(why);
-        self.flow.say(field, text, self.scope.now());
-        if !self.flow.completed {
-            self.flow.active = None;
-            // Another tab may have written meanwhile; then its message stands, and this answer still carries ours.
-            self.engine().stores.update_flow(&self.flow.to_stored()?).await?;
+        self.tell(field, text, false).await
+    }
+
+    /// A form that was sent twice at once, of which another one counts: the flow as that one left it, and what happened.
+    async fn refuse_second(&mut self) -> Result<Response, Failure> {
+        if !saving::read_anew(self.scope, &mut self.flow).await? {
+            return Err(Failure::UnknownFlow);
+        }
+        self.scope.context.report_refusal(RefusalReason::UsedFlow);
+        let text = if self.flow.completed { message::completed_already() } else { saving::sent_twice() };
+        self.tell(None, text, true).await
+    }
+
+    /// `beside`: what the flow says already was said at the same moment, and stays.
+    async fn tell(&mut self, field: Option<&str>, text: Text, beside: bool) -> Result<Response, Failure> {
+        let now = self.scope.now();
+        if self.flow.completed {
+            // It is never written again, and what this answer says goes with it.
+            self.flow.say(field, text, now);
+            return self.show(StatusCode::BAD_REQUEST).await;
+        }
+        let say = |flow: &mut Flow, again: bool| {
+            if beside || again {
+                flow.say_too(field, text.clone(), now);
+            } else {
+                flow.say(field, text.clone(), now);
+            }
+            flow.active = None;
+            flow.release();
+            Ok(())
+        };
+        match saving::write(self.scope, &mut self.flow, say).await? {
+            Kept::Gone => return Ok(Failure::UnknownFlow.answer(self.scope, self.json)),
+            Kept::LeftAsItIs if self.flow.completed => self.flow.say(None, message::completed_already(), now),
+            Kept::Stored | Kept::LeftAsItIs => {}
         }
         self.show(StatusCode::BAD_REQUEST).await
     }

@@ -72,7 +72,8 @@ async fn lift_other_locks(engine: &Engine, owner: &Owner, proven: Method) {
     }
 }
 
-/// A session for somebody who had none; `None` if the flow was completed by another request meanwhile.
+/// A session for somebody who had none, and the end of the flow, in one transaction; `None` if the flow was completed by another request
+/// meanwhile.
 pub(crate) async fn begin_session(
     submission: &Submission<'_>,
     factor: &dyn Factor,
@@ -80,16 +81,22 @@ pub(crate) async fn begin_session(
 ) -> Result<Option<StoredSession>, Failure> {
     let engine = submission.engine();
     let now = submission.scope.now();
+    let method = factor.method();
+    let proof = Proof::new(method, factor.aal(), now);
+    let session = StoredSession::new(subject.clone(), proof, now, engine.limits.session_lifespan);
     let mut completion = Completion::new(subject.clone(), now);
+    completion.begin = Some(session.clone());
     completion.flow = Some(submission.flow.to_stored()?);
-    if engine.complete(completion).await? != Completed::Done {
-        return Ok(None);
+    completion.reset = Some(AttemptKey { subject, method });
+    match engine.complete(completion).await? {
+        Completed::Done => {}
+        Completed::FlowGone => return Ok(None),
+        // All sessions of the subject were ended by a clock that is ahead of this one. It will not be for long.
+        Completed::SessionGone | Completed::Used | Completed::Unknown | Completed::CredentialsChanged => {
+            return Err(Failure::Unavailable);
+        }
     }
-    let proof = Proof::new(factor.method(), factor.aal(), now);
-    let session = StoredSession::new(subject, proof, now, engine.limits.session_lifespan);
-    engine.stores.create_session(&session).await?;
-    engine.lift_lock(session.subject(), factor.method()).await;
-    engine.audit.record_in_session(now, &session, AuditEventKind::SignedIn { method: factor.method() });
+    engine.audit.record_in_session(now, &session, AuditEventKind::SignedIn { method });
     Ok(Some(session))
 }
 

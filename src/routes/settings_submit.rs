@@ -15,6 +15,7 @@ use super::{
     failure::Failure,
     login::expired_envelope,
     query::Query,
+    saving::{self, Kept},
     scope::{Scope, Site},
     settings::{Refused, find, session, show},
 };
@@ -155,7 +156,17 @@ impl<'a> Change<'a> {
         if let Some(retry_after) = checks::locked_for(attempt, now) {
             return self.locked(method, retry_after).await;
         }
-        match enrolment.submit(context, form)? {
+        if factor.sends(form) && !saving::claim(self.scope, &mut self.flow).await? {
+            return self.refuse_second().await;
+        }
+        let outcome = match enrolment.submit(context, form) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                saving::release(self.scope, &mut self.flow).await;
+                return Err(error.into());
+            }
+        };
+        match outcome {
             EnrolmentOutcome::Wrong(error) => {
                 let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };
                 self.refuse(kind, Some(error.field), error.text).await
@@ -164,22 +175,20 @@ impl<'a> Change<'a> {
                 if own.is_empty() {
                     engine.stores.reset_attempts(&key).await?;
                 }
-                if state.is_none() {
-                    // The factor may have been removed elsewhere meanwhile: then it can be bound again.
-                    settings::begin(&mut self.flow, engine, &self.owner, Some(method), now)?;
+                // The factor may have been removed elsewhere meanwhile: then it can be bound again.
+                let begun = state.is_none().then_some(method);
+                if begun.is_some() {
+                    settings::begin(&mut self.flow, engine, &self.owner, begun, now)?;
                 }
-                self.refuse(RefusalReason::Invalid, None, text).await
+                self.scope.context.report_refusal(RefusalReason::Invalid);
+                self.tell(None, text, false, begun).await
             }
             EnrolmentOutcome::Pending(state) => {
                 // Where there is a secret to guess, only what is proven or saved starts its count anew.
                 if own.is_empty() {
                     engine.stores.reset_attempts(&key).await?;
                 }
-                self.flow.keep_state(engine, method, &state)?;
-                self.flow.clear_messages(now);
-                self.flow.purpose = Purpose::Settings { success: false };
-                engine.stores.update_flow(&self.flow.to_stored()?).await?;
-                self.show(StatusCode::OK, None).await
+                self.go_on(method, &state).await
             }
             EnrolmentOutcome::Enrolled(credential) => {
                 let session = self.with_enrolled(factor, credential.summary.id);
@@ -188,9 +197,38 @@ impl<'a> Change<'a> {
             EnrolmentOutcome::Removed => {
                 let gone = engine.removed_with(&self.owner.credentials, method);
                 let session = engine.rotate(&self.found.session, None, now);
-                self.save(key, gone.into_iter().map(CredentialChange::Remove).collect(), session).await
+                self.save(key, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
             }
         }
+    }
+
+    /// Nothing is saved yet: the flow keeps what the factor needs, and is shown again.
+    async fn go_on(mut self, method: Method, state: &[u8]) -> Result<Response, Failure> {
+        let (engine, now) = (self.engine(), self.scope.now());
+        let keep = |flow: &mut Flow, again: bool| {
+            flow.keep_state(engine, method, state)?;
+            if !again {
+                flow.clear_messages(now);
+            }
+            flow.purpose = Purpose::Settings { success: false };
+            flow.release();
+            Ok(())
+        };
+        if self.flow.is_claimed() {
+            // Something is on its way, so what belongs to it must be kept, whatever others have written meanwhile.
+            match saving::write(self.scope, &mut self.flow, keep).await? {
+                Kept::Stored => {}
+                Kept::LeftAsItIs => return Err(Failure::Unavailable),
+                Kept::Gone => return Err(Failure::UnknownFlow),
+            }
+        } else {
+            keep(&mut self.flow, false).map_err(Failure::from)?;
+            // What is not kept must not be shown: codes that somebody writes down and that open nothing, for example.
+            if !saving::write_once(self.scope, &mut self.flow).await?.is_done() {
+                return self.refuse_second().await;
+            }
+        }
+        self.show(StatusCode::OK, None).await
     }
 
     async fn replace_expired(self) -> Result<Response, Failure> {
@@ -225,10 +263,46 @@ impl<'a> Change<'a> {
         text: Text,
     ) -> Result<Response, Failure> {
         self.scope.context.report_refusal(why);
-        self.flow.say(field, text, self.scope.now());
-        self.flow.purpose = Purpose::Settings { success: false };
-        self.engine().stores.update_flow(&self.flow.to_stored()?).await?;
-        self.show(StatusCode::BAD_REQUEST, None).await
+        self.tell(field, text, false, None).await
+    }
+
+    /// A form that was sent twice at once, of which another one counts: the flow as that one left it, and what happened.
+    async fn refuse_second(&mut self) -> Result<Response, Failure> {
+        if !saving::read_anew(self.scope, &mut self.flow).await? {
+            return Err(Failure::UnknownFlow);
+        }
+        self.scope.context.report_refusal(RefusalReason::UsedFlow);
+        self.tell(None, saving::sent_twice(), true, None).await
+    }
+
+    /// `beside`: what the flow says already was said at the same moment, and stays. `begun`: the method that was begun anew, since the
+    /// flow kept nothing for it.
+    async fn tell(
+        &mut self,
+        field: Option<&str>,
+        text: Text,
+        beside: bool,
+        begun: Option<Method>,
+    ) -> Result<Response, Failure> {
+        let now = self.scope.now();
+        let ours = self.flow.clone();
+        let say = |flow: &mut Flow, again: bool| {
+            if beside || again {
+                flow.say_too(field, text.clone(), now);
+            } else {
+                flow.say(field, text.clone(), now);
+            }
+            if let Some(method) = begun.filter(|&method| !flow.has_state(method)) {
+                flow.copy_state(&ours, method);
+            }
+            flow.purpose = Purpose::Settings { success: false };
+            flow.release();
+            Ok(())
+        };
+        match saving::write(self.scope, &mut self.flow, say).await? {
+            Kept::Gone => Ok(Failure::UnknownFlow.answer(self.scope, self.json)),
+            Kept::Stored | Kept::LeftAsItIs => self.show(StatusCode::BAD_REQUEST, None).await,
+        }
     }
 
     pub(super) async fn show(&self, status: StatusCode, continue_with: Option<Value>) -> Result<Response, Failure> {

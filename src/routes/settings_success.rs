@@ -4,15 +4,20 @@ use axum::{http::StatusCode, response::Response};
 use serde_json::json;
 use url::Url;
 
-use super::{answer, failure::Failure, settings_submit::Change};
+use super::{
+    answer,
+    failure::Failure,
+    saving::{self, Kept},
+    settings_submit::Change,
+};
 use crate::{
     aal::{CredentialId, Method, Proof},
     audit::{AuditEventKind, RefusalReason},
-    error::StoreError,
+    engine::methods_of,
     factor::Factor,
     flow::{
         owner::Owner,
-        record::{FlowType, Purpose},
+        record::{Flow, FlowType, Purpose},
         settings,
     },
     session::StoredSession,
@@ -49,10 +54,11 @@ impl Change<'_> {
     ) -> Result<Response, Failure> {
         let engine = self.engine();
         let now = self.scope.now();
-        let after = self.saved(key.method, &changes)?;
+        let method = key.method;
+        let mut after = self.saved(method, &changes)?;
         let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
         let response = after.succeed(carried).await?;
-        let events: Vec<_> = changes.iter().filter_map(audited).collect();
+        let events = self.audited(&changes);
         let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
         let mut completion = Completion::new(self.owner.subject.clone(), now);
         completion.expect_credentials = Some(self.owner.credentials.iter().map(|one| one.summary.id).collect());
@@ -73,9 +79,7 @@ impl Change<'_> {
             engine.audit.record_in_session(now, &session, kind);
         }
         engine.audit.record_in_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
-        if let Err(error) = after.keep(removes).await {
-            tracing::warn!(%error, "factors were changed, but the flow does not say so yet");
-        }
+        after.keep(method, removes).await;
         Ok(response)
     }
 
@@ -88,17 +92,53 @@ impl Change<'_> {
         flow.say(None, message::saved(), now);
         flow.active = Some(method);
         flow.purpose = Purpose::Settings { success: true };
+        flow.release();
         Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
     }
 
-    /// Stores the flow, and ends those that were begun with a factor that is gone.
-    async fn keep(&self, removes: bool) -> Result<(), StoreError> {
-        let stores = &self.engine().stores;
-        stores.update_flow(&self.flow.to_stored()?).await?;
-        if removes {
-            stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await?;
+    /// What the audit hears of the changes: each method once, however many credentials of it go.
+    fn audited(&self, changes: &[CredentialChange]) -> Vec<AuditEventKind> {
+        let gone = |id| self.owner.credentials.iter().map(|one| one.summary).find(|summary| summary.id == id);
+        let removed: Vec<_> = changes
+            .iter()
+            .filter_map(|change| if let CredentialChange::Remove(id) = change { gone(*id) } else { None })
+            .collect();
+        let enrolled = changes.iter().filter_map(|change| match change {
+            CredentialChange::Replace(new) | CredentialChange::Add(new) => {
+                Some(AuditEventKind::Enrolled { method: new.summary.method })
+            }
+            CredentialChange::Remove(_) | CredentialChange::SetData { .. } | CredentialChange::SetName { .. } => None,
+        });
+        let removed = methods_of(&removed).into_iter().map(|method| AuditEventKind::Removed { method });
+        enrolled.chain(removed).collect()
+    }
+
+    /// Stores the flow, and ends those that were begun with a factor that is gone. The change is made, so nothing here refuses it.
+    ///
+    /// What the method kept for binding is used up, and must not be shown any more, whatever others have written meanwhile.
+    async fn keep(&mut self, method: Method, removes: bool) {
+        let (scope, now, ours) = (self.scope, self.scope.now(), self.flow.clone());
+        let succeed = |flow: &mut Flow, again: bool| {
+            if again {
+                flow.copy_state(&ours, method);
+                flow.say(None, message::saved(), now);
+                flow.active = ours.active;
+                flow.purpose = ours.purpose;
+                flow.release();
+            }
+            Ok(())
+        };
+        match saving::write(scope, &mut self.flow, succeed).await {
+            Ok(Kept::Stored) => {}
+            Ok(kept) => tracing::warn!(?kept, "factors were changed, but the flow does not say so"),
+            Err(failure) => tracing::warn!(?failure, "factors were changed, but the flow does not say so yet"),
         }
-        Ok(())
+        if removes {
+            let ended = self.engine().stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await;
+            if let Err(error) = ended {
+                tracing::warn!(%error, "a factor was removed, but flows that were begun with it are still there");
+            }
+        }
     }
 
     async fn succeed(&self, carried: Carried) -> Result<Response, Failure> {
@@ -126,16 +166,5 @@ impl Change<'_> {
     /// Where the browser goes after a change.
     fn return_url(&self) -> Url {
         self.flow.return_to.clone().unwrap_or_else(|| settings::page(&self.flow, self.engine()))
-    }
-}
-
-/// What the audit hears of a change.
-fn audited(change: &CredentialChange) -> Option<AuditEventKind> {
-    match change {
-        CredentialChange::Replace(new) | CredentialChange::Add(new) => {
-            Some(AuditEventKind::Enrolled { method: new.summary.method })
-        }
-        CredentialChange::Remove(method) => Some(AuditEventKind::Removed { method: *method }),
-        CredentialChange::Reseal { .. } => None,
     }
 }

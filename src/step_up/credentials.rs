@@ -1,18 +1,16 @@
 //! Credentials that the application itself gives to its users and takes away, beside what they do in the settings.
 
-use super::StepUp;
+use super::{ROUNDS, StepUp};
 use crate::{
     aal::{CredentialId, Method},
     audit::AuditEventKind,
+    engine::methods_of,
     error::{Error, ErrorKind},
     factor::{self, LookupSecrets, Totp},
     session::Subject,
     standing::CredentialSummary,
     store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
 };
-
-/// What is removed follows from what there is. If that changes at the same moment, it is looked at again.
-const ROUNDS: u32 = 3;
 
 impl StepUp {
     /// Stores a TOTP secret that the subject enrolled elsewhere, in place of one it has. Codes of it work from now on.
@@ -21,7 +19,8 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// The secret is not base32 or shorter than 128 bits, no [`Totp`] factor is configured, or the store did not answer.
+    /// The secret is not base32 or shorter than 128 bits (`TotpSecret`), no [`Totp`] factor is configured (`Credential`), or the store did
+    /// not answer.
     pub async fn import_totp(&self, subject: &Subject, base32_secret: &str) -> Result<CredentialId, Error> {
         let engine = self.engine();
         engine.factor(Method::Totp).ok_or(Error::new(ErrorKind::Credential))?;
@@ -35,12 +34,12 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// There is no code, one is shorter than 13 characters (64 bits need as many in base32) or stands there twice, no
-    /// [`LookupSecrets`] factor is configured, or the store did not answer.
+    /// There is no code, one is shorter than 13 characters (64 bits need as many in base32) or longer than 64, or stands there twice
+    /// (`LookupSecrets`); no [`LookupSecrets`] factor is configured (`Credential`), or the store did not answer.
     pub async fn import_lookup_secrets(&self, subject: &Subject, codes: &[&str]) -> Result<CredentialId, Error> {
         let engine = self.engine();
         engine.factor(Method::LookupSecret).ok_or(Error::new(ErrorKind::Credential))?;
-        let credential = LookupSecrets::imported(codes, engine.now()).ok_or(Error::new(ErrorKind::Credential))?;
+        let credential = LookupSecrets::imported(codes, engine.now()).ok_or(Error::new(ErrorKind::LookupSecrets))?;
         self.import(subject, credential).await
     }
 
@@ -52,7 +51,9 @@ impl StepUp {
         completion.credentials.push(CredentialChange::Replace(credential));
         // Failures with the old secret say nothing of the new one.
         completion.reset = Some(AttemptKey { subject: subject.clone(), method });
-        engine.complete(completion).await?;
+        if engine.complete(completion).await? != Completed::Done {
+            return Err(Error::new(ErrorKind::Conflict));
+        }
         engine.audit.record_for_subject(at, subject, AuditEventKind::Enrolled { method });
         Ok(id)
     }
@@ -65,18 +66,12 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// No factor of this method is configured, or the store did not answer.
+    /// No factor of this method is configured (`Credential`), or the store did not answer.
     pub async fn bind(&self, subject: &Subject, method: Method, data: Vec<u8>) -> Result<CredentialId, Error> {
         let engine = self.engine();
         let factor = engine.factor(method).ok_or(Error::new(ErrorKind::Credential))?;
-        let credential = Credential {
-            summary: CredentialSummary { id: CredentialId::random(), method, aal: factor.aal() },
-            data,
-            secrets: Vec::new(),
-            last_step: 0,
-            created_at: engine.now(),
-        };
-        self.import(subject, credential).await
+        let summary = CredentialSummary { id: CredentialId::random(), method, aal: factor.aal() };
+        self.import(subject, Credential::new(summary, engine.now()).with_data(data)).await
     }
 
     /// Takes the subject's credentials of a method away, for a support desk that has made sure of who asks. Every session is lowered
@@ -101,7 +96,7 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// The credentials are being changed all the time, or the store did not answer.
+    /// The credentials are being changed all the time (`Conflict`), or the store did not answer.
     pub async fn unbind(&self, subject: &Subject, method: Method) -> Result<(), Error> {
         let engine = self.engine();
         for _ in 0..ROUNDS {
@@ -109,17 +104,17 @@ impl StepUp {
             let gone = engine.removed_with(&credentials, method);
             let mut completion = Completion::new(subject.clone(), engine.now());
             completion.expect_credentials = Some(credentials.iter().map(|one| one.summary.id).collect());
-            completion.credentials = gone.iter().copied().map(CredentialChange::Remove).collect();
+            completion.credentials = gone.iter().map(|one| CredentialChange::Remove(one.id)).collect();
             completion.reset = Some(AttemptKey { subject: subject.clone(), method });
             let at = completion.now;
             if engine.complete(completion).await? == Completed::Done {
                 engine.stores.remove_flows(subject, None).await?;
-                for method in gone {
+                for method in methods_of(&gone) {
                     engine.audit.record_for_subject(at, subject, AuditEventKind::Removed { method });
                 }
                 return Ok(());
             }
         }
-        Err(Error::new(ErrorKind::Credential))
+        Err(Error::new(ErrorKind::Conflict))
     }
 }

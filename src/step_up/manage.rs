@@ -1,12 +1,13 @@
 //! What an application does to the sessions and credentials of its users: list and end sessions, lift a lock, seal anew.
 
-use super::StepUp;
+use super::{ROUNDS, StepUp};
 use crate::{
     aal::Method,
     audit::AuditEventKind,
+    engine::Engine,
     error::{Error, ErrorKind},
     session::{Session, StoredSession, Subject},
-    store::{AttemptKey, Completion, CredentialChange, Revocation},
+    store::{AttemptKey, Completed, Completion, CredentialChange, Revocation},
 };
 
 impl StepUp {
@@ -73,25 +74,41 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// A secret does not open (`Cryptography`), or the store did not answer.
+    /// A secret does not open (`Cryptography`), the credentials are being changed all the time (`Conflict`), or the store did not answer.
     pub async fn reseal(&self, subject: &Subject) -> Result<u64, Error> {
         let engine = self.engine();
-        let mut completion = Completion::new(subject.clone(), engine.now());
-        for credential in engine.stores.credentials(subject).await? {
-            let Some(factor) = engine.factor(credential.summary.method) else { continue };
-            let data = factor
-                .reseal(subject, &credential, &engine.sealer)
-                .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
-            if let Some(data) = data {
-                completion.credentials.push(CredentialChange::Reseal { credential: credential.summary.id, data });
+        for _ in 0..ROUNDS {
+            let mut completion = Completion::new(subject.clone(), engine.now());
+            completion.credentials = engine.sealed_anew(subject).await?;
+            let credentials = u64::try_from(completion.credentials.len()).unwrap_or(u64::MAX);
+            if credentials == 0 {
+                return Ok(0);
+            }
+            let at = completion.now;
+            if engine.complete(completion).await? == Completed::Done {
+                engine.audit.record_for_subject(at, subject, AuditEventKind::Resealed { credentials });
+                return Ok(credentials);
             }
         }
-        let credentials = u64::try_from(completion.credentials.len()).unwrap_or(u64::MAX);
-        if credentials > 0 {
-            let at = completion.now;
-            engine.complete(completion).await?;
-            engine.audit.record_for_subject(at, subject, AuditEventKind::Resealed { credentials });
+        Err(Error::new(ErrorKind::Conflict))
+    }
+}
+
+impl Engine {
+    /// The changes that seal the subject's secrets under the first key, for those that are not.
+    async fn sealed_anew(&self, subject: &Subject) -> Result<Vec<CredentialChange>, Error> {
+        let mut changes = Vec::new();
+        for known in self.stores.credentials(subject).await? {
+            let Some(factor) = self.factor(known.summary.method) else { continue };
+            let data = factor
+                .reseal(subject, &known, &self.sealer)
+                .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
+            if let Some(data) = data {
+                // A proof that changes the data at this moment is not lost.
+                let (credential, expected) = (known.summary.id, known.data);
+                changes.push(CredentialChange::SetData { credential, expected, data });
+            }
         }
-        Ok(credentials)
+        Ok(changes)
     }
 }

@@ -17,6 +17,9 @@ use crate::{
     session::Subject,
 };
 
+/// What is changed follows from what there is. If that changes at the same moment, it is looked at again, so often.
+const ROUNDS: u32 = 3;
+
 /// The configured whole: the application builds it once, and takes from it the [layer](Self::layer), the router and sessions.
 ///
 /// Clones are cheap and share everything.

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
-    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     clock::Timestamp,
-    session::{SessionId, StoredSession, Subject},
+    session::{BindingKey, SessionId, StoredSession, Subject},
 };
 
 /// How many flows without a session stay, those of all clients together. Anybody can begin one where the password is a factor, so
@@ -52,6 +52,15 @@ impl Stores {
         self.within(self.subjects.standing(subject, id)).await
     }
 
+    pub(crate) async fn session_of(
+        &self,
+        subject: &Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> Result<Option<StoredStanding>, StoreError> {
+        self.within(self.subjects.session_of(subject, binding, now)).await
+    }
+
     pub(crate) async fn sessions(&self, subject: &Subject, now: Timestamp) -> Result<Vec<StoredSession>, StoreError> {
         self.within(self.subjects.sessions(subject, now)).await
     }
@@ -68,7 +77,8 @@ impl Stores {
     ///
     /// If a session is replaced, its end decides which of several requests is the one, and the flow ends after it: so an answer that
     /// is refused leaves the flow open for the next, and after a crash in between nothing but a further proof opens anything.
-    /// Otherwise the flow decides and ends first: a crash in between costs the user a new one.
+    /// Otherwise the flow decides and ends first, also where a session begins: nothing else could tell two requests apart that would
+    /// each begin one. A crash or a refusal in between costs the user a new flow.
     pub(crate) async fn complete(&self, mut completion: Completion) -> Result<Completed, StoreError> {
         if self.one {
             return self.within(self.subjects.complete(&completion)).await;
@@ -80,7 +90,7 @@ impl Stores {
             let open = if ends_later {
                 self.flow(flow.id).await?.is_some_and(|flow| !flow.completed && flow.expires_at > now)
             } else {
-                self.within(self.flows.complete_flow(flow, now)).await?
+                self.within(self.flows.complete_flow(flow, now)).await?.is_done()
             };
             if !open {
                 return Ok(Completed::FlowGone);
@@ -89,10 +99,14 @@ impl Stores {
         let completed = self.within(self.subjects.complete(&completion)).await?;
         if completed == Completed::Done {
             // The step-up stands, whatever comes of the rest.
-            if let Some(flow) = flow.filter(|_| ends_later)
-                && let Err(error) = self.within(self.flows.complete_flow(&flow, now)).await
-            {
-                tracing::warn!(%error, "could not end a flow that has done its work");
+            if let Some(flow) = flow.filter(|_| ends_later) {
+                match self.within(self.flows.complete_flow(&flow, now)).await {
+                    Ok(Written::Done) => {}
+                    Ok(Written::Superseded) => {
+                        tracing::warn!(flow = %flow.id, "a flow that has done its work was ended or removed by another request");
+                    }
+                    Err(error) => tracing::warn!(%error, "could not end a flow that has done its work"),
+                }
             }
             if let Some(key) = reset
                 && let Err(error) = self.within(self.flows.reset_attempts(&key)).await
@@ -113,7 +127,7 @@ impl Stores {
         self.within(self.flows.flow(id)).await
     }
 
-    pub(crate) async fn update_flow(&self, flow: &StoredFlow) -> Result<bool, StoreError> {
+    pub(crate) async fn update_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
         self.within(self.flows.update_flow(flow)).await
     }
 
@@ -184,6 +198,44 @@ mod tests {
                 let kept = stores.flow(flow.id).await.unwrap().unwrap();
                 assert_eq!(kept.completed, completed || done, "{name}");
             }
+        }
+    }
+
+    /// One open flow begins one session, also where the flow is in another store; one that is over begins none.
+    #[tokio::test]
+    async fn a_flow_begins_one_session() {
+        let (subjects, elsewhere) = (Arc::new(MemoryStore::default()), Arc::new(MemoryStore::default()));
+        let subject = Subject::new("kim").unwrap();
+        let new = |now| StoredSession::new(subject.clone(), Proof::new(Method::Password, Aal::Aal1, now), now, HOUR);
+        for one in [false, true] {
+            let stores =
+                Stores::new(subjects.clone(), if one { subjects.clone() } else { elsewhere.clone() }, one, HOUR);
+            let key = AttemptKey { subject: subject.clone(), method: Method::Password };
+            let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };
+            assert_eq!(stores.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed);
+            let flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "");
+            stores.create_flow(&flow, 50, NOW).await.unwrap();
+            for expected in [Completed::Done, Completed::FlowGone] {
+                let session = new(NOW);
+                let mut completion = Completion::new(subject.clone(), NOW);
+                completion.begin = Some(session.clone());
+                (completion.flow, completion.reset) = (Some(flow.clone()), Some(key.clone()));
+                assert_eq!(stores.complete(completion).await.unwrap(), expected, "one store: {one}");
+                let begun = stores.session_of(&subject, session.binding(), NOW).await.unwrap();
+                assert_eq!(begun.is_some(), expected == Completed::Done);
+            }
+            assert!(stores.flow(flow.id).await.unwrap().unwrap().completed);
+            assert_eq!(stores.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed, "counted anew");
+
+            // A session that may not begin leaves the flow open where it can, and costs the user a new one elsewhere.
+            let flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "");
+            stores.create_flow(&flow, 50, NOW).await.unwrap();
+            stores.revoke(&subject, Revocation::All(NOW)).await.unwrap();
+            let mut completion = Completion::new(subject.clone(), NOW);
+            completion.begin = Some(new(NOW - HOUR));
+            completion.flow = Some(flow.clone());
+            assert_eq!(stores.complete(completion).await.unwrap(), Completed::SessionGone);
+            assert_eq!(stores.flow(flow.id).await.unwrap().unwrap().completed, !one);
         }
     }
 }

@@ -7,8 +7,10 @@
 //! conditional statement or one transaction, never as a read and a later write.
 
 pub(crate) mod access;
+mod completion;
 #[cfg(feature = "test-util")]
 pub mod contract;
+mod credential;
 mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -20,14 +22,18 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::sql::{SqlPool, SqlStore};
+pub use self::{
+    completion::{Completed, Completion, Consumption, CredentialChange, Rotation},
+    credential::{Credential, CredentialName, InvalidName, StoredSecret},
+    memory::MemoryStore,
+};
 pub use crate::error::{StoreError, StoreErrorKind};
 use crate::{
-    aal::{CredentialId, Method},
+    aal::Method,
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
     standing::CredentialSummary,
@@ -36,48 +42,9 @@ use crate::{
 /// What the methods of the store traits return.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// A stored credential with its secret, which is sealed or hashed by the factor that made it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credential {
-    /// Id, method and level.
-    pub summary: CredentialSummary,
-    /// What the factor keeps for itself; sealed if it is a secret.
-    pub data: Vec<u8>,
-    /// Hashes of single-use secrets, each with whether it was used. Empty for factors that have none.
-    pub secrets: Vec<StoredSecret>,
-    /// The last accepted step (TOTP) or counter; 0 if none was accepted yet. It only ever rises. At most [`i64::MAX`], since that
-    /// is what databases can keep.
-    pub last_step: u64,
-    /// When it was enrolled.
-    pub created_at: Timestamp,
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("summary", &self.summary)
-            .field("created_at", &self.created_at)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A single-use secret as it is stored.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoredSecret {
-    /// SHA-256 of the secret.
-    pub hash: [u8; 32],
-    /// When it was used, if it was.
-    pub used_at: Option<Timestamp>,
-}
-
-impl fmt::Debug for StoredSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredSecret").field("used_at", &self.used_at).finish_non_exhaustive()
-    }
-}
-
 /// What one read tells of a session and its subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoredStanding {
     /// The session as it was created. What the token says beyond its id does not count.
     pub session: StoredSession,
@@ -85,6 +52,13 @@ pub struct StoredStanding {
     pub credentials: Vec<CredentialSummary>,
     /// Sessions that were first issued before this instant are dead.
     pub not_before: Option<Timestamp>,
+}
+
+impl StoredStanding {
+    /// The standing of a subject that has this session, and neither credentials nor a not-before.
+    pub const fn new(session: StoredSession) -> Self {
+        Self { session, credentials: Vec::new(), not_before: None }
+    }
 }
 
 /// Which sessions of a subject to end.
@@ -96,158 +70,6 @@ pub enum Revocation {
     Others(SessionId),
     /// All, and those first issued before this instant, even if they are being created right now.
     All(Timestamp),
-}
-
-/// What a proof uses up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Consumption {
-    /// The credential's step rises to this one. Refused unless it is greater than the last.
-    Step {
-        /// Whose step.
-        credential: CredentialId,
-        /// The new step.
-        step: u64,
-    },
-    /// The secret with this hash is marked used. Refused if it is unknown or was used.
-    Secret {
-        /// Whose secret.
-        credential: CredentialId,
-        /// SHA-256 of the secret.
-        hash: [u8; 32],
-    },
-    /// Nothing, but the credential must still exist.
-    Present {
-        /// Which credential.
-        credential: CredentialId,
-    },
-}
-
-impl Consumption {
-    /// The credential that was used.
-    pub const fn credential(&self) -> CredentialId {
-        match self {
-            Self::Step { credential, .. } | Self::Secret { credential, .. } | Self::Present { credential } => {
-                *credential
-            }
-        }
-    }
-}
-
-/// A change of a subject's credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CredentialChange {
-    /// Add this one in place of all credentials of the same method.
-    Replace(Credential),
-    /// Add this one beside those of the same method.
-    Add(Credential),
-    /// Remove all credentials of the method.
-    Remove(Method),
-    /// Put this in place of a credential's sealed data and leave all else as it is, its last step above all. Nothing, if the subject
-    /// has no such credential.
-    Reseal {
-        /// Whose data.
-        credential: CredentialId,
-        /// The new data.
-        data: Vec<u8>,
-    },
-}
-
-impl CredentialChange {
-    /// What a subject's credentials are after it.
-    pub(crate) fn apply(&self, credentials: &mut Vec<Credential>) {
-        match self {
-            Self::Replace(new) => {
-                credentials.retain(|known| known.summary.method != new.summary.method);
-                credentials.push(new.clone());
-            }
-            Self::Add(new) => credentials.push(new.clone()),
-            Self::Remove(method) => credentials.retain(|known| known.summary.method != *method),
-            Self::Reseal { credential, data } => {
-                for known in credentials.iter_mut().filter(|known| known.summary.id == *credential) {
-                    known.data.clone_from(data);
-                }
-            }
-        }
-    }
-}
-
-/// The session that takes another's place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rotation {
-    /// The session that ends.
-    pub old: SessionId,
-    /// The session that begins.
-    pub new: StoredSession,
-}
-
-/// All that a completed ceremony changes. A store applies the whole of it in one transaction, or nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completion {
-    /// Whose sessions and credentials.
-    pub subject: Subject,
-    /// When.
-    pub now: Timestamp,
-    /// The ids of all credentials that the decision was made on, in any order. Refused if the subject has others by now.
-    pub expect_credentials: Option<Vec<CredentialId>>,
-    /// What the proof uses up.
-    pub consume: Option<Consumption>,
-    /// Steps that rise at least to these values whatever they were; unknown credentials are passed over.
-    pub raise_steps: Vec<(CredentialId, u64)>,
-    /// What changes among the credentials.
-    pub credentials: Vec<CredentialChange>,
-    /// The session that is replaced.
-    pub rotate: Option<Rotation>,
-    /// The session that begins, where none is replaced. Refused if the subject's not-before has passed it.
-    pub begin: Option<StoredSession>,
-    /// The flow that is completed, if this store keeps it: ends as [`FlowStore::complete_flow`] does.
-    pub flow: Option<StoredFlow>,
-    /// The counter that starts anew, if this store keeps it.
-    pub reset: Option<AttemptKey>,
-}
-
-impl Completion {
-    /// A completion that changes nothing yet.
-    pub const fn new(subject: Subject, now: Timestamp) -> Self {
-        Self {
-            subject,
-            now,
-            expect_credentials: None,
-            consume: None,
-            raise_steps: Vec::new(),
-            credentials: Vec::new(),
-            rotate: None,
-            begin: None,
-            flow: None,
-            reset: None,
-        }
-    }
-
-    /// Puts `new` in place of the session with the id `old`, or lets it begin where there is none.
-    pub(crate) fn put_in_place(&mut self, old: Option<SessionId>, new: StoredSession) {
-        match old {
-            Some(old) => self.rotate = Some(Rotation { old, new }),
-            None => self.begin = Some(new),
-        }
-    }
-}
-
-/// How a completion ended. In all cases but `Done`, nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Completed {
-    /// All of it was applied.
-    Done,
-    /// The step is not greater than the last, or the secret was used.
-    Used,
-    /// The credential or the secret does not exist.
-    Unknown,
-    /// The subject's credentials are not those that were expected.
-    CredentialsChanged,
-    /// The old session does not exist any more or has expired, the subject's not-before has passed it, or either session is not
-    /// the subject's.
-    SessionGone,
-    /// The flow does not exist, has expired or was completed.
-    FlowGone,
 }
 
 /// Keeps sessions and credentials.
@@ -265,6 +87,14 @@ pub trait SubjectStore: Send + Sync + 'static {
     /// revoked or replaced). Expired sessions may or may not be there.
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>>;
 
+    /// The subject's newest session with that binding that is alive, with the subject's standing, in one read; `None` if there is none.
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>>;
+
     /// The subject's sessions that are alive (not expired, not issued before the subject's not-before), newest first.
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>>;
 
@@ -276,12 +106,13 @@ pub trait SubjectStore: Send + Sync + 'static {
 
     /// Applies a completion as a whole or not at all.
     ///
-    /// Checks in this order: flow, old session, expected credentials, consumption. Then it applies the consumption, the raised steps, and the changes
-    /// of credentials in their order.
+    /// Checks in this order: flow, old session, session that begins, expected credentials, consumption. Then it applies the consumption, the
+    /// raised steps, and the changes of credentials in their order. Where a session begins, expired ones of the subject are forgotten.
     ///
     /// # Errors
     ///
-    /// `Conflict` if the id of the new session or of an added credential exists; nothing is changed then.
+    /// `Conflict` if the id of a new session or of an added credential exists, `Unsupported` if the completion has a consumption or a
+    /// change that this store does not know; nothing is changed then.
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed>;
 }
 
@@ -317,6 +148,7 @@ impl fmt::Display for FlowId {
 
 /// A flow as a store keeps it.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoredFlow {
     /// The id.
     pub id: FlowId,
@@ -332,6 +164,24 @@ pub struct StoredFlow {
     pub completed: bool,
     /// All else, as JSON text that only the crate reads.
     pub body: String,
+}
+
+impl StoredFlow {
+    /// A new flow of nobody's. A store that reads one sets the other fields.
+    ///
+    /// ```
+    /// use tower_step_up::{Subject, clock::Timestamp, session::BindingKey, store::{FlowId, StoredFlow}};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (expires_at, binding) = (Timestamp::from_unix_seconds(1_800_000_000), BindingKey::random());
+    /// let mut flow = StoredFlow::new(FlowId::random(), expires_at, "{}");
+    /// (flow.subject, flow.binding, flow.version) = (Some(Subject::new("kim")?), Some(binding), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(id: FlowId, expires_at: Timestamp, body: impl Into<String>) -> Self {
+        Self { id, subject: None, binding: None, expires_at, version: 0, completed: false, body: body.into() }
+    }
 }
 
 impl fmt::Debug for StoredFlow {
@@ -386,6 +236,7 @@ const EXPIRED_FLOWS_KEPT: Duration = Duration::from_secs(86_400);
 /// Whether an attempt may be evaluated. It has been counted as failed already if it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use = "an attempt that is not `Allowed` must not be evaluated"]
 pub enum Attempt {
     /// It may.
     Allowed,
@@ -393,6 +244,32 @@ pub enum Attempt {
     LockedUntil(Timestamp),
     /// Not at all: the hard stop was reached.
     Stopped,
+}
+
+/// Whether a flow was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "a flow that was superseded was not written: what it says must not be shown"]
+pub enum Written {
+    /// The store has it as it was given.
+    Done,
+    /// Nothing was written. Somebody else was quicker and has written, completed or removed the flow; or it has expired, and was to be
+    /// completed. What is true now, only a new read tells.
+    Superseded,
+}
+
+impl Written {
+    /// Whether the store has it as it was given.
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
+
+impl From<bool> for Written {
+    /// Of what a store knows: whether a row was changed.
+    fn from(changed: bool) -> Self {
+        if changed { Self::Done } else { Self::Superseded }
+    }
 }
 
 /// Keeps flows and counters of attempts.
@@ -416,14 +293,14 @@ pub trait FlowStore: Send + Sync + 'static {
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>>;
 
     /// Replaces the flow's body and raises its version by one, if the stored version still is `flow.version` and the flow
-    /// was not completed. Returns whether it was so.
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool>;
+    /// was not completed. Says whether it was so.
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written>;
 
     /// Marks the flow completed, replaces its body and raises its version by one, if by what is stored it has not expired and was
-    /// not completed. Returns whether it was so.
+    /// not completed. Says whether it was so.
     ///
     /// Versions are not compared: a wrong answer that was written meanwhile does not spoil the right one.
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool>;
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written>;
 
     /// Removes all flows of the subject, whatever their sessions, except the named one.
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()>;

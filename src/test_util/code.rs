@@ -25,8 +25,9 @@ use crate::{
 /// The secret is not base32 or shorter than 128 bits.
 pub fn totp_code(base32_secret: &str, at: Timestamp) -> Result<String, Error> {
     let secret = factor::decode_totp_secret(base32_secret)?;
-    let seconds = u64::try_from(at.unix_seconds()).map_err(|_| Error::new(ErrorKind::Credential))?;
-    let totp = Builder::new().with_secret(secret.to_vec()).build().map_err(|_| Error::new(ErrorKind::Credential))?;
+    // No app is older than its epoch.
+    let seconds = u64::try_from(at.unix_seconds()).unwrap_or_default();
+    let totp = Builder::new().with_secret(secret.to_vec()).build().map_err(|_| Error::new(ErrorKind::TotpSecret))?;
     Ok(totp.generate(seconds).to_string())
 }
 

@@ -5,7 +5,7 @@ use crate::{
     session::{StoredSession, Subject},
     standing::CredentialSummary,
     step_up::{SignedIn, StepUp},
-    store::{Completion, Credential, CredentialChange},
+    store::{Completed, Completion, Credential, CredentialChange},
 };
 
 /// Begins a session that has these proofs, oldest first. A credential that a proof names is stored for the subject, without a
@@ -33,7 +33,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// There is no proof, or the store did not answer.
+/// There is no proof (`Proof`), or the store did not answer.
 pub async fn mint(
     step_up: &StepUp,
     subject: Subject,
@@ -42,7 +42,7 @@ pub async fn mint(
     let engine = step_up.engine();
     let proofs: Vec<_> = proofs.into_iter().collect();
     if proofs.is_empty() {
-        return Err(Error::new(ErrorKind::Method));
+        return Err(Error::new(ErrorKind::Proof));
     }
     let mut known: Vec<_> = engine.stores.credentials(&subject).await?.iter().map(|one| one.summary.id).collect();
     let mut completion = Completion::new(subject.clone(), engine.now());
@@ -56,13 +56,15 @@ pub async fn mint(
                 .push(CredentialChange::Add(without_secret(summary, proof.completed_at().unwrap_or(completion.now))));
         }
     }
-    engine.complete(completion).await?;
+    if engine.complete(completion).await? != Completed::Done {
+        return Err(Error::new(ErrorKind::Conflict));
+    }
     begin(step_up, subject, proofs).await
 }
 
 /// A credential that is there, and that nobody can prove.
 pub(super) fn without_secret(summary: CredentialSummary, created_at: Timestamp) -> Credential {
-    Credential { summary, data: Vec::new(), secrets: Vec::new(), last_step: 0, created_at }
+    Credential::new(summary, created_at)
 }
 
 /// Begins a session that has these proofs, whether or not the credentials are there that they name.
@@ -74,7 +76,7 @@ pub(super) async fn begin(
     let engine = step_up.engine();
     let mut proofs = proofs.into_iter();
     let now = engine.now();
-    let first = proofs.next().ok_or(Error::new(ErrorKind::Method))?;
+    let first = proofs.next().ok_or(Error::new(ErrorKind::Proof))?;
     let begun_at = first.completed_at().unwrap_or(now);
     let session = StoredSession::new(subject.clone(), first, begun_at, engine.limits.session_lifespan);
     let session = proofs.fold(session, |session, proof| {
@@ -95,8 +97,10 @@ pub(super) async fn exchange_credentials(
     let engine = step_up.engine();
     let before = engine.stores.credentials(subject).await?;
     let mut completion = Completion::new(subject.clone(), engine.now());
-    let removed = before.iter().map(|one| CredentialChange::Remove(one.summary.method));
+    let removed = before.iter().map(|one| CredentialChange::Remove(one.summary.id));
     completion.credentials = removed.chain(credentials.into_iter().map(CredentialChange::Add)).collect();
-    engine.complete(completion).await?;
+    if engine.complete(completion).await? != Completed::Done {
+        return Err(Error::new(ErrorKind::Conflict));
+    }
     Ok(before)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tower_step_up::{
     StepUpBuilder,
     factor::Password,
-    store::{FlowId, FlowStore, StoredFlow},
+    store::{FlowId, FlowStore, Written},
 };
 
 use crate::{
@@ -264,10 +264,11 @@ fn id_of(flow: &OpenFlow) -> FlowId {
 }
 
 async fn alter(world: &World, flow: &OpenFlow, old: &str, new: &str) {
-    let stored = world.store.flow(id_of(flow)).await.unwrap().unwrap();
+    let mut stored = world.store.flow(id_of(flow)).await.unwrap().unwrap();
     let body = stored.body.replace(old, new);
     assert_ne!(body, stored.body);
-    assert!(world.store.update_flow(&StoredFlow { body, ..stored }).await.unwrap());
+    stored.body = body;
+    assert_eq!(world.store.update_flow(&stored).await.unwrap(), Written::Done);
 }
 
 #[tokio::test]

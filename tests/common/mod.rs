@@ -124,8 +124,7 @@ impl Bank {
     /// On another process, so that this one goes on remembering what it read.
     pub async fn enrol_elsewhere(&self, user: &User) -> CredentialId {
         let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
-        let credential =
-            Credential { summary, data: vec![], secrets: vec![], last_step: 0, created_at: self.clock.now() };
+        let credential = Credential::new(summary, self.clock.now());
         let mut completion = Completion::new(user.subject(), self.clock.now());
         completion.credentials.push(CredentialChange::Replace(credential));
         assert_eq!(self.store.complete(&completion).await.unwrap(), Completed::Done);

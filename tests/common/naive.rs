@@ -9,11 +9,11 @@ use tokio::task::yield_now;
 use tower_step_up::{
     Subject,
     clock::Timestamp,
-    session::{SessionId, StoredSession},
+    session::{BindingKey, SessionId, StoredSession},
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, MemoryStore, Revocation, Rotation, StoreError, StoreErrorKind, StoreFuture, StoredFlow,
-        StoredStanding, SubjectStore,
+        StoredStanding, SubjectStore, Written,
     },
 };
 
@@ -46,6 +46,9 @@ impl Naive {
         {
             return Ok(Completed::SessionGone);
         }
+        if completion.begin.as_ref().is_some_and(|new| new.subject() != subject) {
+            return Ok(Completed::SessionGone);
+        }
         let credentials = self.inner.credentials(subject).await?;
         if let Some(expected) = &completion.expect_credentials {
             let ids = credentials.iter().map(|credential| credential.summary.id).collect::<HashSet<_>>();
@@ -54,26 +57,41 @@ impl Naive {
             }
         }
         let find = |id| credentials.iter().find(|credential| credential.summary.id == id);
-        Ok(match completion.consume {
-            Some(Consumption::Step { credential, step }) => match find(credential) {
+        let stale = |change: &CredentialChange| match change {
+            CredentialChange::SetData { credential, expected, .. } => {
+                find(*credential).is_some_and(|found| found.data != *expected)
+            }
+            _ => false,
+        };
+        Ok(match &completion.consume {
+            Some(Consumption::Step { credential, step }) => match find(*credential) {
                 None => Completed::Unknown,
-                Some(found) if found.last_step >= step => Completed::Used,
+                Some(found) if found.last_step >= *step => Completed::Used,
+                Some(_) => Completed::Done,
+            },
+            Some(Consumption::Data { credential, expected, .. }) => match find(*credential) {
+                None => Completed::Unknown,
+                Some(found) if found.data != *expected => Completed::Used,
                 Some(_) => Completed::Done,
             },
             Some(Consumption::Secret { credential, hash }) => {
-                match find(credential).and_then(|found| found.secrets.iter().find(|secret| secret.hash == hash)) {
+                match find(*credential).and_then(|found| found.secrets.iter().find(|secret| secret.hash == *hash)) {
                     None => Completed::Unknown,
                     Some(secret) if secret.used_at.is_some() => Completed::Used,
                     Some(_) => Completed::Done,
                 }
             }
+            _ if completion.credentials.iter().any(stale) => Completed::CredentialsChanged,
             None | Some(_) => Completed::Done,
         })
     }
 }
 
-fn completed(stored: StoredFlow, new: &StoredFlow) -> StoredFlow {
-    StoredFlow { completed: true, version: stored.version + 1, body: new.body.clone(), ..stored }
+fn written(mut stored: StoredFlow, new: &StoredFlow, completed: bool) -> StoredFlow {
+    stored.completed = completed;
+    stored.version += 1;
+    stored.body.clone_from(&new.body);
+    stored
 }
 
 impl SubjectStore for Naive {
@@ -90,6 +108,15 @@ impl SubjectStore for Naive {
 
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
         self.inner.standing(subject, session)
+    }
+
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.inner.session_of(subject, binding, now)
     }
 
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
@@ -118,34 +145,60 @@ impl SubjectStore for Naive {
             if let Some(flow) = &completion.flow {
                 let mut flows = self.flows.lock().unwrap();
                 let stored = flows.remove(&flow.id);
-                flows.extend(stored.map(|stored| (flow.id, completed(stored, flow))));
+                flows.extend(stored.map(|stored| (flow.id, written(stored, flow, true))));
             }
             if let Some(Rotation { old, new }) = &completion.rotate {
                 self.revoke(subject, Revocation::One(*old)).await?;
                 yield_now().await;
                 self.create_session(new).await?;
             }
+            if let Some(new) = &completion.begin {
+                self.create_session(new).await?;
+            }
             let mut written = Completion::new(subject.clone(), *now);
             for mut credential in self.inner.credentials(subject).await? {
-                match completion.consume {
-                    Some(Consumption::Step { credential: id, step }) if id == credential.summary.id => {
-                        credential.last_step = step;
-                    }
+                written.credentials.push(CredentialChange::Remove(credential.summary.id));
+                match &completion.consume {
+                    Some(consumption) if consumption.credential() != credential.summary.id => {}
+                    Some(Consumption::Step { step, .. }) => credential.last_step = *step,
+                    Some(Consumption::Data { data, .. }) => credential.data.clone_from(data),
                     Some(Consumption::Secret { hash, .. }) => {
                         for secret in &mut credential.secrets {
-                            if secret.hash == hash {
+                            if secret.hash == *hash {
                                 secret.used_at = Some(*now);
                             }
                         }
                     }
                     _ => {}
                 }
+                if completion.consume.as_ref().is_some_and(|used| used.credential() == credential.summary.id) {
+                    credential.last_used_at = Some(*now);
+                }
                 for (_, step) in completion.raise_steps.iter().filter(|(id, _)| *id == credential.summary.id) {
                     credential.last_step = credential.last_step.max(*step);
                 }
-                written.credentials.push(CredentialChange::Replace(credential));
+                written.credentials.push(CredentialChange::Add(credential));
             }
-            written.credentials.extend(completion.credentials.clone());
+            // Made for what was read before; what others have set since is overwritten.
+            written.credentials.extend(
+                completion
+                    .credentials
+                    .iter()
+                    .cloned()
+                    .filter_map(|change| match change {
+                        CredentialChange::SetData { credential, data, .. } => {
+                            let known = written.credentials.iter().rev().find_map(|change| match change {
+                                CredentialChange::Add(known) if known.summary.id == credential => {
+                                    Some(known.data.clone())
+                                }
+                                _ => None,
+                            });
+                            known.map(|expected| CredentialChange::SetData { credential, expected, data })
+                        }
+                        other => Some(other),
+                    })
+                    .collect::<Vec<_>>(),
+            );
             if let Some(key) = &completion.reset {
                 self.reset_attempts(key).await?;
             }
@@ -176,27 +229,26 @@ impl FlowStore for Naive {
         Box::pin(async move { Ok(self.flows.lock().unwrap().get(&id).cloned()) })
     }
 
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let stored = self.flow(flow.id).await?;
             let Some(stored) = stored.filter(|stored| !stored.completed && stored.version == flow.version) else {
-                return Ok(false);
+                return Ok(Written::Superseded);
             };
             yield_now().await;
-            let written = StoredFlow { version: flow.version + 1, body: flow.body.clone(), ..stored };
-            self.flows.lock().unwrap().insert(flow.id, written);
-            Ok(true)
+            self.flows.lock().unwrap().insert(flow.id, written(stored, flow, false));
+            Ok(Written::Done)
         })
     }
 
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let Some(stored) = self.flow(flow.id).await?.filter(|flow| !flow.completed && flow.expires_at > now) else {
-                return Ok(false);
+                return Ok(Written::Superseded);
             };
             yield_now().await;
-            self.flows.lock().unwrap().insert(flow.id, completed(stored, flow));
-            Ok(true)
+            self.flows.lock().unwrap().insert(flow.id, written(stored, flow, true));
+            Ok(Written::Done)
         })
     }
 

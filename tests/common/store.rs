@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
 };
 
@@ -19,10 +19,10 @@ use tokio::{
 use tower_step_up::{
     StepUpBuilder, Subject,
     clock::Timestamp,
-    session::{SessionId, StoredSession},
+    session::{BindingKey, SessionId, StoredSession},
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, MemoryStore,
-        Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+        Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
     },
 };
 
@@ -56,6 +56,8 @@ struct State {
     fail_in: Mutex<Option<usize>>,
     /// Calls of this name wait.
     held: Mutex<Option<(&'static str, Arc<Gate>)>>,
+    /// Completions are answered as by a store that does not know what they ask for.
+    knows_less: AtomicBool,
     /// What becomes of a completion before it is applied.
     edit: Mutex<fn(&mut Completion)>,
 }
@@ -125,6 +127,7 @@ impl TestStore {
             calls: Mutex::default(),
             fail_in: Mutex::default(),
             held: Mutex::default(),
+            knows_less: AtomicBool::default(),
             edit: Mutex::new(|_| ()),
         }))
     }
@@ -169,6 +172,11 @@ impl TestStore {
         let gate = Arc::new(Gate::default());
         *self.0.held.lock().unwrap() = Some((name, Arc::clone(&gate)));
         gate
+    }
+
+    /// Whether completions are answered as by a store that does not know what they ask for.
+    pub fn knows_less(&self, less: bool) {
+        self.0.knows_less.store(less, Ordering::SeqCst);
     }
 
     /// Completions are applied as this leaves them.
@@ -243,6 +251,16 @@ impl SubjectStore for TestStore {
         self.within("standing", move |inner| inner.subjects.standing(subject, session))
     }
 
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.0.reads.fetch_add(1, Ordering::SeqCst);
+        self.within("session_of", move |inner| inner.subjects.session_of(subject, binding, now))
+    }
+
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.within("sessions", move |inner| inner.subjects.sessions(subject, now))
     }
@@ -258,6 +276,9 @@ impl SubjectStore for TestStore {
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
         let mut completion = completion.clone();
         (*self.0.edit.lock().unwrap())(&mut completion);
+        if self.0.knows_less.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) });
+        }
         self.within("complete", |inner| Box::pin(async move { inner.subjects.complete(&completion).await }))
     }
 }
@@ -271,11 +292,11 @@ impl FlowStore for TestStore {
         self.within("flow", move |inner| inner.flows.flow(id))
     }
 
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         self.within("update_flow", |inner| inner.flows.update_flow(flow))
     }
 
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
         self.within("complete_flow", move |inner| inner.flows.complete_flow(flow, now))
     }
 

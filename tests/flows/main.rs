@@ -23,6 +23,7 @@ mod logout;
 mod mail_code;
 mod manage;
 mod own_factor;
+mod races;
 mod settings;
 mod site;
 #[path = "../common/store.rs"]

@@ -9,7 +9,8 @@ use tower_step_up::{
     error::ErrorKind,
     factor::Password,
     seal::EncryptionKey,
-    store::{AttemptPolicy, Revocation},
+    store::{AttemptPolicy, Revocation, SubjectStore},
+    test_util,
 };
 
 use crate::{
@@ -249,4 +250,44 @@ async fn revocation_of_all_sessions_counts_in_milliseconds() {
     let stale = Client { token: Some(late.token().as_str().to_owned()), ..site.native("lee").await };
     assert_eq!(stale.clone().get("/account").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(site.native("kim").await.get("/account").await.status, StatusCode::OK, "a sign-in afterwards lives");
+}
+
+/// What is wrong with a call, its error says: what was given, or that others were quicker.
+#[tokio::test]
+async fn errors_say_what_happened_and_what_is_expected() {
+    let store = TestStore::default();
+    let site = Site::on(store.clone(), |builder| builder);
+    let (step_up, kim) = (&site.step_up, subject("kim"));
+    let codes = "recovery codes must be one or more, each of 13 to 64 characters, and all different";
+    let secret = "a TOTP secret must be base32 text of at least 128 bits";
+    let good = "ABCD-EFGH-IJKL-M";
+    for weak in [&[][..], &["1234-5678"], &[good, good]] {
+        let error = step_up.import_lookup_secrets(&kim, weak).await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::LookupSecrets, codes), "{weak:?}");
+    }
+    for bad in ["", "JBSWY3DP", "not base32 at all!"] {
+        let error = step_up.import_totp(&kim, bad).await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::TotpSecret, secret), "{bad:?}");
+    }
+    let error = test_util::mint(step_up, kim.clone(), []).await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Proof, "a session needs at least one proof"));
+    assert_eq!(step_up.bind(&kim, Method::WebAuthn, Vec::new()).await.unwrap_err().kind(), ErrorKind::Credential);
+
+    // Others change the credentials each time that they were read.
+    site.enrol("kim").await;
+    store.edits(|completion| completion.expect_credentials = Some(Vec::new()));
+    let conflict = "it was changed elsewhere at the same moment, so nothing was done; try again";
+    let errors = [
+        step_up.unbind(&kim, Method::Totp).await.unwrap_err(),
+        step_up.import_totp(&kim, SECRET).await.unwrap_err(),
+        step_up.import_lookup_secrets(&kim, &[good]).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Conflict, conflict));
+    }
+    assert_eq!(store.credentials(&kim).await.unwrap().len(), 1, "nothing was done");
+    store.edits(|_| ());
+    step_up.import_lookup_secrets(&kim, &[good]).await.unwrap();
+    step_up.unbind(&kim, Method::Totp).await.unwrap();
+    assert_eq!(store.credentials(&kim).await.unwrap(), []);
 }

@@ -559,7 +559,7 @@ async fn imported_codes_work_once_and_weak_ones_are_not_imported() {
     site.step_up.import_lookup_secrets(&kim, &codes).await.unwrap();
     for weak in [&[][..], &["1234-5678"], &[codes[0], codes[0]]] {
         let error = site.step_up.import_lookup_secrets(&kim, weak).await.unwrap_err();
-        assert_eq!(error.kind(), tower_step_up::error::ErrorKind::Credential, "{weak:?}");
+        assert_eq!(error.kind(), tower_step_up::error::ErrorKind::LookupSecrets, "{weak:?}");
     }
     for (code, works) in [("abcdefghijklm", true), (codes[0], false), (codes[1], true)] {
         let mut session = site.spa("kim").await;

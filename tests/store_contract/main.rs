@@ -24,6 +24,7 @@ mod servers;
 mod sqlite;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod turns;
+mod unknown_is_caught;
 
 use tower_step_up::store::{MemoryStore, contract};
 

@@ -23,7 +23,7 @@ use tower_step_up::{
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoredFlow, StoredSecret, SubjectStore,
-        contract,
+        Written, contract,
     },
 };
 
@@ -75,13 +75,10 @@ fn key() -> AttemptKey {
 }
 
 async fn enrolled(store: &SqlStore) -> Credential {
-    let credential = Credential {
-        summary: CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 },
-        data: vec![1, 2, 3],
-        secrets: vec![StoredSecret { hash: [4; 32], used_at: None }],
-        last_step: 0,
-        created_at: NOW,
-    };
+    let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
+    let credential = Credential::new(summary, NOW)
+        .with_data(vec![1, 2, 3])
+        .with_secrets(vec![StoredSecret { hash: [4; 32], used_at: None }]);
     let mut completion = Completion::new(kim(), NOW);
     completion.credentials = vec![CredentialChange::Replace(credential.clone())];
     assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
@@ -89,8 +86,9 @@ async fn enrolled(store: &SqlStore) -> Credential {
 }
 
 fn step(credential: &Credential, step: u64) -> Completion {
-    let consume = Consumption::Step { credential: credential.summary.id, step };
-    Completion { consume: Some(consume), ..Completion::new(kim(), NOW) }
+    let mut completion = Completion::new(kim(), NOW);
+    completion.consume = Some(Consumption::Step { credential: credential.summary.id, step });
+    completion
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
@@ -115,7 +113,7 @@ async fn stores_that_start_together_make_the_tables_once() {
         }
         let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
         let applied: i64 = applied.fetch_one(&pool(&url).await).await.unwrap();
-        assert_eq!(applied, 2);
+        assert_eq!(applied, 3);
     }
 }
 
@@ -130,7 +128,7 @@ async fn it_lives_beside_an_applications_tables_and_migrations() {
     .await
     .unwrap();
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
-    enrolled(&store).await;
+    let app = enrolled(&store).await;
     drop(SqlStore::from_pool(pool.clone()).await.unwrap());
     assert_eq!(store.credentials(&kim()).await.unwrap().len(), 1, "nothing was dropped");
     let foreign: Vec<String> = sqlx::query_scalar(
@@ -142,7 +140,7 @@ async fn it_lives_beside_an_applications_tables_and_migrations() {
     .unwrap();
     assert_eq!(foreign, ["_sqlx_migrations", "_sqlx_migrations_pkey", "sessions"]);
     let mut removal = Completion::new(kim(), NOW);
-    removal.credentials = vec![CredentialChange::Remove(Method::Totp)];
+    removal.credentials = vec![CredentialChange::Remove(app.summary.id)];
     assert_eq!(store.complete(&removal).await.unwrap(), Completed::Done);
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM step_up_secrets").fetch_one(&pool).await.unwrap();
     assert_eq!(left, 0);
@@ -244,21 +242,54 @@ async fn flows_of_the_version_before_stay() {
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
     store.create_flow(&new, 1, NOW).await.unwrap();
     assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
-    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(&old, NOW).await.unwrap());
+    assert_eq!(store.update_flow(&old).await.unwrap(), Written::Done);
+    assert_eq!(store.complete_flow(&old, NOW).await.unwrap(), Written::Done);
     store.remove_flows(&kim(), Some(new.id)).await.unwrap();
     assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
 }
 
+/// A credential that a version wrote which knew neither names nor uses is read, named and used; and that version's statements go on.
+#[tokio::test]
+async fn credentials_of_the_version_before_stay() {
+    let Some(server) = Postgres::shared() else { return };
+    let pool = pool(&server.url()).await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    pool.execute(
+        "ALTER TABLE step_up_credentials DROP COLUMN name, DROP COLUMN last_used_at; \
+         DELETE FROM step_up_migrations WHERE version = 3",
+    )
+    .await
+    .unwrap();
+    let insert = async |created_at: Timestamp| {
+        let id = CredentialId::random();
+        let insert = "INSERT INTO step_up_credentials (id, subject, method, aal, data, last_step, created_at) \
+                      VALUES ($1, 'kim', 'totp', 'aal2', '\\x07', 5, $2)";
+        let row = sqlx::query(insert).bind(uuid::Uuid::from(id)).bind(created_at.unix_milliseconds());
+        row.execute(&pool).await.unwrap();
+        id
+    };
+    let before = insert(NOW).await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let beside = insert(NOW + HOUR).await;
+    let known = |id, created_at| {
+        let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
+        let mut known = Credential::new(summary, created_at).with_data(vec![7]);
+        known.last_step = 5;
+        known
+    };
+    let (mut first, second) = (known(before, NOW), known(beside, NOW + HOUR));
+    assert_eq!(store.credentials(&kim()).await.unwrap(), [first.clone(), second.clone()]);
+    let mut used = step(&first, 6);
+    used.credentials = vec![CredentialChange::SetName { credential: before, name: Some("old app".parse().unwrap()) }];
+    assert_eq!(store.complete(&used).await.unwrap(), Completed::Done);
+    (first.name, first.last_step, first.last_used_at) = (Some("old app".parse().unwrap()), 6, Some(NOW));
+    assert_eq!(store.credentials(&kim()).await.unwrap(), [first, second]);
+}
+
 fn flow(binding: Option<BindingKey>) -> StoredFlow {
-    StoredFlow {
-        id: FlowId::random(),
-        subject: Some(kim()),
-        binding,
-        expires_at: NOW + HOUR,
-        version: 0,
-        completed: false,
-        body: "{}".to_owned(),
-    }
+    let mut flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "{}");
+    (flow.subject, flow.binding) = (Some(kim()), binding);
+    flow
 }
 
 #[tokio::test]
@@ -288,7 +319,7 @@ async fn a_role_that_only_reads_and_writes_rows_will_do() {
     let store = SqlStore::connect(&url.replace("step_up@", &format!("clerk_{schema}@"))).await.unwrap();
     let app = enrolled(&store).await;
     store.create_session(&session()).await.unwrap();
-    store.begin_attempt(&key(), &AttemptPolicy::default(), NOW).await.unwrap();
+    assert_eq!(store.begin_attempt(&key(), &AttemptPolicy::default(), NOW).await.unwrap(), Attempt::Allowed);
     assert_eq!(store.complete(&step(&app, 1)).await.unwrap(), Completed::Done);
 }
 
@@ -348,16 +379,7 @@ async fn errors_repeat_no_values() {
     let pool = pool(&server.url()).await;
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
     pool.execute("ALTER TABLE step_up_flows ADD CONSTRAINT short CHECK (length(body) < 5)").await.unwrap();
-    let body = "a very secret body".to_owned();
-    let flow = StoredFlow {
-        id: FlowId::random(),
-        subject: None,
-        binding: None,
-        expires_at: NOW,
-        version: 0,
-        completed: false,
-        body,
-    };
+    let flow = StoredFlow::new(FlowId::random(), NOW, "a very secret body");
     let error = store.create_flow(&flow, 5, NOW).await.unwrap_err();
     let told = format!("{error} {error:?}");
     assert!(told.contains("short") && !told.contains("very secret"), "{told}");
@@ -381,19 +403,18 @@ async fn nothing_deadlocks() {
                     store.create_session(&old).await.unwrap();
                     let flow = flow(binding);
                     store.create_flow(&flow, 3, NOW).await.unwrap();
-                    store.begin_attempt(&key(), &policy, NOW).await.unwrap();
-                    let completion = Completion {
-                        rotate: Some(Rotation { old: old.id(), new: stepped_up(&old) }),
-                        flow: Some(flow.clone()),
-                        reset: Some(key()),
-                        ..step(&app, task + 8 * round + 1)
-                    };
-                    store.complete(&completion).await.unwrap();
+                    assert_eq!(store.begin_attempt(&key(), &policy, NOW).await.unwrap(), Attempt::Allowed);
+                    let mut completion = step(&app, task + 8 * round + 1);
+                    completion.rotate = Some(Rotation { old: old.id(), new: stepped_up(&old) });
+                    (completion.flow, completion.reset) = (Some(flow.clone()), Some(key()));
+                    let _done_or_not = store.complete(&completion).await.unwrap();
                     match (task + round) % 4 {
                         0 => store.remove_flows(&kim(), Some(flow.id)).await.unwrap(),
                         1 => drop(store.revoke(&kim(), Revocation::Others(old.id())).await.unwrap()),
                         2 => drop(store.revoke(&kim(), Revocation::All(NOW)).await.unwrap()),
-                        _ => drop(store.complete_flow(&flow, NOW).await.unwrap()),
+                        _ => {
+                            let _open_or_not = store.complete_flow(&flow, NOW).await.unwrap();
+                        }
                     }
                 }
             })
@@ -416,8 +437,8 @@ async fn a_cancelled_call_leaves_no_transaction_open() {
         let old = session();
         store.create_session(&old).await.unwrap();
         let new = stepped_up(&old);
-        let completion =
-            Completion { rotate: Some(Rotation { old: old.id(), new: new.clone() }), ..step(&app, last + 1) };
+        let mut completion = step(&app, last + 1);
+        completion.rotate = Some(Rotation { old: old.id(), new: new.clone() });
         let cut = tokio::time::timeout(Duration::from_micros(200 * round), store.complete(&completion)).await;
         finished += usize::from(cut.is_ok());
         let begun = Instant::now();
@@ -439,23 +460,15 @@ async fn what_has_expired_is_swept_in_use() {
     let policy = AttemptPolicy { hard_stop: 2, ..AttemptPolicy::default() };
     let subject = |number: usize| Subject::new(format!("kim-{number}")).unwrap();
     let key = |number| AttemptKey { subject: subject(number), method: Method::Totp };
-    let flow = |now: Timestamp| StoredFlow {
-        id: FlowId::random(),
-        subject: None,
-        binding: None,
-        expires_at: now + HOUR,
-        version: 0,
-        completed: false,
-        body: String::new(),
-    };
+    let flow = |now: Timestamp| StoredFlow::new(FlowId::random(), now + HOUR, "");
     let session =
         |number, now| StoredSession::new(subject(number), Proof::new(Method::Password, Aal::Aal1, now), now, 24 * HOUR);
     for number in 0..100 {
         store.create_session(&session(number, NOW)).await.unwrap();
         store.create_flow(&flow(NOW), 5, NOW).await.unwrap();
-        store.begin_attempt(&key(number), &policy, NOW).await.unwrap();
+        assert_eq!(store.begin_attempt(&key(number), &policy, NOW).await.unwrap(), Attempt::Allowed);
     }
-    store.begin_attempt(&key(0), &policy, NOW).await.unwrap();
+    assert_eq!(store.begin_attempt(&key(0), &policy, NOW).await.unwrap(), Attempt::Allowed);
     let later = NOW + AttemptPolicy::REMEMBERED_FOR;
     for number in 1..4 {
         store.create_session(&session(number, later)).await.unwrap();

@@ -9,7 +9,10 @@ use tower_step_up::{
     Method, Subject,
     clock::Timestamp,
     session::BindingKey,
-    store::{Attempt, AttemptKey, AttemptPolicy, FlowId, FlowStore, RedisStore, StoreErrorKind, StoredFlow, contract},
+    store::{
+        Attempt, AttemptKey, AttemptPolicy, FlowId, FlowStore, RedisStore, StoreErrorKind, StoredFlow, Written,
+        contract,
+    },
 };
 
 use crate::{
@@ -32,15 +35,10 @@ async fn turns(server: &Redis, stores: usize) -> Turns<RedisStore> {
 }
 
 fn flow(subject: Option<&str>) -> StoredFlow {
-    StoredFlow {
-        id: FlowId::random(),
-        subject: subject.map(|text| Subject::new(text).unwrap()),
-        binding: subject.map(|_| BindingKey::random()),
-        expires_at: NOW + HOUR,
-        version: 0,
-        completed: false,
-        body: "{}".to_owned(),
-    }
+    let mut flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "{}");
+    flow.subject = subject.map(|text| Subject::new(text).unwrap());
+    flow.binding = subject.map(|_| BindingKey::random());
+    flow
 }
 
 fn key(subject: &str) -> AttemptKey {
@@ -68,11 +66,11 @@ async fn every_key_has_an_expiry_but_a_stopped_counter() {
     let (kims, nobodys) = (flow(Some("kim")), flow(None));
     store.create_flow(&kims, 5, NOW).await.unwrap();
     store.create_flow(&nobodys, 5, NOW).await.unwrap();
-    assert!(store.update_flow(&kims).await.unwrap());
-    assert!(store.complete_flow(&kims, NOW).await.unwrap());
-    store.begin_attempt(&key("kim"), &policy, NOW).await.unwrap();
+    assert_eq!(store.update_flow(&kims).await.unwrap(), Written::Done);
+    assert_eq!(store.complete_flow(&kims, NOW).await.unwrap(), Written::Done);
+    assert_eq!(store.begin_attempt(&key("kim"), &policy, NOW).await.unwrap(), Attempt::Allowed);
     for now in [NOW, NOW + HOUR] {
-        store.begin_attempt(&key("lee"), &policy, now).await.unwrap();
+        assert_eq!(store.begin_attempt(&key("lee"), &policy, now).await.unwrap(), Attempt::Allowed);
     }
     let mut connection = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
@@ -107,7 +105,8 @@ async fn flows_of_the_version_before_stay() {
     let Some(server) = Redis::start(free_port()) else { return };
     let store = RedisStore::connect(&server.url()).await.unwrap().key_prefix("bank:");
     let mut connection = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let (old, new) = (StoredFlow { binding: None, ..flow(Some("kim")) }, flow(Some("kim")));
+    let (mut old, new) = (flow(Some("kim")), flow(Some("kim")));
+    old.binding = None;
     let mut fields = redis::cmd("HSET");
     fields.arg(format!("bank:flow:{}", old.id)).arg("expires_at").arg(old.expires_at.unix_milliseconds());
     for (field, value) in [("version", "0"), ("completed", "0"), ("body", "{}"), ("subject", "kim")] {
@@ -123,7 +122,8 @@ async fn flows_of_the_version_before_stay() {
         redis::cmd("LRANGE").arg("bank:flows:of:kim").arg(0).arg(-1).query_async(&mut connection).await.unwrap();
     assert_eq!(listed, [old.id.to_string(), new.id.to_string()], "what is forgotten leaves the list");
     assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
-    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(&old, NOW).await.unwrap());
+    assert_eq!(store.update_flow(&old).await.unwrap(), Written::Done);
+    assert_eq!(store.complete_flow(&old, NOW).await.unwrap(), Written::Done);
     store.remove_flows(&Subject::new("kim").unwrap(), Some(new.id)).await.unwrap();
     assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
 }

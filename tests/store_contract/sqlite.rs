@@ -21,7 +21,7 @@ use tower_step_up::{
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
         FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredSecret,
-        StoredStanding, SubjectStore, contract,
+        StoredStanding, SubjectStore, Written, contract,
     },
 };
 
@@ -102,6 +102,15 @@ impl SubjectStore for OnFile {
         self.next().standing(subject, session)
     }
 
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.next().session_of(subject, binding, now)
+    }
+
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.next().sessions(subject, now)
     }
@@ -128,11 +137,11 @@ impl FlowStore for OnFile {
         self.next().flow(id)
     }
 
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         self.next().update_flow(flow)
     }
 
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
         self.next().complete_flow(flow, now)
     }
 
@@ -182,13 +191,10 @@ fn rotation(old: &StoredSession) -> Rotation {
 }
 
 async fn enrolled(store: &SqlStore) -> Credential {
-    let credential = Credential {
-        summary: CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 },
-        data: vec![1, 2, 3],
-        secrets: vec![StoredSecret { hash: [4; 32], used_at: None }],
-        last_step: 0,
-        created_at: NOW,
-    };
+    let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
+    let credential = Credential::new(summary, NOW)
+        .with_data(vec![1, 2, 3])
+        .with_secrets(vec![StoredSecret { hash: [4; 32], used_at: None }]);
     let mut completion = Completion::new(kim(), NOW);
     completion.credentials = vec![CredentialChange::Add(credential.clone())];
     assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
@@ -196,8 +202,9 @@ async fn enrolled(store: &SqlStore) -> Credential {
 }
 
 fn step(credential: &Credential, step: u64) -> Completion {
-    let consume = Consumption::Step { credential: credential.summary.id, step };
-    Completion { consume: Some(consume), ..Completion::new(kim(), NOW) }
+    let mut completion = Completion::new(kim(), NOW);
+    completion.consume = Some(Consumption::Step { credential: credential.summary.id, step });
+    completion
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
@@ -217,11 +224,12 @@ async fn what_was_answered_is_there_after_a_restart() {
     store.create_session(&old).await.unwrap();
     let rotate = rotation(&old);
     let new = rotate.new.clone();
-    let completion = Completion { rotate: Some(rotate), ..step(&app, 9) };
+    let mut completion = step(&app, 9);
+    completion.rotate = Some(rotate);
     assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
     assert_eq!(store.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed);
     store.create_flow(&flow, 5, NOW).await.unwrap();
-    assert!(store.complete_flow(&flow, NOW).await.unwrap());
+    assert_eq!(store.complete_flow(&flow, NOW).await.unwrap(), Written::Done);
     // Not closed: as little as possible of what an orderly end would do.
     std::mem::forget(store);
 
@@ -231,19 +239,13 @@ async fn what_was_answered_is_there_after_a_restart() {
     assert!(store.standing(&kim(), old.id()).await.unwrap().is_none());
     assert_eq!(store.complete(&step(&app, 9)).await.unwrap(), Completed::Used);
     assert!(matches!(store.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::LockedUntil(_)));
-    assert!(!store.complete_flow(&flow, NOW).await.unwrap());
+    assert_eq!(store.complete_flow(&flow, NOW).await.unwrap(), Written::Superseded);
 }
 
 fn flow(binding: Option<BindingKey>) -> StoredFlow {
-    StoredFlow {
-        id: FlowId::random(),
-        subject: Some(kim()),
-        binding,
-        expires_at: NOW + HOUR,
-        version: 0,
-        completed: false,
-        body: "{}".to_owned(),
-    }
+    let mut flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "{}");
+    (flow.subject, flow.binding) = (Some(kim()), binding);
+    flow
 }
 
 /// A flow that was begun by a version that knew no column for its session is read, used and removed as before; it expires soon.
@@ -269,9 +271,49 @@ async fn flows_of_the_version_before_stay() {
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
     store.create_flow(&new, 1, NOW).await.unwrap();
     assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
-    assert!(store.update_flow(&old).await.unwrap() && store.complete_flow(&old, NOW).await.unwrap());
+    assert_eq!(store.update_flow(&old).await.unwrap(), Written::Done);
+    assert_eq!(store.complete_flow(&old, NOW).await.unwrap(), Written::Done);
     store.remove_flows(&kim(), Some(new.id)).await.unwrap();
     assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
+}
+
+/// A credential that a version wrote which knew neither names nor uses is read, named and used; and that version's statements go on.
+#[tokio::test]
+async fn credentials_of_the_version_before_stay() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    for statement in [
+        "ALTER TABLE step_up_credentials DROP COLUMN name",
+        "ALTER TABLE step_up_credentials DROP COLUMN last_used_at",
+        "DELETE FROM step_up_migrations WHERE version = 3",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let insert = async |created_at: Timestamp| {
+        let id = CredentialId::random();
+        let insert = "INSERT INTO step_up_credentials (id, subject, method, aal, data, last_step, created_at) \
+                      VALUES (?1, 'kim', 'totp', 'aal2', x'07', 5, ?2)";
+        let row = sqlx::query(insert).bind(uuid::Uuid::from(id)).bind(created_at.unix_milliseconds());
+        row.execute(&pool).await.unwrap();
+        id
+    };
+    let before = insert(NOW).await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let beside = insert(NOW + HOUR).await;
+    let known = |id, created_at| {
+        let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
+        let mut known = Credential::new(summary, created_at).with_data(vec![7]);
+        known.last_step = 5;
+        known
+    };
+    let (mut first, second) = (known(before, NOW), known(beside, NOW + HOUR));
+    assert_eq!(store.credentials(&kim()).await.unwrap(), [first.clone(), second.clone()]);
+    let mut used = step(&first, 6);
+    used.credentials = vec![CredentialChange::SetName { credential: before, name: Some("old app".parse().unwrap()) }];
+    assert_eq!(store.complete(&used).await.unwrap(), Completed::Done);
+    (first.name, first.last_step, first.last_used_at) = (Some("old app".parse().unwrap()), 6, Some(NOW));
+    assert_eq!(store.credentials(&kim()).await.unwrap(), [first, second]);
 }
 
 /// Opens many stores at once and checks that they share one set of tables.
@@ -289,7 +331,7 @@ async fn assert_start_together(directory: &Directory) {
     }
     let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
     let applied: i64 = applied.fetch_one(&directory.pool().await).await.unwrap();
-    assert_eq!(applied, 2);
+    assert_eq!(applied, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -345,7 +387,7 @@ async fn it_lives_beside_an_applications_tables_and_migrations() {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
-    enrolled(&store).await;
+    let app = enrolled(&store).await;
     drop(SqlStore::from_pool(pool.clone()).await.unwrap());
     assert_eq!(store.credentials(&kim()).await.unwrap().len(), 1, "nothing was dropped");
 
@@ -358,7 +400,7 @@ async fn it_lives_beside_an_applications_tables_and_migrations() {
 
     // Foreign keys are off in this pool: no secret may be left without its credential all the same.
     let mut removal = Completion::new(kim(), NOW);
-    removal.credentials = vec![CredentialChange::Remove(Method::Totp)];
+    removal.credentials = vec![CredentialChange::Remove(app.summary.id)];
     assert_eq!(store.complete(&removal).await.unwrap(), Completed::Done);
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM step_up_secrets").fetch_one(&pool).await.unwrap();
     assert_eq!(left, 0);
@@ -406,7 +448,8 @@ async fn a_cancelled_call_leaves_no_transaction_open() {
         store.create_session(&old).await.unwrap();
         let rotate = rotation(&old);
         let new = rotate.new.id();
-        let completion = Completion { rotate: Some(rotate), ..step(&app, last + 1) };
+        let mut completion = step(&app, last + 1);
+        completion.rotate = Some(rotate);
         finished += usize::from(cut(store.complete(&completion), round % 30).await);
         cut(store.begin_attempt(&key, &AttemptPolicy::default(), NOW), round % 7).await;
         cut(store.create_session(&session_at(NOW)), round % 5).await;
@@ -480,7 +523,8 @@ async fn rows_that_nobody_can_have_written_are_corrupt() {
         "UPDATE step_up_credentials SET last_step = -1",
         "UPDATE step_up_credentials SET last_step = 1, aal = 'aal3'",
         "UPDATE step_up_credentials SET aal = 'aal2', method = 'magic'",
-        "UPDATE step_up_credentials SET method = 'totp'; UPDATE step_up_secrets SET hash = x'0102'",
+        "UPDATE step_up_credentials SET method = 'totp', name = 'two' || char(10) || 'lines'",
+        "UPDATE step_up_credentials SET name = NULL; UPDATE step_up_secrets SET hash = x'0102'",
     ] {
         sqlx::raw_sql(statement).execute(&pool).await.unwrap();
         assert_eq!(kind(store.credentials(&kim()).await), StoreErrorKind::Corrupt, "{statement}");
@@ -511,24 +555,16 @@ async fn what_has_expired_is_swept_in_use() {
     let policy = AttemptPolicy { hard_stop: 2, ..AttemptPolicy::default() };
     let key =
         |number: usize| AttemptKey { subject: Subject::new(format!("kim-{number}")).unwrap(), method: Method::Totp };
-    let flow = |now: Timestamp| StoredFlow {
-        id: FlowId::random(),
-        subject: None,
-        binding: None,
-        expires_at: now + HOUR,
-        version: 0,
-        completed: false,
-        body: String::new(),
-    };
+    let flow = |now: Timestamp| StoredFlow::new(FlowId::random(), now + HOUR, "");
     let session = |number: usize, now| {
         StoredSession::new(key(number).subject, Proof::new(Method::Password, Aal::Aal1, now), now, DAY)
     };
     for number in 0..100 {
         store.create_session(&session(number, NOW)).await.unwrap();
         store.create_flow(&flow(NOW), 5, NOW).await.unwrap();
-        store.begin_attempt(&key(number), &policy, NOW).await.unwrap();
+        assert_eq!(store.begin_attempt(&key(number), &policy, NOW).await.unwrap(), Attempt::Allowed);
     }
-    store.begin_attempt(&key(0), &policy, NOW).await.unwrap();
+    assert_eq!(store.begin_attempt(&key(0), &policy, NOW).await.unwrap(), Attempt::Allowed);
     let later = NOW + AttemptPolicy::REMEMBERED_FOR;
     for number in 1..4 {
         store.create_session(&session(number, later)).await.unwrap();

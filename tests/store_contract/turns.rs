@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tower_step_up::{
     Subject,
     clock::Timestamp,
-    session::{SessionId, StoredSession},
+    session::{BindingKey, SessionId, StoredSession},
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation,
-        StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+        StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
     },
 };
 
@@ -34,6 +34,15 @@ impl<S: SubjectStore> SubjectStore for Turns<S> {
 
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
         self.next().standing(subject, session)
+    }
+
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.next().session_of(subject, binding, now)
     }
 
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
@@ -62,11 +71,11 @@ impl<S: FlowStore> FlowStore for Turns<S> {
         self.next().flow(id)
     }
 
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         self.next().update_flow(flow)
     }
 
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
         self.next().complete_flow(flow, now)
     }
 

@@ -1,14 +1,14 @@
 //! Completions: what a proof uses up, and the session that takes another's place.
 
 use super::{
-    Attempt, AttemptPolicy, Completed, Completion, Consumption, DAY, HOUR, MINUTE, NOW, Rotation, attempt, begun,
-    complete, consume, created, credential, credentials_of, done, enrolled, flow_of, is_there, key, kim, rotation,
-    secret, signed_in_at, step, stepped_up, subject, totp,
+    Attempt, AttemptPolicy, Completed, Completion, Consumption, DAY, HOUR, MINUTE, NOW, Rotation, attempt, beginning,
+    begun, complete, consume, created, credential, credentials_of, data, done, enrolled, flow_of, is_there, is_updated,
+    key, kim, rotation, secret, signed_in_at, step, stepped_up, subject, totp,
 };
 use crate::{
     aal::{CredentialId, Method},
     session::{BindingKey, SessionId, StoredSession},
-    store::{FlowStore, Revocation, StoreErrorKind, StoredFlow, SubjectStore},
+    store::{Credential, FlowStore, Revocation, StoreErrorKind, StoredFlow, SubjectStore},
 };
 
 /// A step is accepted only if it is greater than the last.
@@ -77,6 +77,50 @@ pub async fn secrets_are_single_use<S: SubjectStore>(store: S) {
     assert_eq!(read[1], others);
 }
 
+/// Data changes if it is what was expected, to the byte, and is refused as used otherwise. All else stays.
+pub async fn data_is_compared_and_set<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let key = enrolled(&store, &kim, credential(Method::WebAuthn, &[])).await;
+    let other = enrolled(&store, &kim, credential(Method::WebAuthn, &[])).await;
+    let first = data(&key, b"1");
+    assert_eq!(consume(&store, &kim, first.clone()).await, Completed::Done);
+    assert_eq!(consume(&store, &kim, first).await, Completed::Used, "another proof was quicker");
+    let at_one = Credential { data: b"1".to_vec(), ..key.clone() };
+    assert_eq!(consume(&store, &kim, data(&at_one, b"\0\xff1")).await, Completed::Done);
+    for near in [&b"\0"[..], b"", b"\0\xff1 ", b"\0\xff"] {
+        let at_near = Credential { data: near.to_vec(), ..key.clone() };
+        assert_eq!(consume(&store, &kim, data(&at_near, b"2")).await, Completed::Used, "{near:?}");
+    }
+    let unchanged = Credential { data: b"\0\xff1".to_vec(), ..key.clone() };
+    assert_eq!(consume(&store, &kim, data(&unchanged, b"\0\xff1")).await, Completed::Done, "a key without a counter");
+    assert_eq!(consume(&store, &kim, data(&unchanged, b"")).await, Completed::Done);
+    assert_eq!(consume(&store, &kim, data(&totp(), b"2")).await, Completed::Unknown);
+    let expected = Credential { data: Vec::new(), last_used_at: Some(NOW), ..key };
+    assert_eq!(credentials_of(&store, &kim).await, [expected, other]);
+}
+
+/// Whatever is consumed, the credential was used then; what is refused leaves the date, and others keep theirs.
+pub async fn uses_are_dated<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let app = enrolled(&store, &kim, credential(Method::Totp, &[[1; 32]])).await;
+    let other = enrolled(&store, &kim, totp()).await;
+    let present = Consumption::Present { credential: app.summary.id };
+    let consumptions = [step(&app, 5), secret(&app, [1; 32]), data(&app, b"1"), present];
+    for (consumption, minutes) in consumptions.into_iter().zip(1..) {
+        let now = NOW + MINUTE * minutes;
+        let used = Completion { now, ..super::consuming(&kim, consumption.clone()) };
+        done(&store, &used).await;
+        let last = credentials_of(&store, &kim).await;
+        assert_eq!((last[0].last_used_at, last[1].last_used_at), (Some(now), None), "after {consumption:?}");
+    }
+    for refused in [step(&app, 5), secret(&app, [1; 32]), secret(&app, [9; 32]), data(&app, b"1")] {
+        let refused = Completion { now: NOW + HOUR, ..super::consuming(&kim, refused) };
+        assert_ne!(complete(&store, &refused).await, Completed::Done);
+    }
+    assert_eq!(credentials_of(&store, &kim).await[0].last_used_at, Some(NOW + MINUTE * 4));
+    assert_eq!(credentials_of(&store, &kim).await[1], other);
+}
+
 /// A consumption that uses up nothing still needs the credential.
 pub async fn present_needs_the_credential<S: SubjectStore>(store: S) {
     let kim = kim();
@@ -84,7 +128,7 @@ pub async fn present_needs_the_credential<S: SubjectStore>(store: S) {
     let present = Consumption::Present { credential: app.summary.id };
     assert_eq!(consume(&store, &kim, present.clone()).await, Completed::Done);
     assert_eq!(consume(&store, &kim, present.clone()).await, Completed::Done);
-    super::change(&store, &kim, [super::CredentialChange::Remove(Method::Totp)]).await;
+    super::change(&store, &kim, [super::remove(&app)]).await;
     assert_eq!(consume(&store, &kim, present).await, Completed::Unknown);
 }
 
@@ -168,6 +212,66 @@ pub async fn rotation_needs_a_new_id<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await, [app]);
 }
 
+/// A session begins as one that is created, with all else that the completion changes; beside a rotation too.
+pub async fn a_session_begins<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let app = enrolled(&store, &kim, totp()).await;
+    let new = signed_in_at(&kim, NOW);
+    let completion = Completion { begin: Some(new.clone()), ..super::consuming(&kim, step(&app, 7)) };
+    done(&store, &completion).await;
+    let standing = store.standing(&kim, new.id()).await.unwrap().expect("the new session");
+    assert_eq!((&standing.session, standing.credentials), (&new, vec![app.summary]));
+    assert_eq!(credentials_of(&store, &kim).await[0].last_step, 7);
+
+    let (rotate, second) = (rotation(&new, NOW), signed_in_at(&kim, NOW + MINUTE));
+    let successor = rotate.new.clone();
+    done(&store, &Completion { rotate: Some(rotate), ..beginning(&second, NOW + MINUTE) }).await;
+    assert_eq!(store.sessions(&kim, NOW + MINUTE).await.unwrap(), [second.clone(), successor]);
+
+    // One after the other, as they expire.
+    let mut last = second;
+    for day in 1..50 {
+        last = signed_in_at(&kim, NOW + DAY * day);
+        done(&store, &beginning(&last, last.issued_at())).await;
+    }
+    assert_eq!(store.sessions(&kim, last.issued_at()).await.unwrap(), [last]);
+}
+
+/// No session of another subject begins, nor one that the subject's not-before has passed; one that was issued at that instant does.
+pub async fn a_session_begins_for_its_subject_alone<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let lees = signed_in_at(&lee, NOW);
+    let foreign = Completion { begin: Some(lees.clone()), ..Completion::new(kim.clone(), NOW) };
+    assert_eq!(complete(&store, &foreign).await, Completed::SessionGone);
+    assert!(!is_there(&store, &lees).await);
+
+    store.revoke(&kim, Revocation::All(NOW + MINUTE)).await.unwrap();
+    let early = signed_in_at(&kim, NOW);
+    assert_eq!(complete(&store, &beginning(&early, NOW + HOUR)).await, Completed::SessionGone, "before the not-before");
+    assert!(!is_there(&store, &early).await);
+    for (begun, count) in [(NOW + MINUTE, 1), (NOW + HOUR, 2)] {
+        done(&store, &beginning(&signed_in_at(&kim, begun), begun)).await;
+        assert_eq!(store.sessions(&kim, NOW + HOUR).await.unwrap().len(), count);
+    }
+    done(&store, &beginning(&lees, NOW)).await;
+}
+
+/// A session that begins under an id that exists is a conflict, whoever has it, and nothing is changed.
+pub async fn a_session_begins_under_a_new_id<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let app = enrolled(&store, &kim, totp()).await;
+    for owner in [&kim, &lee] {
+        let known = created(&store, owner, NOW).await;
+        let proofs = known.proofs().to_vec();
+        let same = StoredSession::from_parts(known.id(), kim.clone(), known.binding(), proofs, NOW, NOW + HOUR);
+        let completion = Completion { begin: Some(same), ..super::consuming(&kim, step(&app, 1)) };
+        let error = store.complete(&completion).await.expect_err("the id exists");
+        assert_eq!(error.kind(), StoreErrorKind::Conflict);
+        assert_eq!(store.standing(owner, known.id()).await.unwrap().unwrap().session, known);
+        assert_eq!(credentials_of(&store, &kim).await.as_slice(), std::slice::from_ref(&app));
+    }
+}
+
 /// Of several reasons to refuse, the session comes before the consumption.
 pub async fn check_session_before_consumption<S: SubjectStore>(store: S) {
     let kim = kim();
@@ -185,7 +289,7 @@ pub async fn end_the_flow_and_the_count<S: SubjectStore + FlowStore>(store: S) {
         assert_eq!(attempt(&store, key, &policy, NOW).await, Attempt::Allowed);
     }
     let flow = begun(&store, Some(&kim)).await;
-    assert!(store.update_flow(&flow).await.unwrap(), "versions are not compared");
+    assert!(is_updated(&store, &flow).await, "versions are not compared");
     let passed = StoredFlow { body: "passed".to_owned(), ..flow };
     let completion =
         Completion { flow: Some(passed.clone()), reset: Some(locked.clone()), ..Completion::new(kim.clone(), NOW) };

@@ -1,8 +1,8 @@
 //! Credentials: what changes shows at once, in the list and in the standing.
 
 use super::{
-    Completion, MINUTE, NOW, change, consuming, created, credential, credentials_of, done, enrolled, kim, secret, step,
-    subject, totp,
+    Completed, Completion, MINUTE, NOW, change, complete, consuming, created, credential, credentials_of, done,
+    enrolled, kim, remove, secret, set_data, set_name, step, subject, totp,
 };
 use crate::{
     aal::{Aal, CredentialId, Method},
@@ -16,15 +16,17 @@ fn summaries(credentials: &[Credential]) -> Vec<CredentialSummary> {
     summaries
 }
 
-/// Credentials are read as they were written, oldest first, with their secrets in order.
+/// Credentials are read as they were written, oldest first, with their names and dates and with their secrets in order.
 pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
     let kim = kim();
     let hashes: Vec<[u8; 32]> = (0..12).rev().map(|byte| [byte; 32]).collect();
     let mut codes = credential(Method::LookupSecret, &hashes);
     codes.secrets[3] = StoredSecret { hash: [200; 32], used_at: Some(NOW) };
     codes.created_at = NOW + MINUTE;
+    codes.last_used_at = Some(NOW + MINUTE * 7);
     let mut app = totp();
     app.last_step = u64::try_from(i64::MAX).unwrap();
+    app.name = Some("K\u{fc}che \u{1f511} <b>'\"\\%_".parse().expect("a name"));
     let mut empty = credential(Method::Code, &[]);
     empty.data.clear();
     empty.summary.aal = Aal::Aal1;
@@ -44,13 +46,14 @@ pub async fn change_and_show_in_the_standing<S: SubjectStore>(store: S) {
     let steps = [
         (CredentialChange::Add(first.clone()), vec![first.clone()]),
         (CredentialChange::Add(second.clone()), vec![first.clone(), second.clone()]),
-        (CredentialChange::Add(codes.clone()), vec![first, second, codes.clone()]),
+        (CredentialChange::Add(codes.clone()), vec![first.clone(), second.clone(), codes.clone()]),
+        (remove(&first), vec![second, codes.clone()]),
         (CredentialChange::Replace(new.clone()), vec![codes.clone(), new.clone()]),
-        (CredentialChange::Remove(Method::WebAuthn), vec![codes.clone(), new.clone()]),
-        (CredentialChange::Remove(Method::LookupSecret), vec![new.clone()]),
-        (CredentialChange::Replace(codes.clone()), vec![new, codes.clone()]),
-        (CredentialChange::Remove(Method::Totp), vec![codes]),
-        (CredentialChange::Remove(Method::LookupSecret), vec![]),
+        (remove(&first), vec![codes.clone(), new.clone()]),
+        (remove(&codes), vec![new.clone()]),
+        (CredentialChange::Replace(codes.clone()), vec![new.clone(), codes.clone()]),
+        (remove(&new), vec![codes.clone()]),
+        (remove(&codes), vec![]),
     ];
     for (next, expected) in steps {
         change(&store, &kim, [next.clone()]).await;
@@ -70,8 +73,8 @@ pub async fn are_applied_in_order<S: SubjectStore>(store: S) {
         &store,
         &kim,
         [
-            CredentialChange::Add(old),
-            CredentialChange::Remove(Method::Totp),
+            CredentialChange::Add(old.clone()),
+            remove(&old),
             CredentialChange::Replace(new.clone()),
             CredentialChange::Add(added.clone()),
         ],
@@ -83,21 +86,85 @@ pub async fn are_applied_in_order<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await, [new]);
 }
 
-/// New sealed data changes nothing else: not the last step, not which secrets were used, not the order.
-pub async fn are_resealed_in_place<S: SubjectStore>(store: S) {
-    let (kim, lee) = (kim(), subject("lee"));
+/// One goes and the others of its method stay; its secrets go with it. An id that nobody has changes nothing.
+pub async fn are_removed_by_id<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let sets = [[1; 32], [2; 32], [3; 32]].map(|hash| credential(Method::LookupSecret, &[hash]));
+    for set in &sets {
+        enrolled(&store, &kim, set.clone()).await;
+    }
+    let [first, middle, last] = sets;
+    change(&store, &kim, [remove(&middle), CredentialChange::Remove(CredentialId::random())]).await;
+    assert_eq!(credentials_of(&store, &kim).await, [first.clone(), last.clone()]);
+    change(&store, &kim, [remove(&middle)]).await;
+    assert_eq!(complete(&store, &consuming(&kim, secret(&middle, [2; 32]))).await, Completed::Unknown);
+    // Under the same id comes back what is added, and nothing of what was there.
+    let again = Credential { secrets: Vec::new(), ..middle };
+    change(&store, &kim, [CredentialChange::Add(again.clone())]).await;
+    let read = credentials_of(&store, &kim).await;
+    assert_eq!(read.iter().find(|one| one.summary.id == again.summary.id), Some(&again));
+    change(&store, &kim, [remove(&last), remove(&first), remove(&again)]).await;
+    assert_eq!(credentials_of(&store, &kim).await, []);
+}
+
+/// A credential that has secrets, a used step and a used secret, and another of the same method.
+async fn two_in_use<S: SubjectStore>(store: &S) -> [Credential; 2] {
+    let kim = kim();
     let first = credential(Method::Totp, &[[1; 32]]);
-    change(&store, &kim, [CredentialChange::Add(first.clone()), CredentialChange::Add(totp())]).await;
-    done(&store, &consuming(&kim, step(&first, 7))).await;
-    done(&store, &consuming(&kim, secret(&first, [1; 32]))).await;
-    let before = credentials_of(&store, &kim).await;
-    let data = vec![9; 300];
-    let reseal = CredentialChange::Reseal { credential: first.summary.id, data: data.clone() };
-    change(&store, &lee, [reseal.clone()]).await;
-    assert_eq!(credentials_of(&store, &kim).await, before, "in another's name");
-    change(&store, &kim, [reseal, CredentialChange::Reseal { credential: CredentialId::random(), data: vec![] }]).await;
-    assert_eq!(credentials_of(&store, &kim).await, [Credential { data, ..before[0].clone() }, before[1].clone()]);
+    change(store, &kim, [CredentialChange::Add(first.clone()), CredentialChange::Add(totp())]).await;
+    done(store, &consuming(&kim, step(&first, 7))).await;
+    done(store, &consuming(&kim, secret(&first, [1; 32]))).await;
+    credentials_of(store, &kim).await.try_into().expect("two")
+}
+
+/// A new name changes nothing else, and can be taken away.
+pub async fn are_named_in_place<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let [first, second] = two_in_use(&store).await;
+    let unknown = CredentialChange::SetName { credential: CredentialId::random(), name: None };
+    for name in ["blue key", "\u{fc}ber 'quoted' \"\\", &"n".repeat(255)] {
+        let named = set_name(&first, name);
+        change(&store, &lee, [named.clone()]).await;
+        change(&store, &kim, [named, unknown.clone()]).await;
+        let expected = Credential { name: Some(name.parse().expect("a name")), ..first.clone() };
+        assert_eq!(credentials_of(&store, &kim).await, [expected, second.clone()], "{name}");
+    }
+    // Two may have the same.
+    change(&store, &kim, [set_name(&first, "key"), set_name(&second, "key")]).await;
+    assert!(credentials_of(&store, &kim).await.iter().all(|one| one.name == Some("key".parse().expect("a name"))));
+    for credential in [first.summary.id, second.summary.id] {
+        change(&store, &kim, [CredentialChange::SetName { credential, name: None }]).await;
+    }
+    assert_eq!(credentials_of(&store, &kim).await, [first, second]);
     assert_eq!(credentials_of(&store, &lee).await, []);
+}
+
+/// New data changes nothing else: not the last step, not which secrets were used, not the order.
+pub async fn data_is_set_in_place<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let [first, second] = two_in_use(&store).await;
+    let data = vec![9; 300];
+    let set = set_data(&first, &data);
+    change(&store, &lee, [set.clone()]).await;
+    assert_eq!(credentials_of(&store, &kim).await, [first.clone(), second.clone()], "in another's name");
+    change(&store, &kim, [set, set_data(&totp(), &[])]).await;
+    assert_eq!(credentials_of(&store, &kim).await, [Credential { data, ..first }, second]);
+    assert_eq!(credentials_of(&store, &lee).await, []);
+}
+
+/// Data that a proof has changed since it was read is not overwritten, and the whole completion is refused.
+pub async fn data_is_set_only_as_expected<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let [first, second] = two_in_use(&store).await;
+    change(&store, &kim, [set_data(&first, b"1")]).await;
+    let before = credentials_of(&store, &kim).await;
+    let mut stale = Completion::new(kim.clone(), NOW);
+    stale.credentials = vec![set_name(&second, "key"), set_data(&first, b"stale"), CredentialChange::Add(totp())];
+    assert_eq!(complete(&store, &stale).await, Completed::CredentialsChanged);
+    assert_eq!(credentials_of(&store, &kim).await, before);
+    let next = Credential { data: b"2".to_vec(), ..first };
+    change(&store, &kim, [set_data(&before[0], b"2"), set_data(&next, b"3")]).await;
+    assert_eq!(credentials_of(&store, &kim).await[0].data, b"3", "each sees what the one before has set");
 }
 
 /// An id that exists is a conflict, whoever's it is; nothing of that completion is applied.
@@ -129,7 +196,9 @@ pub async fn ten_thousand_are_no_trouble<S: SubjectStore>(store: S) {
     assert_eq!(store.standing(&kim, session.id()).await.unwrap().unwrap().credentials.len(), ids.len());
     let read = credentials_of(&store, &kim).await;
     assert!(read.iter().map(|credential| credential.summary.id).eq(ids), "the order of creation");
-    change(&store, &kim, [CredentialChange::Remove(Method::Totp)]).await;
+    for batch in read.chunks(900) {
+        change(&store, &kim, batch.iter().map(remove)).await;
+    }
     assert_eq!(credentials_of(&store, &kim).await, []);
     assert_eq!(credentials_of(&store, &lee).await.len(), 1000);
 }

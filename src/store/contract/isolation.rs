@@ -2,12 +2,13 @@
 
 use super::{
     Attempt, AttemptPolicy, Completed, Consumption, CredentialChange, NOW, attempt, begun, change, consume, created,
-    credential, credentials_of, enrolled, flow_of, is_there, key, kim, secret, step, subject, totp,
+    credential, credentials_of, data, enrolled, flow_of, is_there, key, kim, remove, secret, set_data, set_name, step,
+    subject, totp,
 };
 use crate::{
     aal::Method,
     session::Subject,
-    store::{FlowStore, Revocation, SubjectStore},
+    store::{Credential, FlowStore, Revocation, SubjectStore},
 };
 
 /// Subjects that a careless store takes for one another.
@@ -71,7 +72,7 @@ pub async fn sessions_and_credentials_of_lookalikes<S: SubjectStore>(store: S) {
     while let Some((subject, session, app)) = all.pop() {
         assert_eq!(store.revoke(&subject, Revocation::All(NOW)).await.unwrap(), 1, "{subject}");
         assert_eq!(consume(&store, &subject, step(&app, 1)).await, Completed::Done);
-        change(&store, &subject, [CredentialChange::Remove(Method::Totp)]).await;
+        change(&store, &subject, [CredentialChange::Replace(totp()), remove(&app)]).await;
         assert!(!is_there(&store, &session).await);
         for (other, session, app) in &all {
             let standing = store.standing(other, session.id()).await.unwrap().expect("the other's session");
@@ -86,14 +87,32 @@ pub async fn others_credentials_are_unknown<S: SubjectStore>(store: S) {
     let app = enrolled(&store, &kim, totp()).await;
     let codes = enrolled(&store, &kim, credential(Method::LookupSecret, &[[1; 32]])).await;
     let present = Consumption::Present { credential: app.summary.id };
-    for consumption in [step(&app, 5), secret(&codes, [1; 32]), present] {
+    for consumption in [step(&app, 5), secret(&codes, [1; 32]), data(&app, b"1"), present] {
         assert_eq!(consume(&store, &lee, consumption).await, Completed::Unknown);
     }
     let mut raise = super::Completion::new(lee.clone(), NOW);
     raise.raise_steps = vec![(app.summary.id, 1000)];
     super::done(&store, &raise).await;
-    change(&store, &lee, [CredentialChange::Remove(Method::Totp), CredentialChange::Replace(totp())]).await;
+    change(&store, &lee, [CredentialChange::Replace(totp())]).await;
     assert_eq!(credentials_of(&store, &kim).await, [app, codes]);
+}
+
+/// A change that names another subject's credential changes nothing of theirs, and is no reason to refuse the rest.
+pub async fn others_credentials_are_not_changed<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let codes = enrolled(&store, &kim, credential(Method::LookupSecret, &[[1; 32]])).await;
+    let other_data = Credential { data: vec![1], ..codes.clone() };
+    let own = totp();
+    let changes = [
+        set_name(&codes, "mine"),
+        set_data(&codes, b"mine"),
+        set_data(&other_data, b"mine"),
+        remove(&codes),
+        CredentialChange::Add(own.clone()),
+    ];
+    change(&store, &lee, changes).await;
+    assert_eq!(credentials_of(&store, &kim).await, [codes]);
+    assert_eq!(credentials_of(&store, &lee).await, [own]);
 }
 
 /// What one of them does to its flows and counters does not touch the others'.

@@ -20,7 +20,14 @@
 //!
 //! # Panics
 //!
-//! Every function in here panics when the store breaks the contract, or when it returns an error that the check does not ask for.
+//! Every function in here panics when the store breaks the contract, or when it returns an error that the check does not ask for. The
+//! last thing that [`run`] says then is the name of the check.
+//!
+//! # Changes that a store does not know
+//!
+//! [`Consumption`] and [`CredentialChange`] may have further variants in later versions of this crate, and [`Completion`](super::Completion)
+//! further fields. A store that does not know them answers [`Unsupported`](super::StoreErrorKind::Unsupported) and fails the check that
+//! is about them: so an upgrade of this crate shows by name what the store has to learn.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -39,19 +46,15 @@ pub mod flows;
 pub mod isolation;
 pub mod races;
 pub mod refusals;
+mod running;
 pub mod sessions;
 
-use std::{
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::Future, time::Duration};
 
+use self::running::{at_once, named};
 use super::{
     Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
-    FlowStore, Rotation, StoredFlow, StoredSecret, SubjectStore,
+    FlowStore, Rotation, StoredFlow, StoredSecret, SubjectStore, Written,
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
@@ -59,6 +62,16 @@ use crate::{
     session::{BindingKey, StoredSession, Subject},
     standing::CredentialSummary,
 };
+
+/// Runs checks one after the other, each under its name.
+macro_rules! checks {
+    ($new_store:ident; $($module:ident::$check:ident),+ $(,)?) => {
+        $(
+            let check = async { $module::$check($new_store().await).await };
+            named(concat!(stringify!($module), "::", stringify!($check)), check).await;
+        )+
+    };
+}
 
 /// Runs all checks, each on a new, empty store.
 pub async fn run<S, F, Fut>(new_store: F)
@@ -69,11 +82,15 @@ where
 {
     run_subjects(&new_store).await;
     run_flows(&new_store).await;
-    refusals::of_a_flow_change_nothing(new_store().await).await;
-    refusals::leave_the_counter_alone(new_store().await).await;
-    completions::end_the_flow_and_the_count(new_store().await).await;
-    races::one_completion_ends_a_flow(new_store().await).await;
-    isolation::flows_and_counters_of_lookalikes(new_store().await).await;
+    checks!(
+        new_store;
+        refusals::of_a_flow_change_nothing,
+        refusals::leave_the_counter_alone,
+        completions::end_the_flow_and_the_count,
+        races::one_completion_ends_a_flow,
+        races::one_session_begins_by_a_flow,
+        isolation::flows_and_counters_of_lookalikes,
+    );
 }
 
 /// Runs the checks of a [`SubjectStore`], each on a new, empty store.
@@ -83,37 +100,55 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = S>,
 {
-    sessions::come_back_as_they_were(new_store().await).await;
-    sessions::existing_ids_are_refused(new_store().await).await;
-    sessions::are_listed_newest_first_while_alive(new_store().await).await;
-    sessions::one_is_revoked(new_store().await).await;
-    sessions::others_are_revoked(new_store().await).await;
-    sessions::all_are_revoked(new_store().await).await;
-    sessions::not_before_only_moves_forward(new_store().await).await;
-    sessions::expired_ones_make_room(new_store().await).await;
-    credentials::come_back_as_they_were(new_store().await).await;
-    credentials::change_and_show_in_the_standing(new_store().await).await;
-    credentials::are_applied_in_order(new_store().await).await;
-    credentials::are_resealed_in_place(new_store().await).await;
-    credentials::existing_ids_are_refused(new_store().await).await;
-    credentials::ten_thousand_are_no_trouble(new_store().await).await;
-    completions::steps_only_rise(new_store().await).await;
-    completions::raised_steps_never_fall(new_store().await).await;
-    completions::secrets_are_single_use(new_store().await).await;
-    completions::present_needs_the_credential(new_store().await).await;
-    completions::rotation_replaces_the_session(new_store().await).await;
-    completions::rotation_needs_a_live_session(new_store().await).await;
-    completions::rotation_needs_a_new_id(new_store().await).await;
-    completions::check_session_before_consumption(new_store().await).await;
-    refusals::change_nothing(new_store().await).await;
-    isolation::sessions_and_credentials_of_lookalikes(new_store().await).await;
-    isolation::others_credentials_are_unknown(new_store().await).await;
-    races::one_task_takes_a_step(new_store().await).await;
-    races::one_task_takes_a_secret(new_store().await).await;
-    races::one_task_rotates_a_session(new_store().await).await;
-    races::one_task_creates_a_session(new_store().await).await;
-    races::one_of_rotation_and_revocation_ends_a_session(new_store().await).await;
-    races::revocation_of_all_leaves_no_session(new_store().await).await;
+    checks!(
+        new_store;
+        sessions::come_back_as_they_were,
+        sessions::existing_ids_are_refused,
+        sessions::are_listed_newest_first_while_alive,
+        sessions::are_found_by_binding,
+        sessions::one_is_revoked,
+        sessions::others_are_revoked,
+        sessions::all_are_revoked,
+        sessions::not_before_only_moves_forward,
+        sessions::expired_ones_make_room,
+        credentials::come_back_as_they_were,
+        credentials::are_removed_by_id,
+        credentials::change_and_show_in_the_standing,
+        credentials::are_applied_in_order,
+        credentials::are_named_in_place,
+        credentials::data_is_set_in_place,
+        credentials::data_is_set_only_as_expected,
+        credentials::existing_ids_are_refused,
+        credentials::ten_thousand_are_no_trouble,
+        completions::steps_only_rise,
+        completions::raised_steps_never_fall,
+        completions::secrets_are_single_use,
+        completions::data_is_compared_and_set,
+        completions::present_needs_the_credential,
+        completions::uses_are_dated,
+        completions::rotation_replaces_the_session,
+        completions::rotation_needs_a_live_session,
+        completions::rotation_needs_a_new_id,
+        completions::a_session_begins,
+        completions::a_session_begins_for_its_subject_alone,
+        completions::a_session_begins_under_a_new_id,
+        completions::check_session_before_consumption,
+        refusals::change_nothing,
+        isolation::sessions_and_credentials_of_lookalikes,
+        isolation::others_credentials_are_unknown,
+        isolation::others_credentials_are_not_changed,
+        races::one_task_takes_a_step,
+        races::one_task_takes_a_secret,
+        races::one_task_takes_data,
+        races::one_task_sets_data,
+        races::names_and_steps_at_once_are_both_kept,
+        races::one_task_rotates_a_session,
+        races::one_task_begins_a_session,
+        races::one_task_creates_a_session,
+        races::one_of_rotation_and_revocation_ends_a_session,
+        races::revocation_of_all_leaves_no_session,
+        races::revocation_of_all_leaves_no_session_that_begins,
+    );
 }
 
 /// Runs the checks of a [`FlowStore`], each on a new, empty store.
@@ -123,29 +158,32 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = S>,
 {
-    flows::come_back_as_they_were(new_store().await).await;
-    flows::existing_ids_are_refused(new_store().await).await;
-    flows::are_updated_by_version(new_store().await).await;
-    flows::are_completed_once(new_store().await).await;
-    flows::are_completed_at_any_version(new_store().await).await;
-    flows::are_not_completed_when_expired(new_store().await).await;
-    flows::the_oldest_give_way(new_store().await).await;
-    flows::of_another_session_stay(new_store().await).await;
-    flows::nobodys_are_bounded(new_store().await).await;
-    flows::are_removed_by_subject(new_store().await).await;
-    flows::removed_ones_make_room(new_store().await).await;
-    attempts::delays_grow_as_the_policy_says(new_store().await).await;
-    attempts::locked_ones_change_nothing(new_store().await).await;
-    attempts::free_ones_lock_no_slow_clock(new_store().await).await;
-    attempts::stop_for_good(new_store().await).await;
-    attempts::are_remembered(new_store().await).await;
-    attempts::start_anew_after_a_reset(new_store().await).await;
-    attempts::are_counted_by_subject_and_method(new_store().await).await;
-    races::parallel_guesses_stay_within_the_limit(new_store().await).await;
-    races::one_task_updates_a_flow(new_store().await).await;
-    races::one_task_completes_a_flow(new_store().await).await;
-    races::wrong_answers_do_not_stop_the_right_one(new_store().await).await;
-    races::flows_created_at_once_stay_within_the_limit(new_store().await).await;
+    checks!(
+        new_store;
+        flows::come_back_as_they_were,
+        flows::existing_ids_are_refused,
+        flows::are_updated_by_version,
+        flows::are_completed_once,
+        flows::are_completed_at_any_version,
+        flows::are_not_completed_when_expired,
+        flows::the_oldest_give_way,
+        flows::of_another_session_stay,
+        flows::nobodys_are_bounded,
+        flows::are_removed_by_subject,
+        flows::removed_ones_make_room,
+        attempts::delays_grow_as_the_policy_says,
+        attempts::locked_ones_change_nothing,
+        attempts::free_ones_lock_no_slow_clock,
+        attempts::stop_for_good,
+        attempts::are_remembered,
+        attempts::start_anew_after_a_reset,
+        attempts::are_counted_by_subject_and_method,
+        races::parallel_guesses_stay_within_the_limit,
+        races::one_task_updates_a_flow,
+        races::one_task_completes_a_flow,
+        races::wrong_answers_do_not_stop_the_right_one,
+        races::flows_created_at_once_stay_within_the_limit,
+    );
 }
 
 /// The instant of the checks: 2027-01-15T08:00:00Z.
@@ -185,13 +223,10 @@ async fn is_there<S: SubjectStore>(store: &S, session: &StoredSession) -> bool {
 }
 
 fn credential(method: Method, secrets: &[[u8; 32]]) -> Credential {
-    Credential {
-        summary: CredentialSummary { id: CredentialId::random(), method, aal: Aal::Aal2 },
-        data: vec![0, 255, b'\'', 0],
-        secrets: secrets.iter().map(|&hash| StoredSecret { hash, used_at: None }).collect(),
-        last_step: 0,
-        created_at: NOW,
-    }
+    let secrets = secrets.iter().map(|&hash| StoredSecret { hash, used_at: None }).collect();
+    Credential::new(CredentialSummary { id: CredentialId::random(), method, aal: Aal::Aal2 }, NOW)
+        .with_data(vec![0, 255, b'\'', 0])
+        .with_secrets(secrets)
 }
 
 fn totp() -> Credential {
@@ -215,6 +250,31 @@ fn step(credential: &Credential, step: u64) -> Consumption {
 
 fn secret(credential: &Credential, hash: [u8; 32]) -> Consumption {
     Consumption::Secret { credential: credential.summary.id, hash }
+}
+
+/// The credential's data goes from what it was when it was enrolled to this.
+fn data(credential: &Credential, data: &[u8]) -> Consumption {
+    Consumption::Data { credential: credential.summary.id, expected: credential.data.clone(), data: data.to_vec() }
+}
+
+fn remove(credential: &Credential) -> CredentialChange {
+    CredentialChange::Remove(credential.summary.id)
+}
+
+fn set_data(credential: &Credential, data: &[u8]) -> CredentialChange {
+    CredentialChange::SetData {
+        credential: credential.summary.id,
+        expected: credential.data.clone(),
+        data: data.to_vec(),
+    }
+}
+
+fn set_name(credential: &Credential, name: &str) -> CredentialChange {
+    CredentialChange::SetName { credential: credential.summary.id, name: Some(name.parse().expect("a name")) }
+}
+
+fn beginning(session: &StoredSession, now: Timestamp) -> Completion {
+    Completion { begin: Some(session.clone()), ..Completion::new(session.subject().clone(), now) }
 }
 
 fn consuming(subject: &Subject, consume: Consumption) -> Completion {
@@ -264,50 +324,14 @@ fn key(subject: &Subject, method: Method) -> AttemptKey {
     AttemptKey { subject: subject.clone(), method }
 }
 
+async fn is_updated<S: FlowStore>(store: &S, flow: &StoredFlow) -> bool {
+    store.update_flow(flow).await.expect("an update") == Written::Done
+}
+
+async fn is_completed<S: FlowStore>(store: &S, flow: &StoredFlow, now: Timestamp) -> bool {
+    store.complete_flow(flow, now).await.expect("an answer") == Written::Done
+}
+
 async fn attempt<S: FlowStore>(store: &S, key: &AttemptKey, policy: &AttemptPolicy, now: Timestamp) -> Attempt {
     store.begin_attempt(key, policy, now).await.expect("an attempt")
-}
-
-/// Makes so many calls at once, and returns what each gave.
-///
-/// Several tasks run side by side, and each polls a few of the calls in turn. So a store that reads, awaits and then writes is
-/// caught on a machine with one processor too: all calls of a task have read before the first of them writes.
-async fn at_once<T, Fut>(calls: usize, call: impl Fn(usize) -> Fut) -> Vec<T>
-where
-    T: Send + 'static,
-    Fut: Future<Output = T> + Send + 'static,
-{
-    const TOGETHER: usize = 4;
-    let start = Arc::new(tokio::sync::Barrier::new(calls.div_ceil(TOGETHER)));
-    let mut calls: Vec<_> = (0..calls).map(|number| Box::pin(call(number))).collect();
-    let mut tasks = Vec::new();
-    while !calls.is_empty() {
-        let start = Arc::clone(&start);
-        let together: Vec<_> = calls.drain(..TOGETHER.min(calls.len())).collect();
-        tasks.push(tokio::spawn(async move {
-            start.wait().await;
-            in_turn(together).await
-        }));
-    }
-    let mut outcomes = Vec::new();
-    for task in tasks {
-        outcomes.extend(task.await.expect("a task that does not panic"));
-    }
-    outcomes
-}
-
-async fn in_turn<Fut: Future + Unpin>(mut calls: Vec<Fut>) -> Vec<Fut::Output> {
-    let mut outcomes: Vec<_> = calls.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        for (call, outcome) in calls.iter_mut().zip(&mut outcomes) {
-            if outcome.is_none()
-                && let Poll::Ready(ready) = Pin::new(call).poll(context)
-            {
-                *outcome = Some(ready);
-            }
-        }
-        if outcomes.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    outcomes.into_iter().flatten().collect()
 }

@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use super::{
-    Attempt, AttemptPolicy, Completed, Completion, HOUR, NOW, Rotation, at_once, attempt, begun, complete, created,
-    credential, credentials_of, enrolled, flow_of, is_there, key, kim, new_flow, rotation, secret, step, stepped_up,
-    totp,
+    Attempt, AttemptPolicy, Completed, Completion, HOUR, NOW, Rotation, at_once, attempt, beginning, begun, complete,
+    created, credential, credentials_of, data, enrolled, flow_of, is_completed, is_there, is_updated, key, kim,
+    new_flow, rotation, secret, set_data, set_name, step, stepped_up, totp,
 };
 use crate::{
     aal::Method,
     session::StoredSession,
-    store::{FlowId, FlowStore, Revocation, StoredFlow, SubjectStore},
+    store::{FlowId, FlowStore, Revocation, StoreErrorKind, StoredFlow, SubjectStore},
 };
 
 const TASKS: usize = 100;
@@ -61,6 +61,75 @@ pub async fn one_task_takes_a_secret<S: SubjectStore>(store: S) {
     one_wins(&store, vec![completion; TASKS], Completed::Used).await;
     let used: Vec<_> = credentials_of(&*store, &kim).await[0].secrets.iter().map(|secret| secret.used_at).collect();
     assert_eq!(used, [Some(NOW), None]);
+}
+
+/// One task takes a credential's data to the next, and only its session begins.
+pub async fn one_task_takes_data<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    let key = enrolled(&*store, &kim, credential(Method::WebAuthn, &[])).await;
+    let completions: Vec<_> = (0..TASKS)
+        .map(|number| Completion {
+            begin: Some(super::signed_in_at(&kim, NOW)),
+            ..super::consuming(&kim, data(&key, number.to_string().as_bytes()))
+        })
+        .collect();
+    let winner = one_wins(&store, completions.clone(), Completed::Used).await;
+    assert_eq!(credentials_of(&*store, &kim).await[0].data, winner.to_string().as_bytes());
+    let begun = completions[winner].begin.clone();
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), Vec::from_iter(begun));
+}
+
+/// One task sets a credential's data; the others are told that it is not what they have read.
+pub async fn one_task_sets_data<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    let key = enrolled(&*store, &kim, credential(Method::WebAuthn, &[])).await;
+    let completions = (0..TASKS)
+        .map(|number| Completion {
+            credentials: vec![set_data(&key, number.to_string().as_bytes())],
+            ..Completion::new(kim.clone(), NOW)
+        })
+        .collect();
+    let winner = one_wins(&store, completions, Completed::CredentialsChanged).await;
+    assert_eq!(credentials_of(&*store, &kim).await[0].data, winner.to_string().as_bytes());
+}
+
+/// Names that are given while steps are taken change nothing of those, nor those of the names: all are done, and the last of each stays.
+pub async fn names_and_steps_at_once_are_both_kept<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    let (app, other) = (enrolled(&*store, &kim, totp()).await, enrolled(&*store, &kim, totp()).await);
+    let outcomes = at_once(TASKS, |number| {
+        let (store, mut completion) = (Arc::clone(&store), Completion::new(kim.clone(), NOW));
+        match number % 2 {
+            0 => completion.credentials = vec![set_name(&app, &format!("key {number}")), set_name(&other, "other")],
+            _ => completion.raise_steps = vec![(app.summary.id, u64::try_from(number).expect("a step"))],
+        }
+        async move { complete(&*store, &completion).await }
+    })
+    .await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Completed::Done), "{outcomes:?}");
+    let read = credentials_of(&*store, &kim).await;
+    assert_eq!(read.len(), 2);
+    assert_eq!(read[0].last_step, u64::try_from(TASKS - 1).expect("a step"), "a name undid a step");
+    let names: Vec<_> = read.iter().map(|one| one.name.as_ref().map_or("", |name| name.as_str())).collect();
+    assert!(names[0].starts_with("key ") && names[1] == "other", "a step undid a name: {names:?}");
+}
+
+/// One task begins a session under an id that several want.
+pub async fn one_task_begins_a_session<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let session = super::signed_in_at(&kim(), NOW);
+    let outcomes = at_once(TASKS, |_| {
+        let (store, completion) = (Arc::clone(&store), beginning(&session, NOW));
+        async move { store.complete(&completion).await.map_err(|error| error.kind()) }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok(Completed::Done)).count(), 1, "exactly one wins");
+    for outcome in outcomes {
+        assert!(matches!(outcome, Ok(Completed::Done) | Err(StoreErrorKind::Conflict)), "{outcome:?}");
+    }
 }
 
 /// One task replaces a session: never two live sessions of one.
@@ -125,12 +194,40 @@ pub async fn revocation_of_all_leaves_no_session<S: SubjectStore>(store: S) {
                 if number % 4 == 1 {
                     store.revoke(&kim, Revocation::All(NOW + HOUR * (round + 1))).await.expect("a revocation");
                 } else {
-                    complete(&*store, &Completion { rotate, ..Completion::new(kim.clone(), NOW) }).await;
+                    let late = Completion { rotate, ..Completion::new(kim.clone(), NOW) };
+                    let _either = complete(&*store, &late).await;
                 }
             }
         })
         .await;
         assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [], "a session outlived the revocation");
+        for new in &news {
+            assert!(!is_there(&*store, new).await, "a session outlived the revocation");
+        }
+    }
+}
+
+/// Whichever comes first, a revocation of all and the sign-ins in flight: no session is left that was issued before.
+pub async fn revocation_of_all_leaves_no_session_that_begins<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    for round in 0..10 {
+        let news: Vec<StoredSession> = (0..8).map(|_| super::signed_in_at(&kim, NOW + HOUR * round)).collect();
+        let outcomes = at_once(8, |number| {
+            let (store, kim, new) = (Arc::clone(&store), kim.clone(), news[number].clone());
+            async move {
+                if number % 4 == 1 {
+                    store.revoke(&kim, Revocation::All(NOW + HOUR * (round + 1))).await.expect("a revocation");
+                    return Completed::Done;
+                }
+                complete(&*store, &beginning(&new, NOW + HOUR * round)).await
+            }
+        })
+        .await;
+        assert!(
+            outcomes.iter().all(|outcome| matches!(outcome, Completed::Done | Completed::SessionGone)),
+            "{outcomes:?}"
+        );
         for new in &news {
             assert!(!is_there(&*store, new).await, "a session outlived the revocation");
         }
@@ -161,7 +258,7 @@ pub async fn one_task_updates_a_flow<S: FlowStore>(store: S) {
     let flow = begun(&*store, Some(&kim())).await;
     let outcomes = at_once(TASKS, |number| {
         let (store, flow) = (Arc::clone(&store), StoredFlow { body: number.to_string(), ..flow.clone() });
-        async move { store.update_flow(&flow).await.expect("an update") }
+        async move { is_updated(&*store, &flow).await }
     })
     .await;
     let winners: Vec<_> = (0..TASKS).filter(|&number| outcomes[number]).collect();
@@ -176,7 +273,7 @@ pub async fn one_task_completes_a_flow<S: FlowStore>(store: S) {
     let flow = begun(&*store, Some(&kim())).await;
     let outcomes = at_once(TASKS, |_| {
         let (store, flow) = (Arc::clone(&store), flow.clone());
-        async move { store.complete_flow(&flow, NOW).await.expect("an answer") }
+        async move { is_completed(&*store, &flow, NOW).await }
     })
     .await;
     assert_eq!(outcomes.iter().filter(|completed| **completed).count(), 1);
@@ -193,6 +290,17 @@ pub async fn one_completion_ends_a_flow<S: SubjectStore + FlowStore>(store: S) {
     assert_eq!(flow_of(&*store, flow.id).await.expect("the flow").body, winner.to_string());
 }
 
+/// One of the sign-ins by the same flow begins a session.
+pub async fn one_session_begins_by_a_flow<S: SubjectStore + FlowStore>(store: S) {
+    let store = Arc::new(store);
+    let flow = begun(&*store, None).await;
+    let completions: Vec<_> = (0..TASKS)
+        .map(|_| Completion { flow: Some(flow.clone()), ..beginning(&super::signed_in_at(&kim(), NOW), NOW) })
+        .collect();
+    let winner = one_wins(&store, completions.clone(), Completed::FlowGone).await;
+    assert_eq!(store.sessions(&kim(), NOW).await.unwrap(), Vec::from_iter(completions[winner].begin.clone()));
+}
+
 /// The right answer completes the flow whatever wrong ones are written at the same moment, and has the last word.
 pub async fn wrong_answers_do_not_stop_the_right_one<S: FlowStore>(store: S) {
     let store = Arc::new(store);
@@ -203,9 +311,9 @@ pub async fn wrong_answers_do_not_stop_the_right_one<S: FlowStore>(store: S) {
             let flow = StoredFlow { body: if right { "right" } else { "wrong" }.to_owned(), ..flow.clone() };
             async move {
                 if right {
-                    return store.complete_flow(&flow, NOW).await.expect("an answer");
+                    return is_completed(&*store, &flow, NOW).await;
                 }
-                store.update_flow(&flow).await.expect("an answer")
+                is_updated(&*store, &flow).await
             }
         })
         .await;

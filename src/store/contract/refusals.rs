@@ -2,8 +2,8 @@
 
 use super::{
     Attempt, AttemptPolicy, Completed, Completion, Consumption, CredentialChange, HOUR, NOW, attempt, begun, complete,
-    created, credential, credentials_of, done, enrolled, flow_of, is_there, key, kim, new_flow, rotation, secret,
-    signed_in_at, step, totp,
+    created, credential, credentials_of, data, done, enrolled, flow_of, is_completed, is_there, key, kim, new_flow,
+    remove, rotation, secret, set_data, set_name, signed_in_at, step, subject, totp,
 };
 use crate::{
     aal::{CredentialId, Method},
@@ -36,17 +36,26 @@ impl Scene {
             consume: Some(step(&self.app, 11)),
             raise_steps: vec![(self.app.summary.id, 99)],
             credentials: vec![
-                CredentialChange::Remove(Method::LookupSecret),
+                set_name(&self.app, "old app"),
+                set_data(&self.codes, b"new"),
+                remove(&self.codes),
                 CredentialChange::Replace(totp()),
                 CredentialChange::Add(credential(Method::Code, &[[7; 32]])),
             ],
             rotate: Some(rotation(&self.session, NOW)),
+            begin: Some(signed_in_at(&self.kim, NOW)),
             ..Completion::new(self.kim.clone(), NOW)
         }
     }
 
     fn expecting(&self, credentials: Vec<CredentialId>) -> Completion {
         Completion { expect_credentials: Some(credentials), ..self.completion() }
+    }
+
+    /// The last of them is made for data that is not there.
+    fn changes_of_other_data(&self) -> Vec<CredentialChange> {
+        let other = Credential { data: vec![1], ..self.app.clone() };
+        vec![set_name(&self.app, "new app"), remove(&self.codes), set_data(&other, b"new")]
     }
 
     async fn seen<S: SubjectStore>(&self, store: &S) -> (Vec<StoredSession>, Vec<Credential>) {
@@ -63,8 +72,18 @@ impl Scene {
             (with(step(&totp(), 11)), Completed::Unknown),
             (with(secret(&self.codes, [1; 32])), Completed::Used),
             (with(secret(&self.codes, [9; 32])), Completed::Unknown),
+            (with(data(&Credential { data: vec![1], ..self.app.clone() }, &[2])), Completed::Used),
+            (with(data(&totp(), &[2])), Completed::Unknown),
             (with(Consumption::Present { credential: totp().summary.id }), Completed::Unknown),
             (Completion { rotate: Some(gone), ..self.completion() }, Completed::SessionGone),
+            (
+                Completion { begin: Some(signed_in_at(&subject("lee"), NOW)), ..self.completion() },
+                Completed::SessionGone,
+            ),
+            (
+                Completion { credentials: self.changes_of_other_data(), ..self.completion() },
+                Completed::CredentialsChanged,
+            ),
             (self.expecting(vec![]), Completed::CredentialsChanged),
             (self.expecting(vec![self.app.summary.id]), Completed::CredentialsChanged),
             (self.expecting(vec![self.app.summary.id, totp().summary.id]), Completed::CredentialsChanged),
@@ -80,7 +99,12 @@ pub async fn change_nothing<S: SubjectStore>(store: S) {
         assert_eq!(complete(&store, &completion).await, expected);
         assert_eq!(scene.seen(&store).await, before, "changed although {expected:?}");
         assert!(!is_there(&store, &completion.rotate.expect("a rotation").new).await);
+        assert!(!is_there(&store, &completion.begin.expect("a session that begins")).await);
     }
+    let taken = Completion { begin: Some(scene.session.clone()), rotate: None, ..scene.completion() };
+    let error = store.complete(&taken).await.expect_err("the session's id exists");
+    assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    assert_eq!(scene.seen(&store).await, before, "changed although in conflict");
     let mut conflict = scene.completion();
     conflict.credentials = vec![CredentialChange::Add(totp()), CredentialChange::Add(scene.codes.clone())];
     let error = store.complete(&conflict).await.expect_err("the credential's id exists");
@@ -98,7 +122,7 @@ pub async fn of_a_flow_change_nothing<S: SubjectStore + FlowStore>(store: S) {
     let scene = Scene::set(&store).await;
     let before = scene.seen(&store).await;
     let completed = begun(&store, Some(&scene.kim)).await;
-    assert!(store.complete_flow(&completed, NOW).await.unwrap());
+    assert!(is_completed(&store, &completed, NOW).await);
     let open = begun(&store, Some(&scene.kim)).await;
     let unknown = new_flow(Some(&scene.kim));
     for (flow, now) in [(&unknown, NOW), (&completed, NOW), (&open, NOW + HOUR)] {

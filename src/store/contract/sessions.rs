@@ -1,6 +1,9 @@
 //! Sessions: created once, listed while alive, revoked at once.
 
-use super::{DAY, HOUR, MINUTE, NOW, created, is_there, kim, signed_in_at, stepped_up, subject};
+use super::{
+    Completion, DAY, HOUR, MINUTE, NOW, created, done, enrolled, is_there, kim, rotation, signed_in_at, stepped_up,
+    subject, totp,
+};
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     clock::Timestamp,
@@ -56,6 +59,49 @@ pub async fn are_listed_newest_first_while_alive<S: SubjectStore>(store: S) {
     assert_eq!(store.sessions(&kim, now).await.unwrap(), [newest.clone(), middle.clone(), oldest.clone()]);
     assert_eq!(store.sessions(&kim, oldest.expires_at()).await.unwrap(), [newest.clone(), middle]);
     assert_eq!(store.sessions(&kim, newest.expires_at()).await.unwrap(), []);
+}
+
+/// By a binding comes the newest session that has it and is alive, with the subject's standing, through every rotation.
+pub async fn are_found_by_binding<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let found =
+        async |subject, binding, now| store.session_of(subject, binding, now).await.expect("a standing or none");
+    let first = created(&store, &kim, NOW).await;
+    let other = created(&store, &kim, NOW + MINUTE).await;
+    let apps = [enrolled(&store, &kim, totp()).await, enrolled(&store, &kim, totp()).await];
+    let standing = found(&kim, first.binding(), NOW).await.expect("the session");
+    let mut told: Vec<_> = standing.credentials.iter().map(|summary| summary.id).collect();
+    let mut expected = apps.map(|app| app.summary.id);
+    told.sort();
+    expected.sort();
+    assert_eq!((&standing.session, told, standing.not_before), (&first, expected.to_vec(), None));
+    assert_eq!(found(&kim, other.binding(), NOW).await.expect("the other").session, other);
+    assert_eq!(found(&lee, first.binding(), NOW).await, None, "not lee's");
+    assert_eq!(found(&kim, BindingKey::random(), NOW).await, None);
+
+    let rotate = rotation(&first, NOW + MINUTE);
+    let second = rotate.new.clone();
+    done(&store, &Completion { rotate: Some(rotate), ..Completion::new(kim.clone(), NOW + MINUTE) }).await;
+    assert_eq!(found(&kim, first.binding(), NOW + MINUTE).await.expect("the successor").session, second);
+    assert_eq!(found(&kim, first.binding(), second.expires_at()).await, None, "expired");
+
+    // Of several with one binding the newest; of two that are equally old, the one that came last.
+    for issued_at in [NOW + HOUR, NOW + MINUTE, NOW + HOUR] {
+        let proofs = second.proofs().to_vec();
+        let id = SessionId::random();
+        let newer = StoredSession::from_parts(id, kim.clone(), first.binding(), proofs, issued_at, NOW + DAY * 2);
+        store.create_session(&newer).await.unwrap();
+        if issued_at == NOW + HOUR {
+            assert_eq!(found(&kim, first.binding(), NOW + HOUR).await.expect("the newest").session, newer);
+        }
+    }
+    store.revoke(&kim, Revocation::All(NOW + HOUR + MINUTE)).await.unwrap();
+    assert_eq!(found(&kim, first.binding(), NOW + HOUR).await, None, "revoked");
+    drop(store.create_session(&first).await);
+    assert_eq!(found(&kim, first.binding(), NOW).await, None, "before the not-before");
+    let last = created(&store, &kim, NOW + DAY).await;
+    let standing = found(&kim, last.binding(), NOW + DAY).await.expect("the last");
+    assert_eq!((standing.session, standing.not_before), (last, Some(NOW + HOUR + MINUTE)));
 }
 
 /// Revoking one ends this one, once.

@@ -6,7 +6,7 @@ use super::{State, full};
 use crate::{
     aal::CredentialId,
     clock::Timestamp,
-    session::{SessionId, StoredSession, Subject},
+    session::{BindingKey, SessionId, StoredSession, Subject},
     store::{
         Completed, Completion, Consumption, Credential, Revocation, Rotation, StoreError, StoreErrorKind,
         StoredStanding,
@@ -46,10 +46,19 @@ impl State {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
         let now = session.authenticated_at();
+        self.make_room(now, capacity)?;
+        self.insert_session(session, now);
+        Ok(())
+    }
+
+    /// Room for one more session.
+    fn make_room(&mut self, now: Timestamp, capacity: usize) -> Result<(), StoreError> {
         self.sweep(now, self.sessions.len() >= capacity);
-        if self.sessions.len() >= capacity {
-            return Err(full());
-        }
+        if self.sessions.len() >= capacity { Err(full()) } else { Ok(()) }
+    }
+
+    /// The subject's expired ones go.
+    fn insert_session(&mut self, session: &StoredSession, now: Timestamp) {
         let account = self.accounts.entry(session.subject().clone()).or_default();
         account.sessions.retain(|id| {
             let alive = self.sessions.get(id).is_some_and(|session| session.expires_at() > now);
@@ -60,7 +69,11 @@ impl State {
         });
         account.sessions.push(session.id());
         self.sessions.insert(session.id(), session.clone());
-        Ok(())
+    }
+
+    pub(super) fn session_of(&self, subject: &Subject, binding: BindingKey, now: Timestamp) -> Option<StoredStanding> {
+        let newest = self.sessions(subject, now).into_iter().find(|session| session.binding() == binding)?;
+        self.standing(subject, newest.id())
     }
 
     pub(super) fn standing(&self, subject: &Subject, id: SessionId) -> Option<StoredStanding> {
@@ -141,6 +154,11 @@ impl State {
         {
             return Ok(Completed::SessionGone);
         }
+        if let Some(new) = &completion.begin
+            && !self.can_begin(subject, new)
+        {
+            return Ok(Completed::SessionGone);
+        }
         let before = self.accounts.get(subject).map(|account| account.credentials.clone()).unwrap_or_default();
         if let Some(expected) = &completion.expect_credentials {
             let expected: HashSet<_> = expected.iter().copied().collect();
@@ -160,15 +178,13 @@ impl State {
                 credential.last_step = credential.last_step.max(step);
             }
         }
-        for change in &completion.credentials {
-            change.apply(&mut after);
+        if !completion.credentials.iter().all(|change| change.apply(&mut after)) {
+            return Ok(Completed::CredentialsChanged);
         }
         self.check_ids(&before, &after, capacity)?;
-        if let Some(Rotation { old, new }) = &completion.rotate
-            && new.id() != *old
-            && self.sessions.contains_key(&new.id())
-        {
-            return Err(StoreError::new(StoreErrorKind::Conflict));
+        self.check_new_sessions(completion)?;
+        if completion.begin.is_some() {
+            self.make_room(*now, capacity)?;
         }
 
         for credential in &before {
@@ -185,6 +201,9 @@ impl State {
         }
         if account.is_empty() {
             self.accounts.remove(subject);
+        }
+        if let Some(new) = &completion.begin {
+            self.insert_session(new, *now);
         }
         if let Some(flow) = &completion.flow {
             self.complete_flow(flow, *now);
@@ -204,6 +223,23 @@ impl State {
                     && old.expires_at() > now
                     && self.accounts.get(subject).is_some_and(|account| account.lets_live(old.issued_at()))
             })
+    }
+
+    fn can_begin(&self, subject: &Subject, new: &StoredSession) -> bool {
+        new.subject() == subject && self.accounts.get(subject).is_none_or(|account| account.lets_live(new.issued_at()))
+    }
+
+    /// Whether the ids of the sessions that come are free.
+    fn check_new_sessions(&self, completion: &Completion) -> Result<(), StoreError> {
+        let rotate = completion.rotate.as_ref();
+        let replaced = rotate.map(|rotation| rotation.old);
+        let successor = rotate.map(|rotation| rotation.new.id());
+        let begun = completion.begin.as_ref().map(StoredSession::id);
+        let taken = |id: SessionId| self.sessions.contains_key(&id) && Some(id) != replaced;
+        if successor.is_some_and(taken) || begun.is_some_and(|id| taken(id) || successor == begun) {
+            return Err(StoreError::new(StoreErrorKind::Conflict));
+        }
+        Ok(())
     }
 
     /// Whether a subject's credentials may change so, as far as other subjects' ids and the capacity go.
@@ -226,11 +262,8 @@ fn find(credentials: &mut [Credential], id: CredentialId) -> Option<&mut Credent
 }
 
 fn consume(credentials: &mut [Credential], consumption: &Consumption, now: Timestamp) -> Completed {
-    let (Consumption::Step { credential: id, .. }
-    | Consumption::Secret { credential: id, .. }
-    | Consumption::Present { credential: id }) = consumption;
-    let Some(credential) = find(credentials, *id) else { return Completed::Unknown };
-    match consumption {
+    let Some(credential) = find(credentials, consumption.credential()) else { return Completed::Unknown };
+    let completed = match consumption {
         Consumption::Step { step, .. } if *step <= credential.last_step => Completed::Used,
         Consumption::Step { step, .. } => {
             credential.last_step = *step;
@@ -244,6 +277,15 @@ fn consume(credentials: &mut [Credential], consumption: &Consumption, now: Times
                 Completed::Done
             }
         },
+        Consumption::Data { expected, .. } if *expected != credential.data => Completed::Used,
+        Consumption::Data { data, .. } => {
+            credential.data.clone_from(data);
+            Completed::Done
+        }
         Consumption::Present { .. } => Completed::Done,
+    };
+    if completed == Completed::Done {
+        credential.last_used_at = Some(now);
     }
+    completed
 }

@@ -12,7 +12,7 @@ use std::{
 use self::{accounts::Account, flows::Counter};
 use super::{
     Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
-    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     aal::CredentialId,
@@ -130,6 +130,15 @@ impl SubjectStore for MemoryStore {
         self.with(move |state, _| Ok(state.standing(subject, session)))
     }
 
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.with(move |state, _| Ok(state.session_of(subject, binding, now)))
+    }
+
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.with(move |state, _| Ok(state.sessions(subject, now)))
     }
@@ -156,12 +165,12 @@ impl FlowStore for MemoryStore {
         self.with(move |state, _| Ok(state.flow(id)))
     }
 
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
-        self.with(|state, _| Ok(state.update_flow(flow)))
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        self.with(|state, _| Ok(state.update_flow(flow).into()))
     }
 
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
-        self.with(move |state, _| Ok(state.complete_flow(flow, now)))
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
+        self.with(move |state, _| Ok(state.complete_flow(flow, now).into()))
     }
 
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {

@@ -87,19 +87,16 @@ async fn a_full_store_drops_expired_flows_before_live_ones() {
 #[tokio::test]
 async fn a_full_store_takes_no_more_credentials_but_other_ones() {
     let store = MemoryStore::with_capacity(2);
-    let credential = |method| Credential {
-        summary: CredentialSummary { id: CredentialId::random(), method, aal: Aal::Aal2 },
-        data: Vec::new(),
-        secrets: Vec::new(),
-        last_step: 0,
-        created_at: NOW,
-    };
+    let credential =
+        |method| Credential::new(CredentialSummary { id: CredentialId::random(), method, aal: Aal::Aal2 }, NOW);
     let change = |number, change| {
         let mut completion = Completion::new(subject(number), NOW);
         completion.credentials = vec![change];
         completion
     };
-    let [totp, other] = [(); 2].map(|()| CredentialChange::Replace(credential(Method::Totp)));
+    let new = [(); 2].map(|()| credential(Method::Totp));
+    let last = new[1].summary.id;
+    let [totp, other] = new.map(CredentialChange::Replace);
     let codes = || CredentialChange::Add(credential(Method::LookupSecret));
     for full in [change(0, totp), change(0, codes())] {
         assert_eq!(store.complete(&full).await.unwrap(), Completed::Done);
@@ -107,7 +104,7 @@ async fn a_full_store_takes_no_more_credentials_but_other_ones() {
     assert_eq!(kind(store.complete(&change(1, codes())).await), StoreErrorKind::Unavailable);
     assert_eq!(kind(store.complete(&change(0, codes())).await), StoreErrorKind::Unavailable);
     assert_eq!(store.complete(&change(0, other)).await.unwrap(), Completed::Done, "one in place of another");
-    let removal = change(0, CredentialChange::Remove(Method::Totp));
+    let removal = change(0, CredentialChange::Remove(last));
     assert_eq!(store.complete(&removal).await.unwrap(), Completed::Done);
     assert_eq!(store.complete(&change(1, codes())).await.unwrap(), Completed::Done, "there is room again");
 }
@@ -156,7 +153,7 @@ async fn what_has_expired_is_dropped_in_use() {
     for number in 0..1000 {
         store.create_session(&session(number, NOW)).await.unwrap();
         store.create_flow(&flow(NOW + HOUR), 10, NOW).await.unwrap();
-        store.begin_attempt(&key(number), &AttemptPolicy::default(), NOW).await.unwrap();
+        assert_eq!(store.begin_attempt(&key(number), &AttemptPolicy::default(), NOW).await.unwrap(), Attempt::Allowed);
     }
     let later = NOW + AttemptPolicy::REMEMBERED_FOR;
     for number in 0..256 {
@@ -213,4 +210,22 @@ async fn orders_by_age_have_what_is_there() {
     }
     assert_eq!(most, 40, "the capacity is reached, and held");
     assert!(store.flow(*ids.last().unwrap()).await.unwrap().is_some(), "the newest is there");
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_sessions_that_begin_too() {
+    let store = MemoryStore::with_capacity(1);
+    let beginning = |number, now| {
+        let mut completion = Completion::new(subject(number), now);
+        completion.begin = Some(session(number, now));
+        completion
+    };
+    assert_eq!(store.complete(&beginning(0, NOW)).await.unwrap(), Completed::Done);
+    let flow = flow(NOW + HOUR);
+    store.create_flow(&flow, 10, NOW).await.unwrap();
+    let mut refused = beginning(1, NOW);
+    refused.flow = Some(flow.clone());
+    assert_eq!(kind(store.complete(&refused).await), StoreErrorKind::Unavailable);
+    assert_eq!(store.flow(flow.id).await.unwrap(), Some(flow), "nothing else was written");
+    assert_eq!(store.complete(&beginning(1, NOW + HOUR)).await.unwrap(), Completed::Done, "the first has expired");
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, FlowStore, StoreError, StoreErrorKind, StoreFuture,
-    StoredFlow,
+    StoredFlow, Written,
 };
 use crate::{
     clock::Timestamp,
@@ -246,17 +246,20 @@ impl FlowStore for RedisStore {
         Box::pin(self.read(id))
     }
 
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let script = Script::new(include_str!("update_flow.lua"));
-            self.run(script.key(self.flow_key(flow.id)).arg(flow.version).arg(&flow.body)).await
+            let written: bool = self.run(script.key(self.flow_key(flow.id)).arg(flow.version).arg(&flow.body)).await?;
+            Ok(written.into())
         })
     }
 
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let script = Script::new(include_str!("complete_flow.lua"));
-            self.run(script.key(self.flow_key(flow.id)).arg(now.unix_milliseconds()).arg(&flow.body)).await
+            let open: bool =
+                self.run(script.key(self.flow_key(flow.id)).arg(now.unix_milliseconds()).arg(&flow.body)).await?;
+            Ok(open.into())
         })
     }
 

@@ -19,11 +19,11 @@ use self::postgres::Postgres;
 use self::sqlite::Sqlite;
 use super::{
     Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
-    StoreFuture, StoredFlow, StoredStanding, SubjectStore,
+    StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     clock::Timestamp,
-    session::{SessionId, StoredSession, Subject},
+    session::{BindingKey, SessionId, StoredSession, Subject},
 };
 
 /// Keeps everything in an SQL database: `SQLite` (feature `sqlite`) or `PostgreSQL` (feature `postgres`).
@@ -187,6 +187,15 @@ impl SubjectStore for SqlStore {
         forward!(self.standing(subject, session))
     }
 
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>> {
+        forward!(self.session_of(subject, binding, now))
+    }
+
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         forward!(self.sessions(subject, now))
     }
@@ -213,11 +222,11 @@ impl FlowStore for SqlStore {
         forward!(self.flow(id))
     }
 
-    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, bool> {
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         forward!(self.update_flow(flow))
     }
 
-    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, bool> {
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
         forward!(self.complete_flow(flow, now))
     }
 

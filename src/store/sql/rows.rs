@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     session::{StoredSession, Subject},
     standing::CredentialSummary,
-    store::{Credential, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret, StoredStanding},
+    store::{Credential, CredentialName, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret, StoredStanding},
 };
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -98,20 +98,23 @@ pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Opti
     Ok(standing)
 }
 
-/// `id, method, aal, data, last_step, created_at` of a credential, and `hash, used_at` of one of its secrets.
-pub(crate) type CredentialRow = (Uuid, String, String, Vec<u8>, i64, i64, Option<Vec<u8>>, Option<i64>);
+/// `id, method, aal, name, data, last_step, created_at, last_used_at` of a credential, and `hash, used_at` of one of its secrets.
+pub(crate) type CredentialRow =
+    (Uuid, String, String, Option<String>, Vec<u8>, i64, i64, Option<i64>, Option<Vec<u8>>, Option<i64>);
 
 /// One row for each secret, or one without a secret; rows of one credential stand together.
 pub(crate) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, StoreError> {
     let mut credentials: Vec<Credential> = Vec::new();
-    for (id, method, aal, data, last_step, created_at, hash, used_at) in rows {
+    for (id, method, aal, name, data, last_step, created_at, last_used_at, hash, used_at) in rows {
         if credentials.last().is_none_or(|last| last.summary.id != CredentialId::from(id)) {
             credentials.push(Credential {
                 summary: summary(id, &method, &aal)?,
+                name: name.map(CredentialName::new).transpose().map_err(corrupt)?,
                 data,
                 secrets: Vec::new(),
                 last_step: unsigned(last_step)?,
                 created_at: Timestamp::from_unix_milliseconds(created_at),
+                last_used_at: last_used_at.map(Timestamp::from_unix_milliseconds),
             });
         }
         if let (Some(hash), Some(credential)) = (hash, credentials.last_mut()) {

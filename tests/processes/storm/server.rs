@@ -59,13 +59,10 @@ pub(crate) async fn seed(url: &str, users: usize) {
         let id = CredentialId::random();
         let hash = |number| Sha256::digest(format!("lookup_secret\0{id}\0{}", lookup_code(user, number))).into();
         let mut completion = Completion::new(subject(user), Timestamp::from(SystemTime::now()));
-        completion.credentials.push(CredentialChange::Add(Credential {
-            summary: CredentialSummary { id, method: Method::LookupSecret, aal: Aal::Aal2 },
-            data: Vec::new(),
-            secrets: (1..CODES).map(|number| StoredSecret { hash: hash(number), used_at: None }).collect(),
-            last_step: 0,
-            created_at: completion.now,
-        }));
+        let summary = CredentialSummary { id, method: Method::LookupSecret, aal: Aal::Aal2 };
+        let secrets = (1..CODES).map(|number| StoredSecret { hash: hash(number), used_at: None }).collect();
+        let codes = Credential::new(summary, completion.now).with_secrets(secrets);
+        completion.credentials.push(CredentialChange::Add(codes));
         assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
         apps.import_totp(&subject(user), TOTP_SECRET).await.unwrap();
     }

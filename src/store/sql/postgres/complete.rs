@@ -8,19 +8,16 @@ use uuid::Uuid;
 use super::{
     Postgres,
     attempts::reset_attempts,
-    failed,
+    changes, failed,
     flows::complete_flow,
     lock_subject,
-    subjects::{insert_session, sweep_sessions},
+    subjects::{forget_expired, insert_session, sweep_sessions},
 };
 use crate::{
-    aal::{CredentialId, Method},
+    aal::CredentialId,
     clock::Timestamp,
     session::Subject,
-    store::{
-        Completed, Completion, Consumption, Credential, CredentialChange, Rotation, StoreError, StoreErrorKind,
-        sql::rows::{signed, unavailable},
-    },
+    store::{Completed, Completion, Consumption, Rotation, StoreError, StoreErrorKind, sql::rows::signed},
 };
 
 impl Postgres {
@@ -41,12 +38,17 @@ async fn apply(connection: &mut PgConnection, completion: &Completion) -> Result
         completion;
     let not_before = lock_subject(connection, subject).await?;
     if let Some(flow) = flow
-        && !complete_flow(connection, flow, *now).await?
+        && !complete_flow(connection, flow, *now).await?.is_done()
     {
         return Ok(Completed::FlowGone);
     }
     if let Some(rotation) = rotate
         && !end_old_session(connection, rotation, not_before, completion).await?
+    {
+        return Ok(Completed::SessionGone);
+    }
+    if let Some(new) = begin
+        && (new.subject() != subject || not_before.is_some_and(|not_before| new.issued_at() < not_before))
     {
         return Ok(Completed::SessionGone);
     }
@@ -71,18 +73,14 @@ async fn apply(connection: &mut PgConnection, completion: &Completion) -> Result
             .map_err(failed)?;
     }
     for change in credentials {
-        match change {
-            CredentialChange::Replace(new) => {
-                remove_credentials(connection, subject, new.summary.method).await?;
-                insert_credential(connection, subject, new).await?;
-            }
-            CredentialChange::Add(new) => insert_credential(connection, subject, new).await?,
-            CredentialChange::Remove(method) => remove_credentials(connection, subject, *method).await?,
-            CredentialChange::Reseal { credential, data } => reseal(connection, subject, *credential, data).await?,
+        if !changes::make(connection, subject, change).await? {
+            return Ok(Completed::CredentialsChanged);
         }
     }
-    let successor = rotate.as_ref().map(|Rotation { new, .. }| new);
-    if let Some(new) = successor.or(begin.as_ref()) {
+    if begin.is_some() {
+        forget_expired(connection, subject, *now).await?;
+    }
+    for new in completion.new_sessions() {
         if !insert_session(connection, new).await? {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
@@ -132,153 +130,97 @@ async fn has_exactly(
     Ok(ids.into_iter().collect::<HashSet<_>>() == expected)
 }
 
+/// Says `Used` or `Unknown` if it is refused; then whatever it wrote is rolled back.
 async fn use_up(
     connection: &mut PgConnection,
     subject: &Subject,
     consumption: &Consumption,
     now: Timestamp,
 ) -> Result<Completed, StoreError> {
+    let credential = consumption.credential();
     let used = match consumption {
-        Consumption::Step { credential, step } => {
+        Consumption::Step { step, .. } => {
             let raised = sqlx::query(
-                "UPDATE step_up_credentials SET last_step = $1 WHERE id = $2 AND subject = $3 AND last_step < $1",
+                "UPDATE step_up_credentials SET last_step = $1, last_used_at = $2 \
+                 WHERE id = $3 AND subject = $4 AND last_step < $1",
             )
             .bind(signed(*step)?)
-            .bind(Uuid::from(*credential))
+            .bind(now.unix_milliseconds())
+            .bind(Uuid::from(credential))
             .bind(subject.as_str())
             .execute(&mut *connection)
             .await
             .map_err(failed)?;
-            if raised.rows_affected() == 1 {
-                return Ok(Completed::Done);
-            }
-            credential_exists(connection, subject, *credential).await?
+            raised.rows_affected() == 1
         }
-        Consumption::Secret { credential, hash } => {
+        Consumption::Data { expected, data, .. } => {
+            let changed = sqlx::query(
+                "UPDATE step_up_credentials SET data = $1, last_used_at = $2 WHERE id = $3 AND subject = $4 AND data = $5",
+            )
+            .bind(&data[..])
+            .bind(now.unix_milliseconds())
+            .bind(Uuid::from(credential))
+            .bind(subject.as_str())
+            .bind(&expected[..])
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+            changed.rows_affected() == 1
+        }
+        Consumption::Secret { hash, .. } => {
+            if !touch(connection, subject, credential, now).await? {
+                return Ok(Completed::Unknown);
+            }
             let marked = sqlx::query(
-                "UPDATE step_up_secrets SET used_at = $1 WHERE credential = $2 AND hash = $3 AND used_at IS NULL AND EXISTS \
-                 (SELECT 1 FROM step_up_credentials c WHERE c.id = $2 AND c.subject = $4)",
+                "UPDATE step_up_secrets SET used_at = $1 WHERE credential = $2 AND hash = $3 AND used_at IS NULL",
             )
             .bind(now.unix_milliseconds())
-            .bind(Uuid::from(*credential))
+            .bind(Uuid::from(credential))
             .bind(&hash[..])
-            .bind(subject.as_str())
             .execute(&mut *connection)
             .await
             .map_err(failed)?;
-            if marked.rows_affected() > 0 {
-                return Ok(Completed::Done);
+            if marked.rows_affected() == 0 && !secret_exists(connection, credential, hash).await? {
+                return Ok(Completed::Unknown);
             }
-            secret_exists(connection, subject, *credential, hash).await?
+            marked.rows_affected() > 0
         }
-        Consumption::Present { credential } => {
-            let present = credential_exists(connection, subject, *credential).await?;
-            return Ok(if present { Completed::Done } else { Completed::Unknown });
-        }
+        Consumption::Present { .. } => touch(connection, subject, credential, now).await?,
     };
-    Ok(if used { Completed::Used } else { Completed::Unknown })
+    if used {
+        return Ok(Completed::Done);
+    }
+    let exists = changes::credential_exists(connection, subject, credential).await?;
+    Ok(if exists { Completed::Used } else { Completed::Unknown })
 }
 
-async fn credential_exists(
+/// Whether the subject has such a credential, which then was used now.
+async fn touch(
     connection: &mut PgConnection,
     subject: &Subject,
     credential: CredentialId,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_credentials WHERE id = $1 AND subject = $2)")
+    let touched = sqlx::query("UPDATE step_up_credentials SET last_used_at = $1 WHERE id = $2 AND subject = $3")
+        .bind(now.unix_milliseconds())
         .bind(Uuid::from(credential))
         .bind(subject.as_str())
-        .fetch_one(connection)
+        .execute(connection)
         .await
-        .map_err(failed)
+        .map_err(failed)?;
+    Ok(touched.rows_affected() == 1)
 }
 
+/// Of a credential that is known to be the subject's.
 async fn secret_exists(
     connection: &mut PgConnection,
-    subject: &Subject,
     credential: CredentialId,
     hash: &[u8; 32],
 ) -> Result<bool, StoreError> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM step_up_secrets s JOIN step_up_credentials c ON c.id = s.credential \
-         WHERE c.id = $1 AND c.subject = $2 AND s.hash = $3)",
-    )
-    .bind(Uuid::from(credential))
-    .bind(subject.as_str())
-    .bind(&hash[..])
-    .fetch_one(connection)
-    .await
-    .map_err(failed)
-}
-
-/// The secrets go with them.
-async fn remove_credentials(
-    connection: &mut PgConnection,
-    subject: &Subject,
-    method: Method,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM step_up_credentials WHERE subject = $1 AND method = $2")
-        .bind(subject.as_str())
-        .bind(method.as_str())
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
-}
-
-async fn reseal(
-    connection: &mut PgConnection,
-    subject: &Subject,
-    credential: CredentialId,
-    data: &[u8],
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE step_up_credentials SET data = $1 WHERE id = $2 AND subject = $3")
-        .bind(data)
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_secrets WHERE credential = $1 AND hash = $2)")
         .bind(Uuid::from(credential))
-        .bind(subject.as_str())
-        .execute(connection)
+        .bind(&hash[..])
+        .fetch_one(connection)
         .await
-        .map_err(failed)?;
-    Ok(())
-}
-
-/// Fails with a conflict if the id exists, whoever's it is.
-async fn insert_credential(
-    connection: &mut PgConnection,
-    subject: &Subject,
-    credential: &Credential,
-) -> Result<(), StoreError> {
-    let Credential { summary, data, secrets, last_step, created_at } = credential;
-    sqlx::query(
-        "INSERT INTO step_up_credentials (id, subject, method, aal, data, last_step, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(Uuid::from(summary.id))
-    .bind(subject.as_str())
-    .bind(summary.method.as_str())
-    .bind(summary.aal.as_str())
-    .bind(&data[..])
-    .bind(signed(*last_step)?)
-    .bind(created_at.unix_milliseconds())
-    .execute(&mut *connection)
-    .await
-    .map_err(failed)?;
-    if secrets.is_empty() {
-        return Ok(());
-    }
-    let positions = (0..secrets.len()).map(i32::try_from).collect::<Result<Vec<_>, _>>().map_err(unavailable)?;
-    let hashes: Vec<&[u8]> = secrets.iter().map(|secret| &secret.hash[..]).collect();
-    let used: Vec<Option<i64>> =
-        secrets.iter().map(|secret| secret.used_at.map(Timestamp::unix_milliseconds)).collect();
-    sqlx::query(
-        "INSERT INTO step_up_secrets (credential, position, hash, used_at) \
-         SELECT $1, secret.* FROM unnest($2::integer[], $3::bytea[], $4::bigint[]) AS secret",
-    )
-    .bind(Uuid::from(summary.id))
-    .bind(positions)
-    .bind(hashes)
-    .bind(used)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
+        .map_err(failed)
 }

@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     session::{BindingKey, Subject},
     store::{
-        EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind, StoredFlow,
+        EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind, StoredFlow, Written,
         sql::rows::{self, FlowRow, signed},
     },
 };
@@ -72,7 +72,7 @@ impl Postgres {
         row.map(|row| rows::flow(id, row)).transpose()
     }
 
-    pub(in crate::store::sql) async fn update_flow(&self, flow: &StoredFlow) -> Result<bool, StoreError> {
+    pub(in crate::store::sql) async fn update_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
         let updated = sqlx::query(
             "UPDATE step_up_flows SET body = $1, version = version + 1 WHERE id = $2 AND version = $3 AND NOT completed",
         )
@@ -82,14 +82,14 @@ impl Postgres {
         .execute(&self.pool)
         .await
         .map_err(failed)?;
-        Ok(updated.rows_affected() == 1)
+        Ok(Written::from(updated.rows_affected() == 1))
     }
 
     pub(in crate::store::sql) async fn complete_flow(
         &self,
         flow: &StoredFlow,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Written, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(failed)?;
         complete_flow(&mut connection, flow, now).await
     }
@@ -139,12 +139,12 @@ async fn prune_nobodys_flows(connection: &mut PgConnection, keep: u32) -> Result
     Ok(())
 }
 
-/// Whether the flow was open: there, not expired, not completed.
+/// Done if the flow was open: there, not expired, not completed.
 pub(super) async fn complete_flow(
     connection: &mut PgConnection,
     flow: &StoredFlow,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Written, StoreError> {
     let completed = sqlx::query(
         "UPDATE step_up_flows SET completed = TRUE, body = $1, version = version + 1 \
          WHERE id = $2 AND NOT completed AND expires_at > $3",
@@ -155,5 +155,5 @@ pub(super) async fn complete_flow(
     .execute(connection)
     .await
     .map_err(failed)?;
-    Ok(completed.rows_affected() == 1)
+    Ok(Written::from(completed.rows_affected() == 1))
 }

@@ -8,6 +8,7 @@
 //! passes over those that somebody holds. So nobody waits in a circle.
 
 mod attempts;
+mod changes;
 mod complete;
 mod flows;
 mod subjects;
@@ -30,9 +31,10 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 2] = [
+const MIGRATIONS: [Script; 3] = [
     (1, "start", include_str!("../../../../migrations/postgres/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/postgres/0002_binding_of_flows.sql")),
+    (3, "names of credentials", include_str!("../../../../migrations/postgres/0003_names_of_credentials.sql")),
 ];
 
 /// The key of the advisory lock under which tables are made. Any number will do that others do not happen to use.

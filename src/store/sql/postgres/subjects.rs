@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
 use crate::{
     clock::Timestamp,
-    session::{SessionId, StoredSession, Subject},
+    session::{BindingKey, SessionId, StoredSession, Subject},
     store::{
         Credential, Revocation, StoreError, StoreErrorKind, StoredStanding,
         sql::rows::{self, CredentialRow, SessionRow, StandingRow},
@@ -18,15 +18,7 @@ impl Postgres {
     pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         let now = session.authenticated_at();
         let mut transaction = self.begin().await?;
-        sqlx::query(
-            "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
-             WHERE subject = $1 AND expires_at <= $2 FOR UPDATE SKIP LOCKED)",
-        )
-        .bind(session.subject().as_str())
-        .bind(now.unix_milliseconds())
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
+        forget_expired(&mut transaction, session.subject(), now).await?;
         sweep_sessions(&mut transaction, now).await?;
         if insert_session(&mut transaction, session).await? {
             transaction.commit().await.map_err(failed)
@@ -50,6 +42,30 @@ impl Postgres {
         )
         .bind(Uuid::from(session))
         .bind(subject.as_str())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        rows::standing(subject, rows)
+    }
+
+    pub(in crate::store::sql) async fn session_of(
+        &self,
+        subject: &Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> Result<Option<StoredStanding>, StoreError> {
+        let rows: Vec<StandingRow> = sqlx::query_as(
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.not_before, c.id, c.method, c.aal \
+             FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, u.not_before \
+                 FROM step_up_sessions s LEFT JOIN step_up_subjects u ON u.subject = s.subject \
+                 WHERE s.subject = $1 AND s.binding = $2 AND s.expires_at > $3 \
+                     AND (u.not_before IS NULL OR s.issued_at >= u.not_before) \
+                 ORDER BY s.issued_at DESC, s.seq DESC LIMIT 1) s \
+             LEFT JOIN step_up_credentials c ON c.subject = s.subject",
+        )
+        .bind(subject.as_str())
+        .bind(Uuid::from(binding))
+        .bind(now.unix_milliseconds())
         .fetch_all(&self.pool)
         .await
         .map_err(failed)?;
@@ -108,7 +124,7 @@ impl Postgres {
 
     pub(in crate::store::sql) async fn credentials(&self, subject: &Subject) -> Result<Vec<Credential>, StoreError> {
         let rows: Vec<CredentialRow> = sqlx::query_as(
-            "SELECT c.id, c.method, c.aal, c.data, c.last_step, c.created_at, s.hash, s.used_at \
+            "SELECT c.id, c.method, c.aal, c.name, c.data, c.last_step, c.created_at, c.last_used_at, s.hash, s.used_at \
              FROM step_up_credentials c LEFT JOIN step_up_secrets s ON s.credential = c.id \
              WHERE c.subject = $1 ORDER BY c.created_at, c.seq, s.position",
         )
@@ -118,6 +134,23 @@ impl Postgres {
         .map_err(failed)?;
         rows::credentials(rows)
     }
+}
+
+pub(super) async fn forget_expired(
+    connection: &mut PgConnection,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
+         WHERE subject = $1 AND expires_at <= $2 FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(subject.as_str())
+    .bind(now.unix_milliseconds())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
 }
 
 /// Whether it was inserted: it is not if the id exists.

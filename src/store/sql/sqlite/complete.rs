@@ -6,18 +6,15 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
-    Sqlite, failed,
+    Sqlite, changes, failed,
     flows::{complete_flow, reset_attempts},
-    subjects::{insert_session, sweep_sessions},
+    subjects::{forget_expired, insert_session, sweep_sessions},
 };
 use crate::{
-    aal::{CredentialId, Method},
+    aal::CredentialId,
     clock::Timestamp,
-    session::Subject,
-    store::{
-        Completed, Completion, Consumption, Credential, CredentialChange, Rotation, StoreError, StoreErrorKind,
-        sql::rows::signed,
-    },
+    session::{StoredSession, Subject},
+    store::{Completed, Completion, Consumption, Rotation, StoreError, StoreErrorKind, sql::rows::signed},
 };
 
 impl Sqlite {
@@ -37,12 +34,17 @@ async fn apply(connection: &mut SqliteConnection, completion: &Completion) -> Re
     let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
         completion;
     if let Some(flow) = flow
-        && !complete_flow(connection, flow, *now).await?
+        && !complete_flow(connection, flow, *now).await?.is_done()
     {
         return Ok(Completed::FlowGone);
     }
     if let Some(rotation) = rotate
         && !end_old_session(connection, subject, rotation, *now).await?
+    {
+        return Ok(Completed::SessionGone);
+    }
+    if let Some(new) = begin
+        && !may_begin(connection, subject, new).await?
     {
         return Ok(Completed::SessionGone);
     }
@@ -67,18 +69,14 @@ async fn apply(connection: &mut SqliteConnection, completion: &Completion) -> Re
             .map_err(failed)?;
     }
     for change in credentials {
-        match change {
-            CredentialChange::Replace(new) => {
-                remove_credentials(connection, subject, new.summary.method).await?;
-                insert_credential(connection, subject, new).await?;
-            }
-            CredentialChange::Add(new) => insert_credential(connection, subject, new).await?,
-            CredentialChange::Remove(method) => remove_credentials(connection, subject, *method).await?,
-            CredentialChange::Reseal { credential, data } => reseal(connection, subject, *credential, data).await?,
+        if !changes::make(connection, subject, change).await? {
+            return Ok(Completed::CredentialsChanged);
         }
     }
-    let successor = rotate.as_ref().map(|Rotation { new, .. }| new);
-    if let Some(new) = successor.or(begin.as_ref()) {
+    if begin.is_some() {
+        forget_expired(connection, subject, *now).await?;
+    }
+    for new in completion.new_sessions() {
         if !insert_session(connection, new).await? {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
@@ -112,6 +110,22 @@ async fn end_old_session(
     Ok(ended.rows_affected() == 1)
 }
 
+/// Whether the session is the subject's, and the subject's not-before has not passed it.
+async fn may_begin(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    new: &StoredSession,
+) -> Result<bool, StoreError> {
+    let passed: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_subjects WHERE subject = ?1 AND not_before > ?2)")
+            .bind(subject.as_str())
+            .bind(new.issued_at().unix_milliseconds())
+            .fetch_one(connection)
+            .await
+            .map_err(failed)?;
+    Ok(!passed && new.subject() == subject)
+}
+
 /// Read within the transaction, which holds the write lock from its start: nobody changes them before it ends.
 async fn has_exactly(
     connection: &mut SqliteConnection,
@@ -127,151 +141,97 @@ async fn has_exactly(
     Ok(ids.into_iter().collect::<HashSet<_>>() == expected)
 }
 
+/// Says `Used` or `Unknown` if it is refused; then whatever it wrote is rolled back.
 async fn use_up(
     connection: &mut SqliteConnection,
     subject: &Subject,
     consumption: &Consumption,
     now: Timestamp,
 ) -> Result<Completed, StoreError> {
+    let credential = consumption.credential();
     let used = match consumption {
-        Consumption::Step { credential, step } => {
+        Consumption::Step { step, .. } => {
             let raised = sqlx::query(
-                "UPDATE step_up_credentials SET last_step = ?1 WHERE id = ?2 AND subject = ?3 AND last_step < ?1",
+                "UPDATE step_up_credentials SET last_step = ?1, last_used_at = ?2 \
+                 WHERE id = ?3 AND subject = ?4 AND last_step < ?1",
             )
             .bind(signed(*step)?)
-            .bind(Uuid::from(*credential))
+            .bind(now.unix_milliseconds())
+            .bind(Uuid::from(credential))
             .bind(subject.as_str())
             .execute(&mut *connection)
             .await
             .map_err(failed)?;
-            if raised.rows_affected() == 1 {
-                return Ok(Completed::Done);
-            }
-            credential_exists(connection, subject, *credential).await?
+            raised.rows_affected() == 1
         }
-        Consumption::Secret { credential, hash } => {
+        Consumption::Data { expected, data, .. } => {
+            let changed = sqlx::query(
+                "UPDATE step_up_credentials SET data = ?1, last_used_at = ?2 WHERE id = ?3 AND subject = ?4 AND data = ?5",
+            )
+            .bind(&data[..])
+            .bind(now.unix_milliseconds())
+            .bind(Uuid::from(credential))
+            .bind(subject.as_str())
+            .bind(&expected[..])
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+            changed.rows_affected() == 1
+        }
+        Consumption::Secret { hash, .. } => {
+            if !touch(connection, subject, credential, now).await? {
+                return Ok(Completed::Unknown);
+            }
             let marked = sqlx::query(
-                "UPDATE step_up_secrets SET used_at = ?1 WHERE credential = ?2 AND hash = ?3 AND used_at IS NULL AND EXISTS \
-                 (SELECT 1 FROM step_up_credentials c WHERE c.id = ?2 AND c.subject = ?4)",
+                "UPDATE step_up_secrets SET used_at = ?1 WHERE credential = ?2 AND hash = ?3 AND used_at IS NULL",
             )
             .bind(now.unix_milliseconds())
-            .bind(Uuid::from(*credential))
+            .bind(Uuid::from(credential))
             .bind(&hash[..])
-            .bind(subject.as_str())
             .execute(&mut *connection)
             .await
             .map_err(failed)?;
-            if marked.rows_affected() > 0 {
-                return Ok(Completed::Done);
+            if marked.rows_affected() == 0 && !secret_exists(connection, credential, hash).await? {
+                return Ok(Completed::Unknown);
             }
-            secret_exists(connection, subject, *credential, hash).await?
+            marked.rows_affected() > 0
         }
-        Consumption::Present { credential } => {
-            let present = credential_exists(connection, subject, *credential).await?;
-            return Ok(if present { Completed::Done } else { Completed::Unknown });
-        }
+        Consumption::Present { .. } => touch(connection, subject, credential, now).await?,
     };
-    Ok(if used { Completed::Used } else { Completed::Unknown })
-}
-
-async fn credential_exists(
-    connection: &mut SqliteConnection,
-    subject: &Subject,
-    credential: CredentialId,
-) -> Result<bool, StoreError> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_credentials WHERE id = ?1 AND subject = ?2)")
-        .bind(Uuid::from(credential))
-        .bind(subject.as_str())
-        .fetch_one(connection)
-        .await
-        .map_err(failed)
-}
-
-async fn secret_exists(
-    connection: &mut SqliteConnection,
-    subject: &Subject,
-    credential: CredentialId,
-    hash: &[u8; 32],
-) -> Result<bool, StoreError> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM step_up_secrets s JOIN step_up_credentials c ON c.id = s.credential \
-         WHERE c.id = ?1 AND c.subject = ?2 AND s.hash = ?3)",
-    )
-    .bind(Uuid::from(credential))
-    .bind(subject.as_str())
-    .bind(&hash[..])
-    .fetch_one(connection)
-    .await
-    .map_err(failed)
-}
-
-/// The secrets go first and by hand: an application's pool may have foreign keys off.
-async fn remove_credentials(
-    connection: &mut SqliteConnection,
-    subject: &Subject,
-    method: Method,
-) -> Result<(), StoreError> {
-    for statement in [
-        "DELETE FROM step_up_secrets WHERE credential IN \
-         (SELECT id FROM step_up_credentials WHERE subject = ?1 AND method = ?2)",
-        "DELETE FROM step_up_credentials WHERE subject = ?1 AND method = ?2",
-    ] {
-        sqlx::query(statement)
-            .bind(subject.as_str())
-            .bind(method.as_str())
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
+    if used {
+        return Ok(Completed::Done);
     }
-    Ok(())
+    let exists = changes::credential_exists(connection, subject, credential).await?;
+    Ok(if exists { Completed::Used } else { Completed::Unknown })
 }
 
-async fn reseal(
+/// Whether the subject has such a credential, which then was used now.
+async fn touch(
     connection: &mut SqliteConnection,
     subject: &Subject,
     credential: CredentialId,
-    data: &[u8],
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE step_up_credentials SET data = ?1 WHERE id = ?2 AND subject = ?3")
-        .bind(data)
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let touched = sqlx::query("UPDATE step_up_credentials SET last_used_at = ?1 WHERE id = ?2 AND subject = ?3")
+        .bind(now.unix_milliseconds())
         .bind(Uuid::from(credential))
         .bind(subject.as_str())
         .execute(connection)
         .await
         .map_err(failed)?;
-    Ok(())
+    Ok(touched.rows_affected() == 1)
 }
 
-/// Fails with a conflict if the id exists, whoever's it is.
-async fn insert_credential(
+/// Of a credential that is known to be the subject's.
+async fn secret_exists(
     connection: &mut SqliteConnection,
-    subject: &Subject,
-    credential: &Credential,
-) -> Result<(), StoreError> {
-    let Credential { summary, data, secrets, last_step, created_at } = credential;
-    sqlx::query(
-        "INSERT INTO step_up_credentials (id, subject, method, aal, data, last_step, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )
-    .bind(Uuid::from(summary.id))
-    .bind(subject.as_str())
-    .bind(summary.method.as_str())
-    .bind(summary.aal.as_str())
-    .bind(&data[..])
-    .bind(signed(*last_step)?)
-    .bind(created_at.unix_milliseconds())
-    .execute(&mut *connection)
-    .await
-    .map_err(failed)?;
-    for (position, secret) in secrets.iter().enumerate() {
-        sqlx::query("INSERT INTO step_up_secrets (credential, position, hash, used_at) VALUES (?1, ?2, ?3, ?4)")
-            .bind(Uuid::from(summary.id))
-            .bind(signed(position)?)
-            .bind(&secret.hash[..])
-            .bind(secret.used_at.map(Timestamp::unix_milliseconds))
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
-    }
-    Ok(())
+    credential: CredentialId,
+    hash: &[u8; 32],
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_secrets WHERE credential = ?1 AND hash = ?2)")
+        .bind(Uuid::from(credential))
+        .bind(&hash[..])
+        .fetch_one(connection)
+        .await
+        .map_err(failed)
 }

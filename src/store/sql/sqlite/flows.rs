@@ -9,7 +9,7 @@ use crate::{
     session::{BindingKey, Subject},
     store::{
         Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind,
-        StoredFlow,
+        StoredFlow, Written,
         sql::rows::{self, FlowRow, signed, unavailable, unsigned},
     },
 };
@@ -73,7 +73,7 @@ impl Sqlite {
         row.map(|row| rows::flow(id, row)).transpose()
     }
 
-    pub(in crate::store::sql) async fn update_flow(&self, flow: &StoredFlow) -> Result<bool, StoreError> {
+    pub(in crate::store::sql) async fn update_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
         let mut write = self.write().await?;
         let updated = sqlx::query(
             "UPDATE step_up_flows SET body = ?1, version = version + 1 WHERE id = ?2 AND version = ?3 AND NOT completed",
@@ -85,14 +85,14 @@ impl Sqlite {
         .await
         .map_err(failed)?;
         write.commit().await?;
-        Ok(updated.rows_affected() == 1)
+        Ok(Written::from(updated.rows_affected() == 1))
     }
 
     pub(in crate::store::sql) async fn complete_flow(
         &self,
         flow: &StoredFlow,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Written, StoreError> {
         let mut write = self.write().await?;
         let completed = complete_flow(&mut write.transaction, flow, now).await?;
         write.commit().await?;
@@ -238,12 +238,12 @@ async fn sweep_attempts(connection: &mut SqliteConnection, now: Timestamp) -> Re
     Ok(())
 }
 
-/// Whether the flow was open: there, not expired, not completed.
+/// Done if the flow was open: there, not expired, not completed.
 pub(super) async fn complete_flow(
     connection: &mut SqliteConnection,
     flow: &StoredFlow,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Written, StoreError> {
     let completed = sqlx::query(
         "UPDATE step_up_flows SET completed = TRUE, body = ?1, version = version + 1 \
          WHERE id = ?2 AND NOT completed AND expires_at > ?3",
@@ -254,7 +254,7 @@ pub(super) async fn complete_flow(
     .execute(connection)
     .await
     .map_err(failed)?;
-    Ok(completed.rows_affected() == 1)
+    Ok(Written::from(completed.rows_affected() == 1))
 }
 
 pub(super) async fn reset_attempts(connection: &mut SqliteConnection, key: &AttemptKey) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! `SQLite`: how it is opened, and how a write gets its turn.
 
+mod changes;
 mod complete;
 mod flows;
 mod subjects;
@@ -19,9 +20,10 @@ use super::{
 };
 use crate::store::{StoreError, StoreErrorKind, StoreFuture};
 
-const MIGRATIONS: [Script; 2] = [
+const MIGRATIONS: [Script; 3] = [
     (1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/sqlite/0002_binding_of_flows.sql")),
+    (3, "names of credentials", include_str!("../../../../migrations/sqlite/0003_names_of_credentials.sql")),
 ];
 
 /// How many expired rows a write removes beside its own work.

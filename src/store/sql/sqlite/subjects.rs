@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{SWEPT_AT_ONCE, Sqlite, failed};
 use crate::{
     clock::Timestamp,
-    session::{SessionId, StoredSession, Subject},
+    session::{BindingKey, SessionId, StoredSession, Subject},
     store::{
         Credential, Revocation, StoreError, StoreErrorKind, StoredStanding,
         sql::rows::{self, CredentialRow, SessionRow, StandingRow},
@@ -17,12 +17,7 @@ impl Sqlite {
     pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         let now = session.authenticated_at();
         let mut write = self.write().await?;
-        sqlx::query("DELETE FROM step_up_sessions WHERE subject = ?1 AND expires_at <= ?2")
-            .bind(session.subject().as_str())
-            .bind(now.unix_milliseconds())
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(failed)?;
+        forget_expired(&mut write.transaction, session.subject(), now).await?;
         sweep_sessions(&mut write.transaction, now).await?;
         if insert_session(&mut write.transaction, session).await? {
             write.commit().await
@@ -46,6 +41,30 @@ impl Sqlite {
         )
         .bind(Uuid::from(session))
         .bind(subject.as_str())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed)?;
+        rows::standing(subject, rows)
+    }
+
+    pub(in crate::store::sql) async fn session_of(
+        &self,
+        subject: &Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> Result<Option<StoredStanding>, StoreError> {
+        let rows: Vec<StandingRow> = sqlx::query_as(
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.not_before, c.id, c.method, c.aal \
+             FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, u.not_before \
+                 FROM step_up_sessions s LEFT JOIN step_up_subjects u ON u.subject = s.subject \
+                 WHERE s.subject = ?1 AND s.binding = ?2 AND s.expires_at > ?3 \
+                     AND (u.not_before IS NULL OR s.issued_at >= u.not_before) \
+                 ORDER BY s.issued_at DESC, s.seq DESC LIMIT 1) s \
+             LEFT JOIN step_up_credentials c ON c.subject = s.subject",
+        )
+        .bind(subject.as_str())
+        .bind(Uuid::from(binding))
+        .bind(now.unix_milliseconds())
         .fetch_all(&self.pool)
         .await
         .map_err(failed)?;
@@ -100,7 +119,7 @@ impl Sqlite {
 
     pub(in crate::store::sql) async fn credentials(&self, subject: &Subject) -> Result<Vec<Credential>, StoreError> {
         let rows: Vec<CredentialRow> = sqlx::query_as(
-            "SELECT c.id, c.method, c.aal, c.data, c.last_step, c.created_at, s.hash, s.used_at \
+            "SELECT c.id, c.method, c.aal, c.name, c.data, c.last_step, c.created_at, c.last_used_at, s.hash, s.used_at \
              FROM step_up_credentials c LEFT JOIN step_up_secrets s ON s.credential = c.id \
              WHERE c.subject = ?1 ORDER BY c.created_at, c.seq, s.position",
         )
@@ -110,6 +129,20 @@ impl Sqlite {
         .map_err(failed)?;
         rows::credentials(rows)
     }
+}
+
+pub(super) async fn forget_expired(
+    connection: &mut SqliteConnection,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM step_up_sessions WHERE subject = ?1 AND expires_at <= ?2")
+        .bind(subject.as_str())
+        .bind(now.unix_milliseconds())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
 }
 
 /// Whether it was inserted: it is not if the id exists.

@@ -1,0 +1,245 @@
+//! What a completed ceremony changes, all of it at once.
+
+use std::fmt;
+
+use super::{AttemptKey, Credential, CredentialName, StoredFlow};
+use crate::{
+    aal::CredentialId,
+    clock::Timestamp,
+    session::{SessionId, StoredSession, Subject},
+};
+
+/// What a proof uses up. A consumption that succeeds also sets the credential's [`last_used_at`](Credential::last_used_at).
+///
+/// A store answers a variant that it does not know with [`StoreErrorKind::Unsupported`](super::StoreErrorKind::Unsupported), and changes
+/// nothing: what is not used up could be used twice.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Consumption {
+    /// The credential's step rises to this one. Refused unless it is greater than the last.
+    Step {
+        /// Whose step.
+        credential: CredentialId,
+        /// The new step.
+        step: u64,
+    },
+    /// The secret with this hash is marked used. Refused if it is unknown or was used.
+    Secret {
+        /// Whose secret.
+        credential: CredentialId,
+        /// SHA-256 of the secret.
+        hash: [u8; 32],
+    },
+    /// The credential's data changes from what the proof was checked against to what follows from it: a signature counter, for example.
+    /// Refused as [`Used`](Completed::Used) if the data is not what is expected, since then another proof was quicker.
+    Data {
+        /// Whose data.
+        credential: CredentialId,
+        /// The data as it was read, byte by byte.
+        expected: Vec<u8>,
+        /// The data from now on.
+        data: Vec<u8>,
+    },
+    /// Nothing, but the credential must still exist.
+    Present {
+        /// Which credential.
+        credential: CredentialId,
+    },
+}
+
+impl Consumption {
+    /// The credential that was used.
+    pub const fn credential(&self) -> CredentialId {
+        match self {
+            Self::Step { credential, .. }
+            | Self::Secret { credential, .. }
+            | Self::Data { credential, .. }
+            | Self::Present { credential } => *credential,
+        }
+    }
+}
+
+/// Shows neither hashes nor data: a factor's data may be a secret.
+impl fmt::Debug for Consumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Step { .. } => "Step",
+            Self::Secret { .. } => "Secret",
+            Self::Data { .. } => "Data",
+            Self::Present { .. } => "Present",
+        };
+        f.debug_struct(name).field("credential", &self.credential()).finish_non_exhaustive()
+    }
+}
+
+/// A change of a subject's credentials. One that names a credential which the subject does not have changes nothing.
+///
+/// A store answers a variant that it does not know with [`StoreErrorKind::Unsupported`](super::StoreErrorKind::Unsupported), and changes
+/// nothing at all.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialChange {
+    /// Add this one beside those of the same method.
+    Add(Credential),
+    /// Add this one in place of all credentials of the same method.
+    Replace(Credential),
+    /// Remove this one. Whoever means all of a method names those that were read, with [`Completion::expect_credentials`] set.
+    Remove(CredentialId),
+    /// Put this in place of a credential's data and leave all else as it is, its last step above all. If the data is not what is
+    /// expected, the whole completion is refused as [`CredentialsChanged`](Completed::CredentialsChanged): a proof may have changed it
+    /// since it was read.
+    SetData {
+        /// Whose data.
+        credential: CredentialId,
+        /// The data as it was read, byte by byte.
+        expected: Vec<u8>,
+        /// The new data.
+        data: Vec<u8>,
+    },
+    /// Give a credential this name, or none.
+    SetName {
+        /// Whose name.
+        credential: CredentialId,
+        /// The new name.
+        name: Option<CredentialName>,
+    },
+}
+
+impl CredentialChange {
+    /// Makes it, unless it expects other credentials than these. Says whether it was so.
+    #[must_use]
+    pub(crate) fn apply(&self, credentials: &mut Vec<Credential>) -> bool {
+        let place = |credentials: &[Credential], id| credentials.iter().position(|known| known.summary.id == id);
+        match self {
+            Self::Add(new) => credentials.push(new.clone()),
+            Self::Replace(new) => {
+                credentials.retain(|known| known.summary.method != new.summary.method);
+                credentials.push(new.clone());
+            }
+            Self::Remove(id) => {
+                if let Some(place) = place(credentials, *id) {
+                    credentials.remove(place);
+                }
+            }
+            Self::SetData { credential, expected, data } => {
+                if let Some(known) = place(credentials, *credential).and_then(|place| credentials.get_mut(place)) {
+                    if known.data != *expected {
+                        return false;
+                    }
+                    known.data.clone_from(data);
+                }
+            }
+            Self::SetName { credential, name } => {
+                if let Some(known) = place(credentials, *credential).and_then(|place| credentials.get_mut(place)) {
+                    known.name.clone_from(name);
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Shows no data, which may be a secret.
+impl fmt::Debug for CredentialChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(new) => f.debug_tuple("Add").field(new).finish(),
+            Self::Replace(new) => f.debug_tuple("Replace").field(new).finish(),
+            Self::Remove(credential) => f.debug_tuple("Remove").field(credential).finish(),
+            Self::SetData { credential, .. } => {
+                f.debug_struct("SetData").field("credential", credential).finish_non_exhaustive()
+            }
+            Self::SetName { credential, name } => {
+                f.debug_struct("SetName").field("credential", credential).field("name", name).finish()
+            }
+        }
+    }
+}
+
+/// The session that takes another's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The session that ends.
+    pub old: SessionId,
+    /// The session that begins.
+    pub new: StoredSession,
+}
+
+/// All that a completed ceremony changes. A store applies the whole of it in one transaction, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Completion {
+    /// Whose sessions and credentials.
+    pub subject: Subject,
+    /// When.
+    pub now: Timestamp,
+    /// The ids of all credentials that the decision was made on, in any order. Refused if the subject has others by now.
+    pub expect_credentials: Option<Vec<CredentialId>>,
+    /// What the proof uses up.
+    pub consume: Option<Consumption>,
+    /// Steps that rise at least to these values whatever they were; unknown credentials are passed over.
+    pub raise_steps: Vec<(CredentialId, u64)>,
+    /// What changes among the credentials.
+    pub credentials: Vec<CredentialChange>,
+    /// The session that is replaced.
+    pub rotate: Option<Rotation>,
+    /// The session that begins where none is replaced, as [`SubjectStore::create_session`](super::SubjectStore::create_session) would
+    /// begin it. Refused if it is not the subject's, or was issued before the subject's not-before.
+    pub begin: Option<StoredSession>,
+    /// The flow that is completed, if this store keeps it: ends as [`FlowStore::complete_flow`](super::FlowStore::complete_flow) does.
+    pub flow: Option<StoredFlow>,
+    /// The counter that starts anew, if this store keeps it.
+    pub reset: Option<AttemptKey>,
+}
+
+impl Completion {
+    /// A completion that changes nothing yet.
+    pub const fn new(subject: Subject, now: Timestamp) -> Self {
+        Self {
+            subject,
+            now,
+            expect_credentials: None,
+            consume: None,
+            raise_steps: Vec::new(),
+            credentials: Vec::new(),
+            rotate: None,
+            begin: None,
+            flow: None,
+            reset: None,
+        }
+    }
+
+    /// Puts `new` in place of the session with the id `old`, or lets it begin where there is none.
+    pub(crate) fn put_in_place(&mut self, old: Option<SessionId>, new: StoredSession) {
+        match old {
+            Some(old) => self.rotate = Some(Rotation { old, new }),
+            None => self.begin = Some(new),
+        }
+    }
+
+    /// The sessions that are there once it was applied.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn new_sessions(&self) -> impl Iterator<Item = &StoredSession> {
+        self.rotate.iter().map(|rotation| &rotation.new).chain(&self.begin)
+    }
+}
+
+/// How a completion ended. In all cases but `Done`, nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "a completion that is not `Done` changed nothing"]
+pub enum Completed {
+    /// All of it was applied.
+    Done,
+    /// The step is not greater than the last, the secret was used, or the data is not what was expected.
+    Used,
+    /// The credential or the secret does not exist.
+    Unknown,
+    /// The subject's credentials, or the data of one of them, are not those that were expected.
+    CredentialsChanged,
+    /// The old session does not exist any more or has expired, the subject's not-before has passed it or the one that was to begin, or
+    /// one of the sessions is not the subject's.
+    SessionGone,
+    /// The flow does not exist, has expired or was completed.
+    FlowGone,
+}

@@ -1,0 +1,120 @@
+//! A store that knows less than this crate asks for fails the kit, and the kit says by which check.
+
+use tower_step_up::{
+    Subject,
+    clock::Timestamp,
+    session::{BindingKey, SessionId, StoredSession},
+    store::{
+        Completed, Completion, Consumption, Credential, CredentialChange, MemoryStore, Revocation, StoreError,
+        StoreErrorKind, StoreFuture, StoredStanding, SubjectStore, contract,
+    },
+};
+
+/// What a store of the version before does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    Remove,
+    SetData,
+    SetName,
+    Data,
+    Begin,
+}
+
+/// What it does about it.
+#[derive(Clone, Copy, Debug)]
+enum Does {
+    /// As the contract asks.
+    Refuses,
+    /// As nobody should.
+    PassesOver,
+}
+
+struct Older {
+    inner: MemoryStore,
+    unknown: Unknown,
+    does: Does,
+}
+
+impl Older {
+    fn knows(&self, change: &CredentialChange) -> bool {
+        match change {
+            CredentialChange::Remove(_) => self.unknown != Unknown::Remove,
+            CredentialChange::SetData { .. } => self.unknown != Unknown::SetData,
+            CredentialChange::SetName { .. } => self.unknown != Unknown::SetName,
+            _ => true,
+        }
+    }
+
+    /// What it understands of the completion.
+    fn understood(&self, completion: &Completion) -> Completion {
+        let mut understood = completion.clone();
+        understood.credentials.retain(|change| self.knows(change));
+        if self.unknown == Unknown::Data && matches!(understood.consume, Some(Consumption::Data { .. })) {
+            understood.consume = None;
+        }
+        if self.unknown == Unknown::Begin {
+            understood.begin = None;
+        }
+        understood
+    }
+}
+
+impl SubjectStore for Older {
+    fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()> {
+        self.inner.create_session(session)
+    }
+
+    fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.inner.standing(subject, session)
+    }
+
+    fn session_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        binding: BindingKey,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Option<StoredStanding>> {
+        self.inner.session_of(subject, binding, now)
+    }
+
+    fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
+        self.inner.sessions(subject, now)
+    }
+
+    fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64> {
+        self.inner.revoke(subject, which)
+    }
+
+    fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>> {
+        self.inner.credentials(subject)
+    }
+
+    fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
+        Box::pin(async move {
+            let understood = self.understood(completion);
+            match self.does {
+                Does::Refuses if understood != *completion => Err(StoreError::new(StoreErrorKind::Unsupported)),
+                _ => self.inner.complete(&understood).await,
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_kit_says_what_an_older_store_does_not_know() {
+    for (unknown, check) in [
+        (Unknown::Remove, "credentials::are_removed_by_id"),
+        (Unknown::SetName, "credentials::are_named_in_place"),
+        (Unknown::SetData, "credentials::data_is_set_in_place"),
+        (Unknown::Data, "completions::data_is_compared_and_set"),
+        (Unknown::Begin, "completions::a_session_begins"),
+    ] {
+        for does in [Does::Refuses, Does::PassesOver] {
+            let older = move || async move { Older { inner: MemoryStore::default(), unknown, does } };
+            let outcome = tokio::spawn(async move { contract::run_subjects(older).await }).await;
+            let panic = outcome.expect_err("an older store passes").into_panic();
+            let said = panic.downcast_ref::<String>().expect("a text");
+            assert!(said.starts_with(&format!("the store fails {check}: ")), "{unknown:?} {does:?}: {said}");
+        }
+    }
+}
