@@ -89,7 +89,8 @@ impl Audit {
 fn log(event: &AuditEvent) {
     let AuditEvent { subject, session, kind, .. } = event;
     let name = kind.name();
-    let (method, reason) = (kind.method().map(Method::as_str), kind.reason());
+    let (method, reason) = (kind.method(), kind.reason());
+    let method = method.as_ref().map(Method::as_str);
     // Written as Debug, so that no text of a subject breaks the line.
     let subject = subject.as_ref().map(|subject| tracing::field::debug(subject.as_str()));
     let session = session.map(tracing::field::display);
