@@ -235,7 +235,7 @@ impl Enrolment for Totp {
         let picture = self.picture(&secret, context.identifier)?;
         let base32 = Zeroizing::new(secret.to_base32());
         Ok(vec![
-            Node::image(Group::Totp, "totp_qr", picture, QR_PIXELS, message::totp_qr()),
+            Node::image(Group::Totp, "totp_qr", picture, (QR_PIXELS, QR_PIXELS), message::totp_qr()),
             Node::text(Group::Totp, "totp_secret_key", message::totp_secret(&base32), message::totp_secret_label()),
             Node::field(Group::Totp, "totp_code", InputKind::Text, message::totp_verify_field()),
             Node::button(Group::Totp, "method", Method::Totp.as_str(), message::save()),
