@@ -4,6 +4,7 @@
 
 mod limits;
 mod sessions;
+mod shown;
 
 use std::{collections::BTreeSet, sync::Arc};
 

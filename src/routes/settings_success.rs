@@ -23,7 +23,7 @@ use crate::{
     session::StoredSession,
     source::Carried,
     standing::Enrolled,
-    store::{AttemptKey, Completed, Completion, CredentialChange},
+    store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
     wire::ui::message,
 };
 
@@ -42,6 +42,20 @@ impl Change<'_> {
         }
     }
 
+    /// The session after one more credential of a method was bound. The first is bound as any is. The others prove nothing new: with what
+    /// was proven before, the session goes on, and ends with that.
+    pub(super) fn with_added(
+        &self,
+        factor: &dyn Factor,
+        credential: CredentialId,
+        own: &[Credential],
+    ) -> StoredSession {
+        if own.is_empty() {
+            return self.with_enrolled(factor, credential);
+        }
+        self.engine().rotate(&self.found.session, None, self.scope.now())
+    }
+
     /// The change, the new session and the end of the old one in one transaction, if the credentials still are those that the
     /// decision was made on.
     ///
@@ -55,7 +69,7 @@ impl Change<'_> {
         let engine = self.engine();
         let now = self.scope.now();
         let method = key.method;
-        let mut after = self.saved(method, &changes)?;
+        let mut after = self.saved(method, &changes).await?;
         let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
         let response = after.succeed(carried).await?;
         let events = self.audited(&changes);
@@ -70,7 +84,7 @@ impl Change<'_> {
             Completed::SessionGone => return Err(Failure::NoSession),
             _ => {
                 self.owner = Owner::read(engine, &self.owner.subject).await?;
-                settings::begin(&mut self.flow, engine, &self.owner, None, now)?;
+                settings::begin(&mut self.flow, engine, &self.owner, None, now).await?;
                 let text = "Your settings were changed elsewhere meanwhile. Please look again.";
                 return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
             }
@@ -84,11 +98,11 @@ impl Change<'_> {
     }
 
     /// This flow as it is once the changes are written.
-    fn saved(&self, method: Method, changes: &[CredentialChange]) -> Result<Self, Failure> {
+    async fn saved(&self, method: Method, changes: &[CredentialChange]) -> Result<Self, Failure> {
         let now = self.scope.now();
         let owner = self.owner.after(changes);
         let mut flow = self.flow.clone();
-        settings::begin(&mut flow, self.engine(), &owner, Some(method), now)?;
+        settings::begin(&mut flow, self.engine(), &owner, Some(method), now).await?;
         flow.say(None, message::saved(), now);
         flow.active = Some(method);
         flow.purpose = Purpose::Settings { success: true };
