@@ -160,9 +160,9 @@ impl Method {
         }
     }
 
-    /// Whether it can be a second factor.
+    /// Whether a form can name it for a second factor. One of the application's own goes by a built-in name.
     pub(crate) const fn is_second_factor(self) -> bool {
-        matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code | Self::Custom(_))
+        matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code)
     }
 
     /// Whether a form can name it: a way in which somebody proves something now. One of the application's own goes by a built-in name.
@@ -367,7 +367,7 @@ mod tests {
             assert_eq!(method.is_second_factor(), second.contains(&method), "{method}");
         }
         let own = Method::custom("push").unwrap();
-        assert_eq!((own.first_factor_level(), own.is_second_factor()), (Some(Aal::Aal1), true));
+        assert_eq!((own.first_factor_level(), own.is_second_factor()), (Some(Aal::Aal1), false));
         assert_eq!(own.reference(), "custom:push");
     }
 

@@ -2,7 +2,8 @@
 
 use super::{FactorContext, FactorError, FactorFuture, FieldError, Form};
 use crate::{
-    store::Credential,
+    aal::CredentialId,
+    store::{Credential, CredentialName},
     wire::ui::{Node, Text},
 };
 
@@ -11,7 +12,43 @@ use crate::{
 /// The flow asks for recent proof before any of it. The factor decides what a form means; it writes nothing.
 ///
 /// It may take several steps: what one step leaves ([`EnrolmentOutcome::Pending`]), sealed in the flow, the next finds in
-/// [`FactorContext::state`].
+/// [`FactorContext::state`]. And it may bind several credentials, each with a name, removed one by one:
+///
+/// ```
+/// # use tower_step_up::wire::ui::{Group, Node, Text};
+/// use tower_step_up::factor::{
+///     Enrolment, EnrolmentOutcome, FactorContext, FactorError, FactorFuture, FieldError, Form,
+/// };
+///
+/// struct Phones;
+///
+/// impl Enrolment for Phones {
+///     fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
+///         let remove = Text::info(1_050_018, "Remove a phone");
+///         let ids = context.credentials.iter().map(|credential| credential.summary.id.to_string());
+///         Ok(ids.map(|id| Node::button(Group::Code, "phone_remove", id, remove.clone())).collect())
+///     }
+///
+///     fn claims(&self, form: &Form) -> bool {
+///         form.get("phone_remove").is_some()
+///     }
+///
+///     fn check_fields(&self, _: FactorContext<'_>, _: &Form) -> Result<(), FieldError> {
+///         Ok(())
+///     }
+///
+///     fn submit<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, EnrolmentOutcome> {
+///         Box::pin(async move {
+///             let named = form.get("phone_remove").unwrap_or_default();
+///             let ids = context.credentials.iter().map(|credential| credential.summary.id);
+///             Ok(match ids.into_iter().find(|id| id.to_string() == named) {
+///                 Some(id) => EnrolmentOutcome::RemovedOne(id),
+///                 None => EnrolmentOutcome::Refused(Text::error(4_000_001, "There is no such phone.")),
+///             })
+///         })
+///     }
+/// }
+/// ```
 pub trait Enrolment: Send + Sync {
     /// What a new settings flow keeps, sealed, for a subject with these credentials: a secret to be, for example. By default, nothing.
     ///
@@ -68,6 +105,16 @@ pub enum EnrolmentOutcome {
     Added(Credential),
     /// The subject has no credential of the method any more.
     Removed,
+    /// The subject has this credential no more, and keeps the others of the method. Refused if it is none of
+    /// [`FactorContext::credentials`].
+    RemovedOne(CredentialId),
+    /// The credential has this name from now on, or none. Refused if it is none of [`FactorContext::credentials`].
+    Renamed {
+        /// Which.
+        credential: CredentialId,
+        /// The new name.
+        name: Option<CredentialName>,
+    },
     /// The answer is wrong: it stays counted as a failed attempt.
     Wrong(FieldError),
     /// The form makes no sense in the present state.
@@ -82,6 +129,10 @@ impl std::fmt::Debug for EnrolmentOutcome {
             Self::Enrolled(credential) => f.debug_tuple("Enrolled").field(credential).finish(),
             Self::Added(credential) => f.debug_tuple("Added").field(credential).finish(),
             Self::Removed => f.write_str("Removed"),
+            Self::RemovedOne(id) => f.debug_tuple("RemovedOne").field(id).finish(),
+            Self::Renamed { credential, .. } => {
+                f.debug_struct("Renamed").field("credential", credential).finish_non_exhaustive()
+            }
             Self::Wrong(error) => f.debug_tuple("Wrong").field(error).finish(),
             Self::Refused(text) => f.debug_tuple("Refused").field(text).finish(),
         }

@@ -24,7 +24,7 @@ use crate::{
     audit::{AuditEventKind, FailureReason, RefusalReason},
     challenge,
     engine::Engine,
-    factor::{Enrolment, EnrolmentOutcome, Factor, Form},
+    factor::{Enrolment, EnrolmentOutcome, Factor, FactorError, Form},
     flow::{
         csrf::CsrfToken,
         owner::Owner,
@@ -34,7 +34,7 @@ use crate::{
     headers::negotiation,
     requirement::{Requirement, Shortfall},
     source::Evidence,
-    standing::Standing,
+    standing::{CredentialSummary, Standing},
     store::{AttemptKey, CredentialChange},
     wire::Envelope,
     wire::ui::{Text, message},
@@ -184,6 +184,12 @@ impl<'a> Change<'a> {
                 self.tell(None, text, false, begun).await
             }
             EnrolmentOutcome::Pending { state, message } => self.go_on(method, &state, message).await,
+            EnrolmentOutcome::Enrolled(new) | EnrolmentOutcome::Added(new)
+                if (new.summary.method, new.summary.aal) != (method, factor.aal()) =>
+            {
+                // It would be taken for another factor's.
+                Err(FactorError::Unavailable("a credential of another method or level than its factor's".into()).into())
+            }
             EnrolmentOutcome::Enrolled(credential) => {
                 let session = self.with_enrolled(factor, credential.summary.id);
                 self.save(key, vec![CredentialChange::Replace(credential)], session).await
@@ -192,10 +198,18 @@ impl<'a> Change<'a> {
                 let session = self.with_added(factor, credential.summary.id, &own);
                 self.save(key, vec![CredentialChange::Add(credential)], session).await
             }
-            EnrolmentOutcome::Removed => {
-                let gone = engine.removed_with(&self.owner.credentials, method);
+            EnrolmentOutcome::Removed => self.remove(key, |known| known.method == method).await,
+            // A factor may take the id from the form: no other factor's credential is reached by it.
+            EnrolmentOutcome::RemovedOne(id) | EnrolmentOutcome::Renamed { credential: id, .. }
+                if own.iter().all(|known| known.summary.id != id) =>
+            {
+                let text = message::generic("This is not there any more.");
+                self.refuse(RefusalReason::Invalid, None, text).await
+            }
+            EnrolmentOutcome::RemovedOne(id) => self.remove(key, |known| known.id == id).await,
+            EnrolmentOutcome::Renamed { credential, name } => {
                 let session = engine.rotate(&self.found.session, None, now);
-                self.save(key, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
+                self.save(key, vec![CredentialChange::SetName { credential, name }], session).await
             }
         }
     }
@@ -234,6 +248,18 @@ impl<'a> Change<'a> {
             return self.show(StatusCode::BAD_REQUEST, None).await;
         }
         self.show(StatusCode::OK, None).await
+    }
+
+    /// Removes these, and with the last of the second factors those that only stand in for one.
+    async fn remove(
+        self,
+        key: AttemptKey,
+        is_removed: impl Fn(&CredentialSummary) -> bool,
+    ) -> Result<Response, Failure> {
+        let engine = self.engine();
+        let gone = engine.removed_with(&self.owner.credentials, is_removed);
+        let session = engine.rotate(&self.found.session, None, self.scope.now());
+        self.save(key, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
     }
 
     async fn replace_expired(self) -> Result<Response, Failure> {

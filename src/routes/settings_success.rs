@@ -13,7 +13,6 @@ use super::{
 use crate::{
     aal::{CredentialId, Method, Proof},
     audit::{AuditEventKind, RefusalReason},
-    engine::methods_of,
     factor::Factor,
     flow::{
         owner::Owner,
@@ -22,7 +21,7 @@ use crate::{
     },
     session::StoredSession,
     source::Carried,
-    standing::Enrolled,
+    standing::{CredentialSummary, Enrolled},
     store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
     wire::ui::message,
 };
@@ -110,21 +109,23 @@ impl Change<'_> {
         Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
     }
 
-    /// What the audit hears of the changes: each method once, however many credentials of it go.
+    /// What the audit hears of the changes.
     fn audited(&self, changes: &[CredentialChange]) -> Vec<AuditEventKind> {
-        let gone = |id| self.owner.credentials.iter().map(|one| one.summary).find(|summary| summary.id == id);
-        let removed: Vec<_> = changes
-            .iter()
-            .filter_map(|change| if let CredentialChange::Remove(id) = change { gone(*id) } else { None })
-            .collect();
-        let enrolled = changes.iter().filter_map(|change| match change {
+        let known = |id| self.owner.credentials.iter().map(|one| one.summary).find(|summary| summary.id == id);
+        let told = |change: &CredentialChange| match change {
             CredentialChange::Replace(new) | CredentialChange::Add(new) => {
-                Some(AuditEventKind::Enrolled { method: new.summary.method })
+                let CredentialSummary { id: credential, method, .. } = new.summary;
+                Some(AuditEventKind::Enrolled { method, credential })
             }
-            CredentialChange::Remove(_) | CredentialChange::SetData { .. } | CredentialChange::SetName { .. } => None,
-        });
-        let removed = methods_of(&removed).into_iter().map(|method| AuditEventKind::Removed { method });
-        enrolled.chain(removed).collect()
+            CredentialChange::Remove(id) => {
+                known(*id).map(|gone| AuditEventKind::Removed { method: gone.method, credential: gone.id })
+            }
+            CredentialChange::SetName { credential, .. } => {
+                known(*credential).map(|one| AuditEventKind::Renamed { method: one.method, credential: one.id })
+            }
+            CredentialChange::SetData { .. } => None,
+        };
+        changes.iter().filter_map(told).collect()
     }
 
     /// Stores the flow, and ends those that were begun with a factor that is gone. The change is made, so nothing here refuses it.

@@ -1,4 +1,4 @@
-//! What the kinds of nodes are made of, as Ory's OpenAPI document has it.
+//! What the kinds of nodes are made of, as Ory's `OpenAPI` document has it.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 

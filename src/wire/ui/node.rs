@@ -263,7 +263,7 @@ mod tests {
         wire(&Node::image(Group::Totp, "totp_qr", "data:image/svg+xml;base64,", (256, 256), label()));
     }
 
-    /// As Ory's OpenAPI document has them.
+    /// As Ory's `OpenAPI` document has them.
     #[test]
     fn every_kind_of_node_has_the_attributes_of_ory() {
         let anchor = Node::anchor(Group::Code, "open_app", "bank://confirm", label());
