@@ -117,7 +117,7 @@ pub enum EnrolmentOutcome {
     },
     /// The answer is wrong: it stays counted as a failed attempt.
     Wrong(FieldError),
-    /// The form makes no sense in the present state.
+    /// The form makes no sense in the present state. It stays counted as an attempt, too.
     Refused(Text),
 }
 

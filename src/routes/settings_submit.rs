@@ -171,10 +171,8 @@ impl<'a> Change<'a> {
                 let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };
                 self.refuse(kind, Some(error.field), error.text).await
             }
+            // It stays counted: else it would start the count of a step that sends something anew.
             EnrolmentOutcome::Refused(text) => {
-                if own.is_empty() {
-                    engine.stores.reset_attempts(&key).await?;
-                }
                 // The factor may have been removed elsewhere meanwhile: then it can be bound again.
                 let begun = state.is_none().then_some(method);
                 if begun.is_some() {
