@@ -199,6 +199,8 @@ pub trait Factor: Send + Sync + 'static {
     }
 
     /// The challenge step, when a flow begins: what the flow keeps, sealed, for the answer step. By default, nothing.
+    ///
+    /// Flows begin without being counted. What must not be sent without end, a mail for one, belongs into [`answer`](Self::answer).
     fn challenge<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, Option<Vec<u8>>> {
         let _ = context;
         Box::pin(async { Ok(None) })

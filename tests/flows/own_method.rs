@@ -212,8 +212,8 @@ async fn devices_come_and_go_one_by_one() {
 
         // Each has its name and date, for SDKs in the context of the label.
         let flow = kim.begin("settings", "").await;
-        let read = kim.read("settings", flow.id()).await;
-        let label = read.node("push_remove")["meta"]["label"].clone();
+        let open = kim.read("settings", flow.id()).await;
+        let label = open.node("push_remove")["meta"]["label"].clone();
         assert_eq!((&label["id"], &label["context"]["display_name"]), (&json!(1_050_018), &json!("blue phone")));
         assert!(label["context"]["added_at"].as_str().unwrap().ends_with('Z'));
         let renamed = kim.submit(&flow, &[("push_rename", &red), ("push_name", "old phone")]).await;

@@ -104,6 +104,11 @@ impl Factor for Push {
         })
     }
 
+    /// A double click on "add a device" asks for one code.
+    fn sends(&self, form: &Form) -> bool {
+        form.get("push_name").is_some() && form.get("push_rename").is_none()
+    }
+
     fn refusal(&self, why: Refusal) -> Text {
         match why {
             Refusal::NotEnrolled => Text::error(4_000_035, "There is no device."),
