@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use tower_step_up::{
-    SigningKey, StepUp, StepUpBuilder,
+    Method, SigningKey, StepUp, StepUpBuilder,
     error::BuildErrorKind::{self, Cookie, Factor, Key, Limit, PublicUrl, Store, Url},
-    factor::{LookupSecrets, Password, Totp},
+    factor::{self, LookupSecrets, Password, Totp},
     seal::EncryptionKey,
     store::{AttemptPolicy, MemoryStore},
+    wire::ui::{Node, Text},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -88,6 +89,53 @@ fn a_store_and_a_second_factor_must_be_there() {
     refused(builder().store(MemoryStore::default()).factor(Totp::new("a:b")), Factor, "colon");
     refused(builder().store(MemoryStore::default()).factor(Totp::new("")), Factor, "name");
     refused(builder().store(MemoryStore::default()).factor(Totp::new("Bank").skew(3)), Factor, "two steps");
+}
+
+/// A factor of this method, shown as that one.
+struct Own(Method, Option<Method>);
+
+impl factor::Factor for Own {
+    fn method(&self) -> Method {
+        self.0
+    }
+
+    fn shown_as(&self) -> Method {
+        self.1.unwrap_or(Method::Code)
+    }
+
+    fn nodes(&self, _: factor::FactorContext<'_>) -> Vec<Node> {
+        Vec::new()
+    }
+
+    fn check_fields(&self, _: &factor::Form) -> Result<(), factor::FieldError> {
+        Ok(())
+    }
+
+    fn answer<'a>(
+        &'a self,
+        _: factor::FactorContext<'a>,
+        _: &'a factor::Form,
+    ) -> factor::FactorFuture<'a, factor::Verdict> {
+        Box::pin(async { Ok(factor::Verdict::Wrong) })
+    }
+
+    fn refusal(&self, _: factor::Refusal) -> Text {
+        Text::error(4_000_001, "No.")
+    }
+}
+
+#[test]
+fn each_factor_is_shown_by_a_name_that_ory_knows_and_no_other_has() {
+    let own = |name| Method::custom(name).unwrap();
+    let push = || Own(own("push"), None);
+    refused(bank().factor(push()).factor(push()), Factor, "custom:push");
+    refused(bank().factor(push()).factor(Own(own("letter"), None)), Factor, "shown as code");
+    refused(bank().factor(push()).factor(Own(Method::Code, None)), Factor, "shown as code");
+    refused(bank().factor(Own(own("push"), Some(Method::Totp))), Factor, "shown as totp");
+    refused(bank().factor(Own(own("push"), Some(own("push")))), Factor, "built-in");
+    refused(bank().factor(Own(own("push"), Some(Method::Profile))), Factor, "built-in");
+    refused(bank().factor(Own(Method::WebAuthn, Some(Method::Code))), Factor, "itself");
+    assert!(bank().factor(push()).factor(Own(own("letter"), Some(Method::WebAuthn))).build().is_ok());
 }
 
 #[test]

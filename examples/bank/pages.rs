@@ -91,7 +91,7 @@ struct Visitor {
 }
 
 fn methods(session: &CurrentSession) -> String {
-    session.counting_proofs().map(|proof| proof.method().as_str()).collect::<Vec<_>>().join(", ")
+    session.counting_proofs().map(|proof| proof.method().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 async fn home(session: Option<CurrentSession>) -> Result<Html<String>, Failure> {

@@ -95,6 +95,14 @@ impl<Send: Fn(&str, &str) + std::marker::Send + Sync + 'static> Factor for MailC
         form.get("code").is_none()
     }
 
+    /// The application binds the address, so the settings only show it.
+    fn settings_nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
+        let Some(credential) = context.credentials.first() else { return Ok(Vec::new()) };
+        let address = std::str::from_utf8(&credential.data).map_err(|error| FactorError::Unavailable(error.into()))?;
+        let label = Text::info(1_010_023, "Codes go to this address");
+        Ok(vec![Node::text(Group::Code, "code_address", Text::info(1_010_023, address.to_owned()), label)])
+    }
+
     fn refusal(&self, why: Refusal) -> Text {
         match why {
             Refusal::NotEnrolled => Text::error(4_000_035, "There is no mail address for codes."),

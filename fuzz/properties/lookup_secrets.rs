@@ -59,6 +59,7 @@ fn imported(one: &str, two: &str, equal: bool) {
         now,
         sealer: &sealer,
         state: None,
+        browser: true,
     };
     let verdict = super::world::now_or_never(factor.answer(context, &form)).unwrap();
     if equal {

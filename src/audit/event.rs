@@ -1,7 +1,7 @@
 //! What is told, in types that have no room for a secret.
 
 use crate::{
-    aal::Method,
+    aal::{CredentialId, Method},
     clock::Timestamp,
     requirement::Shortfall,
     session::{SessionId, Subject},
@@ -76,15 +76,26 @@ pub enum AuditEventKind {
         /// The old id; `None` if the session was begun by somebody else than this crate.
         replaced: Option<SessionId>,
     },
-    /// A factor was bound, by the user or by an import.
+    /// A credential was bound, by the user or by the application: in place of others of its method, or beside them.
     Enrolled {
-        /// Which.
+        /// Of which factor.
         method: Method,
+        /// Which.
+        credential: CredentialId,
     },
-    /// A factor was removed.
+    /// A credential was removed. Its factor may have others.
     Removed {
-        /// Which.
+        /// Of which factor.
         method: Method,
+        /// Which.
+        credential: CredentialId,
+    },
+    /// A credential was given another name.
+    Renamed {
+        /// Of which factor.
+        method: Method,
+        /// Which.
+        credential: CredentialId,
     },
     /// Sessions were ended.
     Revoked {
@@ -206,6 +217,7 @@ impl AuditEventKind {
             Self::Rotated { .. } => "rotated",
             Self::Enrolled { .. } => "enrolled",
             Self::Removed { .. } => "removed",
+            Self::Renamed { .. } => "renamed",
             Self::Revoked { .. } => "revoked",
             Self::Resealed { .. } => "resealed",
         }
@@ -218,8 +230,18 @@ impl AuditEventKind {
             | Self::Failed { method, .. }
             | Self::Locked { method, .. }
             | Self::Unlocked { method }
-            | Self::Enrolled { method }
-            | Self::Removed { method } => Some(*method),
+            | Self::Enrolled { method, .. }
+            | Self::Removed { method, .. }
+            | Self::Renamed { method, .. } => Some(*method),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn credential(&self) -> Option<CredentialId> {
+        match self {
+            Self::Enrolled { credential, .. } | Self::Removed { credential, .. } | Self::Renamed { credential, .. } => {
+                Some(*credential)
+            }
             _ => None,
         }
     }

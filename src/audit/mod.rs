@@ -89,10 +89,12 @@ impl Audit {
 fn log(event: &AuditEvent) {
     let AuditEvent { subject, session, kind, .. } = event;
     let name = kind.name();
-    let (method, reason) = (kind.method().map(Method::as_str), kind.reason());
+    let (method, reason) = (kind.method(), kind.reason());
+    let method = method.as_ref().map(Method::as_str);
     // Written as Debug, so that no text of a subject breaks the line.
     let subject = subject.as_ref().map(|subject| tracing::field::debug(subject.as_str()));
     let session = session.map(tracing::field::display);
+    let credential = kind.credential().map(tracing::field::display);
     let (mut replaced, mut count, mut retry_after) = (None, None, None);
     match *kind {
         AuditEventKind::Rotated { replaced: id } => replaced = id.map(tracing::field::display),
@@ -106,6 +108,8 @@ fn log(event: &AuditEvent) {
         AuditEventKind::Locked { .. } | AuditEventKind::CredentialsRefused => {
             tracing::warn!(target: TARGET, event = name, reason, method, subject, session, retry_after);
         }
-        _ => tracing::info!(target: TARGET, event = name, reason, method, subject, session, replaced, count),
+        _ => {
+            tracing::info!(target: TARGET, event = name, reason, method, credential, subject, session, replaced, count);
+        }
     }
 }

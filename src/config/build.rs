@@ -17,6 +17,7 @@ use crate::{
     step_up::StepUp,
     store::access::Stores,
     urls::Urls,
+    wire::ui::Group,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -140,6 +141,18 @@ impl StepUpBuilder {
             let method = factor.method();
             if self.factors.iter().take(position).any(|earlier| earlier.method() == method) {
                 return fail(format!("two factors have the method {method}; only one can"));
+            }
+            let shown = factor.shown_as();
+            if Group::of(shown).is_none() {
+                return fail(format!(
+                    "the factor {method} is shown as {shown}; choose a built-in method that has a form"
+                ));
+            }
+            if method.custom_name().is_none() && shown != method {
+                return fail(format!("the factor {method} is shown as {shown}; a built-in method is shown as itself"));
+            }
+            if self.factors.iter().take(position).any(|earlier| earlier.shown_as() == shown) {
+                return fail(format!("two factors are shown as {shown}; let one choose another by Factor::shown_as"));
             }
         }
         Ok(())

@@ -4,8 +4,9 @@
 
 mod limits;
 mod sessions;
+mod shown;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 pub(crate) use self::limits::{Limits, Switch};
 use crate::{
@@ -83,21 +84,21 @@ impl Engine {
         }
     }
 
-    /// The credentials that go when those of the method `removed` do: its own, and those of factors that only stand in for others, if no
-    /// other is left.
-    pub(crate) fn removed_with(&self, credentials: &[Credential], removed: Method) -> Vec<CredentialSummary> {
-        let is_backup = |method| self.factor(method).is_some_and(Factor::is_backup);
+    /// The credentials that go when these are removed: they, and with the last of the second factors those of factors that only stand in
+    /// for one.
+    pub(crate) fn removed_with(
+        &self,
+        credentials: &[Credential],
+        is_removed: impl Fn(&CredentialSummary) -> bool,
+    ) -> Vec<CredentialSummary> {
+        let stands_alone = |known: &CredentialSummary| {
+            known.aal == Aal::Aal2 && !self.factor(known.method).is_some_and(Factor::is_backup)
+        };
         let known = credentials.iter().map(|credential| credential.summary);
-        let (mut gone, left): (Vec<_>, Vec<_>) = known.partition(|summary| summary.method == removed);
-        let left: Vec<_> = left.into_iter().filter(|summary| summary.aal == Aal::Aal2).collect();
-        if !is_backup(removed) && left.iter().all(|summary| is_backup(summary.method)) {
-            gone.extend(left);
+        let (mut gone, left): (Vec<_>, Vec<_>) = known.partition(is_removed);
+        if gone.iter().any(stands_alone) && !left.iter().any(stands_alone) {
+            gone.extend(left.into_iter().filter(|known| known.aal == Aal::Aal2));
         }
         gone
     }
-}
-
-/// The methods of these credentials, each once.
-pub(crate) fn methods_of(credentials: &[CredentialSummary]) -> BTreeSet<Method> {
-    credentials.iter().map(|summary| summary.method).collect()
 }

@@ -69,7 +69,6 @@ impl Engine {
     /// The session object of the wire contract.
     pub(crate) async fn describe(&self, evidence: &Evidence, now: Timestamp) -> Result<Value, Error> {
         let identity = self.identity(evidence.session.subject()).await?;
-        let lapse = self.limits.second_factor_lifespan;
-        Ok(wire::session::session(&evidence.session, &evidence.standing, &identity, now, lapse))
+        Ok(self.session_view(&evidence.session, &evidence.standing, &identity, now))
     }
 }

@@ -6,9 +6,21 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 /// The fields of a submitted form. `Debug` shows their names only, since a value may be a code.
+///
+/// ```
+/// use tower_step_up::factor::Form;
+///
+/// let body = serde_json::json!({ "code": "123456", "place": { "lat": 47.4 }, "attempt": 2 });
+/// let form = Form::from_json(body.as_object().cloned().unwrap_or_default());
+/// assert_eq!((form.get("code"), form.get("attempt"), form.get("place")), (Some("123456"), Some("2"), None));
+/// assert_eq!(form.json("place").and_then(|place| place["lat"].as_f64()), Some(47.4));
+/// assert_eq!(form.json("code"), None);
+/// ```
 #[derive(Clone, Default)]
 pub struct Form {
     fields: BTreeMap<String, Zeroizing<String>>,
+    /// What a JSON body has beside text.
+    values: BTreeMap<String, Value>,
 }
 
 /// A field stands there twice: which one is meant cannot be told.
@@ -16,7 +28,8 @@ pub struct Form {
 pub(crate) struct RepeatedField;
 
 impl Form {
-    /// The field's value, if it is there and not empty.
+    /// The field's value, if it is there and not empty. Numbers and truth values of a JSON body are here as text; objects and arrays are
+    /// not, so a code in a list is a code that is missing.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(|value| value.as_str()).filter(|value| !value.is_empty())
     }
@@ -26,8 +39,14 @@ impl Form {
         self.get(name) == Some("true")
     }
 
+    /// The field's value, if it came in a JSON body as an object, an array, a number or a truth value. The other media types carry text
+    /// alone, so [`get`](Self::get) is for what browsers send by themselves.
+    pub fn json(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.fields.is_empty() && self.values.is_empty()
     }
 
     /// Fields in the order they came.
@@ -41,23 +60,33 @@ impl Form {
         Ok(form)
     }
 
-    /// The text, number and truth values of a JSON object. Others are no fields, so a code in a list is a code that is missing.
-    pub(crate) fn from_json(object: serde_json::Map<String, Value>) -> Self {
-        let fields = object.into_iter().filter_map(|(name, value)| {
-            let value = match value {
+    /// The fields of a JSON body, for the tests of a factor. What is `null` is not there.
+    pub fn from_json(object: serde_json::Map<String, Value>) -> Self {
+        let mut form = Self::default();
+        for (name, value) in object {
+            let text = match value {
                 Value::String(text) => text,
-                Value::Bool(_) | Value::Number(_) => value.to_string(),
-                Value::Null | Value::Array(_) | Value::Object(_) => return None,
+                Value::Null => continue,
+                Value::Array(_) | Value::Object(_) => {
+                    form.values.insert(name, value);
+                    continue;
+                }
+                Value::Bool(_) | Value::Number(_) => {
+                    let text = value.to_string();
+                    form.values.insert(name.clone(), value);
+                    text
+                }
             };
-            Some((name, Zeroizing::new(value)))
-        });
-        Self { fields: fields.collect() }
+            form.fields.insert(name, Zeroizing::new(text));
+        }
+        form
     }
 }
 
 impl fmt::Debug for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.fields.keys()).finish()
+        let lists = self.values.keys().filter(|name| !self.fields.contains_key(*name));
+        f.debug_set().entries(self.fields.keys().chain(lists)).finish()
     }
 }
 
@@ -76,9 +105,15 @@ mod tests {
 
     #[test]
     fn json_values_become_text_and_lists_do_not() {
-        let object = serde_json::json!({"a": "x", "b": true, "c": 12, "d": ["1"], "e": null, "f": {}});
+        let object = serde_json::json!({"a": "x", "b": true, "c": 12, "d": ["1"], "e": null, "f": {"g": "secret"}});
         let form = Form::from_json(object.as_object().unwrap().clone());
         assert_eq!((form.get("a"), form.flag("b"), form.get("c")), (Some("x"), true, Some("12")));
         assert_eq!((form.get("d"), form.get("e"), form.get("f")), (None, None, None));
+        for (name, expected) in object.as_object().unwrap() {
+            let expected = Some(expected).filter(|value| !value.is_string() && !value.is_null());
+            assert_eq!(form.json(name), expected, "{name}");
+        }
+        assert_eq!(format!("{form:?}"), r#"{"a", "b", "c", "d", "f"}"#);
+        assert!(!form.is_empty() && Form::default().is_empty());
     }
 }

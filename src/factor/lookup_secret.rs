@@ -152,10 +152,6 @@ impl Factor for LookupSecrets {
 }
 
 impl Enrolment for LookupSecrets {
-    fn begin(&self, _: FactorContext<'_>) -> Result<Option<Vec<u8>>, FactorError> {
-        Ok(None)
-    }
-
     fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
         let flag = |name, label| Node::button(Group::LookupSecret, name, "true", label);
         if let Some(codes) = pending(&context) {
@@ -184,9 +180,16 @@ impl Enrolment for LookupSecrets {
         Ok(())
     }
 
-    fn submit(&self, context: FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
+    fn submit<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, EnrolmentOutcome> {
+        Box::pin(async move { Self::decide(&context, form) })
+    }
+}
+
+impl LookupSecrets {
+    /// What a settings form comes to.
+    fn decide(context: &FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
         if form.flag("lookup_secret_confirm") {
-            let Some(codes) = pending(&context) else {
+            let Some(codes) = pending(context) else {
                 return Ok(EnrolmentOutcome::Refused(message::generic("Make new codes before you confirm them.")));
             };
             return Ok(EnrolmentOutcome::Enrolled(Self::set(codes.lines(), context.now)));
@@ -199,7 +202,8 @@ impl Enrolment for LookupSecrets {
             return Ok(EnrolmentOutcome::Removed);
         }
         if form.flag("lookup_secret_regenerate") {
-            return Ok(EnrolmentOutcome::Pending(random_set()?.as_bytes().to_vec()));
+            let state = random_set()?.as_bytes().to_vec();
+            return Ok(EnrolmentOutcome::Pending { state, message: None });
         }
         Ok(EnrolmentOutcome::Refused(message::generic("Please choose what to do with your codes.")))
     }

@@ -51,6 +51,8 @@ pub struct FactorContext<'a> {
     pub sealer: &'a Sealer,
     /// What the factor's last step left in the flow.
     pub state: Option<&'a [u8]>,
+    /// Whether the flow is a browser's. Another client runs no scripts, so a factor that needs one has no nodes for it.
+    pub browser: bool,
 }
 
 impl std::fmt::Debug for FactorContext<'_> {
@@ -109,16 +111,18 @@ impl std::error::Error for FactorError {
 pub enum Verdict {
     /// It is right, if the store can still consume this.
     Proven(Consumption),
-    /// It is right, and there is nothing in this crate's store to consume: the application keeps the credential.
+    /// It is right, and there is nothing in this crate's store to consume: the application keeps the credential. It counts for as long as
+    /// the first of the subject's credentials is there; where there may be several, name the one by [`Consumption::Present`].
     ProvenElsewhere,
     /// It is wrong.
     Wrong,
     /// There is one more step: a code was sent, for example. It stays counted as an attempt until a later step is proven, so that
     /// nobody has codes sent without end.
     Continue {
-        /// What the flow keeps for it, sealed.
+        /// What the flow keeps for it, sealed, in place of what it kept.
         state: Vec<u8>,
-        /// What the user reads about it.
+        /// What the user reads about it. A text that says what is wrong makes it a failed attempt, whose answer may be given only once:
+        /// a challenge that is spent, for example.
         message: Option<Text>,
     },
 }
@@ -158,8 +162,22 @@ pub struct FieldError {
 
 /// A way to prove something more, such as [`Totp`].
 pub trait Factor: Send + Sync + 'static {
-    /// The method that its proofs and credentials have. Two factors of a [`StepUp`](crate::StepUp) cannot share one.
+    /// The method that its proofs and credentials have: a built-in one, or the application's own ([`Method::custom`]). Two factors of a
+    /// [`StepUp`](crate::StepUp) cannot share one.
     fn method(&self) -> Method;
+
+    /// The built-in method as which the factor is shown on Ory's endpoints: forms name it, the factor's nodes stand in
+    /// [its group](crate::wire::ui::Group::of), and so it is called in `active` and in a session's `authentication_methods`, where the
+    /// name of a method of the application's own stands beside it as `custom_method`. SDKs know the built-in names and no others.
+    ///
+    /// By default the method itself, or `code` for one of the application's own. Two factors of a [`StepUp`](crate::StepUp) cannot be
+    /// shown as the same, and a built-in one is shown as itself.
+    fn shown_as(&self) -> Method {
+        match self.method() {
+            Method::Custom(_) => Method::Code,
+            built_in => built_in,
+        }
+    }
 
     /// The level of its proofs.
     fn aal(&self) -> Aal {
@@ -181,6 +199,8 @@ pub trait Factor: Send + Sync + 'static {
     }
 
     /// The challenge step, when a flow begins: what the flow keeps, sealed, for the answer step. By default, nothing.
+    ///
+    /// Flows begin without being counted. What must not be sent without end, a mail for one, belongs into [`answer`](Self::answer).
     fn challenge<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, Option<Vec<u8>>> {
         let _ = context;
         Box::pin(async { Ok(None) })
@@ -188,6 +208,13 @@ pub trait Factor: Send + Sync + 'static {
 
     /// The nodes of a login flow for a subject whose credentials are usable.
     fn nodes(&self, context: FactorContext<'_>) -> Vec<Node>;
+
+    /// Whether a form that names no method is for this factor, by the names of its fields: a script sends a form without the button
+    /// that was pressed. By default, none is.
+    fn claims(&self, form: &Form) -> bool {
+        let _ = form;
+        false
+    }
 
     /// What can be said of the fields before anything is counted or compared.
     ///
@@ -226,6 +253,18 @@ pub trait Factor: Send + Sync + 'static {
     /// How subjects bind and remove credentials of this factor in the settings; `None` if the application does that itself.
     fn enrolment(&self) -> Option<&dyn Enrolment> {
         None
+    }
+
+    /// How the settings show credentials that the application gives and takes by itself ([`StepUp::bind`](crate::StepUp::bind)): a text
+    /// with the address that codes go to, a link to where it is changed. By default, not at all. A factor with an
+    /// [`enrolment`](Self::enrolment) has the nodes of that.
+    ///
+    /// # Errors
+    ///
+    /// What is kept of a credential cannot be read.
+    fn settings_nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
+        let _ = context;
+        Ok(Vec::new())
     }
 
     /// What the factor keeps of this credential, sealed anew under the newest key; `None` if it is already, or if nothing is sealed.

@@ -222,9 +222,9 @@ impl Totp {
 }
 
 impl Enrolment for Totp {
-    fn begin(&self, context: FactorContext<'_>) -> Result<Option<Vec<u8>>, FactorError> {
+    fn begin<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, Option<Vec<u8>>> {
         // 160 random bits, as RFC 4226 section 4 recommends.
-        Ok(context.credentials.is_empty().then(|| Secret::generate().as_bytes().to_vec()))
+        Box::pin(async move { Ok(context.credentials.is_empty().then(|| Secret::generate().as_bytes().to_vec())) })
     }
 
     fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
@@ -235,7 +235,7 @@ impl Enrolment for Totp {
         let picture = self.picture(&secret, context.identifier)?;
         let base32 = Zeroizing::new(secret.to_base32());
         Ok(vec![
-            Node::image(Group::Totp, "totp_qr", picture, QR_PIXELS, message::totp_qr()),
+            Node::image(Group::Totp, "totp_qr", picture, (QR_PIXELS, QR_PIXELS), message::totp_qr()),
             Node::text(Group::Totp, "totp_secret_key", message::totp_secret(&base32), message::totp_secret_label()),
             Node::field(Group::Totp, "totp_code", InputKind::Text, message::totp_verify_field()),
             Node::button(Group::Totp, "method", Method::Totp.as_str(), message::save()),
@@ -253,7 +253,14 @@ impl Enrolment for Totp {
         Factor::check_fields(self, form)
     }
 
-    fn submit(&self, context: FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
+    fn submit<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, EnrolmentOutcome> {
+        Box::pin(async move { self.decide(&context, form) })
+    }
+}
+
+impl Totp {
+    /// What a settings form comes to.
+    fn decide(&self, context: &FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
         let enrolled = !context.credentials.is_empty();
         if form.flag("totp_unlink") {
             return Ok(if enrolled {
@@ -262,7 +269,7 @@ impl Enrolment for Totp {
                 EnrolmentOutcome::Refused(message::generic("There is no authenticator app to remove."))
             });
         }
-        let (false, Some(secret)) = (enrolled, pending(&context)) else {
+        let (false, Some(secret)) = (enrolled, pending(context)) else {
             let reason = "An authenticator app is set up already. Remove it before you add another.";
             return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
         };

@@ -12,7 +12,7 @@ use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
     engine::Engine,
-    factor::{FactorError, FirstFactor},
+    factor::{Factor, FactorError, FirstFactor, Form},
     wire::ui::{Node, Text, message, sort_login_nodes},
 };
 
@@ -111,11 +111,27 @@ pub(crate) async fn challenge(
     now: Timestamp,
 ) -> Result<(), FactorError> {
     for (factor, own) in owner.usable_factors(engine, level) {
-        if let Some(state) = factor.challenge(owner.context(engine, &own, None, now)).await? {
+        let challenge = factor.challenge(owner.context(engine, flow, &own, None, now));
+        if let Some(state) = engine.in_time(challenge).await? {
             flow.keep_state(engine, factor.method(), &state)?;
         }
     }
     Ok(())
+}
+
+/// The factor that a form is for, among those of the level that the flow asks for; `Err` with the method if it is not offered here.
+pub(crate) fn factor_of<'a>(engine: &'a Engine, asked: Asked, form: &Form) -> Result<Option<&'a dyn Factor>, Method> {
+    let fits = |factor: &&dyn Factor| factor.aal() == asked.level();
+    let Some(name) = form.get("method") else {
+        return Ok(engine.factors.iter().map(AsRef::as_ref).filter(fits).find(|factor| factor.claims(form)));
+    };
+    let Ok(method) = name.parse::<Method>() else { return Ok(None) };
+    match engine.factor_shown_as(method) {
+        Some(factor) => Ok(Some(factor).filter(fits)),
+        // A method that clients may know, but that is not offered here.
+        None if method.is_interactive() => Err(method),
+        None => Ok(None),
+    }
 }
 
 /// The nodes that the flow shows to its owner, or to somebody who has no session yet.
@@ -132,7 +148,7 @@ pub(crate) fn nodes(
         Some(owner) => {
             for (factor, own) in owner.usable_factors(engine, asked.level()) {
                 let state = flow.state(engine, factor.method())?;
-                nodes.extend(factor.nodes(owner.context(engine, &own, state.as_deref(), now)));
+                nodes.extend(factor.nodes(owner.context(engine, flow, &own, state.as_deref(), now)));
             }
         }
         None => {
@@ -152,11 +168,11 @@ pub(crate) fn action(flow: &Flow, engine: &Engine) -> Url {
 
 /// The login flow object of the wire contract.
 pub(crate) fn view(flow: &Flow, asked: Asked, engine: &Engine, nodes: &[Node]) -> Value {
-    let mut view = flow.view(&action(flow, engine), nodes);
+    let mut view = flow.view(engine, &action(flow, engine), nodes);
     for (name, value) in [
         ("refresh", json!(asked.refresh)),
         ("requested_aal", json!(asked.level())),
-        ("state", json!(state(flow))),
+        ("state", json!(state(flow, engine))),
         ("created_at", json!(flow.issued_at)),
         ("updated_at", json!(flow.updated_at)),
     ] {
@@ -165,10 +181,11 @@ pub(crate) fn view(flow: &Flow, asked: Asked, engine: &Engine, nodes: &[Node]) -
     Value::Object(view)
 }
 
-fn state(flow: &Flow) -> &'static str {
+fn state(flow: &Flow, engine: &Engine) -> &'static str {
+    let code = engine.factor_shown_as(Method::Code).map(Factor::method);
     if flow.completed {
         "passed_challenge"
-    } else if flow.has_state(Method::Code) {
+    } else if code.is_some_and(|method| flow.has_state(method)) {
         "sent_email"
     } else {
         "choose_method"

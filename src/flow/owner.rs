@@ -1,5 +1,6 @@
 //! The subject of a flow with all that its factors need to know, read once for a request.
 
+use super::record::Flow;
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
@@ -67,10 +68,11 @@ impl Owner {
         self.usable_factors(engine, Aal::Aal2).next().is_some()
     }
 
-    /// What a factor is told. `credentials` are those of its method, `state` what it kept in the flow.
+    /// What a factor is told in the flow. `credentials` are those of its method, `state` what it kept there.
     pub(crate) fn context<'a>(
         &'a self,
         engine: &'a Engine,
+        flow: &Flow,
         credentials: &'a [Credential],
         state: Option<&'a [u8]>,
         now: Timestamp,
@@ -83,6 +85,7 @@ impl Owner {
             now,
             sealer: &engine.sealer,
             state,
+            browser: flow.is_of_browser(),
         }
     }
 }

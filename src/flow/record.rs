@@ -308,6 +308,11 @@ impl Flow {
         self.factor_states.contains_key(&method)
     }
 
+    /// Whether the flow is a browser's.
+    pub(crate) fn is_of_browser(&self) -> bool {
+        self.flow_type == FlowType::Browser
+    }
+
     /// What a factor kept.
     pub(crate) fn state(&self, engine: &Engine, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
         let Some(sealed) = self.factor_states.get(&method).and_then(|text| STANDARD.decode(text).ok()) else {
@@ -321,7 +326,7 @@ impl Flow {
     }
 
     /// What flows of every purpose show.
-    pub(crate) fn view(&self, action: &Url, nodes: &[Node]) -> Map<String, Value> {
+    pub(crate) fn view(&self, engine: &Engine, action: &Url, nodes: &[Node]) -> Map<String, Value> {
         let ui = if self.messages.is_empty() {
             json!({ "action": action, "method": "POST", "nodes": nodes })
         } else {
@@ -330,7 +335,7 @@ impl Flow {
         let mut view = Map::new();
         let optional = [
             ("return_to", self.return_to.as_ref().map(|url| json!(url))),
-            ("active", self.active.map(|method| json!(method))),
+            ("active", self.active.map(|method| json!(engine.shown(method)))),
         ];
         let always = [
             ("id", json!(self.id)),

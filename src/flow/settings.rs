@@ -55,7 +55,7 @@ fn enrolments(engine: &Engine) -> impl Iterator<Item = (&dyn Factor, &dyn Enrolm
 }
 
 /// Keeps what the factors need to bind a credential: of one method, or of all.
-pub(crate) fn begin(
+pub(crate) async fn begin(
     flow: &mut Flow,
     engine: &Engine,
     owner: &Owner,
@@ -68,7 +68,8 @@ pub(crate) fn begin(
             continue;
         }
         let own = owner.credentials_of(method);
-        match enrolment.begin(owner.context(engine, &own, None, now))? {
+        let begun = enrolment.begin(owner.context(engine, flow, &own, None, now));
+        match engine.in_time(begun).await? {
             Some(state) => flow.keep_state(engine, method, &state)?,
             None => flow.drop_state(method),
         }
@@ -85,9 +86,9 @@ pub(crate) fn factor_of<'a>(
         return Ok(enrolments(engine).find(|(_, enrolment)| enrolment.claims(form)));
     };
     let Ok(method) = name.parse::<Method>() else { return Ok(None) };
-    match enrolments(engine).find(|(factor, _)| factor.method() == method) {
+    match enrolments(engine).find(|(factor, _)| factor.shown_as() == method) {
         Some(found) => Ok(Some(found)),
-        None if engine.factor(method).is_none() && method.is_second_factor() => Err(method),
+        None if engine.factor_shown_as(method).is_none() && method.is_second_factor() => Err(method),
         None => Ok(None),
     }
 }
@@ -101,10 +102,14 @@ pub(crate) fn nodes(
     now: Timestamp,
 ) -> Result<Vec<Node>, FactorError> {
     let mut nodes = Vec::new();
-    for (factor, enrolment) in enrolments(engine) {
+    for factor in &engine.factors {
         let own = owner.credentials_of(factor.method());
         let state = flow.state(engine, factor.method())?;
-        nodes.extend(enrolment.nodes(owner.context(engine, &own, state.as_deref(), now))?);
+        let context = owner.context(engine, flow, &own, state.as_deref(), now);
+        nodes.extend(match factor.enrolment() {
+            Some(enrolment) => enrolment.nodes(context)?,
+            None => factor.settings_nodes(context)?,
+        });
     }
     nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
     flow.annotate(&mut nodes);
@@ -132,7 +137,7 @@ pub(crate) fn view(
     nodes: &[Node],
     continue_with: Option<Value>,
 ) -> Value {
-    let mut view = flow.view(&action(flow, engine), nodes);
+    let mut view = flow.view(engine, &action(flow, engine), nodes);
     view.insert("identity".to_owned(), identity);
     let success = matches!(flow.purpose, Purpose::Settings { success: true });
     view.insert("state".to_owned(), json!(if success { "success" } else { "show_form" }));

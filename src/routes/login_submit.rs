@@ -63,7 +63,8 @@ impl<'a> Submission<'a> {
                 return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
             }
         };
-        let Some(factor) = self.factor_of(&form)? else {
+        let found = login::factor_of(self.engine(), self.asked, &form).map_err(|_| Failure::MethodOff)?;
+        let Some(factor) = found else {
             return self.refuse(RefusalReason::Invalid, None, message::no_login_method()).await;
         };
         if let Err(error) = factor.check_fields(&form) {
@@ -130,17 +131,6 @@ impl<'a> Submission<'a> {
         Ok(answer::from_bytes(envelope.respond(&self.scope.headers)))
     }
 
-    /// Check 10: the factor that the form names, if it fits the flow.
-    fn factor_of(&self, form: &Form) -> Result<Option<&'a dyn Factor>, Failure> {
-        let Some(method) = form.get("method").and_then(|name| name.parse::<Method>().ok()) else { return Ok(None) };
-        match self.engine().factor(method) {
-            Some(factor) => Ok(Some(factor).filter(|factor| factor.aal() == self.asked.level())),
-            // A method that clients may know, but that is not offered here.
-            None if method.is_interactive() => Err(Failure::MethodOff),
-            None => Ok(None),
-        }
-    }
-
     /// Checks 13 to 16 for the holder of a session: the secret itself.
     async fn evaluate(mut self, found: &'a Evidence, factor: &'a dyn Factor, form: &Form) -> Result<Response, Failure> {
         let engine = self.engine();
@@ -165,7 +155,7 @@ impl<'a> Submission<'a> {
             return self.refuse_second().await;
         }
         let state = self.flow.state(engine, method)?;
-        let answer = factor.answer(owner.context(engine, &own, state.as_deref(), now), form);
+        let answer = factor.answer(owner.context(engine, &self.flow, &own, state.as_deref(), now), form);
         let verdict = match engine.in_time(answer).await {
             Ok(verdict) => verdict,
             Err(error) => {
@@ -197,8 +187,11 @@ impl<'a> Submission<'a> {
     /// One more step: the flow keeps what the factor needs for it, and is shown again.
     async fn go_on(mut self, method: Method, state: &[u8], message: Option<Text>) -> Result<Response, Failure> {
         let (engine, now) = (self.engine(), self.scope.now());
+        let failed = message.as_ref().is_some_and(Text::is_error);
         let keep = |flow: &mut Flow, again: bool| {
             flow.keep_state(engine, method, state)?;
+            // What is shown next is this factor's next step.
+            flow.active = Some(method);
             if !again {
                 flow.clear_messages(now);
             }
@@ -206,8 +199,8 @@ impl<'a> Submission<'a> {
             flow.release();
             Ok(())
         };
-        if self.flow.is_claimed() {
-            // Something is on its way, so what belongs to it must be kept, whatever others have written meanwhile.
+        if self.flow.is_claimed() || failed {
+            // Something is on its way, or a challenge is spent: what belongs to it must be kept, whatever others have written meanwhile.
             match saving::write(self.scope, &mut self.flow, keep).await? {
                 Kept::Stored => {}
                 Kept::LeftAsItIs if self.flow.completed => {
@@ -221,6 +214,10 @@ impl<'a> Submission<'a> {
             if !saving::write_once(self.scope, &mut self.flow).await?.is_done() {
                 return self.refuse_second().await;
             }
+        }
+        if failed {
+            self.scope.context.report_refusal(AuditEventKind::Failed { method, reason: FailureReason::Wrong });
+            return self.show(StatusCode::BAD_REQUEST).await;
         }
         self.show(StatusCode::OK).await
     }
@@ -341,7 +338,8 @@ impl<'a> Submission<'a> {
             } else {
                 flow.say(field, text.clone(), now);
             }
-            flow.active = None;
+            // Whoever is at the second step of a factor stays there.
+            flow.active = flow.active.filter(|method| flow.has_state(*method));
             flow.release();
             Ok(())
         };

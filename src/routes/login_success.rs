@@ -17,7 +17,6 @@ use crate::{
     session::{StoredSession, Subject},
     source::Evidence,
     store::{AttemptKey, Completed, Completion, Consumption},
-    wire,
 };
 
 /// A proof that the store has yet to accept.
@@ -112,10 +111,7 @@ pub(crate) fn answer(
     let flow = &submission.flow;
     let standing = owner.standing(engine);
     let carried = submission.scope.carry(session, &standing)?;
-    let view = || {
-        let lapse = engine.limits.second_factor_lifespan;
-        wire::session::session(session, &standing, identity, now, lapse)
-    };
+    let view = || engine.session_view(session, &standing, identity, now);
     // Whoever has a second factor is not done after the first, if whoami asks for the highest level.
     let gate = Requirement::from(engine.whoami_required_aal());
     let return_to = flow.return_to.as_ref();

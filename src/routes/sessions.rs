@@ -18,7 +18,6 @@ use super::{
 use crate::{
     session::{Session, SessionId},
     store::Revocation,
-    wire,
 };
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
@@ -79,7 +78,7 @@ async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Resp
         .iter()
         .skip(page.skip)
         .take(page.size)
-        .map(|session| wire::session::session(session, &standing, &identity, now, engine.limits.second_factor_lifespan))
+        .map(|session| engine.session_view(session, &standing, &identity, now))
         .collect();
     let mut response = answer::json(StatusCode::OK, &Value::Array(shown));
     let headers = response.headers_mut();

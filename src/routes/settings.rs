@@ -154,7 +154,7 @@ async fn open(scope: &Scope, opening: Opening<'_>, found: &Evidence) -> Result<(
     let now = scope.now();
     let owner = Owner::read(engine, found.session.subject()).await?;
     let mut flow = Flow::open(opening, now);
-    settings::begin(&mut flow, engine, &owner, None, now)?;
+    settings::begin(&mut flow, engine, &owner, None, now).await?;
     engine.stores.create_flow(&flow.to_stored()?, engine.limits.flows_per_session, now).await?;
     Ok((flow, owner))
 }

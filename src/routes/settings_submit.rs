@@ -24,7 +24,7 @@ use crate::{
     audit::{AuditEventKind, FailureReason, RefusalReason},
     challenge,
     engine::Engine,
-    factor::{Enrolment, EnrolmentOutcome, Factor, Form},
+    factor::{Enrolment, EnrolmentOutcome, Factor, FactorError, Form},
     flow::{
         csrf::CsrfToken,
         owner::Owner,
@@ -34,7 +34,7 @@ use crate::{
     headers::negotiation,
     requirement::{Requirement, Shortfall},
     source::Evidence,
-    standing::Standing,
+    standing::{CredentialSummary, Standing},
     store::{AttemptKey, CredentialChange},
     wire::Envelope,
     wire::ui::{Text, message},
@@ -146,7 +146,7 @@ impl<'a> Change<'a> {
         let method = factor.method();
         let own = self.owner.credentials_of(method);
         let state = self.flow.state(engine, method)?;
-        let context = self.owner.context(engine, &own, state.as_deref(), now);
+        let context = self.owner.context(engine, &self.flow, &own, state.as_deref(), now);
         if let Err(error) = enrolment.check_fields(context, form) {
             return self.refuse(RefusalReason::Invalid, Some(error.field), error.text).await;
         }
@@ -159,7 +159,7 @@ impl<'a> Change<'a> {
         if factor.sends(form) && !saving::claim(self.scope, &mut self.flow).await? {
             return self.refuse_second().await;
         }
-        let outcome = match enrolment.submit(context, form) {
+        let outcome = match engine.in_time(enrolment.submit(context, form)).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 saving::release(self.scope, &mut self.flow).await;
@@ -171,51 +171,64 @@ impl<'a> Change<'a> {
                 let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };
                 self.refuse(kind, Some(error.field), error.text).await
             }
+            // It stays counted: else it would start the count of a step that sends something anew.
             EnrolmentOutcome::Refused(text) => {
-                if own.is_empty() {
-                    engine.stores.reset_attempts(&key).await?;
-                }
                 // The factor may have been removed elsewhere meanwhile: then it can be bound again.
                 let begun = state.is_none().then_some(method);
                 if begun.is_some() {
-                    settings::begin(&mut self.flow, engine, &self.owner, begun, now)?;
+                    settings::begin(&mut self.flow, engine, &self.owner, begun, now).await?;
                 }
                 self.scope.context.report_refusal(RefusalReason::Invalid);
                 self.tell(None, text, false, begun).await
             }
-            EnrolmentOutcome::Pending(state) => {
-                // Where there is a secret to guess, only what is proven or saved starts its count anew.
-                if own.is_empty() {
-                    engine.stores.reset_attempts(&key).await?;
-                }
-                self.go_on(method, &state).await
+            EnrolmentOutcome::Pending { state, message } => self.go_on(method, &state, message).await,
+            EnrolmentOutcome::Enrolled(new) | EnrolmentOutcome::Added(new)
+                if (new.summary.method, new.summary.aal) != (method, factor.aal()) =>
+            {
+                // It would be taken for another factor's.
+                Err(FactorError::Unavailable("a credential of another method or level than its factor's".into()).into())
             }
             EnrolmentOutcome::Enrolled(credential) => {
                 let session = self.with_enrolled(factor, credential.summary.id);
                 self.save(key, vec![CredentialChange::Replace(credential)], session).await
             }
-            EnrolmentOutcome::Removed => {
-                let gone = engine.removed_with(&self.owner.credentials, method);
+            EnrolmentOutcome::Added(credential) => {
+                let session = self.with_added(factor, credential.summary.id, &own);
+                self.save(key, vec![CredentialChange::Add(credential)], session).await
+            }
+            EnrolmentOutcome::Removed => self.remove(key, |known| known.method == method).await,
+            // A factor may take the id from the form: no other factor's credential is reached by it.
+            EnrolmentOutcome::RemovedOne(id) | EnrolmentOutcome::Renamed { credential: id, .. }
+                if own.iter().all(|known| known.summary.id != id) =>
+            {
+                let text = message::generic("This is not there any more.");
+                self.refuse(RefusalReason::Invalid, None, text).await
+            }
+            EnrolmentOutcome::RemovedOne(id) => self.remove(key, |known| known.id == id).await,
+            EnrolmentOutcome::Renamed { credential, name } => {
                 let session = engine.rotate(&self.found.session, None, now);
-                self.save(key, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
+                self.save(key, vec![CredentialChange::SetName { credential, name }], session).await
             }
         }
     }
 
     /// Nothing is saved yet: the flow keeps what the factor needs, and is shown again.
-    async fn go_on(mut self, method: Method, state: &[u8]) -> Result<Response, Failure> {
+    async fn go_on(mut self, method: Method, state: &[u8], message: Option<Text>) -> Result<Response, Failure> {
         let (engine, now) = (self.engine(), self.scope.now());
+        let failed = message.as_ref().is_some_and(Text::is_error);
         let keep = |flow: &mut Flow, again: bool| {
             flow.keep_state(engine, method, state)?;
+            flow.active = Some(method);
             if !again {
                 flow.clear_messages(now);
             }
+            flow.messages.extend(message.clone());
             flow.purpose = Purpose::Settings { success: false };
             flow.release();
             Ok(())
         };
-        if self.flow.is_claimed() {
-            // Something is on its way, so what belongs to it must be kept, whatever others have written meanwhile.
+        if self.flow.is_claimed() || failed {
+            // Something is on its way, or a challenge is spent: what belongs to it must be kept, whatever others have written meanwhile.
             match saving::write(self.scope, &mut self.flow, keep).await? {
                 Kept::Stored => {}
                 Kept::LeftAsItIs => return Err(Failure::Unavailable),
@@ -228,7 +241,23 @@ impl<'a> Change<'a> {
                 return self.refuse_second().await;
             }
         }
+        if failed {
+            self.scope.context.report_refusal(AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed });
+            return self.show(StatusCode::BAD_REQUEST, None).await;
+        }
         self.show(StatusCode::OK, None).await
+    }
+
+    /// Removes these, and with the last of the second factors those that only stand in for one.
+    async fn remove(
+        self,
+        key: AttemptKey,
+        is_removed: impl Fn(&CredentialSummary) -> bool,
+    ) -> Result<Response, Failure> {
+        let engine = self.engine();
+        let gone = engine.removed_with(&self.owner.credentials, is_removed);
+        let session = engine.rotate(&self.found.session, None, self.scope.now());
+        self.save(key, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
     }
 
     async fn replace_expired(self) -> Result<Response, Failure> {
@@ -238,7 +267,7 @@ impl<'a> Change<'a> {
         let messages = vec![message::settings_expired(self.flow.expires_at)];
         let mut successor = self.flow.reopen(messages, now + engine.limits.settings_flow_lifespan, now);
         successor.purpose = Purpose::Settings { success: false };
-        settings::begin(&mut successor, engine, &self.owner, None, now)?;
+        settings::begin(&mut successor, engine, &self.owner, None, now).await?;
         engine.stores.create_flow(&successor.to_stored()?, engine.limits.flows_per_session, now).await?;
         if !self.json {
             return Ok(answer::see_other(&settings::page(&successor, engine)));

@@ -13,7 +13,6 @@ use super::{
 use crate::{
     aal::{CredentialId, Method, Proof},
     audit::{AuditEventKind, RefusalReason},
-    engine::methods_of,
     factor::Factor,
     flow::{
         owner::Owner,
@@ -22,8 +21,8 @@ use crate::{
     },
     session::StoredSession,
     source::Carried,
-    standing::Enrolled,
-    store::{AttemptKey, Completed, Completion, CredentialChange},
+    standing::{CredentialSummary, Enrolled},
+    store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
     wire::ui::message,
 };
 
@@ -42,6 +41,20 @@ impl Change<'_> {
         }
     }
 
+    /// The session after one more credential of a method was bound. The first is bound as any is. The others prove nothing new: with what
+    /// was proven before, the session goes on, and ends with that.
+    pub(super) fn with_added(
+        &self,
+        factor: &dyn Factor,
+        credential: CredentialId,
+        own: &[Credential],
+    ) -> StoredSession {
+        if own.is_empty() {
+            return self.with_enrolled(factor, credential);
+        }
+        self.engine().rotate(&self.found.session, None, self.scope.now())
+    }
+
     /// The change, the new session and the end of the old one in one transaction, if the credentials still are those that the
     /// decision was made on.
     ///
@@ -55,7 +68,7 @@ impl Change<'_> {
         let engine = self.engine();
         let now = self.scope.now();
         let method = key.method;
-        let mut after = self.saved(method, &changes)?;
+        let mut after = self.saved(method, &changes).await?;
         let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
         let response = after.succeed(carried).await?;
         let events = self.audited(&changes);
@@ -70,7 +83,7 @@ impl Change<'_> {
             Completed::SessionGone => return Err(Failure::NoSession),
             _ => {
                 self.owner = Owner::read(engine, &self.owner.subject).await?;
-                settings::begin(&mut self.flow, engine, &self.owner, None, now)?;
+                settings::begin(&mut self.flow, engine, &self.owner, None, now).await?;
                 let text = "Your settings were changed elsewhere meanwhile. Please look again.";
                 return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
             }
@@ -84,11 +97,11 @@ impl Change<'_> {
     }
 
     /// This flow as it is once the changes are written.
-    fn saved(&self, method: Method, changes: &[CredentialChange]) -> Result<Self, Failure> {
+    async fn saved(&self, method: Method, changes: &[CredentialChange]) -> Result<Self, Failure> {
         let now = self.scope.now();
         let owner = self.owner.after(changes);
         let mut flow = self.flow.clone();
-        settings::begin(&mut flow, self.engine(), &owner, Some(method), now)?;
+        settings::begin(&mut flow, self.engine(), &owner, Some(method), now).await?;
         flow.say(None, message::saved(), now);
         flow.active = Some(method);
         flow.purpose = Purpose::Settings { success: true };
@@ -96,21 +109,23 @@ impl Change<'_> {
         Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
     }
 
-    /// What the audit hears of the changes: each method once, however many credentials of it go.
+    /// What the audit hears of the changes.
     fn audited(&self, changes: &[CredentialChange]) -> Vec<AuditEventKind> {
-        let gone = |id| self.owner.credentials.iter().map(|one| one.summary).find(|summary| summary.id == id);
-        let removed: Vec<_> = changes
-            .iter()
-            .filter_map(|change| if let CredentialChange::Remove(id) = change { gone(*id) } else { None })
-            .collect();
-        let enrolled = changes.iter().filter_map(|change| match change {
+        let known = |id| self.owner.credentials.iter().map(|one| one.summary).find(|summary| summary.id == id);
+        let told = |change: &CredentialChange| match change {
             CredentialChange::Replace(new) | CredentialChange::Add(new) => {
-                Some(AuditEventKind::Enrolled { method: new.summary.method })
+                let CredentialSummary { id: credential, method, .. } = new.summary;
+                Some(AuditEventKind::Enrolled { method, credential })
             }
-            CredentialChange::Remove(_) | CredentialChange::SetData { .. } | CredentialChange::SetName { .. } => None,
-        });
-        let removed = methods_of(&removed).into_iter().map(|method| AuditEventKind::Removed { method });
-        enrolled.chain(removed).collect()
+            CredentialChange::Remove(id) => {
+                known(*id).map(|gone| AuditEventKind::Removed { method: gone.method, credential: gone.id })
+            }
+            CredentialChange::SetName { credential, .. } => {
+                known(*credential).map(|one| AuditEventKind::Renamed { method: one.method, credential: one.id })
+            }
+            CredentialChange::SetData { .. } => None,
+        };
+        changes.iter().filter_map(told).collect()
     }
 
     /// Stores the flow, and ends those that were begun with a factor that is gone. The change is made, so nothing here refuses it.

@@ -126,8 +126,7 @@ impl KeyRing {
     /// The token of a session that has this level.
     pub(crate) fn mint(&self, session: &StoredSession, level: Aal) -> Result<SessionToken, InvalidKey> {
         let key = self.keys.first().ok_or(InvalidKey::unusable())?;
-        let mut amr: Vec<Cow<'_, str>> =
-            session.proofs().iter().map(|proof| proof.method().reference().into()).collect();
+        let mut amr: Vec<Cow<'_, str>> = session.proofs().iter().map(|proof| proof.method().reference()).collect();
         if level == Aal::Aal2 {
             amr.push("mfa".into());
         }

@@ -4,12 +4,11 @@ use super::{ROUNDS, StepUp};
 use crate::{
     aal::{CredentialId, Method},
     audit::AuditEventKind,
-    engine::methods_of,
     error::{Error, ErrorKind},
     factor::{self, LookupSecrets, Totp},
     session::Subject,
     standing::CredentialSummary,
-    store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
+    store::{AttemptKey, Completed, Completion, Credential, CredentialChange, CredentialName},
 };
 
 impl StepUp {
@@ -44,17 +43,27 @@ impl StepUp {
     }
 
     async fn import(&self, subject: &Subject, credential: Credential) -> Result<CredentialId, Error> {
+        let summary = credential.summary;
+        self.store(subject, summary, CredentialChange::Replace(credential)).await
+    }
+
+    async fn store(
+        &self,
+        subject: &Subject,
+        summary: CredentialSummary,
+        change: CredentialChange,
+    ) -> Result<CredentialId, Error> {
         let engine = self.engine();
-        let CredentialSummary { id, method, .. } = credential.summary;
-        let at = credential.created_at;
+        let CredentialSummary { id, method, .. } = summary;
+        let at = engine.now();
         let mut completion = Completion::new(subject.clone(), at);
-        completion.credentials.push(CredentialChange::Replace(credential));
+        completion.credentials.push(change);
         // Failures with the old secret say nothing of the new one.
         completion.reset = Some(AttemptKey { subject: subject.clone(), method });
         if engine.complete(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Conflict));
         }
-        engine.audit.record_for_subject(at, subject, AuditEventKind::Enrolled { method });
+        engine.audit.record_for_subject(at, subject, AuditEventKind::Enrolled { method, credential: id });
         Ok(id)
     }
 
@@ -68,10 +77,47 @@ impl StepUp {
     ///
     /// No factor of this method is configured (`Credential`), or the store did not answer.
     pub async fn bind(&self, subject: &Subject, method: Method, data: Vec<u8>) -> Result<CredentialId, Error> {
+        let credential = self.credential(method, data)?;
+        self.import(subject, credential).await
+    }
+
+    /// Gives the subject one more credential of a factor of the application's own, beside those of its method, with a name that tells it
+    /// from them: a second phone, for example. Otherwise as [`bind`](Self::bind).
+    ///
+    /// ```
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// use tower_step_up::{Method, Subject};
+    ///
+    /// # async fn pair(step_up: StepUp) -> Result<(), Box<dyn std::error::Error>> {
+    /// let kim = Subject::new("kim")?;
+    /// let key = b"key of the device".to_vec();
+    /// let id = step_up.bind_another(&kim, Method::custom("push")?, key, Some("blue phone".parse()?)).await?;
+    /// step_up.unbind_one(&kim, id).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// No factor of this method is configured, or the store did not answer.
+    pub async fn bind_another(
+        &self,
+        subject: &Subject,
+        method: Method,
+        data: Vec<u8>,
+        name: Option<CredentialName>,
+    ) -> Result<CredentialId, Error> {
+        let mut credential = self.credential(method, data)?;
+        credential.name = name;
+        self.store(subject, credential.summary, CredentialChange::Add(credential)).await
+    }
+
+    /// A new credential of a configured factor.
+    fn credential(&self, method: Method, data: Vec<u8>) -> Result<Credential, Error> {
         let engine = self.engine();
         let factor = engine.factor(method).ok_or(Error::new(ErrorKind::Credential))?;
         let summary = CredentialSummary { id: CredentialId::random(), method, aal: factor.aal() };
-        self.import(subject, Credential::new(summary, engine.now()).with_data(data)).await
+        Ok(Credential::new(summary, engine.now()).with_data(data))
     }
 
     /// Takes the subject's credentials of a method away, for a support desk that has made sure of who asks. Every session is lowered
@@ -98,10 +144,33 @@ impl StepUp {
     ///
     /// The credentials are being changed all the time (`Conflict`), or the store did not answer.
     pub async fn unbind(&self, subject: &Subject, method: Method) -> Result<(), Error> {
+        self.take_away(subject, method, |known| known.method == method).await
+    }
+
+    /// Takes one credential away and leaves the others of its method, as [`unbind`](Self::unbind) does with all: a lost phone, for example.
+    /// What only stood in for lost factors goes with the last of them.
+    ///
+    /// # Errors
+    ///
+    /// The subject has no such credential (`Credential`), the credentials are being changed all the time (`Conflict`), or the store did not
+    /// answer.
+    pub async fn unbind_one(&self, subject: &Subject, credential: CredentialId) -> Result<(), Error> {
+        let known = self.engine().stores.credentials(subject).await?;
+        let known = known.iter().map(|one| one.summary).find(|summary| summary.id == credential);
+        let method = known.ok_or(Error::new(ErrorKind::Credential))?.method;
+        self.take_away(subject, method, |known| known.id == credential).await
+    }
+
+    async fn take_away(
+        &self,
+        subject: &Subject,
+        method: Method,
+        is_removed: impl Fn(&CredentialSummary) -> bool,
+    ) -> Result<(), Error> {
         let engine = self.engine();
         for _ in 0..ROUNDS {
             let credentials = engine.stores.credentials(subject).await?;
-            let gone = engine.removed_with(&credentials, method);
+            let gone = engine.removed_with(&credentials, &is_removed);
             let mut completion = Completion::new(subject.clone(), engine.now());
             completion.expect_credentials = Some(credentials.iter().map(|one| one.summary.id).collect());
             completion.credentials = gone.iter().map(|one| CredentialChange::Remove(one.id)).collect();
@@ -109,8 +178,8 @@ impl StepUp {
             let at = completion.now;
             if engine.complete(completion).await? == Completed::Done {
                 engine.stores.remove_flows(subject, None).await?;
-                for method in methods_of(&gone) {
-                    engine.audit.record_for_subject(at, subject, AuditEventKind::Removed { method });
+                for CredentialSummary { id: credential, method, .. } in gone {
+                    engine.audit.record_for_subject(at, subject, AuditEventKind::Removed { method, credential });
                 }
                 return Ok(());
             }

@@ -48,10 +48,11 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// The method only ever is a second factor, the subject is not active, or the store or directory did not answer.
+    /// The method only ever is a second factor, as one of the application's own is that has a factor of the second level; the subject is
+    /// not active; or the store or directory did not answer.
     pub async fn sign_in(&self, subject: Subject, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
-        let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
+        let level = engine.first_factor_level(method).ok_or(Error::new(ErrorKind::Method))?;
         if !engine.users.is_active(&subject).await? {
             return Err(Error::new(ErrorKind::Inactive));
         }
@@ -74,7 +75,7 @@ impl StepUp {
     /// As [`sign_in`](Self::sign_in); also if the session has ended meanwhile (`Inactive`).
     pub async fn reauthenticate(&self, session: impl AsRef<Session>, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
-        let level = method.first_factor_level().ok_or(Error::new(ErrorKind::Method))?;
+        let level = engine.first_factor_level(method).ok_or(Error::new(ErrorKind::Method))?;
         let now = engine.now();
         let session = session.as_ref();
         let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;

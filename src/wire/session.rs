@@ -7,7 +7,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    aal::Proof,
+    aal::{Method, Proof},
     clock::Timestamp,
     directory::{Identity, identity_id},
     session::{Session, Subject},
@@ -39,18 +39,23 @@ pub(crate) fn identity(subject: &Subject, identity: &Identity, public_url: &Url)
     Value::Object(view)
 }
 
-/// The session object of the wire contract, with only the proofs that count.
+/// The session object of the wire contract, with only the proofs that count. `shown` gives the built-in name that stands for a method.
 pub(crate) fn session(
     session: impl AsRef<Session>,
     standing: &Standing,
     identity: &Value,
     now: Timestamp,
     second_factor_lifespan: Option<Duration>,
+    shown: impl Fn(Method) -> Method,
 ) -> Value {
     let session = session.as_ref();
     let method = |proof: &Proof| {
         let mut entry = Map::new();
-        entry.insert("method".to_owned(), json!(proof.method()));
+        let method = proof.method();
+        entry.insert("method".to_owned(), json!(shown(method)));
+        if let Some(name) = method.custom_name() {
+            entry.insert("custom_method".to_owned(), json!(name));
+        }
         entry.insert("aal".to_owned(), json!(proof.aal()));
         entry.insert("completed_at".to_owned(), json!(proof.completed_at()));
         if let Some(provider) = proof.provider() {

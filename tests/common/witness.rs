@@ -93,6 +93,7 @@ impl Seen {
                         | AuditEventKind::Rotated { .. }
                         | AuditEventKind::Enrolled { .. }
                         | AuditEventKind::Removed { .. }
+                        | AuditEventKind::Renamed { .. }
                 )
             });
             assert_eq!(changes.count(), 0, "a refusal changed something: {told}");

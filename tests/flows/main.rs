@@ -23,6 +23,8 @@ mod logout;
 mod mail_code;
 mod manage;
 mod own_factor;
+mod own_method;
+mod push;
 mod races;
 mod settings;
 mod site;

@@ -304,10 +304,6 @@ impl Factor for Mail {
 }
 
 impl Enrolment for Mail {
-    fn begin(&self, _: FactorContext<'_>) -> Result<Option<Vec<u8>>, FactorError> {
-        Ok(None)
-    }
-
     fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
         let shown = context.state.map_or("none", |state| std::str::from_utf8(state).unwrap());
         Ok(vec![Node::button(Group::Code, "method", "code", Text::info(1_010_023, format!("sent: {shown}")))])
@@ -321,12 +317,14 @@ impl Enrolment for Mail {
         Ok(())
     }
 
-    fn submit(&self, _: FactorContext<'_>, _: &Form) -> Result<EnrolmentOutcome, FactorError> {
-        if self.fails.swap(0, Ordering::SeqCst) == 1 {
-            return Err(FactorError::Unavailable("the mail server is down".into()));
-        }
-        let number = self.sent.fetch_add(1, Ordering::SeqCst) + 1;
-        Ok(EnrolmentOutcome::Pending(format!("code {number}").into_bytes()))
+    fn submit<'a>(&'a self, _: FactorContext<'a>, _: &'a Form) -> FactorFuture<'a, EnrolmentOutcome> {
+        Box::pin(async move {
+            if self.fails.swap(0, Ordering::SeqCst) == 1 {
+                return Err(FactorError::Unavailable("the mail server is down".into()));
+            }
+            let number = self.sent.fetch_add(1, Ordering::SeqCst) + 1;
+            Ok(EnrolmentOutcome::Pending { state: format!("code {number}").into_bytes(), message: None })
+        })
     }
 }
 

@@ -249,7 +249,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long the directory may take for one answer before the request is refused. 5 seconds by default.
+    /// How long the directory may take for one answer, and a factor for one step, before the request is refused. 5 seconds by default.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

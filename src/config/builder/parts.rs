@@ -44,7 +44,8 @@ impl StepUpBuilder {
         self
     }
 
-    /// Adds a factor.
+    /// Adds a factor: one of the crate's, or one of the application's own, which implements [`Factor`]. No two can have the same
+    /// [method](Factor::method), nor be [shown as](Factor::shown_as) the same.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

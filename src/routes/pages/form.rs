@@ -1,13 +1,18 @@
-//! A flow's nodes as the built-in pages show them: one section for each factor.
+//! A flow's nodes as the built-in pages show them: one section for each factor. What only a script gives a meaning to is left out.
 
-use crate::wire::ui::{Attributes, Group, InputKind, Node, Text};
+use serde_json::Value;
+use url::Url;
+
+use crate::wire::ui::{Attributes, Group, Input, InputKind, Node, Text};
 
 /// One factor's part of the page.
 #[derive(Default)]
 pub(crate) struct Section<'a> {
     pub(crate) title: &'static str,
+    pub(crate) hidden: Vec<Hidden<'a>>,
     pub(crate) pictures: Vec<Picture<'a>>,
     pub(crate) texts: Vec<Reading<'a>>,
+    pub(crate) links: Vec<Link<'a>>,
     pub(crate) fields: Vec<Field<'a>>,
     pub(crate) buttons: Vec<Button<'a>>,
     /// Several factors stand in one page; the first is the one that most people want.
@@ -29,10 +34,23 @@ pub(crate) struct Reading<'a> {
     pub(crate) items: Vec<&'a str>,
 }
 
+pub(crate) struct Link<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) href: &'a str,
+    pub(crate) title: &'a str,
+}
+
 pub(crate) struct Field<'a> {
     pub(crate) name: &'a str,
     pub(crate) kind: &'static str,
     pub(crate) label: &'a str,
+    pub(crate) value: String,
+    /// A box that is ticked already.
+    pub(crate) checked: bool,
+    pub(crate) required: bool,
+    pub(crate) disabled: bool,
+    pub(crate) pattern: Option<&'a str>,
+    pub(crate) maxlength: Option<u32>,
     pub(crate) messages: &'a [Text],
     /// The ids of all messages that are about this field.
     pub(crate) described_by: Option<String>,
@@ -45,29 +63,43 @@ pub(crate) struct Button<'a> {
     pub(crate) name: &'a str,
     pub(crate) value: String,
     pub(crate) label: &'a str,
+    pub(crate) disabled: bool,
     /// Whether it takes a factor away: such a button must not look like the one to press.
     pub(crate) takes_away: bool,
 }
 
-/// A value that goes with every form of the page.
+/// A value that goes with the form: the CSRF token and who it is with every one, that of a factor with its own.
 pub(crate) struct Hidden<'a> {
     pub(crate) name: &'a str,
     pub(crate) value: String,
 }
 
-/// The hidden values among the nodes: the CSRF token, and who it is.
-pub(crate) fn hidden(nodes: &[Node]) -> Vec<Hidden<'_>> {
-    let inputs = nodes.iter().filter_map(|node| match &node.attributes {
-        Attributes::Input(input) if input.kind == InputKind::Hidden => Some((node, input)),
-        _ => None,
-    });
-    inputs.map(|(node, input)| Hidden { name: &input.name, value: value_of(node).unwrap_or_default() }).collect()
+/// The hidden values of a section. Where a button sends the same, it is the button that says it.
+fn hidden(nodes: &[Node], group: Group) -> Vec<Hidden<'_>> {
+    let inputs = || nodes.iter().filter_map(|node| input_of(node).map(|input| (node.group, input)));
+    let sent_by_button = |hidden: &Input| {
+        inputs().any(|(own, input)| own == group && input.kind == InputKind::Submit && input.name == hidden.name)
+    };
+    inputs()
+        .filter(|(own, input)| input.kind == InputKind::Hidden && (*own == group || *own == Group::Default))
+        .filter(|(_, input)| !sent_by_button(input))
+        .map(|(_, input)| Hidden { name: &input.name, value: value_of(input) })
+        .collect()
 }
 
-fn value_of(node: &Node) -> Option<String> {
+fn input_of(node: &Node) -> Option<&Input> {
     match &node.attributes {
-        Attributes::Input(input) => input.value.as_ref()?.as_str().map(str::to_owned),
+        Attributes::Input(input) => Some(input),
         _ => None,
+    }
+}
+
+/// The value as a form sends it.
+fn value_of(input: &Input) -> String {
+    match &input.value {
+        Some(Value::String(text)) => text.clone(),
+        Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string(),
+        _ => String::new(),
     }
 }
 
@@ -85,7 +117,7 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
 }
 
 fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) -> Section<'a> {
-    let mut section = Section { title: title(group), first, ..Section::default() };
+    let mut section = Section { title: title(group), hidden: hidden(nodes, group), first, ..Section::default() };
     // A visible field of no group, such as who wants to sign in, stands in the first section.
     for node in nodes.iter().filter(|node| node.group == group || (first && node.group == Group::Default)) {
         let label = node.meta.label.as_ref().map_or("", |label| label.text.as_ref());
@@ -94,27 +126,71 @@ fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) 
                 section.pictures.push(Picture { id, src, width: *width, height: *height, label });
             }
             Attributes::Text { text, id } => section.texts.push(Reading { id, label, items: items(text) }),
-            Attributes::Input(input) => match input.kind {
-                InputKind::Hidden => {}
-                InputKind::Submit => section.buttons.push(Button {
-                    name: &input.name,
-                    value: value_of(node).unwrap_or_default(),
-                    label,
-                    takes_away: input.name.ends_with("_unlink") || input.name.ends_with("_disable"),
-                }),
-                kind => section.fields.push(Field {
-                    name: &input.name,
-                    kind: if kind == InputKind::Password { "password" } else { "text" },
-                    label,
-                    messages: &node.messages,
-                    described_by: describing(&input.name, &node.messages, messages),
-                    hints: hints(node.group),
-                    autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group)),
-                }),
-            },
+            Attributes::A { href, title, id } if leads_somewhere(href) => {
+                section.links.push(Link { id, href, title: &title.text });
+            }
+            Attributes::Input(input) if input.kind == InputKind::Submit => section.buttons.push(Button {
+                name: &input.name,
+                value: value_of(input),
+                label,
+                disabled: input.disabled,
+                takes_away: ["_unlink", "_disable", "_remove"].iter().any(|end| input.name.ends_with(end)),
+            }),
+            Attributes::Input(input) => {
+                let field = html_type(input.kind).map(|kind| field(node, input, kind, label, messages));
+                section.fields.extend(field);
+            }
+            Attributes::A { .. } | Attributes::Script(_) | Attributes::Div { .. } => {}
         }
     }
     section
+}
+
+fn field<'a>(node: &'a Node, input: &'a Input, kind: &'static str, label: &'a str, messages: &[Text]) -> Field<'a> {
+    Field {
+        name: &input.name,
+        kind,
+        label,
+        value: match input.kind {
+            // A box sends its value if it is ticked.
+            InputKind::Checkbox => "true".to_owned(),
+            InputKind::Password => String::new(),
+            _ => value_of(input),
+        },
+        checked: input.kind == InputKind::Checkbox && input.value == Some(Value::Bool(true)),
+        required: input.required,
+        disabled: input.disabled,
+        pattern: input.pattern.as_deref(),
+        maxlength: input.maxlength,
+        messages: &node.messages,
+        described_by: describing(&input.name, &node.messages, messages),
+        hints: hints(&input.name),
+        autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group)),
+    }
+}
+
+/// The type of what somebody fills in; `None` for what nobody does.
+fn html_type(kind: InputKind) -> Option<&'static str> {
+    Some(match kind {
+        InputKind::Text => "text",
+        InputKind::Password => "password",
+        InputKind::Number => "number",
+        InputKind::Checkbox => "checkbox",
+        InputKind::Email => "email",
+        InputKind::Tel => "tel",
+        InputKind::DatetimeLocal => "datetime-local",
+        InputKind::Date => "date",
+        InputKind::Url => "url",
+        InputKind::Hidden | InputKind::Submit | InputKind::Button => return None,
+    })
+}
+
+/// Whether the link opens a page or an app. One that is a script, or a page by itself, is left out, whoever wrote it.
+fn leads_somewhere(href: &str) -> bool {
+    if href.starts_with('/') {
+        return true;
+    }
+    Url::parse(href).is_ok_and(|url| !["javascript", "data", "vbscript", "blob", "about"].contains(&url.scheme()))
 }
 
 /// The single texts of a list of secrets, or the text itself.
@@ -133,16 +209,16 @@ fn title(group: Group) -> &'static str {
         Group::WebAuthn | Group::Passkey => "Security key",
         Group::Code => "Codes by message",
         Group::Password => "Password",
-        Group::Oidc => "Other accounts",
+        Group::Oidc | Group::Saml => "Other accounts",
         Group::Default => "",
     }
 }
 
-/// Fixed texts, never from a request: they go into the tag as they are.
-fn hints(group: Group) -> &'static str {
-    match group {
-        Group::Totp => r#"inputmode="numeric" pattern="\s*[0-9]{6}\s*" maxlength="12""#,
-        Group::LookupSecret => r#"autocapitalize="characters" spellcheck="false" maxlength="64""#,
+/// Fixed texts for fields of the built-in factors, never from a request: they go into the tag as they are.
+fn hints(name: &str) -> &'static str {
+    match name {
+        "totp_code" => r#"inputmode="numeric" pattern="\s*[0-9]{6}\s*" maxlength="12""#,
+        "lookup_secret" => r#"autocapitalize="characters" spellcheck="false" maxlength="64""#,
         _ => "",
     }
 }
@@ -162,4 +238,54 @@ fn describing(name: &str, own: &[Text], global: &[Text]) -> Option<String> {
     let own = (1..=own.len()).map(|index| format!("{name}-message-{index}"));
     let ids: Vec<_> = global.chain(own).collect();
     (!ids.is_empty()).then(|| ids.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ui::{Script, Trigger};
+
+    fn label() -> Text {
+        Text::info(1, "label")
+    }
+
+    #[test]
+    fn a_hidden_value_goes_with_its_own_form_alone() {
+        let nodes = [
+            Node::hidden(Group::Default, "csrf_token", "x"),
+            Node::hidden(Group::Code, "identifier", "kim@app.example"),
+            Node::hidden(Group::Code, "method", "code"),
+            Node::button(Group::Code, "method", "code", label()),
+            Node::button(Group::Totp, "method", "totp", label()),
+        ];
+        let sections = sections(&nodes, &[]);
+        let sent: Vec<Vec<_>> =
+            sections.iter().map(|section| section.hidden.iter().map(|hidden| hidden.name).collect()).collect();
+        assert_eq!(sent, [vec!["csrf_token"], vec!["csrf_token", "identifier"]], "totp first, then code");
+    }
+
+    #[test]
+    fn what_needs_a_script_is_left_out() {
+        let nodes = [
+            Node::script(Group::WebAuthn, Script::new("webauthn_script", "/w.js", "")),
+            Node::division(Group::WebAuthn, "map"),
+            Node::input(Group::WebAuthn, "trigger", InputKind::Button).onclick("x()", Trigger::WebAuthnLogin),
+            Node::input(Group::WebAuthn, "trust", InputKind::Checkbox).value(true).label(label()),
+        ];
+        let sections = sections(&nodes, &[]);
+        let [section] = sections.as_slice() else { panic!("one section") };
+        let fields: Vec<_> = section.fields.iter().map(|field| (field.name, field.kind, field.checked)).collect();
+        assert_eq!(fields, [("trust", "checkbox", true)]);
+        assert!(section.buttons.is_empty() && section.links.is_empty());
+    }
+
+    #[test]
+    fn a_link_is_no_script() {
+        for good in ["https://bank.example/x", "/help", "bank://confirm?id=1", "tel:123"] {
+            assert!(leads_somewhere(good), "{good}");
+        }
+        for bad in ["javascript:alert(1)", " JavaScript:alert(1)", "java\nscript:x", "data:text/html,x", "", "help"] {
+            assert!(!leads_somewhere(bad), "{bad}");
+        }
+    }
 }

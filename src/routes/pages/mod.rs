@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-use self::form::{Hidden, Section};
+use self::form::Section;
 use super::{
     answer,
     failure::Failure,
@@ -47,7 +47,6 @@ struct LoginPage<'a> {
     frame: Frame<'a>,
     account: &'a str,
     action: String,
-    hidden: Vec<Hidden<'a>>,
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
     cancel: &'a str,
@@ -59,7 +58,6 @@ struct SettingsPage<'a> {
     frame: Frame<'a>,
     account: &'a str,
     action: String,
-    hidden: Vec<Hidden<'a>>,
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
     home: &'a str,
@@ -98,7 +96,6 @@ fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node])
         frame: Frame::of(engine),
         account: owner.map_or("", |owner| owner.identifier.as_str()),
         action: login_flow::action(flow, engine).into(),
-        hidden: form::hidden(nodes),
         messages: &flow.messages,
         sections: form::sections(nodes, &flow.messages),
         cancel: engine.urls.default_return.as_str(),
@@ -138,7 +135,6 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
         frame: Frame::of(engine),
         account: &owner.identifier,
         action: settings_flow::action(flow, engine).into(),
-        hidden: form::hidden(&nodes),
         messages: &flow.messages,
         // What is said of the whole page is about no field of it in particular.
         sections: form::sections(&nodes, &[]),

@@ -2,11 +2,14 @@
 //!
 //! Values only: nothing here knows of sessions, stores or HTTP.
 
-use std::{fmt, str::FromStr, sync::Arc};
+mod method;
+
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::method::{CustomMethod, InvalidMethod, Method, UnknownMethod};
 use crate::clock::Timestamp;
 
 /// Authenticator assurance level, after NIST SP 800-63B.
@@ -40,136 +43,6 @@ impl Aal {
 impl fmt::Display for Aal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// How something was proven. The names are fixed: Ory's SDKs know no others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Method {
-    /// A password.
-    Password,
-    /// OpenID Connect at another provider.
-    Oidc,
-    /// SAML at another provider.
-    Saml,
-    /// A time-based one-time password (RFC 6238).
-    Totp,
-    /// A look-up secret, also called recovery or backup code.
-    LookupSecret,
-    /// A public-key credential (W3C Web Authentication).
-    #[serde(rename = "webauthn")]
-    WebAuthn,
-    /// A code sent out of band, by mail or text message.
-    Code,
-    /// A discoverable public-key credential used without a password.
-    Passkey,
-    /// A change of the profile in a privileged session.
-    Profile,
-    /// A recovery link.
-    LinkRecovery,
-    /// A recovery code.
-    CodeRecovery,
-}
-
-impl Method {
-    const ALL: [Self; 11] = [
-        Self::Password,
-        Self::Oidc,
-        Self::Saml,
-        Self::Totp,
-        Self::LookupSecret,
-        Self::WebAuthn,
-        Self::Code,
-        Self::Passkey,
-        Self::Profile,
-        Self::LinkRecovery,
-        Self::CodeRecovery,
-    ];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::Oidc => "oidc",
-            Self::Saml => "saml",
-            Self::Totp => "totp",
-            Self::LookupSecret => "lookup_secret",
-            Self::WebAuthn => "webauthn",
-            Self::Code => "code",
-            Self::Passkey => "passkey",
-            Self::Profile => "profile",
-            Self::LinkRecovery => "link_recovery",
-            Self::CodeRecovery => "code_recovery",
-        }
-    }
-
-    /// The level that an entry of this method has when it is a *first* factor of [`StepUp::sign_in`](crate::StepUp::sign_in).
-    ///
-    /// Methods that only ever are a second factor here (`totp`, `lookup_secret`) give `None`.
-    pub(crate) const fn first_factor_level(self) -> Option<Aal> {
-        match self {
-            Self::Totp | Self::LookupSecret => None,
-            _ => Some(Aal::Aal1),
-        }
-    }
-
-    /// Whether it can be a second factor.
-    pub(crate) const fn is_second_factor(self) -> bool {
-        matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code)
-    }
-
-    /// Whether a form can name it: a way in which somebody proves something now.
-    #[cfg(feature = "axum")]
-    pub(crate) const fn is_interactive(self) -> bool {
-        matches!(
-            self,
-            Self::Password
-                | Self::Totp
-                | Self::LookupSecret
-                | Self::WebAuthn
-                | Self::Code
-                | Self::Passkey
-                | Self::Oidc
-                | Self::Saml
-        )
-    }
-
-    /// The value for the token's `amr` claim (RFC 8176), where that registry has one.
-    pub(crate) const fn reference(self) -> &'static str {
-        match self {
-            Self::Password => "pwd",
-            Self::Totp | Self::LookupSecret | Self::Code | Self::CodeRecovery => "otp",
-            Self::WebAuthn | Self::Passkey => "pop",
-            other => other.as_str(),
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The text names no [`Method`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownMethod(());
-
-impl fmt::Display for UnknownMethod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not the name of an authentication method")
-    }
-}
-
-impl std::error::Error for UnknownMethod {}
-
-impl FromStr for Method {
-    type Err = UnknownMethod;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|method| method.as_str() == text).ok_or(UnknownMethod(()))
     }
 }
 
@@ -314,7 +187,7 @@ mod tests {
     }
 
     fn any_proof() -> impl Strategy<Value = Proof> {
-        (prop::sample::select(&Method::ALL[..]), prop::sample::select(&[Aal::Aal0, Aal::Aal1, Aal::Aal2][..]))
+        (prop::sample::select(Method::built_in()), prop::sample::select(&[Aal::Aal0, Aal::Aal1, Aal::Aal2][..]))
             .prop_map(|(method, aal)| proof(method, aal))
     }
 
@@ -349,14 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_wire_names() {
-        for method in Method::ALL {
-            assert_eq!(method.as_str().parse(), Ok(method));
-            assert_eq!(serde_json::to_value(method).unwrap(), method.as_str());
-        }
-        for unknown in ["", "Totp", "totp ", "aal2", "magic"] {
-            assert_eq!(unknown.parse::<Method>(), Err(UnknownMethod(())));
-        }
+    fn a_level_that_is_not_there_is_refused() {
         for level in ["aal10", "AAL2 ", "aal3", "", "AAL2"] {
             assert!(serde_json::from_value::<Aal>(level.into()).is_err(), "{level}");
         }
@@ -367,26 +233,6 @@ mod tests {
         for (level, name) in [(Aal::Aal0, "aal0"), (Aal::Aal1, "aal1"), (Aal::Aal2, "aal2")] {
             assert_eq!((level.as_str(), level.to_string().as_str()), (name, name));
             assert_eq!(serde_json::to_value(level).unwrap(), name);
-        }
-    }
-
-    #[test]
-    fn what_a_method_can_be() {
-        let only_second = [Method::Totp, Method::LookupSecret];
-        let second = [Method::Totp, Method::LookupSecret, Method::WebAuthn, Method::Code];
-        for method in Method::ALL {
-            let first = (!only_second.contains(&method)).then_some(Aal::Aal1);
-            assert_eq!(method.first_factor_level(), first, "{method}");
-            assert_eq!(method.is_second_factor(), second.contains(&method), "{method}");
-        }
-    }
-
-    #[cfg(feature = "axum")]
-    #[test]
-    fn no_form_names_a_method_that_nobody_proves_by_a_form() {
-        let not_in_forms = [Method::Profile, Method::LinkRecovery, Method::CodeRecovery];
-        for method in Method::ALL {
-            assert_eq!(method.is_interactive(), !not_in_forms.contains(&method), "{method}");
         }
     }
 
