@@ -25,7 +25,7 @@
 //!
 //! # Changes that a store does not know
 //!
-//! [`Consumption`] and [`CredentialChange`] may have further variants in later versions of this crate, and [`Completion`](super::Completion)
+//! [`Consumption`] and [`CredentialChange`] may have further variants in later versions of this crate, and [`Completion`]
 //! further fields. A store that does not know them answers [`Unsupported`](super::StoreErrorKind::Unsupported) and fails the check that
 //! is about them: so an upgrade of this crate shows by name what the store has to learn.
 
