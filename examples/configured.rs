@@ -1,11 +1,11 @@
-//! The configuration out of a file, under Ory's key names.
+//! Reads the configuration from a file with Ory's key names.
 //!
 //! ```text
 //! cargo run --example configured --features config -- examples/configured.json
 //! ```
 //!
-//! The file is JSON here; [`Config`] takes whatever format serde has a crate for. A key that is not known, or a value that makes no
-//! sense, ends the program with the name of the key.
+//! The file is JSON here. [`Config`] takes any format that serde has a crate for. An unknown key or a bad value ends the program with the
+//! name of the key.
 
 use std::{env, error::Error, fs};
 
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Stands for the login that an application has already; this one believes everybody.
+/// Your application has its own login. This one believes everybody.
 async fn sign_in(step_up: &StepUp) -> Result<SignedIn, StatusCode> {
     let alice = Subject::new("alice").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     step_up.sign_in(alice, Method::Password).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)

@@ -1,4 +1,4 @@
-//! The least that asks for a second factor: one guarded page, everything in memory.
+//! The smallest program that asks for a second factor: one guarded page, everything in memory.
 //!
 //! ```text
 //! cargo run --example minimal
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     step_up.import_totp(&Subject::new("alice")?, SECRET).await?;
 
     let app = Router::new()
-        .route("/", get(async || "Welcome to what only two factors open.").layer(RequireAal2))
+        .route("/", get(async || "Welcome. You got here with two factors.").layer(RequireAal2))
         .route("/login", get(async || Html("<form method=post><button>I am alice</button></form>")).post(login))
         .with_state(step_up.clone())
         .merge(step_up.router())
@@ -47,7 +47,7 @@ struct ReturnTo {
     return_to: Option<String>,
 }
 
-/// Stands for the login that an application has already; this one believes everybody. The form is sent to the URL it is on.
+/// Your application has its own login. This one believes everybody. The form posts to its own URL.
 async fn login(State(step_up): State<StepUp>, Query(query): Query<ReturnTo>) -> Result<impl IntoResponse, StatusCode> {
     let alice = Subject::new("alice").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let signed_in = step_up.sign_in(alice, Method::Password).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;

@@ -1,11 +1,11 @@
-//! Settings, read from the environment once and turned into types. Nothing else in the program looks at the environment.
+//! Settings: read from the environment once and parsed into types. No other file reads the environment.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tower_step_up::RequiredAal;
 
-/// What the environment asks for.
+/// The settings.
 pub(crate) struct Config {
     /// Where to listen.
     pub(crate) address: SocketAddr,
@@ -15,17 +15,17 @@ pub(crate) struct Config {
     /// The Redis for flows and counters of attempts; `None` if they are in the store.
     #[cfg(feature = "redis")]
     pub(crate) flows: Option<String>,
-    /// The secret behind all keys; `None` if the store keeps one.
+    /// The secret that all keys are derived from; `None` if the store keeps one.
     pub(crate) secret: Option<Vec<u8>>,
-    /// What whoami and the settings ask of a session.
+    /// The level that whoami and the settings require.
     pub(crate) model: RequiredAal,
     /// How old the second factor may be for a transfer.
     pub(crate) transfer_max_age: Duration,
 }
 
-/// Where everything is kept.
+/// Where the bank keeps its data.
 pub(crate) enum StoreSetting {
-    /// In this process: gone when it ends.
+    /// In this process, until it ends.
     Memory,
     /// In the database file of this URL.
     Sqlite(String),
@@ -34,8 +34,8 @@ pub(crate) enum StoreSetting {
     Postgres(String),
 }
 
-/// A setting that the program cannot work with. The text names the setting and says what to write instead; it never repeats a
-/// value that may hold a password.
+/// A bad setting. The text names the setting and says what to write instead. It never repeats a value that may contain a
+/// password.
 #[derive(Debug)]
 pub(crate) struct BadSetting(String);
 
@@ -54,7 +54,7 @@ impl fmt::Display for BadSetting {
 impl std::error::Error for BadSetting {}
 
 impl Config {
-    /// Reads the settings through `get`, which is the environment but in tests. An empty value counts as none.
+    /// Reads the settings through `get`, the environment. An empty value counts as none.
     pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
         let get = |name: &str| get(name).filter(|value| !value.is_empty());
         let flows = get("BANK_FLOWS").map(flows).transpose()?;

@@ -1,4 +1,4 @@
-//! The bank's own tables: users, transfers and one secret. They lie beside the crate's tables in the same database.
+//! The bank's own tables: users, transfers and one secret. They are in the same database as the crate's tables.
 
 use std::{error::Error, str::FromStr, time::Duration};
 
@@ -12,7 +12,7 @@ use sqlx::{
 
 use crate::config::StoreSetting;
 
-/// A pool of connections. The statements that go through it are understood by both.
+/// A pool of connections. All statements work on both databases.
 #[derive(Clone)]
 pub(crate) enum Database {
     Sqlite(SqlitePool),
@@ -20,7 +20,7 @@ pub(crate) enum Database {
     Postgres(PgPool),
 }
 
-/// Does the same with whichever pool it is.
+/// Does the same on either pool.
 macro_rules! on {
     ($database:expr, $pool:ident => $statement:expr) => {
         match $database {
@@ -34,7 +34,7 @@ pub(crate) use on;
 
 const SQLITE_TABLES: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS bank_users (username TEXT PRIMARY KEY, password_hash TEXT NOT NULL) STRICT",
-    // A transfer's key is unique for its sender, so that a form which is sent twice pays once.
+    // A transfer's key is unique per sender, so a form that is sent twice pays once.
     "CREATE TABLE IF NOT EXISTS bank_transfers (id INTEGER PRIMARY KEY AUTOINCREMENT, subject TEXT NOT NULL, \
      recipient TEXT NOT NULL, amount TEXT NOT NULL, key TEXT NOT NULL, sent_at INTEGER NOT NULL, \
      UNIQUE (subject, key)) STRICT",
@@ -52,7 +52,7 @@ const POSTGRES_TABLES: [&str; 3] = [
 /// Opens the database.
 pub(crate) async fn open(store: &StoreSetting) -> Result<Database, sqlx::Error> {
     match store {
-        // A database in memory lives as long as its one connection, so that must never be closed.
+        // A database in memory ends with its one connection, so the pool must never close it.
         StoreSetting::Memory => {
             let options = SqlitePoolOptions::new().min_connections(1).max_connections(1);
             let options = options.idle_timeout(None).max_lifetime(None);
@@ -73,17 +73,17 @@ pub(crate) async fn open(store: &StoreSetting) -> Result<Database, sqlx::Error> 
     }
 }
 
-/// Held by one process at a time while it makes what is missing.
+/// Held by one process at a time while it creates tables and users.
 pub(crate) enum Preparing {
-    /// `SQLite` waits for whoever writes; each statement is complete by itself.
+    /// `SQLite` waits for other writers, and each statement is complete by itself.
     Unlocked,
-    /// The lock goes with the connection, also when the process is killed.
+    /// The lock ends with the connection, even when the process is killed.
     #[cfg(feature = "postgres")]
     Locked(#[expect(dead_code, reason = "it is held, not read")] sqlx::PgConnection),
 }
 
 impl Database {
-    /// Makes the tables that are missing. Other processes that start wait until the answer is dropped.
+    /// Creates the missing tables. Other processes that start wait until the result is dropped.
     pub(crate) async fn prepare(&self) -> Result<Preparing, sqlx::Error> {
         match self {
             Self::Sqlite(pool) => {
@@ -104,9 +104,9 @@ impl Database {
         }
     }
 
-    /// The secret behind all keys. The first process to ask creates it; all that share the database get the same.
+    /// The secret that all keys are derived from. The first process creates it, and all processes on this database share it.
     ///
-    /// A real bank keeps it in a vault instead: whoever reads this database can sign sessions.
+    /// A real bank keeps it in a vault, since anybody who reads this database can sign sessions.
     pub(crate) async fn secret(&self) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
         let mut fresh = [0; 32];
         getrandom::fill(&mut fresh)?;

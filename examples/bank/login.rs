@@ -1,4 +1,4 @@
-//! The first factor, which belongs to the bank and not to the crate: a form for browsers, JSON for other clients, and the way out.
+//! The first factor, which belongs to the bank and not to the crate: a form for browsers, JSON for other clients, and logout.
 
 use askama::Template;
 use axum::{
@@ -36,7 +36,7 @@ struct ReturnTo {
     return_to: Option<String>,
 }
 
-// No `Debug`: a password must not get into a log.
+// No `Debug`, so that no password gets into a log.
 #[derive(Deserialize)]
 struct Credentials {
     username: String,
@@ -54,17 +54,17 @@ async fn login(
     old: Option<CurrentSession>,
     Form(credentials): Form<Credentials>,
 ) -> Result<Response, Failure> {
-    // Checked here and not only when the form was made: a field of a form is the client's word. The result is a page of this
-    // bank or nothing, so this is no way to send people elsewhere.
+    // Check it here too, since the client can change a field of the form. The result is a page of this bank or `None`, so nobody
+    // is sent to another site.
     let return_to = credentials.return_to.and_then(|text| bank.step_up.return_url(&text));
     let Some(subject) = bank.users.verify(&credentials.username, &credentials.password).await? else {
         let page = page(&LoginPage { return_to, wrong: true })?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
     let signed_in = match old {
-        // The same user, so the session goes on, with the second factor that was proven in it.
+        // The same user: keep the session and the second factor that was proven in it.
         Some(old) if *old.subject() == subject => bank.step_up.reauthenticate(old.session(), Method::Password).await?,
-        // The browser forgets the other user's session, so nobody should be able to use it any more.
+        // Another user: end the old session, since the browser loses its cookie.
         Some(old) => {
             bank.step_up.sign_out(old.session()).await?;
             bank.step_up.sign_in(subject, Method::Password).await?
@@ -76,12 +76,12 @@ async fn login(
 
 async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials>) -> Result<Response, Failure> {
     let Some(subject) = bank.users.verify(&credentials.username, &credentials.password).await? else {
-        let body = Json(json!({ "error": "username or password is wrong" }));
+        let body = Json(json!({ "error": "the username or password is wrong" }));
         return Ok((StatusCode::UNAUTHORIZED, body).into_response());
     };
     let signed_in = bank.step_up.sign_in(subject, Method::Password).await?;
     let session = bank.step_up.describe(signed_in.session()).await?;
-    // The token is the client's to keep, so no cookie goes with it.
+    // The client keeps the token, so it gets no cookie.
     Ok(Json(json!({ "session_token": signed_in.token().as_str(), "session": session })).into_response())
 }
 

@@ -1,11 +1,11 @@
-//! A bank that asks for a second factor where it matters: the whole of `tower-step-up` in one program.
+//! A bank that asks for a second factor where it matters: most of `tower-step-up` in one program.
 //!
 //! ```text
 //! cargo run --example bank --features sqlite
 //! ```
 //!
-//! Then sign in as `alice` with `alice-password` and open the payments. Her authenticator app's code comes from
-//! `oathtool --totp -b JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP`.
+//! Then sign in as `alice` with `alice-password` and open the payments.
+//! `oathtool --totp -b JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP` prints the code of her authenticator app.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
@@ -13,11 +13,11 @@
 //! | `BANK_PUBLIC_URL` | `http://<address>` | how browsers reach the bank |
 //! | `BANK_STORE` | `sqlite://bank.db` | `memory`, `sqlite://FILE`, or `postgres://…` with the feature `postgres` |
 //! | `BANK_FLOWS` | the same store | `redis://…` keeps flows and counters of attempts there, with the feature `redis` |
-//! | `BANK_SECRET` | created once, kept in the store | 32 or more random bytes in base64, behind all keys |
-//! | `BANK_MODEL` | `strict` | `strict` or `lax`: what whoami and the settings ask for |
+//! | `BANK_SECRET` | created once, kept in the store | 32 or more random bytes in base64; all keys are derived from it |
+//! | `BANK_MODEL` | `strict` | `strict` or `lax`: the level that whoami and the settings require |
 //! | `BANK_TRANSFER_MAX_AGE` | `300` | how many seconds old the second factor may be for a transfer |
 //!
-//! A bad setting ends it with one line and exit code 2.
+//! A bad setting ends the program with one line and exit code 2.
 
 mod config;
 mod database;
@@ -56,7 +56,7 @@ use self::{
     users::Users,
 };
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 struct Bank {
     step_up: StepUp,
@@ -103,7 +103,7 @@ async fn start() -> Result<(TcpListener, Router), Box<dyn Error + Send + Sync>> 
     Ok((listener, app))
 }
 
-/// A bank that was killed a moment ago may still be letting go of its address.
+/// Tries for a while: the operating system may not have freed the address of a bank that was killed a moment ago.
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let begun = Instant::now();
     loop {
@@ -139,8 +139,8 @@ async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error
         .layer(middleware::from_fn_with_state(own_origin, security::same_origin))
         .layer(middleware::from_fn(security::page_headers))
         .with_state(bank);
-    // The router of the crate has its own headers and its own protection of its forms. The layer comes last, so that it is
-    // outside of everything that asks for a session.
+    // The crate's router sets its own headers and protects its own forms. The layer comes last, so that it is around everything
+    // that asks for a session.
     Ok(pages.merge(step_up.router()).layer(step_up.layer()))
 }
 
@@ -160,7 +160,7 @@ async fn step_up(
         .encryption_key(EncryptionKey::new("bank-1", &secret)?)
         .factor(Totp::new("Example Bank"))
         .factor(LookupSecrets::default())
-        // Who is signed in confirms with the password what needs no second factor.
+        // Signed-in users confirm with the password what needs no second factor.
         .factor(Password::default())
         .directory(users.clone())
         .whoami_required_aal(config.model)
@@ -190,7 +190,7 @@ async fn flow_store(url: &str) -> Result<RedisStore, BadSetting> {
     })
 }
 
-/// Ends at Ctrl-C, and at SIGTERM where there is such a thing. Requests that run then are still answered.
+/// Ends at Ctrl-C, and on Unix at SIGTERM. The bank still answers the requests that run then.
 fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

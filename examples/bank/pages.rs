@@ -1,4 +1,4 @@
-//! The bank's pages. Askama escapes whatever is put into them.
+//! The bank's pages. Askama escapes all values.
 
 use std::error::Error;
 
@@ -16,7 +16,7 @@ use tower_step_up::{Aal2, CurrentSession, RequireAal, RequireAal2, Requirement};
 
 use crate::{Bank, transfers::Transfer};
 
-/// Routes that show something. The three that need more than a session say so in three different ways.
+/// The pages and the API. `/payments`, `/limits` and `/api/payments` need more than a session: two by a layer, one by its signature.
 pub(crate) fn routes() -> Router<Bank> {
     Router::new()
         .route("/", get(home))
@@ -33,7 +33,7 @@ pub(crate) fn page(template: &impl Template) -> Result<Html<String>, Failure> {
     Ok(Html(template.render()?))
 }
 
-/// Something that is not the user's fault. The cause goes to the log; the user is told nothing of it.
+/// A failure that is not the user's fault. The cause goes to the log, not to the user.
 pub(crate) struct Failure(Box<dyn Error + Send + Sync>);
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
@@ -45,18 +45,18 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         tracing::error!(error = %self.0, cause = self.0.source().map(tracing::field::display), "a request failed");
-        message(StatusCode::SERVICE_UNAVAILABLE, "Sorry", "We cannot answer right now. Please try again in a moment.")
+        message(StatusCode::SERVICE_UNAVAILABLE, "Something went wrong", "Please try again in a moment.")
     }
 }
 
 /// The answer to a form that another site sent.
 pub(crate) fn refused() -> Response {
-    message(StatusCode::FORBIDDEN, "Not accepted", "This form did not come from our pages. Please open it here again.")
+    message(StatusCode::FORBIDDEN, "Not accepted", "This form did not come from our pages. Please open it again.")
 }
 
-/// The answer where there is nothing.
+/// The answer to an unknown address.
 pub(crate) async fn not_found() -> Response {
-    message(StatusCode::NOT_FOUND, "Not found", "There is no such page.")
+    message(StatusCode::NOT_FOUND, "Not found", "This page does not exist.")
 }
 
 #[derive(Template)]
@@ -121,7 +121,7 @@ struct Payment {
     amount: &'static str,
 }
 
-/// What everybody got. It stands for what a real bank reads from its books.
+/// Every user gets these. A real bank reads them from its books.
 const PAYMENTS: [Payment; 3] = [
     Payment { from: "Example Widgets Ltd, salary", amount: "2,840.00" },
     Payment { from: "Tax office, refund", amount: "112.35" },
@@ -140,7 +140,7 @@ async fn payments(session: CurrentSession) -> Result<Html<String>, Failure> {
     page(&Payments { username: session.subject().to_string(), payments: &PAYMENTS })
 }
 
-/// Guarded by its own signature: without the level there is no [`Aal2`], and so no call.
+/// Guarded by its own signature: without two factors there is no [`Aal2`], so the handler is not called.
 async fn api_payments(user: Aal2) -> Json<Value> {
     Json(json!({ "subject": user.subject().as_str(), "payments": PAYMENTS }))
 }

@@ -1,4 +1,4 @@
-//! What every answer of the bank's own pages has in common: who may send a form, and what browsers may do with a page.
+//! For all of the bank's own pages: who may send a form, and what browsers may do with a page.
 
 use std::sync::Arc;
 
@@ -23,9 +23,9 @@ impl OwnOrigin {
 
 /// Refuses forms that another site made the browser send.
 ///
-/// The session cookie is `SameSite=Lax`, so a form of another *site* comes without it. These two headers, which pages cannot
-/// forge, also stop other origins of the same site, and the login form, which needs no cookie. A client that sends neither is
-/// no browser, and has no cookies that it does not know of.
+/// The session cookie is `SameSite=Lax`, so a form from another *site* comes without it. Pages cannot forge the two headers below.
+/// They also stop other origins of the same site, and protect the login form, which needs no cookie. A client that sends neither
+/// is not a browser, so no other site can make it send cookies.
 pub(crate) async fn same_origin(State(own): State<OwnOrigin>, request: Request, next: Next) -> Response {
     let safe = request.method().is_safe();
     if safe || comes_from(&own, request.headers()) { next.run(request).await } else { refused() }
@@ -37,7 +37,7 @@ fn comes_from(own: &OwnOrigin, headers: &HeaderMap) -> bool {
     site_fits && origin_fits
 }
 
-/// Headers for pages: nothing is loaded but the style sheet, nobody frames them, and no cache keeps them.
+/// Headers for pages: they load only the style sheet, no site can frame them, and no cache stores them.
 pub(crate) async fn page_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in [

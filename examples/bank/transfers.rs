@@ -1,4 +1,4 @@
-//! Sending money: the table, what may be written into it, and the two routes.
+//! Sending money: the table, the checks and the two routes.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,7 +20,7 @@ use crate::{
     pages::{Failure, page},
 };
 
-/// Both methods have the same requirement, since `route_requiring` takes the finished method router.
+/// Both methods have the same requirement: `route_requiring` takes the finished method router.
 pub(crate) fn routes(requirement: Requirement) -> Router<Bank> {
     Router::new().route_requiring("/transfer", requirement, get(form).post(send))
 }
@@ -39,18 +39,18 @@ pub(crate) struct Transfer {
     pub(crate) amount: String,
 }
 
-/// What a transfer needs, checked.
+/// A checked transfer.
 struct Order {
     to: String,
     amount: Amount,
-    /// Unique for its sender.
+    /// Unique per sender.
     key: Uuid,
 }
 
-/// A positive amount with at most two decimals, as it was written.
+/// A positive amount with at most two decimals, as the user wrote it.
 struct Amount(String);
 
-/// What is wrong with the fields of the form.
+/// The mistakes in the form.
 #[derive(Default)]
 struct Problems {
     to: Option<&'static str>,
@@ -70,7 +70,7 @@ impl Transfers {
         Ok(rows.into_iter().map(|(id, to, amount)| Transfer { id, to, amount }).collect())
     }
 
-    /// Stores the order unless it was stored before.
+    /// Stores the order, unless it is stored already.
     async fn send(&self, subject: &Subject, order: &Order) -> Result<(), Failure> {
         let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
         let insert = "INSERT INTO bank_transfers (subject, recipient, amount, key, sent_at) VALUES ($1, $2, $3, $4, $5) \
@@ -97,8 +97,8 @@ impl Order {
                 Ok(Self { to: to.to_owned(), amount, key: form.key.unwrap_or_else(Uuid::new_v4) })
             }
             amount => Err(Problems {
-                to: (!printable).then_some("Please say who gets the money, in up to 100 characters."),
-                amount: amount.is_none().then_some("Please write an amount such as 25 or 25.50."),
+                to: (!printable).then_some("Please enter a recipient of up to 100 characters."),
+                amount: amount.is_none().then_some("Please enter an amount such as 25 or 25.50."),
             }),
         }
     }
@@ -118,7 +118,7 @@ impl Amount {
 struct TransferForm {
     to: String,
     amount: String,
-    /// Ours have one. Clients that send none pay once for each request.
+    /// Our own form has one. A client that sends none pays once per request.
     key: Option<Uuid>,
 }
 

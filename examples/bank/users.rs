@@ -1,4 +1,4 @@
-//! Who the bank's users are, and whether a password is right. The crate asks for none of this but [`Directory`].
+//! Who the bank's users are, and whether a password is right. Of this, the crate sees only [`Directory`].
 
 use std::{error::Error, sync::Arc};
 
@@ -17,11 +17,11 @@ use crate::database::{Database, on};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A user who is created in an empty store.
+/// A user to create in an empty store.
 struct Seed {
     username: &'static str,
     password: &'static str,
-    /// The secret that the user's authenticator app has already.
+    /// The secret that is already in the user's authenticator app.
     totp: Option<&'static str>,
 }
 
@@ -38,9 +38,9 @@ const MAX_PASSWORD_BYTES: usize = 512;
 #[derive(Clone)]
 pub(crate) struct Users {
     database: Database,
-    /// A hash is slow and large on purpose, so only a few run at once, however many people sign in.
+    /// A hash takes much time and memory on purpose, so only a few run at once.
     hashing: Arc<Semaphore>,
-    /// What the password of an unknown user is compared with, so that it takes as long as that of a known one.
+    /// The hash for unknown users, so that a wrong name takes as long as a wrong password.
     nobody: Arc<str>,
 }
 
@@ -50,8 +50,8 @@ impl Users {
         Ok(Self { database, hashing: Arc::new(Semaphore::new(2)), nobody: nobody.into() })
     }
 
-    /// Fills an empty store. Safe to repeat, and safe to be killed in the middle of: second factors come first, so no user
-    /// who should have one is ever there without it.
+    /// Fills an empty store. It is safe to repeat it, and to kill it: second factors come first, so a user who should have one
+    /// never exists without it.
     pub(crate) async fn seed(&self, step_up: &StepUp) -> Result<(), BoxError> {
         let read = "SELECT NOT EXISTS (SELECT 1 FROM bank_users)";
         let empty: bool = on!(&self.database, pool => sqlx::query_scalar(read).fetch_one(pool).await)?;
@@ -65,7 +65,7 @@ impl Users {
             }
             hashes.push(spawn_blocking(|| hash(seed.password)).await??);
         }
-        // One statement, so that either all of them are there or the store is still empty.
+        // One statement: it adds all users or none.
         let insert = "INSERT INTO bank_users (username, password_hash) VALUES ($1, $2), ($3, $4), ($5, $6) ON CONFLICT DO NOTHING";
         on!(&self.database, pool => {
             let mut insert = sqlx::query(insert);
@@ -77,10 +77,10 @@ impl Users {
         Ok(())
     }
 
-    /// The user, if the password is theirs. Neither the answer nor the time it takes tells whether there is such a user.
+    /// The user, if the password is theirs. Neither the answer nor its time reveals whether the user exists.
     ///
-    /// A real bank limits the attempts of strangers, too. The crate counts only those of users who are signed in, since whoever could
-    /// make it count for a user could lock that user out.
+    /// A real bank also limits the attempts of strangers. The crate counts only attempts of signed-in users, since otherwise a
+    /// stranger could lock a user out.
     pub(crate) async fn verify(&self, username: &str, password: &str) -> Result<Option<Subject>, BoxError> {
         let read = "SELECT password_hash FROM bank_users WHERE username = $1";
         let stored: Option<String> =
@@ -93,7 +93,7 @@ impl Users {
         let permit = Arc::clone(&self.hashing).acquire_owned().await?;
         let password = password.to_owned();
         let right = spawn_blocking(move || {
-            // It goes with the work, which ends later than the request if the client hangs up.
+            // Hold it until the work ends, which is after the request if the client hangs up.
             let _permit = permit;
             PasswordHash::new(&stored).map(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
         })

@@ -1,5 +1,5 @@
-//! The factor: it says what the form shows, sends a code, and judges the answer. It writes nothing; what it wants to remember goes into
-//! the flow, sealed.
+//! The factor: it says what the form shows, sends a code, and checks the answer. It writes nothing. The crate keeps its state in the flow,
+//! sealed.
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -13,9 +13,9 @@ use tower_step_up::{
 
 const GOOD_FOR_SECONDS: i64 = 600;
 
-/// Codes sent to the address that is the user's credential.
+/// Sends codes to an address, which is the user's credential.
 pub(crate) struct MailCode<Send> {
-    /// Takes the address and the code. A real one would wait for a mail server: `answer` is asynchronous.
+    /// Takes the address and the code. A real one waits for a mail server: `answer` is asynchronous.
     send: Send,
 }
 
@@ -25,7 +25,7 @@ impl<Send: Fn(&str, &str)> MailCode<Send> {
     }
 }
 
-/// What the flow keeps between the step that sends and the step that answers.
+/// The state between sending the code and checking it.
 #[derive(Serialize, Deserialize)]
 struct Sent {
     code: String,
@@ -54,27 +54,27 @@ impl<Send: Fn(&str, &str) + std::marker::Send + Sync + 'static> Factor for MailC
         Method::Code
     }
 
-    /// First only a button; once a code is on its way, the field for it.
+    /// First a button. After the code is sent, a field for it.
     fn nodes(&self, context: FactorContext<'_>) -> Vec<Node> {
         let button = |id, text| Node::button(Group::Code, "method", Method::Code.as_str(), Text::info(id, text));
         if Sent::of(&context).is_none() {
-            return vec![button(1_010_023, "Send me a code by mail")];
+            return vec![button(1_010_023, "Send me a code by email")];
         }
-        let field = Node::field(Group::Code, "code", InputKind::Text, Text::info(1_070_013, "Code from the mail"));
+        let field = Node::field(Group::Code, "code", InputKind::Text, Text::info(1_070_013, "Code from the email"));
         vec![field.autocomplete("one-time-code"), button(1_070_009, "Confirm")]
     }
 
-    /// A form without a code asks for one.
+    /// All fields may be missing: a form without a code asks for one.
     fn check_fields(&self, _: &Form) -> Result<(), FieldError> {
         Ok(())
     }
 
-    /// The crate has counted the attempt before this is called. So neither guesses nor mails are without end.
+    /// The crate counts the attempt before it calls this. So both guesses and mails are limited.
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
         Box::pin(async move {
             let Some(credential) = context.credentials.first() else { return Ok(Verdict::Wrong) };
             if let Some(code) = form.get("code") {
-                // The flow ends with the proof, in the same transaction: the code is good for one.
+                // The same transaction stores the proof and ends the flow, so the code works once.
                 let right = Sent::of(&context).is_some_and(|sent| sent.is(code));
                 let consumption = Consumption::Present { credential: credential.summary.id };
                 return Ok(if right { Verdict::Proven(consumption) } else { Verdict::Wrong });
@@ -85,7 +85,7 @@ impl<Send: Fn(&str, &str) + std::marker::Send + Sync + 'static> Factor for MailC
             (self.send)(address, &code);
             let sent = Sent { code, expires_at: context.now.unix_seconds().saturating_add(GOOD_FOR_SECONDS) };
             let state = serde_json::to_vec(&sent).map_err(|error| FactorError::Unavailable(error.into()))?;
-            let message = Some(Text::info(1_010_025, "A code is on its way to your mail address."));
+            let message = Some(Text::info(1_010_025, "We sent a code to your email address."));
             Ok(Verdict::Continue { state, message })
         })
     }
@@ -105,8 +105,8 @@ impl<Send: Fn(&str, &str) + std::marker::Send + Sync + 'static> Factor for MailC
 
     fn refusal(&self, why: Refusal) -> Text {
         match why {
-            Refusal::NotEnrolled => Text::error(4_000_035, "There is no mail address for codes."),
-            _ => Text::error(4_010_008, "This code is wrong or too old."),
+            Refusal::NotEnrolled => Text::error(4_000_035, "You have no email address for codes."),
+            _ => Text::error(4_010_008, "This code is wrong or has expired."),
         }
     }
 }

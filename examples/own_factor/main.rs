@@ -1,10 +1,10 @@
-//! A second factor of one's own: a code that comes by mail, or here, on the terminal.
+//! Your own second factor: a code by mail, or here, on the terminal.
 //!
 //! ```text
 //! cargo run --example own_factor
 //! ```
 //!
-//! `mail_code.rs` implements the factor; everything else, from the forms to the counting of attempts and the new session, the crate does.
+//! `mail_code.rs` implements the factor. The crate does the rest: forms, counting attempts, the new session.
 
 mod mail_code;
 
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     step_up.bind(&Subject::new("alice")?, Method::Code, b"alice@app.example".to_vec()).await?;
 
     let app = Router::new()
-        .route("/", get(async || "Welcome to what only two factors open.").layer(RequireAal2))
+        .route("/", get(async || "Welcome. You got here with two factors.").layer(RequireAal2))
         .route("/login", get(async || Html("<form method=post><button>I am alice</button></form>")).post(login))
         .with_state(step_up.clone())
         .merge(step_up.router())
@@ -52,7 +52,7 @@ struct ReturnTo {
     return_to: Option<String>,
 }
 
-/// Stands for the login that an application has already; this one believes everybody. The form is sent to the URL it is on.
+/// Your application has its own login. This one believes everybody. The form posts to its own URL.
 async fn login(State(step_up): State<StepUp>, Query(query): Query<ReturnTo>) -> Result<impl IntoResponse, StatusCode> {
     let alice = Subject::new("alice").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let signed_in = step_up.sign_in(alice, Method::Password).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;

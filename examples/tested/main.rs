@@ -5,11 +5,11 @@
 //! cargo test --example tested --features test-util
 //! ```
 //!
-//! The application is in this file, its tests are in `tests.rs`. Only they need the feature `test-util`: in a `Cargo.toml` of your own it
-//! stands under `[dev-dependencies]`.
+//! The application is in this file, its tests are in `tests.rs`. Only the tests need the feature `test-util`: in your own `Cargo.toml`, put it
+//! under `[dev-dependencies]`.
 //!
 //! See a test fail: take `.layer(RequireAal2)` off `/payments`, or the `max_age` off `RECENT`, or `sign_out` out of `log_out`.
-//! `cargo test` then names each request that was let in, for example
+//! `cargo test` then names each request that got through, for example
 //!
 //! ```text
 //! not guarded as Requirement { level: Aal2, max_age: None } asks:
@@ -41,7 +41,7 @@ use tower_step_up::{
 const PUBLIC_URL: &str = "http://127.0.0.1:3000";
 const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
-/// For what moves money.
+/// For routes that move money.
 const RECENT: Requirement = Requirement::aal2().max_age(Duration::from_secs(300));
 
 #[tokio::main]
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The tests take the same, with a clock that stands still.
+/// The tests use the same, with a fixed clock.
 fn step_up(key: [u8; 32], clock: impl Clock) -> Result<StepUp, Box<dyn Error>> {
     Ok(StepUp::builder(PUBLIC_URL)
         .insecure_http_on_loopback()
@@ -66,7 +66,7 @@ fn step_up(key: [u8; 32], clock: impl Clock) -> Result<StepUp, Box<dyn Error>> {
         .build()?)
 }
 
-/// The whole application, so that the tests attack what users meet.
+/// The whole application, so that the tests attack what users get.
 fn app(step_up: &StepUp) -> Router {
     Router::new()
         .route("/login", get(async || Html("<form method=post><button>I am alice</button></form>")).post(log_in))
@@ -97,7 +97,7 @@ struct ReturnTo {
     return_to: Option<String>,
 }
 
-/// Stands for the login that an application has already; this one believes everybody. The form is sent to the URL it is on.
+/// Your application has its own login. This one believes everybody. The form posts to its own URL.
 async fn log_in(State(step_up): State<StepUp>, Query(query): Query<ReturnTo>) -> Result<impl IntoResponse, StatusCode> {
     let alice = Subject::new("alice").map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let signed_in = step_up.sign_in(alice, Method::Password).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
@@ -105,14 +105,14 @@ async fn log_in(State(step_up): State<StepUp>, Query(query): Query<ReturnTo>) ->
     Ok((signed_in, Redirect::to(return_to.as_deref().unwrap_or("/payments"))))
 }
 
-/// Ends the session itself. To take the cookie away is not enough: somebody may have a copy.
+/// Ends the session itself. Removing the cookie is not enough: somebody may have a copy.
 async fn log_out(State(step_up): State<StepUp>, session: CurrentSession) -> Result<impl IntoResponse, StatusCode> {
     step_up.sign_out(session.session()).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let cookie = step_up.removal_cookie().ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(axum::http::header::SET_COOKIE, cookie)], Redirect::to("/login")))
 }
 
-/// Refuses forms that another site made the browser send. A client that does not say where it comes from is no browser.
+/// Refuses forms that another site made the browser send. A client without this header is not a browser.
 async fn same_origin(request: Request, next: Next) -> Response {
     let site = request.headers().get("sec-fetch-site");
     if request.method().is_safe() || site.is_none_or(|site| site == "same-origin") {

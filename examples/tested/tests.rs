@@ -1,4 +1,4 @@
-//! What the application is tested with: attacks on its guarded routes, and a clock that stands still.
+//! The application's tests: attacks on its guarded routes, and a fixed clock.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use tower_step_up::{
 
 use super::{SECRET, app, step_up};
 
-/// All that takes two factors. A route that is added to the application is added here.
+/// All routes that need two factors. When you add a route to the application, add it here.
 const SENSITIVE: [(&str, &str); 4] =
     [("GET", "/payments"), ("GET", "/transfer"), ("POST", "/transfer"), ("GET", "/limits")];
 
-/// What moves money. The requirement is written out, not taken from the application, so that a change there is noticed here.
+/// Routes that move money. The requirement is written out, not taken from the application, so that a change there fails here.
 const MONEY: [(&str, &str); 2] = [("GET", "/transfer"), ("POST", "/transfer")];
 const FIVE_MINUTES: Requirement = Requirement::aal2().max_age(Duration::from_secs(300));
 
-/// The application as it stands at a moment.
+/// The application, and its time.
 struct Bank {
     step_up: StepUp,
     clock: FixedClock,
@@ -52,7 +52,7 @@ impl Bank {
         self.app.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap()
     }
 
-    /// Steps up with the code that the authenticator app shows now, and returns the new token.
+    /// Steps up with the current code of the authenticator app, and returns the new token.
     async fn step_up(&self, token: &str, query: &str) -> String {
         let path = format!("/self-service/login/api?{query}");
         let flow = json(self.send("GET", &path, token, Value::Null).await).await;
@@ -116,7 +116,7 @@ async fn a_transfer_asks_for_a_code_again_after_five_minutes() {
     assert_eq!(bank.send("POST", "/transfer", &token, Value::Null).await.status(), StatusCode::SEE_OTHER);
 }
 
-/// For what a handler does with a session, no ceremony is needed.
+/// To test what a handler does with a session, `mint` one. No flow is needed.
 #[tokio::test]
 async fn limits_are_those_of_the_user() {
     let bank = Bank::new();

@@ -92,7 +92,7 @@ impl Bank {
             for (name, credentials) in NAMES.into_iter().zip(CREDENTIALS.with(Clone::clone)) {
                 let mut completion = Completion::new(subject(name), NOW);
                 completion.credentials = credentials.map(CredentialChange::Add).to_vec();
-                assert_eq!(stores.complete(completion).await.unwrap(), Completed::Done);
+                assert_eq!(stores.apply(completion).await.unwrap(), Completed::Done);
             }
         });
         let tokens = sessions

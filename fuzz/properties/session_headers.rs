@@ -92,7 +92,7 @@ impl World {
                 for (name, id) in [("kim", 20), ("lee", 10)] {
                     let mut completion = Completion::new(subject(name), NOW);
                     completion.credentials = credentials(name, id).map(CredentialChange::Add).to_vec();
-                    assert_eq!(stores.complete(completion).await.unwrap(), Completed::Done);
+                    assert_eq!(stores.apply(completion).await.unwrap(), Completed::Done);
                 }
                 stores.revoke(&subject("kim"), Revocation::One(dead.id())).await.unwrap();
             });

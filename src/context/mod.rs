@@ -45,11 +45,11 @@ use crate::{
 ///
 #[cfg_attr(feature = "axum", doc = "```")]
 #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+/// use axum::Json;
 /// use tower_step_up::{AccessDenied, CurrentSession, Requirement, SessionContext};
 ///
-/// async fn pay(user: CurrentSession, context: SessionContext, amount: String) -> Result<String, AccessDenied> {
-///     let large = amount.parse::<u64>().is_ok_and(|amount| amount > 1000);
-///     if large && context.decide(&Requirement::aal2()).await.is_err() {
+/// async fn pay(user: CurrentSession, context: SessionContext, Json(amount): Json<u64>) -> Result<String, AccessDenied> {
+///     if amount > 1000 && context.decide(&Requirement::aal2()).await.is_err() {
 ///         return Err(context.challenge(Requirement::aal2()));
 ///     }
 ///     Ok(format!("{} pays {amount}", user.subject()))

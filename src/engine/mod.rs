@@ -70,10 +70,10 @@ impl Engine {
     }
 
     /// Applies a completed ceremony and drops what was remembered of its subject.
-    pub(crate) async fn complete(&self, completion: Completion) -> Result<Completed, StoreError> {
+    pub(crate) async fn commit(&self, completion: Completion) -> Result<Completed, StoreError> {
         let subject = completion.subject.clone();
         let _forget = self.sessions.standing.forget_afterwards(&subject);
-        self.stores.complete(completion).await
+        self.stores.apply(completion).await
     }
 
     /// The factor was proven, so guesses at it that came before count no more. Nothing depends on it but the comfort of its owner.

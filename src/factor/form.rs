@@ -11,10 +11,11 @@ use zeroize::Zeroizing;
 /// use tower_step_up::factor::Form;
 ///
 /// let body = serde_json::json!({ "code": "123456", "place": { "lat": 47.4 }, "attempt": 2 });
-/// let form = Form::from_json(body.as_object().cloned().unwrap_or_default());
+/// let form = Form::from_json(body).ok_or("no object")?;
 /// assert_eq!((form.get("code"), form.get("attempt"), form.get("place")), (Some("123456"), Some("2"), None));
 /// assert_eq!(form.json("place").and_then(|place| place["lat"].as_f64()), Some(47.4));
 /// assert_eq!(form.json("code"), None);
+/// # Ok::<(), &str>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Form {
@@ -60,8 +61,9 @@ impl Form {
         Ok(form)
     }
 
-    /// The fields of a JSON body, for the tests of a factor. What is `null` is not there.
-    pub fn from_json(object: serde_json::Map<String, Value>) -> Self {
+    /// The fields of a JSON body, for the tests of a factor; `None` if it is no object. What is `null` is not there.
+    pub fn from_json(body: Value) -> Option<Self> {
+        let Value::Object(object) = body else { return None };
         let mut form = Self::default();
         for (name, value) in object {
             let text = match value {
@@ -79,7 +81,7 @@ impl Form {
             };
             form.fields.insert(name, Zeroizing::new(text));
         }
-        form
+        Some(form)
     }
 }
 
@@ -106,7 +108,8 @@ mod tests {
     #[test]
     fn json_values_become_text_and_lists_do_not() {
         let object = serde_json::json!({"a": "x", "b": true, "c": 12, "d": ["1"], "e": null, "f": {"g": "secret"}});
-        let form = Form::from_json(object.as_object().unwrap().clone());
+        assert!(Form::from_json(serde_json::json!([object])).is_none());
+        let form = Form::from_json(object.clone()).unwrap();
         assert_eq!((form.get("a"), form.flag("b"), form.get("c")), (Some("x"), true, Some("12")));
         assert_eq!((form.get("d"), form.get("e"), form.get("f")), (None, None, None));
         for (name, expected) in object.as_object().unwrap() {

@@ -56,10 +56,8 @@ fn has_known_charset(headers: &HeaderMap) -> bool {
 
 fn json(bytes: &[u8]) -> Result<Form, BodyError> {
     // serde_json itself refuses what is nested more than 128 levels deep.
-    match serde_json::from_slice(bytes) {
-        Ok(Value::Object(object)) => Ok(Form::from_json(object)),
-        _ => Err(UNREADABLE),
-    }
+    let body: Value = serde_json::from_slice(bytes).map_err(|_| UNREADABLE)?;
+    Form::from_json(body).ok_or(UNREADABLE)
 }
 
 fn urlencoded(bytes: &[u8]) -> Result<Form, BodyError> {

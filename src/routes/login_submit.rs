@@ -35,7 +35,7 @@ pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: 
     match Submission::read(&scope, &uri).await {
         Ok(submission) => {
             let json = submission.json;
-            submission.run(body).await.unwrap_or_else(|failure| failure.respond(&scope, json))
+            submission.check(body).await.unwrap_or_else(|failure| failure.respond(&scope, json))
         }
         Err(failure) => failure.respond(&scope, negotiation::wants_json(&scope.headers)),
     }
@@ -46,7 +46,7 @@ const ANONYMOUS_FAILURES: u32 = 5;
 
 impl<'a> Submission<'a> {
     /// Checks 6 to 12.
-    async fn run(mut self, body: Body) -> Result<Response, Failure> {
+    async fn check(mut self, body: Body) -> Result<Response, Failure> {
         if !self.asked.refresh && self.asked.level() <= self.level() {
             return self.already_satisfied().await;
         }
@@ -181,7 +181,7 @@ impl<'a> Submission<'a> {
         }
         // Read before the success is written: nothing that comes after may fail, since the old session is gone then.
         let identity = engine.identity(&owner.subject).await?;
-        self.complete(found, Proven { factor, consumption, key }, &owner, &identity).await
+        self.conclude(found, Proven { factor, consumption, key }, &owner, &identity).await
     }
 
     /// One more step: the flow keeps what the factor needs for it, and is shown again.
@@ -223,7 +223,7 @@ impl<'a> Submission<'a> {
     }
 
     /// Everything that the success changes, in one transaction.
-    async fn complete(
+    async fn conclude(
         mut self,
         found: &'a Evidence,
         proven: Proven<'a>,
@@ -234,7 +234,7 @@ impl<'a> Submission<'a> {
         // Written with all else that the success changes: a completed flow is not written any more.
         self.flow.active = Some(factor.method());
         self.flow.release();
-        let (completed, session) = login_success::complete(&self, found, proven, owner).await?;
+        let (completed, session) = login_success::grant(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
                 let audit = &self.engine().audit;
@@ -281,7 +281,7 @@ impl<'a> Submission<'a> {
         }
         let owner = Owner::read(engine, &subject).await?;
         let identity = engine.identity(&subject).await?;
-        match login_success::begin_session(&self, factor, subject).await? {
+        match login_success::begin(&self, factor, subject).await? {
             Some(session) => login_success::answer(&self, &session, &owner, &identity),
             None => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
         }

@@ -27,7 +27,7 @@ pub(crate) struct Proven<'a> {
 }
 
 /// Everything that the success changes, in one transaction: the code, the flow, the old session and the new one.
-pub(crate) async fn complete(
+pub(crate) async fn grant(
     submission: &Submission<'_>,
     found: &Evidence,
     proven: Proven<'_>,
@@ -50,7 +50,7 @@ pub(crate) async fn complete(
     completion.put_in_place(found.session.id(), session.clone());
     completion.flow = Some(submission.flow.to_stored()?);
     completion.reset = Some(proven.key);
-    let completed = engine.complete(completion).await?;
+    let completed = engine.commit(completion).await?;
     if completed == Completed::Done && proven.factor.aal() == Aal::Aal2 {
         lift_other_locks(engine, owner, method).await;
     }
@@ -73,7 +73,7 @@ async fn lift_other_locks(engine: &Engine, owner: &Owner, proven: Method) {
 
 /// A session for somebody who had none, and the end of the flow, in one transaction; `None` if the flow was completed by another request
 /// meanwhile.
-pub(crate) async fn begin_session(
+pub(crate) async fn begin(
     submission: &Submission<'_>,
     factor: &dyn Factor,
     subject: Subject,
@@ -87,7 +87,7 @@ pub(crate) async fn begin_session(
     completion.begin = Some(session.clone());
     completion.flow = Some(submission.flow.to_stored()?);
     completion.reset = Some(AttemptKey { subject, method });
-    match engine.complete(completion).await? {
+    match engine.commit(completion).await? {
         Completed::Done => {}
         Completed::FlowGone => return Ok(None),
         // All sessions of the subject were ended by a clock that is ahead of this one. It will not be for long.

@@ -46,7 +46,7 @@ pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: 
     match Change::read(&scope, &Query::of(&uri)).await {
         Ok(change) => {
             let json = change.json;
-            change.run(body).await.unwrap_or_else(|failure| failure.respond(&scope, json))
+            change.check(body).await.unwrap_or_else(|failure| failure.respond(&scope, json))
         }
         Err(refused) => refused.respond(&scope, json),
     }
@@ -74,7 +74,7 @@ impl<'a> Change<'a> {
         self.scope.engine()
     }
 
-    async fn run(mut self, body: Body) -> Result<Response, Failure> {
+    async fn check(mut self, body: Body) -> Result<Response, Failure> {
         if self.scope.now() >= self.flow.expires_at {
             return self.replace_expired().await;
         }

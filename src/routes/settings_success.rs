@@ -78,7 +78,7 @@ impl Change<'_> {
         completion.credentials = changes;
         completion.put_in_place(self.found.session.id(), session.clone());
         completion.reset = Some(key);
-        match engine.complete(completion).await? {
+        match engine.commit(completion).await? {
             Completed::Done => {}
             Completed::SessionGone => return Err(Failure::NoSession),
             _ => {

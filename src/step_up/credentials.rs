@@ -60,7 +60,7 @@ impl StepUp {
         completion.credentials.push(change);
         // Failures with the old secret say nothing of the new one.
         completion.reset = Some(AttemptKey { subject: subject.clone(), method });
-        if engine.complete(completion).await? != Completed::Done {
+        if engine.commit(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Conflict));
         }
         engine.audit.record_for_subject(at, subject, AuditEventKind::Enrolled { method, credential: id });
@@ -176,7 +176,7 @@ impl StepUp {
             completion.credentials = gone.iter().map(|one| CredentialChange::Remove(one.id)).collect();
             completion.reset = Some(AttemptKey { subject: subject.clone(), method });
             let at = completion.now;
-            if engine.complete(completion).await? == Completed::Done {
+            if engine.commit(completion).await? == Completed::Done {
                 engine.stores.remove_flows(subject, None).await?;
                 for CredentialSummary { id: credential, method, .. } in gone {
                     engine.audit.record_for_subject(at, subject, AuditEventKind::Removed { method, credential });

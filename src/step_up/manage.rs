@@ -85,7 +85,7 @@ impl StepUp {
                 return Ok(0);
             }
             let at = completion.now;
-            if engine.complete(completion).await? == Completed::Done {
+            if engine.commit(completion).await? == Completed::Done {
                 engine.audit.record_for_subject(at, subject, AuditEventKind::Resealed { credentials });
                 return Ok(credentials);
             }

@@ -85,7 +85,7 @@ impl StepUp {
         let mut completion = Completion::new(session.subject().clone(), now);
         completion.rotate = Some(Rotation { old: id, new: renewed.clone() });
         completion.reset = Some(AttemptKey { subject: session.subject().clone(), method });
-        if engine.complete(completion).await? != Completed::Done {
+        if engine.commit(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Inactive));
         }
         engine.audit.record_in_session(now, &renewed, AuditEventKind::Passed { method });

@@ -79,7 +79,7 @@ impl Stores {
     /// is refused leaves the flow open for the next, and after a crash in between nothing but a further proof opens anything.
     /// Otherwise the flow decides and ends first, also where a session begins: nothing else could tell two requests apart that would
     /// each begin one. A crash or a refusal in between costs the user a new flow.
-    pub(crate) async fn complete(&self, mut completion: Completion) -> Result<Completed, StoreError> {
+    pub(crate) async fn apply(&self, mut completion: Completion) -> Result<Completed, StoreError> {
         if self.one {
             return self.within(self.subjects.complete(&completion)).await;
         }
@@ -190,7 +190,7 @@ mod tests {
                 let new = old.rotated();
                 completion.rotate = Some(Rotation { old: old.id(), new: new.clone() });
                 completion.flow = Some(flow.clone());
-                assert_eq!(stores.complete(completion).await.unwrap(), expected, "{name}, one store: {one}");
+                assert_eq!(stores.apply(completion).await.unwrap(), expected, "{name}, one store: {one}");
                 let alive = stores.sessions(&subject, NOW).await.unwrap();
                 let ids: Vec<_> = alive.iter().map(StoredSession::id).collect();
                 let done = expected == Completed::Done;
@@ -220,7 +220,7 @@ mod tests {
                 let mut completion = Completion::new(subject.clone(), NOW);
                 completion.begin = Some(session.clone());
                 (completion.flow, completion.reset) = (Some(flow.clone()), Some(key.clone()));
-                assert_eq!(stores.complete(completion).await.unwrap(), expected, "one store: {one}");
+                assert_eq!(stores.apply(completion).await.unwrap(), expected, "one store: {one}");
                 let begun = stores.session_of(&subject, session.binding(), NOW).await.unwrap();
                 assert_eq!(begun.is_some(), expected == Completed::Done);
             }
@@ -234,7 +234,7 @@ mod tests {
             let mut completion = Completion::new(subject.clone(), NOW);
             completion.begin = Some(new(NOW - HOUR));
             completion.flow = Some(flow.clone());
-            assert_eq!(stores.complete(completion).await.unwrap(), Completed::SessionGone);
+            assert_eq!(stores.apply(completion).await.unwrap(), Completed::SessionGone);
             assert_eq!(stores.flow(flow.id).await.unwrap().unwrap().completed, !one);
         }
     }

@@ -56,7 +56,7 @@ pub async fn mint(
                 .push(CredentialChange::Add(without_secret(summary, proof.completed_at().unwrap_or(completion.now))));
         }
     }
-    if engine.complete(completion).await? != Completed::Done {
+    if engine.commit(completion).await? != Completed::Done {
         return Err(Error::new(ErrorKind::Conflict));
     }
     begin(step_up, subject, proofs).await
@@ -99,7 +99,7 @@ pub(super) async fn exchange_credentials(
     let mut completion = Completion::new(subject.clone(), engine.now());
     let removed = before.iter().map(|one| CredentialChange::Remove(one.summary.id));
     completion.credentials = removed.chain(credentials.into_iter().map(CredentialChange::Add)).collect();
-    if engine.complete(completion).await? != Completed::Done {
+    if engine.commit(completion).await? != Completed::Done {
         return Err(Error::new(ErrorKind::Conflict));
     }
     Ok(before)

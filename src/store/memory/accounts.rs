@@ -142,7 +142,7 @@ impl State {
     }
 
     /// Everything that can refuse comes first, on a copy of the credentials; then everything is written.
-    pub(super) fn complete(&mut self, completion: &Completion, capacity: usize) -> Result<Completed, StoreError> {
+    pub(super) fn carry_out(&mut self, completion: &Completion, capacity: usize) -> Result<Completed, StoreError> {
         let Completion { subject, now, .. } = completion;
         if let Some(flow) = &completion.flow
             && !self.is_open(flow.id, *now)

@@ -152,7 +152,7 @@ impl SubjectStore for MemoryStore {
     }
 
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
-        self.with(|state, capacity| state.complete(completion, capacity))
+        self.with(|state, capacity| state.carry_out(completion, capacity))
     }
 }
 

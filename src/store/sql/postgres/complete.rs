@@ -23,7 +23,7 @@ use crate::{
 impl Postgres {
     pub(in crate::store::sql) async fn complete(&self, completion: &Completion) -> Result<Completed, StoreError> {
         let mut transaction = self.begin().await?;
-        let completed = apply(&mut transaction, completion).await?;
+        let completed = carry_out(&mut transaction, completion).await?;
         match completed {
             Completed::Done => transaction.commit().await.map_err(failed)?,
             _ => transaction.rollback().await.map_err(failed)?,
@@ -33,7 +33,7 @@ impl Postgres {
 }
 
 /// Whoever calls this commits only what is `Done`.
-async fn apply(connection: &mut PgConnection, completion: &Completion) -> Result<Completed, StoreError> {
+async fn carry_out(connection: &mut PgConnection, completion: &Completion) -> Result<Completed, StoreError> {
     let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
         completion;
     let not_before = lock_subject(connection, subject).await?;

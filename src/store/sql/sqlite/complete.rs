@@ -20,7 +20,7 @@ use crate::{
 impl Sqlite {
     pub(in crate::store::sql) async fn complete(&self, completion: &Completion) -> Result<Completed, StoreError> {
         let mut write = self.write().await?;
-        let completed = apply(&mut write.transaction, completion).await?;
+        let completed = carry_out(&mut write.transaction, completion).await?;
         match completed {
             Completed::Done => write.commit().await?,
             _ => write.roll_back().await?,
@@ -30,7 +30,7 @@ impl Sqlite {
 }
 
 /// Whoever calls this commits only what is `Done`.
-async fn apply(connection: &mut SqliteConnection, completion: &Completion) -> Result<Completed, StoreError> {
+async fn carry_out(connection: &mut SqliteConnection, completion: &Completion) -> Result<Completed, StoreError> {
     let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
         completion;
     if let Some(flow) = flow
