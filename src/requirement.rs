@@ -158,7 +158,7 @@ impl Requirement {
     }
 
     /// What is said of a session that meets the requirement and must prove it once more all the same.
-    pub(crate) fn to_be_proven_anew(&self) -> Shortfall {
+    pub(crate) fn proven_anew(self) -> Shortfall {
         let second_factor = self.level == RequiredAal::Aal2;
         Shortfall::TooOld { max_age: self.max_age.unwrap_or(Duration::ZERO), second_factor }
     }

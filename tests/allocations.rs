@@ -1,5 +1,7 @@
 //! What a request that passes costs in allocations. The numbers are the promise; a higher one is a regression.
 
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "a test that fails panics")]
+
 mod common;
 
 use std::{

@@ -4,7 +4,13 @@
 //! except in what is compiled for tests alone. Each must point to a room on a floor below, or to the left on the same floor. Within a
 //! room, no two files may need each other.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that fails panics")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails panics"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -158,7 +164,7 @@ impl House {
             let mut found = Vec::new();
             paths(&without_tests(tokens), &mut found);
             for path in found {
-                if let Some(absolute) = house.absolute(module, &path) {
+                if let Some(absolute) = Self::absolute(module, &path) {
                     named.push((module.clone(), path[0] == "self", absolute));
                 }
             }
@@ -179,7 +185,7 @@ impl House {
     }
 
     /// The path from the root of the library; `None` for a word that is no path.
-    fn absolute(&self, module: &Module, path: &[String]) -> Option<Vec<String>> {
+    fn absolute(module: &Module, path: &[String]) -> Option<Vec<String>> {
         // `pub(crate)`, and the `self` of methods.
         if path.len() == 1 {
             return None;

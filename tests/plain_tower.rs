@@ -1,5 +1,7 @@
 //! The layers under tower alone: no axum, any body, any error.
 
+#![allow(clippy::panic, reason = "a test that fails panics")]
+
 mod common;
 
 use std::{
@@ -43,9 +45,9 @@ impl<B> Service<Request<B>> for Strict {
         assert!(std::mem::take(&mut self.ready), "called before it was ready");
         self.calls.one();
         let context = SessionContext::of(request.extensions()).cloned();
-        let context = context.expect("the layer puts it there");
+        let context = context.unwrap_or_else(|| panic!("the layer puts it there"));
         Box::pin(async move {
-            let session = context.session().await.expect("the store answers");
+            let session = context.session().await.unwrap_or_else(|error| panic!("{error}"));
             let name = session.map_or(String::new(), |session| session.subject().to_string());
             Ok(Response::new(Full::from(name)))
         })

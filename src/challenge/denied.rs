@@ -123,7 +123,7 @@ impl SessionContext {
     pub fn challenge(&self, requirement: Requirement) -> AccessDenied {
         let shortfall = match self.verdict_without_waiting(&requirement) {
             Some(Err(shortfall)) => shortfall,
-            Some(Ok(_)) => requirement.to_be_proven_anew(),
+            Some(Ok(_)) => requirement.proven_anew(),
             None => Shortfall::LevelTooLow,
         };
         let head = self.head().cloned().unwrap_or_else(super::rejection::head_of_a_program);

@@ -77,6 +77,13 @@ pub trait Enrolment: Send + Sync {
     /// A field is missing.
     fn check_fields(&self, context: FactorContext<'_>, form: &Form) -> Result<(), FieldError>;
 
+    /// Whether this form guesses no secret and sends nothing, such as one that asks for new codes. While the subject has no credential of
+    /// the factor, such a form does not stay counted as an attempt. By default, every form does.
+    fn guesses_nothing(&self, form: &Form) -> bool {
+        let _ = form;
+        false
+    }
+
     /// What the form asks for, carried out in thought. The attempt has been counted as failed already; what is saved takes that back.
     ///
     /// # Errors

@@ -176,6 +176,10 @@ impl Enrolment for LookupSecrets {
         ["confirm", "reveal", "disable", "regenerate"].iter().any(|flag| form.flag(&format!("lookup_secret_{flag}")))
     }
 
+    fn guesses_nothing(&self, _: &Form) -> bool {
+        true
+    }
+
     fn check_fields(&self, _: FactorContext<'_>, _: &Form) -> Result<(), FieldError> {
         Ok(())
     }

@@ -166,6 +166,10 @@ impl<'a> Change<'a> {
                 return Err(error.into());
             }
         };
+        let nothing_saved = matches!(outcome, EnrolmentOutcome::Pending { .. } | EnrolmentOutcome::Refused(_));
+        if nothing_saved && own.is_empty() && enrolment.guesses_nothing(form) {
+            engine.stores.reset_attempts(&key).await?;
+        }
         match outcome {
             EnrolmentOutcome::Wrong(error) => {
                 let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };

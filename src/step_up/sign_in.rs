@@ -115,12 +115,11 @@ impl StepUp {
         let now = engine.now();
         let session = session.as_ref();
         let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
-        let evidence = match engine.sessions.remembered(id, session.subject(), now) {
-            Some(evidence) => evidence,
-            None => {
-                let read = engine.sessions.read(id, session.subject(), now).await?;
-                read.ok_or(Error::new(ErrorKind::Inactive))?
-            }
+        let evidence = if let Some(evidence) = engine.sessions.remembered(id, session.subject(), now) {
+            evidence
+        } else {
+            let read = engine.sessions.read(id, session.subject(), now).await?;
+            read.ok_or(Error::new(ErrorKind::Inactive))?
         };
         engine.describe(&evidence, now).await
     }

@@ -509,6 +509,20 @@ async fn the_lock_of_a_factor_closes_the_settings_too() {
     );
 }
 
+/// Asking for codes guesses nothing: who has none yet may ask as often as they like.
+#[tokio::test]
+async fn new_codes_can_be_asked_for_again_and_again() {
+    let site = Site::new();
+    let mut kim = site.spa("kim").await;
+    let flow = kim.begin("settings", "").await;
+    for _ in 0..8 {
+        let answer = kim.submit(&flow, &[("lookup_secret_regenerate", "true")]).await;
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    let answer = kim.submit(&flow, &[("lookup_secret_confirm", "true")]).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+}
+
 /// Once a change is written nothing may keep the client from its new session, and before it is, nothing may change.
 #[tokio::test]
 async fn a_store_that_fails_around_a_change_costs_no_session() {

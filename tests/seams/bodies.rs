@@ -97,7 +97,7 @@ impl Default for Boxed {
 async fn a_tonic_service_answers_in_its_own_words() {
     use tonic::{Code, Status, body::Body};
     let grpc = |status: Status| {
-        let (parts, _) = status.into_http::<()>().into_parts();
+        let (parts, ()) = status.into_http().into_parts();
         http::Response::from_parts(parts, Bytes::new())
     };
     let bank = Bank::with(|builder| {
