@@ -81,12 +81,24 @@ impl GuardBuilder {
     }
 
     /// Allows a public URL of plain HTTP on a loopback address, for development and tests.
+    ///
+    /// ```
+    /// # use tower_step_up::StepUp;
+    /// let guard = StepUp::guard("http://127.0.0.1:3000").insecure_http_on_loopback();
+    /// # drop(guard);
+    /// ```
     pub fn insecure_http_on_loopback(mut self) -> Self {
         self.loopback_http = true;
         self
     }
 
     /// Where a browser goes that did not say where it wants to return to. By default `/`.
+    ///
+    /// ```
+    /// # let guard = tower_step_up::StepUp::guard("https://app.example");
+    /// let guard = guard.default_return_url("/home");
+    /// # drop(guard);
+    /// ```
     pub fn default_return_url(mut self, url: impl Into<String>) -> Self {
         self.urls.default_return = Some(url.into());
         self
@@ -94,6 +106,12 @@ impl GuardBuilder {
 
     /// Adds a URL under which browsers may return to. A host may begin with `*.`, which stands for any labels. Without any, every
     /// page of the public URL's origin is allowed.
+    ///
+    /// ```
+    /// # let guard = tower_step_up::StepUp::guard("https://app.example");
+    /// let guard = guard.allowed_return_url("/").allowed_return_url("https://*.shop.example");
+    /// # drop(guard);
+    /// ```
     pub fn allowed_return_url(mut self, url: impl Into<String>) -> Self {
         self.urls.allowed_return.push(url.into());
         self
@@ -101,24 +119,54 @@ impl GuardBuilder {
 
     /// Where a browser returns to when the refused request was not GET, since such a request cannot be repeated. By default the
     /// page that it came from if that is allowed, else the default return URL.
+    ///
+    /// ```
+    /// # let guard = tower_step_up::StepUp::guard("https://app.example");
+    /// let guard = guard.after_unsafe_url("/transfer");
+    /// # drop(guard);
+    /// ```
     pub fn after_unsafe_url(mut self, url: impl Into<String>) -> Self {
         self.urls.after_unsafe = Some(url.into());
         self
     }
 
     /// Where "now" comes from. By default, the operating system.
+    ///
+    /// ```
+    /// # let guard = tower_step_up::StepUp::guard("https://app.example");
+    /// use tower_step_up::clock::SystemClock;
+    ///
+    /// let guard = guard.clock(SystemClock);
+    /// # drop(guard);
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
     /// Gives the events of the audit to the application: see [`StepUpBuilder::audit`](crate::StepUpBuilder::audit).
+    ///
+    /// ```
+    /// # let guard = tower_step_up::StepUp::guard("https://app.example");
+    /// use tower_step_up::audit::AuditEvent;
+    ///
+    /// let guard = guard.audit(|event: &AuditEvent| println!("{}", event.kind.name()));
+    /// # drop(guard);
+    /// ```
     pub fn audit(mut self, sink: impl AuditSink) -> Self {
         self.audit = Audit::to(sink);
         self
     }
 
     /// Answers refusals by the application's own function: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
+    ///
+    /// ```
+    /// # let guard = tower_step_up::StepUp::guard("https://app.example");
+    /// use tower_step_up::context::Refusal;
+    ///
+    /// let guard = guard.on_refusal(|_: &Refusal<'_>| None); // every refusal is the crate's own
+    /// # drop(guard);
+    /// ```
     pub fn on_refusal<F>(mut self, answer: F) -> Self
     where
         F: Fn(&Refusal<'_>) -> Option<Response<bytes::Bytes>> + Send + Sync + 'static,

@@ -7,7 +7,7 @@ use axum::{
 use serde_json::Value;
 use url::Url;
 
-use crate::headers::forbid_storing;
+use crate::{headers::forbid_storing, requirement::Shortfall};
 
 pub(crate) fn from_bytes(response: Response<Bytes>) -> Response<Body> {
     response.map(Body::from)
@@ -43,4 +43,10 @@ pub(crate) fn set_cookie(response: &mut Response<Body>, cookie: Option<HeaderVal
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+}
+
+/// The same answer, with the shortfall for layers outside.
+pub(crate) fn because(mut response: Response<Body>, shortfall: Shortfall) -> Response<Body> {
+    response.extensions_mut().insert(shortfall);
+    response
 }

@@ -12,6 +12,7 @@ use crate::{
     challenge::bearer,
     error::{Error, StoreError},
     factor::FactorError,
+    requirement::Shortfall,
     urls::return_to::with_query,
     wire::Envelope,
 };
@@ -243,7 +244,7 @@ impl Failure {
     pub(crate) fn answer(self, scope: &Scope, json: bool) -> Response {
         let (engine, headers) = (scope.engine(), &scope.headers);
         tracing::debug!(failure = ?self, "a self-service request failed");
-        if json {
+        let response = if json {
             let envelope = self.envelope();
             // RFC 9110 section 15.5.2: a 401 says how to authenticate.
             let envelope = match envelope.status() {
@@ -254,6 +255,11 @@ impl Failure {
         } else {
             let id = self.page_id().to_string();
             answer::see_other(&with_query(engine.urls.error_ui.clone(), &[("id", Some(&id))]))
+        };
+        match self {
+            Self::NoSession | Self::FirstFactorRequired => answer::because(response, Shortfall::NoSession),
+            Self::Unavailable => answer::because(response, Shortfall::Unavailable),
+            _ => response,
         }
     }
 }

@@ -55,11 +55,13 @@ impl Refused {
             Self::NoSession(_) if json => Failure::NoSession.respond(scope, true),
             Self::NoSession(url) => {
                 scope.context.report_refusal(Shortfall::NoSession);
-                answer::see_other(&url)
+                answer::because(answer::see_other(&url), Shortfall::NoSession)
             }
             Self::Gate(shortfall, envelope, url) => {
                 scope.context.report_refusal(shortfall);
-                if json { answer::from_bytes(envelope.respond(&scope.headers)) } else { answer::see_other(&url) }
+                let answered =
+                    if json { answer::from_bytes(envelope.respond(&scope.headers)) } else { answer::see_other(&url) };
+                answer::because(answered, shortfall)
             }
         }
     }

@@ -120,7 +120,7 @@ impl<'a> Change<'a> {
         };
         self.scope.context.report_refusal(shortfall);
         if !self.json {
-            return answer::see_other(&url);
+            return answer::because(answer::see_other(&url), shortfall);
         }
         let envelope = Envelope::new(
             StatusCode::FORBIDDEN,
@@ -132,7 +132,7 @@ impl<'a> Change<'a> {
         let required = Requirement::from(engine.settings_required_aal());
         let remedy = self.scope.context.remedy(shortfall, required, Some(&page));
         let envelope = challenge::challenged(envelope, &self.scope.context, shortfall, &remedy);
-        answer::from_bytes(envelope.respond(&self.scope.headers))
+        answer::because(answer::from_bytes(envelope.respond(&self.scope.headers)), shortfall)
     }
 
     async fn apply(

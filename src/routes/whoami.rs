@@ -36,7 +36,7 @@ pub(crate) async fn gate(scope: &Scope) -> Result<Result<&Evidence, Response>, F
         Err(shortfall) => {
             scope.context.report_refusal(shortfall);
             let envelope = challenge::gate(shortfall, required, &scope.context, None);
-            Ok(Err(answer::from_bytes(envelope.respond(&scope.headers))))
+            Ok(Err(answer::because(answer::from_bytes(envelope.respond(&scope.headers)), shortfall)))
         }
     }
 }

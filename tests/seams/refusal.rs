@@ -113,6 +113,7 @@ async fn layers_outside_see_the_shortfall() {
     let app = Router::new()
         .route("/pay", get(async || ()).layer(RequireAal2))
         .route("/open", get(async || ()))
+        .merge(bank.step_up.router())
         .layer(bank.step_up.layer())
         .layer(from_fn(outside));
     let kim = bank.aal1("kim").await;
@@ -124,6 +125,18 @@ async fn layers_outside_see_the_shortfall() {
             Some("second factor missing")
         );
         assert_eq!(send(&app, request("GET", "/open", &headers)).await.header("x-why"), None);
+    }
+    // The same for what the companion router refuses.
+    let (of_kim, nobody) = (kim.cookie(), String::new());
+    for (cookie, path, why) in [
+        (&of_kim, "/sessions/whoami", "second factor missing"),
+        (&of_kim, "/self-service/settings/browser", "second factor missing"),
+        (&nobody, "/sessions/whoami", "no valid session"),
+        (&nobody, "/self-service/settings/browser", "no valid session"),
+        (&nobody, "/self-service/login/browser?aal=aal2", "no valid session"),
+    ] {
+        let answer = send(&app, request("GET", path, &[("cookie", cookie)])).await;
+        assert_eq!(answer.header("x-why").as_deref(), Some(why), "{path}");
     }
 }
 
