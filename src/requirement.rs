@@ -48,7 +48,7 @@ pub struct UnknownRequiredAal(());
 
 impl fmt::Display for UnknownRequiredAal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("required_aal is aal1, highest_available or aal2")
+        f.write_str("required_aal must be aal1, highest_available or aal2")
     }
 }
 
@@ -107,7 +107,7 @@ impl fmt::Display for Shortfall {
             Self::NoSession => "no valid session",
             Self::LevelTooLow => "second factor missing",
             Self::NothingEnrolled => "no second factor enrolled",
-            Self::CannotTell => "not known whether there is a second factor",
+            Self::CannotTell => "unknown whether there is a second factor",
             Self::Unavailable => "the session could not be looked up",
             Self::TooOld { .. } => "proven too long ago",
         })

@@ -265,7 +265,7 @@ pub struct InvalidMethod(());
 impl fmt::Display for InvalidMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the name of a method must be 1 to 31 of a-z, 0-9 and _, begin with a letter, and be no built-in one",
+            "a method's name has 1 to 31 characters of a-z, 0-9 and _, begins with a letter, and is not a built-in one",
         )
     }
 }

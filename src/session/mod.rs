@@ -99,7 +99,7 @@ pub struct InvalidSubject(());
 
 impl fmt::Display for InvalidSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a subject is a text of 1 to 255 bytes without control characters")
+        f.write_str("a subject must have 1 to 255 bytes and no control characters")
     }
 }
 

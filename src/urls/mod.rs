@@ -52,7 +52,7 @@ fn public_url(text: &str, loopback_http: bool) -> Result<Url, BuildError> {
         "http" if loopback => {
             return fail("cookies need HTTPS; for development on this machine call insecure_http_on_loopback()");
         }
-        "http" => return fail("plain HTTP is possible on loopback addresses only; use https://"),
+        "http" => return fail("plain HTTP works only on loopback addresses; use https://"),
         _ => return fail("the scheme must be https"),
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
