@@ -1,4 +1,4 @@
-//! Keys that the application gives, checked.
+//! The application's keys, checked.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// The secret is shorter than 32 bytes, or the id is not 1 to 64 characters out of `A-Z a-z 0-9 . _ -`.
+    /// The secret is shorter than 32 bytes, or the id does not have 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
     pub fn hs256(id: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
         let id = id.into();
         check_key(&id, secret.as_ref())?;

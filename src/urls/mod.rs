@@ -16,7 +16,7 @@ pub(crate) struct Urls {
     pub(crate) settings_ui: Url,
     pub(crate) error_ui: Url,
     pub(crate) default_return: Url,
-    /// Where a browser returns to that was refused at a request which cannot be repeated.
+    /// Where a browser returns after a refused request that cannot be repeated, such as a POST.
     pub(crate) after_unsafe: Option<Url>,
     pub(crate) return_policy: ReturnPolicy,
     /// Origins whose pages may submit flows: the public URL's, then those of other pages that render them.
