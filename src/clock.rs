@@ -1,6 +1,6 @@
 //! Time: instants as the wire and the stores write them, and the clock they come from.
 //!
-//! Nothing in this crate asks the operating system for the time but [`SystemClock`]; decisions take `now` as a value.
+//! Only [`SystemClock`] asks the operating system for the time. Decisions take `now` as a value.
 
 use std::{
     fmt,
@@ -12,8 +12,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// An instant in UTC, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Arithmetic saturates at years 0000 and 9999, so that a hostile number in a token or a row can neither overflow nor become
-/// a time that RFC 3339 cannot write.
+/// Arithmetic saturates at the years 0000 and 9999. So a hostile number in a token or a row can neither overflow nor become a
+/// time that RFC 3339 cannot write.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,7 +31,7 @@ const MIN: i64 = -62_167_219_200_000;
 const MAX: i64 = 253_402_300_799_999;
 
 impl Timestamp {
-    /// The instant `milliseconds` after the Unix epoch, moved to the nearest end of the range when it lies outside.
+    /// The instant `milliseconds` after the Unix epoch, clamped to the range.
     pub const fn from_unix_milliseconds(milliseconds: i64) -> Self {
         Self(if milliseconds < MIN {
             MIN
@@ -42,7 +42,7 @@ impl Timestamp {
         })
     }
 
-    /// The instant `seconds` after the Unix epoch, moved to the nearest end of the range when it lies outside.
+    /// The instant `seconds` after the Unix epoch, clamped to the range.
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         Self::from_unix_milliseconds(seconds.saturating_mul(1000))
     }
@@ -57,7 +57,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// How long `earlier` lies back; zero when it does not lie back at all.
+    /// The time from `earlier` to this instant; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -125,12 +125,12 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Where the crate's "now" comes from.
+/// The source of the crate's "now".
 ///
-/// The default is [`SystemClock`]. Tests give a clock that stands still (`test_util::FixedClock` under the feature
-/// `test-util`), so that none of them has to sleep.
+/// The default is [`SystemClock`]. Tests set their own time (`test_util::FixedClock`, feature `test-util`), so that they need not
+/// sleep.
 pub trait Clock: Send + Sync + 'static {
-    /// The present instant.
+    /// The current instant.
     fn now(&self) -> Timestamp;
 }
 

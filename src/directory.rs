@@ -61,7 +61,7 @@ pub trait Directory: Send + Sync + 'static {
     /// The directory did not answer. By default, there is no password check.
     fn check_password<'a>(&'a self, identifier: &'a str, password: &'a str) -> DirectoryFuture<'a, Option<Subject>> {
         let _ = (identifier, password);
-        Box::pin(async { Err("the application's Directory has no check_password".into()) })
+        Box::pin(async { Err("the application's Directory does not implement check_password".into()) })
     }
 }
 

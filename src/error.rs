@@ -1,10 +1,10 @@
-//! The crate's errors: opaque, with a `kind()` to act on, never with a secret or a database's address in their text.
+//! The crate's errors. Each is opaque and has a `kind()` to act on. Their texts never contain a secret or a database's address.
 
 use std::{error::Error as StdError, fmt};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// A store did not do what it was asked.
+/// A store could not do what it was asked.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -17,12 +17,13 @@ pub struct StoreError {
 pub enum StoreErrorKind {
     /// It did not answer, in time or at all. The crate refuses with 503.
     Unavailable,
-    /// What was to be created exists already.
+    /// The id to create exists already.
     Conflict,
     /// A stored value cannot be read.
     Corrupt,
-    /// The store does not know the [`Consumption`](crate::store::Consumption) or the [`CredentialChange`](crate::store::CredentialChange)
-    /// that it was asked for: it is older than the crate or the factor that asks. It has changed nothing. The crate refuses with 503.
+    /// The store does not know this [`Consumption`](crate::store::Consumption) or
+    /// [`CredentialChange`](crate::store::CredentialChange): it is older than the crate or the factor that uses it. Nothing was
+    /// changed. The crate refuses with 503.
     Unsupported,
 }
 
@@ -32,8 +33,8 @@ impl StoreError {
         Self { kind, source: None }
     }
 
-    /// An error of this kind and what caused it. The cause is for [`Error::source`](StdError::source), not for users: the
-    /// crate logs it, and never sends it.
+    /// An error of this kind and its cause. The crate logs the cause ([`Error::source`](StdError::source)), and never sends it to
+    /// users.
     pub fn with_source(kind: StoreErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind, source: Some(source.into()) }
     }
@@ -48,7 +49,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             StoreErrorKind::Unavailable => "the store did not answer",
-            StoreErrorKind::Conflict => "the store has this already",
+            StoreErrorKind::Conflict => "the id exists in the store already",
             StoreErrorKind::Corrupt => "a stored value cannot be read",
             StoreErrorKind::Unsupported => "the store does not know this kind of change",
         })
@@ -61,20 +62,20 @@ impl StdError for StoreError {
     }
 }
 
-/// A [`StepUp`](crate::StepUp) cannot be built this way. The text says what to change.
+/// The configuration of a [`StepUp`](crate::StepUp) is wrong. The text says what to change.
 #[derive(Debug)]
 pub struct BuildError {
     kind: BuildErrorKind,
     help: String,
 }
 
-/// Which part of the configuration is at fault.
+/// Which part of the configuration is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildErrorKind {
     /// The public URL.
     PublicUrl,
-    /// A signing or encryption key, or the cryptography behind it.
+    /// A signing or encryption key, or the cryptography that uses it.
     Key,
     /// The store.
     Store,
@@ -84,7 +85,7 @@ pub enum BuildErrorKind {
     Factor,
     /// The cookie.
     Cookie,
-    /// Another URL: a page, or one to return to.
+    /// Another URL: of a page, or to return to.
     Url,
     /// A duration, count or size.
     Limit,
@@ -95,7 +96,7 @@ impl BuildError {
         Self { kind, help: help.into() }
     }
 
-    /// Which part of the configuration is at fault.
+    /// Which part of the configuration is wrong.
     pub const fn kind(&self) -> BuildErrorKind {
         self.kind
     }
@@ -109,14 +110,14 @@ impl fmt::Display for BuildError {
 
 impl StdError for BuildError {}
 
-/// What an application asked of [`StepUp`](crate::StepUp) could not be done.
+/// A call to [`StepUp`](crate::StepUp) failed.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     source: Option<Source>,
 }
 
-/// Why it could not be done.
+/// Why the call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -128,17 +129,17 @@ pub enum ErrorKind {
     Inactive,
     /// The method cannot be a first factor.
     Method,
-    /// The token could not be signed or a secret not be sealed.
+    /// A token could not be signed, or a secret could not be sealed or opened.
     Cryptography,
-    /// The credential is not of a kind that a configured factor takes.
+    /// No configured factor takes this credential.
     Credential,
-    /// The TOTP secret is no base32 text, or shorter than 128 bits.
+    /// The TOTP secret is not base32 text, or is shorter than 128 bits.
     TotpSecret,
-    /// There is no recovery code, or one is shorter than 13 or longer than 64 characters or stands there twice.
+    /// No recovery code was given, or one has fewer than 13 or more than 64 characters, or appears twice.
     LookupSecrets,
-    /// A session was to begin without any proof.
+    /// A session needs at least one proof.
     Proof,
-    /// What was to be changed was changed elsewhere at the same moment, again and again; nothing was done.
+    /// Other requests kept changing the same thing at the same moment. Nothing was done.
     Conflict,
 }
 
@@ -151,7 +152,7 @@ impl Error {
         Self { kind, source: Some(source.into()) }
     }
 
-    /// Why it could not be done.
+    /// Why the call failed.
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -164,14 +165,14 @@ impl fmt::Display for Error {
             ErrorKind::Directory => "the directory did not answer",
             ErrorKind::Inactive => "the subject is not active",
             ErrorKind::Method => "this method cannot be a first factor",
-            ErrorKind::Cryptography => "signing or sealing failed",
+            ErrorKind::Cryptography => "a token could not be signed, or a secret not be sealed or opened",
             ErrorKind::Credential => "no configured factor takes this credential",
             ErrorKind::TotpSecret => "a TOTP secret must be base32 text of at least 128 bits",
             ErrorKind::LookupSecrets => {
-                "recovery codes must be one or more, each of 13 to 64 characters, and all different"
+                "give at least one recovery code; each needs 13 to 64 characters, and all must differ"
             }
             ErrorKind::Proof => "a session needs at least one proof",
-            ErrorKind::Conflict => "it was changed elsewhere at the same moment, so nothing was done; try again",
+            ErrorKind::Conflict => "another request changed it at the same moment, so nothing was done; try again",
         })
     }
 }

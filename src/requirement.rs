@@ -1,4 +1,4 @@
-//! What a route asks of a session, and why a session falls short of it. Pure: no I/O, no clock, no HTTP.
+//! What a route requires of a session, and why a session falls short of it. Pure: no I/O, no clock, no HTTP.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     standing::{Enrolled, Standing},
 };
 
-/// How much must have been proven, ordered from the weakest, under the names of Ory's `required_aal`.
+/// The level that a route requires, weakest first, with the names of Ory's `required_aal`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequiredAal {
@@ -20,7 +20,7 @@ pub enum RequiredAal {
     /// The highest level that the subject can reach ("strict"). The default.
     #[default]
     HighestAvailable,
-    /// Two factors; who has no second one is led to enrol it.
+    /// Two factors. Users without a second factor must enrol one.
     Aal2,
 }
 
@@ -42,13 +42,13 @@ impl From<RequiredAal> for Requirement {
     }
 }
 
-/// The text names no [`RequiredAal`].
+/// The text is not the name of a [`RequiredAal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownRequiredAal(());
 
 impl fmt::Display for UnknownRequiredAal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("required_aal is aal1, highest_available or aal2")
+        f.write_str("required_aal must be aal1, highest_available or aal2")
     }
 }
 
@@ -62,7 +62,7 @@ impl FromStr for RequiredAal {
     }
 }
 
-/// What a route asks of a session: a level, and optionally how long ago that level may have been proven.
+/// What a route requires of a session: a level, and optionally the greatest age of its proof.
 ///
 /// ```
 /// use std::time::Duration;
@@ -82,21 +82,22 @@ pub struct Requirement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Shortfall {
-    /// There is no session, or none that is good.
+    /// There is no valid session.
     NoSession,
     /// A second factor is required, the subject has one, and it was not proven in this session.
     LevelTooLow,
-    /// A second factor is required and the subject has none: it must be enrolled first.
+    /// A second factor is required, and the subject has none. The user must enrol one first.
     NothingEnrolled,
-    /// The highest available level is required, and the source of the session cannot tell which that is. It is never taken to be met.
+    /// The highest available level is required, but the source of the session does not know which level that is. This never
+    /// passes.
     CannotTell,
     /// The store, the directory or the source of sessions did not answer, so nothing is known.
     Unavailable,
-    /// The level is there, but was proven longer ago than the requirement allows.
+    /// The level is high enough, but was proven longer ago than the requirement allows.
     TooOld {
-        /// How long ago it may have been proven.
+        /// The greatest age that the requirement allows.
         max_age: Duration,
-        /// Whether it is the second factor that must be proven again, or any.
+        /// Whether the second factor must be proven again. If not, any factor will do.
         second_factor: bool,
     },
 }
@@ -107,7 +108,7 @@ impl fmt::Display for Shortfall {
             Self::NoSession => "no valid session",
             Self::LevelTooLow => "second factor missing",
             Self::NothingEnrolled => "no second factor enrolled",
-            Self::CannotTell => "not known whether there is a second factor",
+            Self::CannotTell => "unknown whether there is a second factor",
             Self::Unavailable => "the session could not be looked up",
             Self::TooOld { .. } => "proven too long ago",
         })
@@ -120,7 +121,7 @@ impl Requirement {
         Self { level: RequiredAal::Aal1, max_age: None }
     }
 
-    /// Two factors. A subject without a second factor is led to enrol one.
+    /// Two factors. Users without a second factor must enrol one first.
     pub const fn aal2() -> Self {
         Self { level: RequiredAal::Aal2, max_age: None }
     }
@@ -130,10 +131,10 @@ impl Requirement {
         Self { level: RequiredAal::HighestAvailable, max_age: None }
     }
 
-    /// The proof may be at most this old; at exactly this age it is still good.
+    /// The proof may be at most this old. At exactly this age it still passes.
     ///
-    /// Where the level is two factors, the age is that of the last *second-factor* proof: renewing the password alone does not
-    /// renew it. Else it is the age of the last proof of any kind.
+    /// For two factors, the age counts from the last *second-factor* proof: renewing the password alone does not renew it.
+    /// Otherwise it counts from the last proof of any kind.
     #[must_use]
     pub const fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
@@ -145,7 +146,7 @@ impl Requirement {
         self.max_age
     }
 
-    /// Both: the higher level and the shorter age.
+    /// Both requirements at once: the higher level and the shorter age.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -157,28 +158,29 @@ impl Requirement {
         }
     }
 
-    /// What is said of a session that meets the requirement and must prove it once more all the same.
+    /// The shortfall of a session that meets the requirement but must prove it again.
     pub(crate) fn proven_anew(self) -> Shortfall {
         let second_factor = self.level == RequiredAal::Aal2;
         Shortfall::TooOld { max_age: self.max_age.unwrap_or(Duration::ZERO), second_factor }
     }
 
-    /// Whether this outcome hinges on what is known of the subject's second factor.
+    /// Whether this outcome depends on what is known about the subject's second factor.
     pub(crate) const fn depends_on_enrolment(&self, shortfall: Option<&Shortfall>) -> bool {
         match shortfall {
             None => matches!(self.level, RequiredAal::HighestAvailable),
-            // The session is gone or too old in any case; but who has a second factor renews that, and who has none the first.
+            // The session is too old either way. But users with a second factor renew that one, and users without renew the
+            // first.
             Some(Shortfall::TooOld { .. }) => !matches!(self.level, RequiredAal::Aal1),
             Some(Shortfall::NoSession | Shortfall::Unavailable) => false,
             Some(Shortfall::LevelTooLow | Shortfall::NothingEnrolled | Shortfall::CannotTell) => true,
         }
     }
 
-    /// Whether the session, as it stands now, meets the requirement.
+    /// Checks whether the session meets the requirement now.
     ///
     /// # Errors
     ///
-    /// The shortfall, when it does not.
+    /// The shortfall, if it does not.
     pub fn check(&self, session: &Session, standing: &Standing, now: Timestamp) -> Result<(), Shortfall> {
         let level = standing.level(session, now);
         if level == Aal::Aal0 || session.has_ended(now) {
@@ -194,7 +196,7 @@ impl Requirement {
             return Err(match (self.level, enrolled) {
                 (RequiredAal::HighestAvailable, Enrolled::Unknown) => Shortfall::CannotTell,
                 (_, Enrolled::No) => Shortfall::NothingEnrolled,
-                // Whether there is one will be seen where it is asked for.
+                // The step-up finds out whether there is one.
                 (_, Enrolled::Yes | Enrolled::Unknown) => Shortfall::LevelTooLow,
             });
         }

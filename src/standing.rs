@@ -1,4 +1,4 @@
-//! What counts of a session now, given what its source knows of its subject.
+//! Which proofs of a session count now, given what its source knows about the subject.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::{
     session::Session,
 };
 
-/// What is known of a stored credential without its secret.
+/// A stored credential without its secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialSummary {
-    /// The credential's id, which proofs made with it carry.
+    /// The credential's id. Proofs made with it carry this id.
     pub id: CredentialId,
     /// The method it belongs to.
     pub method: Method,
@@ -26,14 +26,17 @@ pub enum Enrolled {
     Yes,
     /// None.
     No,
-    /// The source cannot tell. Where it decides, this never passes.
+    /// The source does not know. This never passes where it decides.
     Unknown,
 }
 
-/// What counts of a session at a moment: the subject's live credentials, and how proofs age.
+/// What decides which proofs of a session count: the subject's credentials, and how proofs age.
 ///
-/// A proof counts if it was completed by now (clocks of several machines may differ by the leeway), if its credential, when it
-/// names one, still exists, and, for a second factor, if the configured lifespan of second factors has not passed.
+/// A proof counts under these conditions:
+///
+/// * It was completed by now. Clocks of several machines may differ by the leeway.
+/// * Its credential still exists, if it names one.
+/// * For a second factor: the configured lifespan of second factors has not passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     credentials: Vec<CredentialSummary>,
@@ -43,7 +46,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// How far clocks may differ, if nothing else is configured.
+    /// How far clocks may differ by default.
     pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 
     /// The standing of a subject that has these credentials.
@@ -53,26 +56,26 @@ impl Standing {
         Self { credentials, enrolled, leeway: Self::DEFAULT_LEEWAY, second_factor_lifespan: None }
     }
 
-    /// The standing of a subject whose credentials somebody else keeps. Its proofs name no credential, so they count.
+    /// The standing of a subject whose credentials are kept elsewhere. Its proofs name no credential, so they count.
     pub const fn external(enrolled: Enrolled) -> Self {
         Self { credentials: Vec::new(), enrolled, leeway: Self::DEFAULT_LEEWAY, second_factor_lifespan: None }
     }
 
-    /// How far in the future a proof may lie and still count, since the clocks of two machines are never quite the same.
+    /// How far in the future a proof may be and still count: the clocks of two machines are never quite the same.
     #[must_use]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// For how long a second factor counts; without end if `None`.
+    /// How long a second factor counts. `None` means without end.
     #[must_use]
     pub const fn second_factor_lifespan(mut self, lifespan: Option<Duration>) -> Self {
         self.second_factor_lifespan = lifespan;
         self
     }
 
-    /// The subject's credentials, as far as this crate keeps them.
+    /// The subject's credentials that this crate keeps.
     pub fn credentials(&self) -> &[CredentialSummary] {
         &self.credentials
     }
@@ -90,7 +93,7 @@ impl Standing {
     fn counts(&self, proof: &Proof, now: Timestamp) -> bool {
         let alive = proof.credential().is_none_or(|id| self.credentials.iter().any(|known| known.id == id));
         let made = proof.completed_at().is_none_or(|at| at <= now + self.leeway);
-        // One that was made at an unknown time may have lapsed.
+        // A proof of unknown time may have lapsed.
         let young = |lifespan| proof.completed_at().is_some_and(|at| now.since(at) < lifespan);
         let fresh = proof.aal() != Aal::Aal2 || self.second_factor_lifespan.is_none_or(young);
         alive && made && fresh
@@ -101,12 +104,12 @@ impl Standing {
         level_of(self.counting_proofs(session, now))
     }
 
-    /// When the newest proof that counts was completed, of those whose time is known.
+    /// When the newest proof that counts was completed. Proofs of unknown time are left out.
     pub fn authenticated_at(&self, session: &Session, now: Timestamp) -> Option<Timestamp> {
         self.counting_proofs(session, now).filter_map(Proof::completed_at).max()
     }
 
-    /// When the newest second-factor proof that counts was completed, of those whose time is known.
+    /// When the newest second-factor proof that counts was completed. Proofs of unknown time are left out.
     pub fn second_factor_at(&self, session: &Session, now: Timestamp) -> Option<Timestamp> {
         self.counting_proofs(session, now)
             .filter(|proof| proof.aal() == Aal::Aal2)

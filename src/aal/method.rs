@@ -1,4 +1,4 @@
-//! How something was proven: Ory's names, and names of the application's own.
+//! Authentication methods: Ory's names, and names that the application adds.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::Aal;
 
-/// How something was proven. Of the built-in names Ory's SDKs know all, and they know no others.
+/// An authentication method. Ory's SDKs know all built-in names, and no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -32,20 +32,20 @@ pub enum Method {
     LinkRecovery,
     /// A recovery code.
     CodeRecovery,
-    /// One of the application's own: [`Method::custom`].
+    /// A method of the application's own: [`Method::custom`].
     Custom(CustomMethod),
 }
 
-/// What the text of a method of the application's own begins with, so that no built-in name can ever be meant by it.
+/// The text of a custom method begins with this, so it never equals a built-in name.
 const PREFIX: &[u8] = b"custom:";
 
 /// The longest name without the prefix.
 const LONGEST_NAME: usize = 31;
 
-/// The name of a method of the application's own, made by [`Method::custom`].
+/// The name of a custom method, made by [`Method::custom`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomMethod {
-    /// With the prefix, and zeros behind it.
+    /// With the prefix, padded with zeros.
     text: [u8; PREFIX.len() + LONGEST_NAME],
     length: u8,
 }
@@ -58,7 +58,7 @@ impl CustomMethod {
         std::str::from_utf8(text).unwrap_or_default()
     }
 
-    /// The name alone: `push` of `custom:push`.
+    /// The name without the prefix: `push` for `custom:push`.
     pub fn name(&self) -> &str {
         self.as_str().split_once(':').map_or("", |(_, name)| name)
     }
@@ -85,10 +85,11 @@ impl Method {
         Self::CodeRecovery,
     ];
 
-    /// A method of the application's own: 1 to 31 of `a-z 0-9 _`, beginning with a letter, and none of the built-in names.
+    /// A method of the application's own. Its name has 1 to 31 characters of `a-z 0-9 _`, begins with a letter, and is not a
+    /// built-in one.
     ///
-    /// Its text everywhere, in tokens, stores and logs, is `custom:` and the name, so that it can never be taken for a built-in method,
-    /// not even for one that a later version adds. On Ory's endpoints it goes by a built-in name, which its factor chooses
+    /// Tokens, stores and logs write it as `custom:` and the name. So it never clashes with a built-in method, not even with one
+    /// that a later version adds. On Ory's endpoints it uses a built-in name, which its factor chooses
     /// ([`Factor::shown_as`](crate::factor::Factor::shown_as)).
     ///
     /// ```
@@ -116,7 +117,7 @@ impl Method {
         Ok(Self::Custom(CustomMethod { text, length }))
     }
 
-    /// The name of a method of the application's own, without the prefix: `push` of `custom:push`; `None` for a built-in one.
+    /// The name of a custom method without the prefix: `push` for `custom:push`. `None` for a built-in method.
     pub fn custom_name(&self) -> Option<&str> {
         match self {
             Self::Custom(custom) => Some(custom.name()),
@@ -124,7 +125,7 @@ impl Method {
         }
     }
 
-    /// The name of a built-in method on the wire; of one of the application's own, `custom:` and its name.
+    /// The name of a built-in method on the wire, or `custom:` and the name of a custom one.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Custom(custom) => custom.as_str(),
@@ -149,10 +150,10 @@ impl Method {
         })
     }
 
-    /// The level that an entry of this method has when it is a *first* factor of [`StepUp::sign_in`](crate::StepUp::sign_in).
+    /// The level of this method as a *first* factor of [`StepUp::sign_in`](crate::StepUp::sign_in).
     ///
-    /// Methods that only ever are a second factor here (`totp`, `lookup_secret`) give `None`. One of the application's own is what
-    /// the application says it is; [`Engine::first_factor_level`](crate::engine::Engine::first_factor_level) knows its factor.
+    /// `None` for methods that are only second factors here (`totp`, `lookup_secret`). The application decides about its own
+    /// methods: [`Engine::first_factor_level`](crate::engine::Engine::first_factor_level) knows their factors.
     pub(crate) const fn first_factor_level(self) -> Option<Aal> {
         match self {
             Self::Totp | Self::LookupSecret => None,
@@ -160,12 +161,12 @@ impl Method {
         }
     }
 
-    /// Whether a form can name it for a second factor. One of the application's own goes by a built-in name.
+    /// Whether a form can name it as a second factor. Custom methods use a built-in name there.
     pub(crate) const fn is_second_factor(self) -> bool {
         matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code)
     }
 
-    /// Whether a form can name it: a way in which somebody proves something now. One of the application's own goes by a built-in name.
+    /// Whether a form can name it: the user proves something right now. Custom methods use a built-in name there.
     pub(crate) const fn is_interactive(self) -> bool {
         matches!(
             self,
@@ -180,7 +181,7 @@ impl Method {
         )
     }
 
-    /// The value for the token's `amr` claim (RFC 8176), where that registry has one.
+    /// The value for the token's `amr` claim: from the registry of RFC 8176, if it has one.
     pub(crate) fn reference(self) -> Cow<'static, str> {
         match self {
             Self::Password => "pwd".into(),
@@ -218,7 +219,7 @@ const fn is_built_in(name: &[u8]) -> bool {
     false
 }
 
-/// `==`, where a constant is computed.
+/// `==` for constants.
 const fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
     while let (Some((first, rest)), Some((first_other, rest_other))) = (one.split_first(), other.split_first()) {
         if *first != *first_other {
@@ -229,7 +230,7 @@ const fn is_same(mut one: &[u8], mut other: &[u8]) -> bool {
     one.is_empty() && other.is_empty()
 }
 
-/// Copies as much as there is room for, and says how much that was.
+/// Copies as much as fits, and returns how much that was.
 const fn copy(mut from: &[u8], mut to: &mut [u8]) -> u8 {
     let mut copied: u8 = 0;
     while let (Some((byte, rest)), Some((room, free))) = (from.split_first(), to.split_first_mut()) {
@@ -246,7 +247,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// The text names no [`Method`].
+/// The text is not the name of a [`Method`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownMethod(());
 
@@ -265,7 +266,7 @@ pub struct InvalidMethod(());
 impl fmt::Display for InvalidMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the name of a method must be 1 to 31 of a-z, 0-9 and _, begin with a letter, and be no built-in one",
+            "a method's name has 1 to 31 characters of a-z, 0-9 and _, begins with a letter, and is not a built-in one",
         )
     }
 }
@@ -312,7 +313,7 @@ impl<'de> Deserialize<'de> for Method {
 
 #[cfg(test)]
 impl Method {
-    /// All that are built in.
+    /// All built-in methods.
     pub(super) const fn built_in() -> &'static [Self] {
         &Self::BUILT_IN
     }

@@ -1,4 +1,4 @@
-//! Levels, methods and proofs, and the rule that makes a level of proofs.
+//! Levels, methods and proofs, and the rule that turns proofs into a level.
 //!
 //! Values only: nothing here knows of sessions, stores or HTTP.
 
@@ -14,8 +14,8 @@ use crate::clock::Timestamp;
 
 /// Authenticator assurance level, after NIST SP 800-63B.
 ///
-/// `aal3` needs a hardware-bound, phishing-resistant key; no factor of this crate gives it, so it has no variant yet, and text
-/// that claims it is refused like any other unknown level.
+/// `aal3` needs a hardware-bound, phishing-resistant key. No factor of this crate reaches it, so it has no variant yet. Text that
+/// claims it is refused like any other unknown level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -103,7 +103,7 @@ impl Proof {
         Self { method, aal, completed_at: Some(completed_at), credential: None, provider: None }
     }
 
-    /// A proof that was made, nobody knows when: it counts for a level, and never for an age.
+    /// A proof of unknown time. It counts for a level, but never for an age.
     pub const fn at_unknown_time(method: Method, aal: Aal) -> Self {
         Self { method, aal, completed_at: None, credential: None, provider: None }
     }
@@ -127,7 +127,7 @@ impl Proof {
         self.method
     }
 
-    /// The level that the proof was written with. It says what this proof contributes, not what the session has.
+    /// The level that this proof contributes. The level of the session is computed from all its proofs.
     pub const fn aal(&self) -> Aal {
         self.aal
     }
@@ -137,7 +137,7 @@ impl Proof {
         self.completed_at
     }
 
-    /// The stored credential that was used, if it is stored here.
+    /// The credential that was used, if this crate stores it.
     pub const fn credential(&self) -> Option<CredentialId> {
         self.credential
     }
@@ -147,18 +147,18 @@ impl Proof {
         self.provider.as_deref()
     }
 
-    /// Whether a later proof of the same kind replaces this one in a session's list, which else would grow for ever.
+    /// Whether a later proof of the same kind replaces this one, so that a session's list does not grow for ever.
     pub(crate) fn is_replaced_by(&self, newer: &Self) -> bool {
         self.method == newer.method && self.aal == newer.aal && self.provider == newer.provider
     }
 }
 
-/// The level that proofs make together. Give it only proofs that count: credential alive, not in the future.
+/// The level of these proofs together. Pass only proofs that count: their credential exists, and their time is not in the future.
 ///
 /// 1. no proof: `aal0`;
 /// 2. at least one `aal1` and at least one `aal2`: `aal2`;
 /// 3. an `oidc` or `saml` proof at `aal2`, even alone: `aal2`, since the provider vouches for both factors;
-/// 4. all else, a lone TOTP for one: `aal1`.
+/// 4. anything else, such as TOTP alone: `aal1`.
 pub(crate) fn level_of<'a>(proofs: impl IntoIterator<Item = &'a Proof>) -> Aal {
     let (mut any, mut first, mut second, mut federated) = (false, false, false, false);
     for proof in proofs {

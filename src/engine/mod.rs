@@ -80,7 +80,7 @@ impl Engine {
     pub(crate) async fn lift_lock(&self, subject: &Subject, method: Method) {
         let key = AttemptKey { subject: subject.clone(), method };
         if let Err(error) = self.stores.reset_attempts(&key).await {
-            tracing::warn!(target: "tower_step_up::factor", %error, %method, "could not lift the lock of a factor that was proven");
+            tracing::warn!(target: "tower_step_up::factor", %error, %method, "could not unlock a factor that was proven");
         }
     }
 

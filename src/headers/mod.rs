@@ -1,4 +1,4 @@
-//! What HTTP headers say, whoever asks: who may keep an answer, what it depends on, and which kind of answer a client wants.
+//! HTTP headers: who may cache a response, what it depends on, and which kind of response a client wants.
 
 pub(crate) mod negotiation;
 
@@ -7,16 +7,16 @@ use http::{
     header::{self, Entry},
 };
 
-/// For every answer that depends on a session: nobody keeps it.
+/// For every response that depends on a session: no cache may keep it.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-cache, no-store, must-revalidate");
 
-/// The request headers that an answer may depend on.
+/// The request headers that a response may depend on.
 pub(crate) const VARY: HeaderValue =
     HeaderValue::from_static("Cookie, Authorization, X-Session-Token, Accept, HX-Request");
 
-/// Marks an answer that depends on a session, unless it is marked so already.
+/// Marks a response as depending on a session, unless it is marked already.
 pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
-    // Hardly any answer says something of its own; for those that do not, each header is looked up once.
+    // Few responses set these headers themselves. For the others, each header is looked up once.
     if let Entry::Vacant(none) = headers.entry(header::CACHE_CONTROL) {
         none.insert(NO_STORE);
     } else {
@@ -30,7 +30,7 @@ pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
     add_vary(headers);
 }
 
-/// Adds to `Vary` what is not there yet.
+/// Adds to `Vary` what is missing.
 pub(crate) fn add_vary(headers: &mut HeaderMap) {
     if let Entry::Vacant(none) = headers.entry(header::VARY) {
         none.insert(VARY);

@@ -1,4 +1,4 @@
-//! Who wants JSON and who wants a page, by the two tests of the wire contract. Pure functions of the request's headers.
+//! Which clients want JSON and which want a page, by the two tests of the wire contract. Pure functions of the request's headers.
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -26,7 +26,7 @@ impl Range<'_> {
     }
 }
 
-/// The ranges of all `Accept` headers. What cannot be read counts as not there.
+/// The ranges of all `Accept` headers. Unreadable ones are ignored.
 fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range<'_>> {
     headers
         .get_all(header::ACCEPT)
@@ -90,7 +90,7 @@ pub(crate) fn init_wants_json(headers: &HeaderMap) -> bool {
 
 /// N2, for everything else: `Accept` prefers JSON, or the body is JSON, or problem details are asked for.
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
-    // The offers text/* and */* stand for "any page": they are there so that a client which asks for them gets HTML.
+    // The offers text/* and */* mean "any page": a client that asks for them gets HTML.
     best(headers, &[HTML, ("text", "*"), ("*", "*"), JSON]) == Some(3)
         || has_media_type(headers, "application/json")
         || names_problem_json(headers)

@@ -14,8 +14,8 @@ use crate::clock::Timestamp;
 /// The header that native clients of Ory send their token in.
 pub(crate) static X_SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
-/// How a credential travels. What a browser sends by itself needs protection against requests from foreign pages, and only a client
-/// that has no other credential than a cookie can be sent to another page.
+/// How a credential travels. Browsers send cookies by themselves, so cookies need protection against cross-site requests. Only a
+/// client that sends no other credential than a cookie can be redirected to a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
@@ -27,7 +27,7 @@ pub enum Transport {
     Bearer,
 }
 
-/// A token, and the header that it stands in.
+/// A token, and the header that it came in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub(crate) header: &'a HeaderValue,
@@ -35,28 +35,29 @@ pub(crate) struct Token<'a> {
 }
 
 impl Token<'_> {
-    /// Where in the header it stands.
+    /// Its position in the header.
     pub(crate) fn range(&self) -> Range<usize> {
         let start = self.text.as_ptr().addr().saturating_sub(self.header.as_bytes().as_ptr().addr());
         start..start.saturating_add(self.text.len())
     }
 }
 
-/// What a request carries.
+/// The token of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Presented<'a> {
     /// No token at all.
     Nothing,
     /// One token.
     Token(Token<'a>, Transport),
-    /// Several, or one that cannot be read: which one is meant cannot be told, so none is used.
+    /// Several tokens, or an unreadable one. It is not clear which one is meant, so none is used.
     Unusable(Transport),
 }
 
-/// Finds the token: `X-Session-Token`, which is final when present, then the cookie, then `Authorization: Bearer`.
+/// Finds the token. If there is an `X-Session-Token`, nothing else is read. Otherwise it looks at the cookie, then at
+/// `Authorization: Bearer`.
 ///
-/// A cookie that is no token of ours (`recognised`) is passed over, since another program may have set it. Two cookies of the
-/// name, or a cookie and a bearer token of ours that differ, are refused: no order may decide who somebody is.
+/// A cookie that is not a token of ours (`recognised`) is skipped: another program may have set it. Two cookies of the name are
+/// refused, and so are a cookie and a bearer token of ours that differ: their order must not decide who the user is.
 pub(crate) fn presented<'a>(
     headers: &'a HeaderMap,
     cookie_name: &'a str,
@@ -117,7 +118,8 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &'a str) -> Tokens<'a> {
     Tokens { headers: headers.get_all(header::COOKIE).iter(), header: None, rest: &[], name: name.as_bytes() }
 }
 
-/// Looks for semicolons, many bytes at a time: one by one, that would be the dearest part of a request whose session is known.
+/// Searches for semicolons many bytes at a time. Byte by byte, this would be the most expensive part of a request with a cached
+/// session.
 struct Tokens<'a> {
     headers: ValueIter<'a, HeaderValue>,
     header: Option<&'a HeaderValue>,
@@ -146,7 +148,7 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// How cookies of this application look; fixed by its public URL.
+/// The names and attributes of our cookies. The public URL decides them.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieJar {
     pub(crate) session: String,
@@ -201,7 +203,7 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    /// What a test can write down: the token's text, cut out of its header by its place.
+    /// A result that tests can write down: the text of the token, cut out of its header.
     #[derive(Debug, PartialEq)]
     enum Found {
         Nothing,
@@ -258,7 +260,7 @@ mod tests {
         ] {
             assert!(matches!(find(&headers(&given)), Found::Unusable(_)), "{given:?}");
         }
-        // A second one counts, whatever it is made of.
+        // A second cookie is refused, even if it is unreadable.
         let unreadable =
             HeaderValue::from_bytes(&[cookie.as_bytes(), b"; ", NAME.as_bytes(), b"=\xff"].concat()).unwrap();
         assert!(matches!(find(&HeaderMap::from_iter([(header::COOKIE, unreadable)])), Found::Unusable(_)));

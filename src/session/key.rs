@@ -1,4 +1,4 @@
-//! Keys that the application gives, checked.
+//! The application's keys, checked.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// The secret is shorter than 32 bytes, or the id is not 1 to 64 characters out of `A-Z a-z 0-9 . _ -`.
+    /// The secret is shorter than 32 bytes, or the id does not have 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
     pub fn hs256(id: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
         let id = id.into();
         check_key(&id, secret.as_ref())?;
@@ -56,7 +56,7 @@ pub struct InvalidKey(&'static str);
 
 impl InvalidKey {
     pub(crate) const fn unusable() -> Self {
-        Self("the cryptography behind this key does not work")
+        Self("the cryptography does not work with this key")
     }
 }
 
@@ -71,7 +71,7 @@ impl std::error::Error for InvalidKey {}
 pub(crate) fn check_key(id: &str, secret: &[u8]) -> Result<(), InvalidKey> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
-        return Err(InvalidKey("a key id is 1 to 64 characters out of A-Z a-z 0-9 . _ -, for example \"2026-11\""));
+        return Err(InvalidKey("a key id has 1 to 64 characters of A-Z a-z 0-9 . _ -, for example \"2026-11\""));
     }
     if secret.len() < 32 {
         return Err(InvalidKey("a key needs a secret of at least 32 random bytes, for example from `openssl rand 32`"));

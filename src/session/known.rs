@@ -1,9 +1,9 @@
-//! How the cache of verified tokens tells them apart.
+//! The keys of the cache of verified tokens.
 
 use std::hash::{Hash, Hasher};
 
-/// How many bytes at the end of a token are hashed: they are of the signature, so those of verified tokens are as good as random. All
-/// bytes are compared.
+/// How many bytes at the end of a token are hashed. They belong to the signature, so in verified tokens they are as good as
+/// random. A comparison uses all bytes.
 const HASHED: usize = 16;
 
 /// A verified token, in the cache.

@@ -1,4 +1,4 @@
-//! What a signed-in user has proven: subject, proofs, life time. How it travels is in `token` and `cookie`.
+//! A session: its subject, proofs and lifetime. `token` and `cookie` say how it travels.
 
 pub(crate) mod cookie;
 pub(crate) mod key;
@@ -21,7 +21,7 @@ use crate::{aal::Proof, clock::Timestamp};
 
 /// The application's stable id of a user: any text of 1 to 255 bytes without control characters.
 ///
-/// Two subjects are the same if their bytes are. Use what never changes hands (a primary key, not an address).
+/// Two subjects are equal if their bytes are. Use an id that is never reassigned: a primary key, not an email address.
 ///
 /// ```
 /// use tower_step_up::Subject;
@@ -38,11 +38,11 @@ pub struct Subject(Arc<str>);
 impl Subject {
     const MAX_BYTES: usize = 255;
 
-    /// Takes the text as a subject.
+    /// Makes a subject of this text.
     ///
     /// # Errors
     ///
-    /// The text is empty (which in practice means that nobody is signed in), longer than 255 bytes, or has a control character.
+    /// The text is empty (in practice: nobody is signed in), longer than 255 bytes, or contains a control character.
     pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidSubject> {
         let text = text.into();
         if text.is_empty() || text.len() > Self::MAX_BYTES || text.chars().any(char::is_control) {
@@ -99,7 +99,7 @@ pub struct InvalidSubject(());
 
 impl fmt::Display for InvalidSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a subject is a text of 1 to 255 bytes without control characters")
+        f.write_str("a subject must have 1 to 255 bytes and no control characters")
     }
 }
 
@@ -135,7 +135,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Ties flows to a session through all its rotations. It never leaves the server but inside the signed token.
+/// Ties flows to a session through all its rotations. It leaves the server only inside the signed token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BindingKey(Uuid);
@@ -159,12 +159,13 @@ impl From<BindingKey> for Uuid {
     }
 }
 
-/// What a source says of a request's session: who, what was proven and when, until when it is good.
+/// A session as its source reports it: the subject, the proofs with their times, and the end.
 ///
-/// Its level is not a field. It is computed from the proofs that still count: see [`Standing::level`](crate::standing::Standing::level).
+/// The level is not a field. It is computed from the proofs that still count: see
+/// [`Standing::level`](crate::standing::Standing::level).
 ///
-/// A session that this crate keeps has an id and a time of issue. One that somebody else keeps may have neither: then they are
-/// `None`, as is everything that its source does not know.
+/// A session that this crate keeps has an id and a time of issue. For a session kept elsewhere, everything that its source does
+/// not know is `None`.
 ///
 /// ```
 /// use tower_step_up::{Aal, Method, Subject, aal::Proof, clock::Timestamp, session::Session};
@@ -185,12 +186,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that somebody else keeps, with the proofs that are known of it, oldest first.
+    /// A session kept elsewhere, with its known proofs, oldest first.
     pub const fn external(subject: Subject, proofs: Vec<Proof>) -> Self {
         Self { id: None, subject, binding: None, proofs, issued_at: None, expires_at: None }
     }
 
-    /// The same session with what ties flows to it for as long as it lives.
+    /// The same session with the key that ties flows to it.
     #[must_use]
     pub const fn with_binding(mut self, binding: BindingKey) -> Self {
         self.binding = Some(binding);
@@ -204,7 +205,7 @@ impl Session {
         self
     }
 
-    /// The same session with its end. Without one, it is good for as long as its source says that it is there.
+    /// The same session with its end. Without an end, it is valid as long as its source returns it.
     #[must_use]
     pub const fn with_expires_at(mut self, expires_at: Timestamp) -> Self {
         self.expires_at = Some(expires_at);
@@ -216,12 +217,12 @@ impl Session {
         self.id
     }
 
-    /// Whose session it is.
+    /// The user whose session it is.
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// What ties flows to this session through its rotations, if anything does.
+    /// The key that ties flows to this session through its rotations, if there is one.
     pub const fn binding(&self) -> Option<BindingKey> {
         self.binding
     }
@@ -236,18 +237,18 @@ impl Session {
         self.issued_at
     }
 
-    /// From when on the session is no longer good, if its source says so.
+    /// The end of the session, if its source knows it. From this instant on the session is invalid.
     pub const fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
 
-    /// Whether the session has ended by then.
+    /// Whether the session has ended at `now`.
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| now >= end)
     }
 
-    /// The session in this crate's store that takes this one's place: new id, same subject, same binding if there is one. The newest
-    /// proof per method, level and provider replaces the older one, else the list would grow for ever.
+    /// The session that replaces this one in this crate's store: new id, same subject, same binding if there is one. The newest
+    /// proof per method, level and provider replaces the older one, so that the list does not grow for ever.
     pub(crate) fn successor(&self, proof: Option<Proof>, issued_at: Timestamp, expires_at: Timestamp) -> StoredSession {
         let replaced = |old: &&Proof| proof.as_ref().is_none_or(|proof| !old.is_replaced_by(proof));
         let mut proofs: Vec<_> = self.proofs.iter().filter(replaced).cloned().collect();

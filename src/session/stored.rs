@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{BindingKey, Session, SessionId, Subject};
 use crate::{aal::Proof, clock::Timestamp};
 
-/// A session as a store keeps it: one that has an id, a binding, a beginning and an end.
+/// A session as a store keeps it, with an id, a binding, a time of issue and an end.
 ///
-/// It never changes. A step-up makes a new one with a new id ([`renewed`](Self::renewed)) and the old one dies.
+/// It never changes. A step-up replaces it with a new session that has a new id ([`renewed`](Self::renewed)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSession {
     id: SessionId,
@@ -18,14 +18,14 @@ pub struct StoredSession {
 }
 
 impl StoredSession {
-    /// A first session of the subject, good for `lifespan` from `now` on.
+    /// A new session of the subject, valid for `lifespan` from `now` on.
     pub fn new(subject: Subject, proof: Proof, now: Timestamp, lifespan: Duration) -> Self {
-        // The end is what the token's `exp` can say.
+        // Whole seconds, as in the token's `exp`.
         let expires_at = now.whole_seconds() + lifespan;
         Self::from_parts(SessionId::random(), subject, BindingKey::random(), vec![proof], now, expires_at)
     }
 
-    /// A session as a store kept it.
+    /// A session as a store has read it.
     pub const fn from_parts(
         id: SessionId,
         subject: Subject,
@@ -45,10 +45,10 @@ impl StoredSession {
         Self { id, binding, issued_at, expires_at, session }
     }
 
-    /// The session that takes this one's place when a further proof is made at `now`: new id, same subject, binding and first issue.
+    /// The session that replaces this one after a proof at `now`: new id, same subject, binding and time of issue.
     ///
-    /// The newest proof per method, level and provider replaces the older one. The end moves to `lifespan` after the proof, but
-    /// never past `absolute_lifespan` after the first issue.
+    /// The newest proof per method, level and provider replaces the older one. The session now ends `lifespan` after the proof,
+    /// but never later than `absolute_lifespan` after its issue.
     #[must_use]
     pub fn renewed(
         &self,
@@ -61,7 +61,7 @@ impl StoredSession {
         self.session.successor(Some(proof), self.issued_at, expires_at)
     }
 
-    /// The same session under a new id, for when what it may do changes without a new proof.
+    /// The same session under a new id, for when its rights change without a new proof.
     #[must_use]
     pub fn rotated(&self) -> Self {
         self.session.successor(None, self.issued_at, self.expires_at)
@@ -72,12 +72,12 @@ impl StoredSession {
         self.id
     }
 
-    /// Whose session it is.
+    /// The user whose session it is.
     pub const fn subject(&self) -> &Subject {
         self.session.subject()
     }
 
-    /// What ties flows to this session through its rotations.
+    /// The key that ties flows to this session through its rotations.
     pub const fn binding(&self) -> BindingKey {
         self.binding
     }
@@ -92,12 +92,12 @@ impl StoredSession {
         self.issued_at
     }
 
-    /// From when on the session is no longer good.
+    /// The end of the session. From this instant on it is invalid.
     pub const fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
 
-    /// When the newest proof was completed; the first issue if that of none is known.
+    /// When the newest proof was completed. If no proof has a known time, the time of issue.
     pub fn authenticated_at(&self) -> Timestamp {
         self.proofs().iter().filter_map(Proof::completed_at).max().unwrap_or(self.issued_at)
     }

@@ -1,7 +1,7 @@
 //! The session as a signed JWT: claims, minting, verifying, and the cache of verified tokens.
 //!
-//! Only tokens whose first segment is byte for byte one that this key ring mints are looked at. So `alg`, `typ` and `kid` are pinned
-//! before anything is decoded, and nothing that a stranger puts into a header is ever read.
+//! The first segment of a token must equal, byte for byte, one that this key ring mints. This pins `alg`, `typ` and `kid` before
+//! anything is decoded, and no header from outside is ever parsed.
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
@@ -21,18 +21,18 @@ use crate::{
     clock::Timestamp,
 };
 
-/// What a token is for (RFC 8725 section 3.11): no other JWT of the application passes for a session.
+/// The type of a token (RFC 8725 section 3.11): no other JWT of the application passes for a session.
 const TOKEN_TYPE: &str = "session+jwt";
 
-/// Longer tokens are not looked at. A cookie with all its attributes must stay within 4,096 bytes (RFC 6265 section 6.1).
+/// Longer tokens are ignored. A cookie with all its attributes must stay within 4,096 bytes (RFC 6265 section 6.1).
 const MAX_TOKEN_BYTES: usize = 3_800;
 
-/// A session token: who holds it is signed in. `Debug` hides it.
+/// A session token. Anybody who holds it is signed in, so `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionToken(Zeroizing<String>);
 
 impl SessionToken {
-    /// The token's text, for a native client that sends it as `X-StoredSession-Token` or `Authorization: Bearer`.
+    /// The token's text, for a native client that sends it as `X-Session-Token` or `Authorization: Bearer`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -44,7 +44,7 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-/// Read with borrows: what is only compared or passed over is not copied.
+/// Borrowed, so that fields that are only compared or skipped are not copied.
 #[derive(Serialize, Deserialize)]
 struct Claims<'a> {
     #[serde(borrow)]
@@ -55,7 +55,7 @@ struct Claims<'a> {
     sid: SessionId,
     iat: i64,
     exp: i64,
-    /// Never minted, but whoever sets it with our key means it (RFC 7519 section 4.1.5).
+    /// We never mint it, but a token signed with our key may have it (RFC 7519 section 4.1.5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
     auth_time: i64,
@@ -70,7 +70,7 @@ struct Claims<'a> {
 #[derive(Serialize, Deserialize)]
 struct ClaimedProof(Method, Aal, Option<i64>);
 
-/// What a verified token says. The proofs in it are for other readers of the token: here the store's record of the session counts.
+/// The claims of a verified token. Its proofs are for other readers: in this crate the session in the store counts.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Verified {
     pub(crate) id: SessionId,
@@ -79,7 +79,7 @@ pub(crate) struct Verified {
     expires_at: Timestamp,
 }
 
-/// The token is not one of ours, or not any more. It says no more, on purpose.
+/// The token is not valid, or no longer valid. It says no more, on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidToken;
 
@@ -92,7 +92,7 @@ struct RingKey {
     secret: Zeroizing<Vec<u8>>,
 }
 
-/// The keys, newest first, with the cache of tokens that were verified under them.
+/// The keys, newest first, with the cache of tokens that were verified with them.
 pub(crate) struct KeyRing {
     keys: Vec<RingKey>,
     issuer: String,
@@ -123,7 +123,7 @@ impl KeyRing {
         })
     }
 
-    /// The token of a session that has this level.
+    /// Mints the token of a session at this level.
     pub(crate) fn mint(&self, session: &StoredSession, level: Aal) -> Result<SessionToken, InvalidKey> {
         let key = self.keys.first().ok_or(InvalidKey::unusable())?;
         let mut amr: Vec<Cow<'_, str>> = session.proofs().iter().map(|proof| proof.method().reference()).collect();
@@ -155,8 +155,8 @@ impl KeyRing {
             .map_err(|_| InvalidKey::unusable())
     }
 
-    /// What ends the session in a browser: a secret that only this key ring can make of the session's id. It needs no storage, differs
-    /// for every session, and is worth nothing once the session is gone or rotated.
+    /// The token of the logout URL: a secret that only this key ring can derive from the session's id. It needs no storage,
+    /// differs for every session, and is useless once the session is gone or rotated.
     pub(crate) fn logout_token(&self, session: SessionId) -> Option<String> {
         let key = self.keys.first()?;
         let mut token = [0; 32];
@@ -166,7 +166,7 @@ impl KeyRing {
         Some(URL_SAFE_NO_PAD.encode(token))
     }
 
-    /// Whether the text could be a token of this ring: no cryptography yet.
+    /// Whether this could be a token of this ring, without any cryptography.
     pub(crate) fn recognises(&self, token: &[u8]) -> bool {
         self.key_of(token).is_some()
     }
@@ -180,21 +180,21 @@ impl KeyRing {
             .find(|key| token.strip_prefix(key.header_segment.as_bytes()).is_some_and(|rest| rest.starts_with(b".")))
     }
 
-    /// The token's session, after at most one verification.
+    /// The claims of the token, after at most one verification.
     pub(crate) fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Arc<Verified>, InvalidToken> {
         let token = token.as_ref();
         let verified = if let Some(verified) = self.verified.get(&Candidate(token)) {
             verified
         } else {
             let verified = Arc::new(self.verify_signature(token, now)?);
-            // Only what was verified is kept, so garbage cannot push a good token out.
+            // Only verified tokens are cached, so garbage cannot push a good one out.
             self.verified.insert(KnownToken(token.into()), Arc::clone(&verified));
             verified
         };
         if now < verified.expires_at { Ok(verified) } else { Err(InvalidToken) }
     }
 
-    /// The signature first, and only then what it signs. The header needs no reading: it is one of ours, byte for byte.
+    /// Checks the signature first, and then the claims. The header needs no parsing: it equals one of ours, byte for byte.
     fn verify_signature(&self, token: &[u8], now: Timestamp) -> Result<Verified, InvalidToken> {
         let key = self.key_of(token).ok_or(InvalidToken)?;
         let token = std::str::from_utf8(token).map_err(|_| InvalidToken)?;
@@ -236,8 +236,8 @@ impl RingKey {
     }
 }
 
-/// `jsonwebtoken` panics at first use when it was compiled with both of its backends or with none and nobody chose. The feature
-/// of this crate chooses, unless the application did before.
+/// `jsonwebtoken` panics at first use if it was compiled with both of its backends or with none, and nobody has chosen one. This
+/// crate's feature chooses, unless the application has.
 fn install_cryptography() {
     #[cfg(feature = "aws_lc_rs")]
     let _already_installed = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
@@ -290,7 +290,7 @@ mod tests {
         )
     }
 
-    /// A token with any header and claims, signed with the ring's own key: what only a bug or a thief of the key could make.
+    /// A token with any header and claims, signed with the ring's own key. Only a bug or a stolen key could make it.
     fn forge(header: &str, claims: &serde_json::Value) -> String {
         let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let signature = jsonwebtoken::crypto::sign(

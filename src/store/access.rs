@@ -103,9 +103,9 @@ impl Stores {
                 match self.within(self.flows.complete_flow(&flow, now)).await {
                     Ok(Written::Done) => {}
                     Ok(Written::Superseded) => {
-                        tracing::warn!(flow = %flow.id, "a flow that has done its work was ended or removed by another request");
+                        tracing::warn!(flow = %flow.id, "another request has ended or removed a completed flow");
                     }
-                    Err(error) => tracing::warn!(%error, "could not end a flow that has done its work"),
+                    Err(error) => tracing::warn!(%error, "could not end a completed flow"),
                 }
             }
             if let Some(key) = reset

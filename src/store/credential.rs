@@ -126,7 +126,7 @@ pub struct InvalidName(());
 
 impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a credential's name is a text of 1 to 255 bytes without control characters")
+        f.write_str("a credential's name must have 1 to 255 bytes and no control characters")
     }
 }
 

@@ -249,7 +249,7 @@ pub enum Attempt {
 /// Whether a flow was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "a flow that was superseded was not written: what it says must not be shown"]
+#[must_use = "a superseded flow was not written: do not show what it says"]
 pub enum Written {
     /// The store has it as it was given.
     Done,

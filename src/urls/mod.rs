@@ -16,7 +16,7 @@ pub(crate) struct Urls {
     pub(crate) settings_ui: Url,
     pub(crate) error_ui: Url,
     pub(crate) default_return: Url,
-    /// Where a browser returns to that was refused at a request which cannot be repeated.
+    /// Where a browser returns after a refused request that cannot be repeated, such as a POST.
     pub(crate) after_unsafe: Option<Url>,
     pub(crate) return_policy: ReturnPolicy,
     /// Origins whose pages may submit flows: the public URL's, then those of other pages that render them.
@@ -52,7 +52,7 @@ fn public_url(text: &str, loopback_http: bool) -> Result<Url, BuildError> {
         "http" if loopback => {
             return fail("cookies need HTTPS; for development on this machine call insecure_http_on_loopback()");
         }
-        "http" => return fail("plain HTTP is possible on loopback addresses only; use https://"),
+        "http" => return fail("plain HTTP works only on loopback addresses; use https://"),
         _ => return fail("the scheme must be https"),
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {

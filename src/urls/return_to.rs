@@ -9,7 +9,7 @@ const MAX_BYTES: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Forbidden;
 
-/// Which URLs may be returned to.
+/// The URLs that a browser may return to.
 #[derive(Clone, Debug)]
 pub(crate) struct ReturnPolicy {
     /// Gives scheme and host to relative URLs.
@@ -24,8 +24,8 @@ impl ReturnPolicy {
 
     /// The normalised absolute URL, if it is an allowed one.
     ///
-    /// What browsers and parsers are known to read differently (control characters, blanks, backslashes, user info, hosts that are not
-    /// plain ASCII, `//host`) is refused before parsing, so that both see the same host.
+    /// Refuses, before parsing, whatever browsers and parsers are known to read differently: control characters, blanks,
+    /// backslashes, user info, hosts that are not plain ASCII, `//host`. So both see the same host.
     pub(crate) fn parse(&self, text: &str) -> Result<Url, Forbidden> {
         let suspicious = |character: char| character.is_control() || character.is_whitespace() || character == '\\';
         if text.len() > MAX_BYTES || text.chars().any(suspicious) {
@@ -45,14 +45,14 @@ impl ReturnPolicy {
             }
             Url::parse(text).map_err(|_| Forbidden)?
         };
-        // It can have grown threefold by being encoded, and is asked about again wherever it is handed on.
+        // Encoding can triple its length, and every later step checks it again.
         if url.as_str().len() > MAX_BYTES {
             return Err(Forbidden);
         }
         self.check(url)
     }
 
-    /// The same check for a URL that is made already: again when it is used, since the list may have shrunk meanwhile.
+    /// The same check for a parsed URL, when it is used: the list may have shrunk meanwhile.
     pub(crate) fn check(&self, url: Url) -> Result<Url, Forbidden> {
         let web = matches!(url.scheme(), "https" | "http");
         let anonymous = url.username().is_empty() && url.password().is_none();
@@ -63,7 +63,7 @@ impl ReturnPolicy {
         }
     }
 
-    /// The origins under which everything allowed lies, as a content security policy writes them.
+    /// The origins of all allowed URLs, as a content security policy writes them.
     pub(crate) fn origins(&self) -> Vec<String> {
         let mut origins: Vec<_> = self.allowed.iter().map(|url| url.origin().ascii_serialization()).collect();
         origins.sort_unstable();
@@ -93,7 +93,7 @@ fn path_lies_under(path: &str, allowed: &str) -> bool {
     }
 }
 
-/// The URL with these query parameters in the order of their names, in place of any it has. Parameters without a value are left out.
+/// The URL with these parameters as its whole query, sorted by name. Parameters without a value are left out.
 pub(crate) fn with_query(mut url: Url, parameters: &[(&str, Option<&str>)]) -> Url {
     let mut parameters: Vec<_> = parameters.iter().filter_map(|&(name, value)| Some((name, value?))).collect();
     parameters.sort_unstable();

@@ -20,7 +20,7 @@ pub(crate) struct Envelope {
     message: &'static str,
     reason: &'static str,
     details: Map<String, Value>,
-    /// Beside `error`, for what SDKs look for at the top.
+    /// Fields beside `error`, where SDKs look for them.
     top: Map<String, Value>,
     /// `WWW-Authenticate`.
     challenge: Option<HeaderValue>,
@@ -64,12 +64,12 @@ impl Envelope {
         self
     }
 
-    /// Where a browser must go. SDKs read it at the top, others in the details; both are always equal.
+    /// The URL that a browser must go to. SDKs read it at the top, others in the details; both are always equal.
     pub(crate) fn redirect_browser_to(self, url: &Url) -> Self {
         self.detail("redirect_browser_to", url.as_str()).top_level("redirect_browser_to", url.as_str())
     }
 
-    /// The error without what is around it, as `getFlowError` has it. `request_id` is what the client sent as `X-Request-ID`.
+    /// The error alone, as `getFlowError` returns it. `request_id` is the client's `X-Request-ID`.
     pub(crate) fn error(&self, request_id: Option<&str>) -> Value {
         let mut error = Map::new();
         let mut set = |name: &str, value: Value| error.insert(name.to_owned(), value);
@@ -88,7 +88,7 @@ impl Envelope {
         Value::Object(error)
     }
 
-    /// The answer to a request that had these headers.
+    /// The response to a request with these headers.
     pub(crate) fn respond(self, request: &HeaderMap) -> Response<Bytes> {
         let request_id = request.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| id.len() <= 128);
         let mut body = self.top.clone();

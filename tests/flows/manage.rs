@@ -258,7 +258,7 @@ async fn errors_say_what_happened_and_what_is_expected() {
     let store = TestStore::default();
     let site = Site::on(store.clone(), |builder| builder);
     let (step_up, kim) = (&site.step_up, subject("kim"));
-    let codes = "recovery codes must be one or more, each of 13 to 64 characters, and all different";
+    let codes = "give at least one recovery code; each needs 13 to 64 characters, and all must differ";
     let secret = "a TOTP secret must be base32 text of at least 128 bits";
     let good = "ABCD-EFGH-IJKL-M";
     for weak in [&[][..], &["1234-5678"], &[good, good]] {
@@ -276,7 +276,7 @@ async fn errors_say_what_happened_and_what_is_expected() {
     // Others change the credentials each time that they were read.
     site.enrol("kim").await;
     store.edits(|completion| completion.expect_credentials = Some(Vec::new()));
-    let conflict = "it was changed elsewhere at the same moment, so nothing was done; try again";
+    let conflict = "another request changed it at the same moment, so nothing was done; try again";
     let errors = [
         step_up.unbind(&kim, Method::Totp).await.unwrap_err(),
         step_up.import_totp(&kim, SECRET).await.unwrap_err(),

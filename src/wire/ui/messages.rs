@@ -1,13 +1,13 @@
-//! Every text that a flow shows, by the id that clients key on.
+//! Every text that a flow shows, with the id that clients look it up by.
 
 use serde_json::json;
 
 use super::Text;
 use crate::clock::Timestamp;
 
-/// 1010003: the user confirms who they are.
+/// 1010003: the user must confirm again.
 pub(crate) fn confirm_it_is_you() -> Text {
-    Text::info(1_010_003, "Please confirm that it is still you.")
+    Text::info(1_010_003, "For your security, please confirm again before you continue.")
 }
 
 /// 1010004: the flow raises the level.
@@ -42,7 +42,7 @@ pub(crate) fn password_field() -> Text {
 
 /// 1070004: label of the identifier field.
 pub(crate) fn identifier_field() -> Text {
-    Text::info(1_070_004, "Name or address")
+    Text::info(1_070_004, "Username or email address")
 }
 
 /// 1010001: label of the password button.
@@ -52,7 +52,7 @@ pub(crate) fn password_button() -> Text {
 
 /// 1070006: label of the field for the first code of a new TOTP secret.
 pub(crate) fn totp_verify_field() -> Text {
-    Text::info(1_070_006, "Code that the app shows now")
+    Text::info(1_070_006, "Current code from the app")
 }
 
 /// 1070003: label of the button that saves.
@@ -82,12 +82,12 @@ pub(crate) fn totp_secret(base32: &str) -> Text {
 
 /// 1050017: label of the TOTP secret.
 pub(crate) fn totp_secret_label() -> Text {
-    Text::info(1_050_017, "Or type this key into the app")
+    Text::info(1_050_017, "Or enter this key in the app")
 }
 
 /// 1050008: label of the button that makes new look-up codes.
 pub(crate) fn lookup_regenerate() -> Text {
-    Text::info(1_050_008, "Make new recovery codes")
+    Text::info(1_050_008, "Create new recovery codes")
 }
 
 /// 1050009: one look-up code.
@@ -106,18 +106,18 @@ pub(crate) fn lookup_codes<'a>(codes: impl Iterator<Item = &'a str>) -> Text {
 pub(crate) fn lookup_codes_label() -> Text {
     Text::info(
         1_050_010,
-        "Your recovery codes. Keep them somewhere safe: they are shown only now, and each works once.",
+        "Your recovery codes. Save them somewhere safe now. You will not see them again, and each works once.",
     )
 }
 
 /// 1050011: label of the button that confirms new look-up codes.
 pub(crate) fn lookup_confirm() -> Text {
-    Text::info(1_050_011, "I have kept these codes")
+    Text::info(1_050_011, "I have saved these codes")
 }
 
-/// 1050016: label of the button that switches look-up codes off.
+/// 1050016: label of the button that turns off look-up codes.
 pub(crate) fn lookup_disable() -> Text {
-    Text::info(1_050_016, "Switch recovery codes off")
+    Text::info(1_050_016, "Turn off recovery codes")
 }
 
 /// 4000001: anything that has no id of its own.
@@ -127,43 +127,43 @@ pub(crate) fn generic(reason: &'static str) -> Text {
 
 /// 4000002: a field is missing.
 pub(crate) fn missing(property: &str) -> Text {
-    Text::error(4_000_002, "Please fill this in.").with_context(json!({ "property": property }))
+    Text::error(4_000_002, "Please fill in this field.").with_context(json!({ "property": property }))
 }
 
 /// 4000003: a field is too short.
 pub(crate) fn too_short(min_length: usize, actual_length: usize) -> Text {
-    Text::error(4_000_003, format!("This needs at least {min_length} characters."))
+    Text::error(4_000_003, format!("Please enter at least {min_length} characters."))
         .with_context(json!({ "min_length": min_length, "actual_length": actual_length }))
 }
 
 /// 4000008: the TOTP code is wrong or was used before.
 pub(crate) fn totp_wrong() -> Text {
-    Text::error(4_000_008, "This code is wrong or was used already. Please wait for the next one and try again.")
+    Text::error(4_000_008, "This code is wrong or was already used. Please wait for the next code and try again.")
 }
 
 /// 4000006: the first factor is wrong.
 pub(crate) fn wrong_credentials() -> Text {
-    Text::error(4_000_006, "This is not right. Please check what you typed.")
+    Text::error(4_000_006, "These details are wrong. Please check them and try again.")
 }
 
-/// 4000012: the look-up code was used already.
+/// 4000012: the look-up code was already used.
 pub(crate) fn lookup_used() -> Text {
-    Text::error(4_000_012, "This recovery code was used already. Please take another one.")
+    Text::error(4_000_012, "This recovery code was already used. Please use another one.")
 }
 
 /// 4000014: no look-up secrets are enrolled.
 pub(crate) fn no_lookup_secrets() -> Text {
-    Text::error(4_000_014, "You have no recovery codes.")
+    Text::error(4_000_014, "You have no recovery codes. Please confirm another way.")
 }
 
 /// 4000016: no such look-up code.
 pub(crate) fn lookup_wrong() -> Text {
-    Text::error(4_000_016, "This is not one of your recovery codes.")
+    Text::error(4_000_016, "This is not one of your recovery codes. Please check it and try again.")
 }
 
 /// 4000011: no TOTP is enrolled.
 pub(crate) fn no_totp() -> Text {
-    Text::error(4_000_011, "You have no authenticator app set up.")
+    Text::error(4_000_011, "You have no authenticator app set up. Please confirm another way.")
 }
 
 /// 4010001: the login flow that this one replaces had expired.
@@ -178,38 +178,38 @@ pub(crate) fn settings_expired(expired_at: Timestamp) -> Text {
 
 /// 4010004: no usable method in a settings submit.
 pub(crate) fn no_settings_method() -> Text {
-    Text::error(4_010_004, "Please choose one of the changes that are offered.")
+    Text::error(4_010_004, "Please choose one of the changes on this page.")
 }
 
 fn expired(id: u32, expired_at: Timestamp) -> Text {
-    Text::error(id, "The form was open for too long. Please try again.")
+    Text::error(id, "This form has expired. Please try again.")
         .with_context(json!({ "expired_at": expired_at, "expired_at_unix": expired_at.unix_seconds() }))
 }
 
 /// 4010002: no usable method in the submit.
 pub(crate) fn no_login_method() -> Text {
-    Text::error(4_010_002, "Please choose one of the ways that are offered.")
+    Text::error(4_010_002, "Please choose one of the options on this page.")
 }
 
-/// 4010007: the flow was completed already.
+/// 4010007: the flow was already completed.
 pub(crate) fn completed_already() -> Text {
-    Text::error(4_010_007, "This was confirmed already. Please begin anew.")
+    Text::error(4_010_007, "This form was already used. Please start again.")
 }
 
 /// 4010011: the account is disabled.
 pub(crate) fn disabled() -> Text {
-    Text::error(4_010_011, "This account is disabled.")
+    Text::error(4_010_011, "This account is disabled. Please contact support.")
 }
 
 /// 1990001 (ours): no second factor is enrolled.
 pub(crate) fn nothing_enrolled(settings_url: &str) -> Text {
-    Text::info(1_990_001, "This needs a second factor, and you have none yet. Please set one up first.")
+    Text::info(1_990_001, "You need a second factor to continue. Please set one up first.")
         .with_context(json!({ "settings_url": settings_url }))
 }
 
 /// 1990002 (ours): second factors are enrolled, but none can be used.
 pub(crate) fn nothing_usable() -> Text {
-    Text::info(1_990_002, "None of your second factors can be used now. Please contact support.")
+    Text::info(1_990_002, "You cannot use any of your second factors right now. Please contact support.")
 }
 
 /// 4990001 (ours): too many attempts.
