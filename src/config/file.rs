@@ -185,7 +185,7 @@ impl Config {
         let totp = leaf("selfservice.methods.totp.enabled");
         if totp.map(|value| flag("selfservice.methods.totp.enabled", value)).transpose()? == Some(true) {
             let key = "selfservice.methods.totp.config.issuer";
-            let issuer = leaf(key).ok_or_else(|| format!("{key}: needed, since totp is enabled"))?;
+            let issuer = leaf(key).ok_or_else(|| format!("{key}: required when totp is enabled"))?;
             config.totp = Some(Totp::new(text(key, issuer)?));
         }
         for (key, value) in &leaves {
@@ -208,7 +208,7 @@ fn collect<'a>(path: &str, tree: &'a Value, leaves: &mut Vec<(String, &'a Value)
     }
     let Value::Object(members) = tree else {
         let name = if path.is_empty() { "the configuration" } else { path };
-        return Err(format!("{name}: must be a map"));
+        return Err(format!("{name}: must be a map of keys"));
     };
     for (name, value) in members {
         let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -218,7 +218,7 @@ fn collect<'a>(path: &str, tree: &'a Value, leaves: &mut Vec<(String, &'a Value)
 }
 
 fn text(key: &str, value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| format!("{key}: must be a text"))
+    value.as_str().map(str::to_owned).ok_or_else(|| format!("{key}: must be a string"))
 }
 
 fn flag(key: &str, value: &Value) -> Result<bool, String> {
@@ -226,7 +226,7 @@ fn flag(key: &str, value: &Value) -> Result<bool, String> {
 }
 
 fn texts(key: &str, value: &Value) -> Result<Vec<String>, String> {
-    let list = value.as_array().ok_or_else(|| format!("{key}: must be a list of texts"))?;
+    let list = value.as_array().ok_or_else(|| format!("{key}: must be a list of strings"))?;
     list.iter().map(|item| text(key, item)).collect()
 }
 
@@ -236,7 +236,8 @@ fn time(key: &str, value: &Value) -> Result<Duration, String> {
     if text.starts_with('-') || text == "0" {
         return Ok(Duration::ZERO);
     }
-    humantime::parse_duration(&text).map_err(|_| format!("{key}: {text:?} is no duration; write for example \"15m\""))
+    humantime::parse_duration(&text)
+        .map_err(|_| format!("{key}: {text:?} is not a duration; write, for example, \"15m\""))
 }
 
 /// Keys have no names in Ory's configuration: a part of the secret's hash tells them apart.

@@ -134,7 +134,7 @@ impl GuardBuilder {
     /// Something is missing or unsafe. The text says what to change.
     pub fn build(self) -> Result<StepUpGuard, BuildError> {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
-        let help = "no source of sessions: call source(..)";
+        let help = "no source of sessions: call source(..) with your SessionSource";
         let source = self.source.ok_or_else(|| BuildError::new(BuildErrorKind::Source, help))?;
         let Self { clock, audit, on_refusal, .. } = self;
         Ok(StepUpGuard::new(Arc::new(Edge { source, urls: Arc::new(urls), clock, audit, on_refusal })))

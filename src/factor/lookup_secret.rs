@@ -194,12 +194,14 @@ impl LookupSecrets {
     fn decide(context: &FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
         if form.flag("lookup_secret_confirm") {
             let Some(codes) = pending(context) else {
-                return Ok(EnrolmentOutcome::Refused(message::generic("Make new codes before you confirm them.")));
+                return Ok(EnrolmentOutcome::Refused(message::generic(
+                    "Please make new codes first, then confirm them.",
+                )));
             };
             return Ok(EnrolmentOutcome::Enrolled(Self::set(codes.lines(), context.now)));
         }
         if form.flag("lookup_secret_reveal") {
-            let reason = "Codes are shown once only. Make new ones if you have lost them.";
+            let reason = "Codes are shown only once. If you have lost them, please make new ones.";
             return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
         }
         if form.flag("lookup_secret_disable") {

@@ -115,11 +115,11 @@ impl Factor for Totp {
     fn check_configuration(&self) -> Result<(), BuildError> {
         let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Factor, help));
         if self.skew > MAX_SKEW {
-            return fail("Totp::skew takes two steps at most: each step more gives a guess one more code to hit");
+            return fail("Totp::skew must be at most two steps: each step gives a guess two more codes to hit");
         }
         if self.issuer.is_empty() || self.issuer.contains(':') || self.issuer.chars().any(char::is_control) {
             return fail(
-                "Totp::new needs the name that authenticator apps show, without a colon, for example \"Example Bank\"",
+                "Totp::new needs the name that authenticator apps show, without a colon: for example \"Example Bank\"",
             );
         }
         Ok(())
@@ -266,11 +266,11 @@ impl Totp {
             return Ok(if enrolled {
                 EnrolmentOutcome::Removed
             } else {
-                EnrolmentOutcome::Refused(message::generic("There is no authenticator app to remove."))
+                EnrolmentOutcome::Refused(message::generic("You have no authenticator app to remove."))
             });
         }
         let (false, Some(secret)) = (enrolled, pending(context)) else {
-            let reason = "An authenticator app is set up already. Remove it before you add another.";
+            let reason = "You already have an authenticator app. Please remove it before you add another.";
             return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
         };
         let code = form.get("totp_code").unwrap_or_default().trim();

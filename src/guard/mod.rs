@@ -53,7 +53,7 @@ pub(crate) fn find_context<'a>(
     let Some(context) = SessionContext::of(extensions) else {
         log_once(
             &MISSING,
-            "a guard or extractor has no StepUpLayer around it, so every request is refused with 500: \
+            "a guard or extractor has no StepUpLayer around it and refuses every request with 500: \
              put `.layer(step_up.layer())` on the router after all routes (in a ServiceBuilder: before the guard)",
         );
         return Err(AccessDenied::miswired());
@@ -61,7 +61,7 @@ pub(crate) fn find_context<'a>(
     if within.is_some_and(|edge| !context.belongs_to(edge)) {
         log_once(
             &FOREIGN,
-            "the StepUpLayer around a guard is of another StepUp than the guard's own, so every request is refused with 500: \
+            "a guard is bound to another StepUp than the StepUpLayer around it and refuses every request with 500: \
              give `RequireAal::within` the StepUp whose layer is the innermost around the route",
         );
         return Err(AccessDenied::miswired());

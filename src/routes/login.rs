@@ -138,7 +138,7 @@ pub(crate) fn expired_envelope(flow: &Flow, scope: &Scope) -> Envelope {
         StatusCode::GONE,
         Some("self_service_flow_expired"),
         "flow expired",
-        "This form was open for too long; please begin again.",
+        "The form was open for too long. Please begin again.",
     )
     .top_level("expired_at", json!(flow.expires_at))
     .top_level("since", u64::try_from(since).unwrap_or(u64::MAX))
@@ -278,7 +278,7 @@ pub(crate) fn leave_for(url: &Url) -> Envelope {
         StatusCode::UNPROCESSABLE_ENTITY,
         Some("browser_location_change_required"),
         "browser location change required",
-        "Please go on at the address in redirect_browser_to.",
+        "Please continue at the address in redirect_browser_to.",
     )
     .redirect_browser_to(url)
 }

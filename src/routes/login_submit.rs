@@ -87,7 +87,7 @@ impl<'a> Submission<'a> {
                 self.refuse(
                     RefusalReason::NothingToDo,
                     None,
-                    message::generic("You are signed in already. Please begin anew."),
+                    message::generic("You are already signed in. Please begin again."),
                 )
                 .await
             }
@@ -99,7 +99,12 @@ impl<'a> Submission<'a> {
         if !self.json {
             return Ok(answer::see_other(&self.return_url()));
         }
-        self.refuse(RefusalReason::NothingToDo, None, message::generic("You have proven this already.")).await
+        self.refuse(
+            RefusalReason::NothingToDo,
+            None,
+            message::generic("You have already confirmed this. Please go on."),
+        )
+        .await
     }
 
     /// Check 7: a new flow with the same purpose.

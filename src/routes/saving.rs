@@ -27,7 +27,7 @@ pub(crate) enum Kept {
 
 /// What the user reads of a form that was sent twice at once.
 pub(crate) fn sent_twice() -> Text {
-    message::generic("This form was sent twice at once, and only one of the two counted. This is what came of it.")
+    message::generic("You sent this form twice at once, and only one counted. This is the result.")
 }
 
 /// Writes the flow as it is now, if nobody has written it since it was read.

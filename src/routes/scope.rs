@@ -61,7 +61,7 @@ impl FromRequestParts<Site> for Scope {
             _ => {
                 if !MISWIRED.swap(true, Ordering::Relaxed) {
                     tracing::error!(
-                        "the router of a StepUp must stand under the layer of the same StepUp: \
+                        "the router of a StepUp needs the layer of the same StepUp around it: \
                          write Router::new().merge(step_up.router()).layer(step_up.layer())"
                     );
                 }
@@ -69,7 +69,7 @@ impl FromRequestParts<Site> for Scope {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     None,
                     "not set up",
-                    "This service is not set up correctly.",
+                    "The application is not set up correctly. Please contact its operator.",
                 );
                 Err(answer::from_bytes(envelope.respond(&parts.headers)))
             }

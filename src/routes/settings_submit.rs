@@ -126,7 +126,7 @@ impl<'a> Change<'a> {
             StatusCode::FORBIDDEN,
             Some("session_refresh_required"),
             "recent proof required",
-            "Please confirm that it is you before you change how you sign in.",
+            "Please confirm that it is you before you change your second factors.",
         )
         .redirect_browser_to(&url);
         let required = Requirement::from(engine.settings_required_aal());
@@ -190,7 +190,7 @@ impl<'a> Change<'a> {
                 if (new.summary.method, new.summary.aal) != (method, factor.aal()) =>
             {
                 // It would be taken for another factor's.
-                Err(FactorError::Unavailable("a credential of another method or level than its factor's".into()).into())
+                Err(FactorError::Unavailable("the credential's method or level is not its factor's".into()).into())
             }
             EnrolmentOutcome::Enrolled(credential) => {
                 let session = self.with_enrolled(factor, credential.summary.id);
@@ -205,7 +205,7 @@ impl<'a> Change<'a> {
             EnrolmentOutcome::RemovedOne(id) | EnrolmentOutcome::Renamed { credential: id, .. }
                 if own.iter().all(|known| known.summary.id != id) =>
             {
-                let text = message::generic("This is not there any more.");
+                let text = message::generic("This was removed already. Please look again.");
                 self.refuse(RefusalReason::Invalid, None, text).await
             }
             EnrolmentOutcome::RemovedOne(id) => self.remove(key, |known| known.id == id).await,

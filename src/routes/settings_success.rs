@@ -84,7 +84,7 @@ impl Change<'_> {
             _ => {
                 self.owner = Owner::read(engine, &self.owner.subject).await?;
                 settings::begin(&mut self.flow, engine, &self.owner, None, now).await?;
-                let text = "Your settings were changed elsewhere meanwhile. Please look again.";
+                let text = "Your settings were changed elsewhere in the meantime. Please check them and try again.";
                 return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
             }
         }

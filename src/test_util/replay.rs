@@ -40,7 +40,7 @@ impl Ending {
             Self::SignedOut => "a session that was signed out",
             Self::Revoked => "a session that was revoked",
             Self::OthersRevoked => "a session that was revoked from another",
-            Self::AllRevoked => "a session of somebody whose sessions were all revoked",
+            Self::AllRevoked => "a session whose user had all sessions revoked",
         }
     }
 }
@@ -169,7 +169,7 @@ impl<S> Attacks<S> {
         found.extend(self.alive_at(routes, token, ending.who()).await);
         if let Some(successor) = successor {
             let token = successor.token().as_str();
-            found.extend(self.closed_to(routes, (Transport::Cookie, token), "the session that goes on").await);
+            found.extend(self.closed_to(routes, (Transport::Cookie, token), "the session that continues").await);
         }
         exchange_credentials(step_up, &self.subject, before).await?;
         Ok(found)

@@ -78,7 +78,7 @@ impl<S> Attacks<S> {
         exchange_credentials(&self.step_up, &self.subject, before).await.expect("the store failed");
         let key = AttemptKey { subject: self.subject.clone(), method: Method::Totp };
         self.step_up.engine().stores.reset_attempts(&key).await.expect("the store failed");
-        report("the step-up does not do what it should", &found);
+        report("the step-up does not work as it should", &found);
     }
 
     async fn ceremony<ReqBody, ResBody>(
@@ -117,7 +117,7 @@ impl<S> Attacks<S> {
             let place = answer.location().unwrap_or_default();
             if place != format!("{}{start}", self.origin()) {
                 found.push(format!(
-                    "GET {start} in a browser: the step-up leads back to {place:?}, should lead back to it"
+                    "GET {start} in a browser: the step-up returns to {place:?}, should return to that page"
                 ));
             }
         }
@@ -154,7 +154,7 @@ impl<S> Attacks<S> {
     {
         let urls = &self.step_up.engine().urls;
         let token = session.token().as_str();
-        let expected = "expected a login flow; is `step_up.router()` served under the public URL?";
+        let expected = "expected a login flow; do you serve `step_up.router()` under the public URL?";
         let mut cookies = Vec::new();
         let path = if transport == Transport::Cookie {
             cookies.push(self.cookie(token));

@@ -162,7 +162,7 @@ fn title(status: StatusCode) -> &'static str {
         StatusCode::UNAUTHORIZED => "Please sign in",
         StatusCode::NOT_FOUND => "Not found",
         StatusCode::SERVICE_UNAVAILABLE => "Temporarily unavailable",
-        _ => "This did not work",
+        _ => "That did not work",
     }
 }
 
