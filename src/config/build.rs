@@ -1,4 +1,4 @@
-//! The builder's last step: everything that can be wrong with a configuration is told here, with what to do about it.
+//! The builder's last step: finds every misconfiguration and says how to fix it.
 
 use std::{panic, sync::Arc, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Browsers keep no cookie for longer.
+/// The longest time that browsers keep a cookie.
 const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
 
-/// The longest body that a flow ever needs to take (Ory's cap).
+/// The highest body limit that makes sense for a flow (Ory's cap).
 const MAX_BODY_BYTES: usize = 5_000_000;
 
 impl StepUpBuilder {
@@ -33,7 +33,7 @@ impl StepUpBuilder {
     ///
     /// # Errors
     ///
-    /// Something is missing, unsafe or contradictory. The text says what to change.
+    /// Something is missing, unsafe or contradictory. The error says what to change.
     pub fn build(mut self) -> Result<StepUp, BuildError> {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         self.check_limits()?;
@@ -199,14 +199,14 @@ impl StepUpBuilder {
         let ring =
             KeyRing::new(&self.signing_keys, urls.public.as_str(), self.limits.clock_leeway, self.cached_sessions);
         let ring = ring.map_err(|error| fail(&error.to_string()))?;
-        // The cryptography behind jsonwebtoken is chosen at run time and panics at first use when there is none.
+        // jsonwebtoken chooses its cryptography at run time, and panics at first use if there is none.
         match panic::catch_unwind(panic::AssertUnwindSafe(|| self.probe(&ring))) {
             Ok(true) => Ok(ring),
             _ => Err(fail("signing does not work: enable exactly one of the features aws_lc_rs or rust_crypto")),
         }
     }
 
-    /// Whether what the ring signs can be verified.
+    /// Whether the ring verifies what it signs.
     fn probe(&self, ring: &KeyRing) -> bool {
         let now = self.clock.now();
         let Ok(subject) = Subject::new("probe") else { return false };
@@ -223,7 +223,7 @@ impl StepUpBuilder {
                 return Err(fail("two encryption keys have the same id: give each a name of its own"));
             }
         }
-        // Behind the keys that were given, so that what was sealed before there was one still opens.
+        // After the given keys: they open what was sealed before the first encryption key was given.
         for key in &self.signing_keys {
             keys.push(EncryptionKey::derived_from(key).map_err(|error| fail(&error.to_string()))?);
         }

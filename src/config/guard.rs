@@ -1,4 +1,4 @@
-//! The configuration of a guard for sessions of somebody else.
+//! The configuration of a guard for sessions from another system.
 
 use std::{fmt, sync::Arc};
 
@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl StepUp {
-    /// Starts to configure a guard for the application that browsers reach at `public_url`, whose sessions come from another
-    /// [source](crate::source): from another service, for example, which does the step-up as well.
+    /// Starts to configure a guard for the application that browsers reach at `public_url`. Its sessions come from a
+    /// [source](crate::source) of your own, such as another service, which also does the step-up.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -74,7 +74,7 @@ impl fmt::Debug for GuardBuilder {
 }
 
 impl GuardBuilder {
-    /// Where sessions come from.
+    /// Sets the source of sessions.
     pub fn source(mut self, source: impl SessionSource) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -86,39 +86,39 @@ impl GuardBuilder {
         self
     }
 
-    /// Where a browser goes that did not say where it wants to return to. By default `/`.
+    /// Where a browser goes if it gave no `return_to`. By default `/`.
     pub fn default_return_url(mut self, url: impl Into<String>) -> Self {
         self.urls.default_return = Some(url.into());
         self
     }
 
-    /// Adds a URL under which browsers may return to. A host may begin with `*.`, which stands for any labels. Without any, every
-    /// page of the public URL's origin is allowed.
+    /// Allows browsers to return to this URL and to pages under it. `*.` at the start of the host stands for any labels. By default,
+    /// every page of the public URL's origin is allowed.
     pub fn allowed_return_url(mut self, url: impl Into<String>) -> Self {
         self.urls.allowed_return.push(url.into());
         self
     }
 
-    /// Where a browser returns to when the refused request was not GET, since such a request cannot be repeated. By default the
-    /// page that it came from if that is allowed, else the default return URL.
+    /// Where a browser returns to if the refused request was not GET or HEAD, since it is never replayed. By default the page that it
+    /// came from if that is allowed, otherwise the default return URL.
     pub fn after_unsafe_url(mut self, url: impl Into<String>) -> Self {
         self.urls.after_unsafe = Some(url.into());
         self
     }
 
-    /// Where "now" comes from. By default, the operating system.
+    /// The clock. By default, the operating system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Gives the events of the audit to the application: see [`StepUpBuilder::audit`](crate::StepUpBuilder::audit).
+    /// Gives audit events to the application: see [`StepUpBuilder::audit`](crate::StepUpBuilder::audit).
     pub fn audit(mut self, sink: impl AuditSink) -> Self {
         self.audit = Audit::to(sink);
         self
     }
 
-    /// Answers refusals by the application's own function: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
+    /// Answers refusals with your own function: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
     pub fn on_refusal<F>(mut self, answer: F) -> Self
     where
         F: Fn(&Refusal<'_>) -> Option<Response<bytes::Bytes>> + Send + Sync + 'static,
@@ -131,7 +131,7 @@ impl GuardBuilder {
     ///
     /// # Errors
     ///
-    /// Something is missing or unsafe. The text says what to change.
+    /// Something is missing or unsafe. The error says what to change.
     pub fn build(self) -> Result<StepUpGuard, BuildError> {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         let help = "no source of sessions: call source(..) with your SessionSource";
