@@ -1,17 +1,17 @@
 //! Extractors for axum: a session, or the proof of a level, in a handler's signature.
 //!
-//! They decide by the same code as the guards and need the same [outer layer](crate::layer) around them.
+//! They decide with the same code as the guards, and need the same [outer layer](crate::layer).
 //!
 //! # Order
 //!
-//! axum runs extractors from left to right, and only the last one may read the body. Put these first: then what is refused is not
-//! read, and whoever is not let in learns nothing of what else is wrong with the request.
+//! axum runs extractors from left to right, and only the last one may read the body. Put these first: a refused request is then refused
+//! before its body is read, and the client learns nothing else about it.
 //!
 //! ```
 //! use axum::{Json, extract::Path};
 //! use tower_step_up::Aal2;
 //!
-//! // right: who it is, then what it is about, then the body
+//! // right: first the proof, then the path, the body last
 //! async fn change(user: Aal2, Path(id): Path<u64>, Json(limit): Json<u64>) -> String {
 //!     format!("{} sets {id} to {limit}", user.subject())
 //! }
@@ -68,7 +68,7 @@ async fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSessi
     }
 }
 
-/// The context of the request, to decide in the middle of a handler. Without the outer layer, 500.
+/// The context of the request, to decide in the middle of a handler. Without the outer layer, the answer is 500.
 impl<S: Sync> FromRequestParts<S> for SessionContext {
     type Rejection = AccessDenied;
 
@@ -87,7 +87,7 @@ impl<S: Sync> FromRequestParts<S> for SessionContext {
 ///     format!("Hello {}", user.subject())
 /// }
 ///
-/// // for pages that are open to all
+/// // for pages that are open to everybody
 /// async fn home(user: Option<CurrentSession>) -> String {
 ///     user.map_or_else(|| "Hello stranger".to_owned(), |user| format!("Hello {}", user.subject()))
 /// }
@@ -95,8 +95,8 @@ impl<S: Sync> FromRequestParts<S> for SessionContext {
 /// #     axum::Router::new().route("/", axum::routing::get(home)).route("/greet", axum::routing::get(greet));
 /// ```
 ///
-/// A request without one gets the same answer as from a guard with [`Requirement::aal1`]. The optional form refuses with 503 when
-/// the store does not answer: then it is not known whether there is a session.
+/// A request without a session gets the same answer as from a guard with [`Requirement::aal1`]. `Option<CurrentSession>` refuses with 503
+/// if the store does not answer, since then nobody knows whether there is a session.
 #[derive(Clone, Debug)]
 pub struct CurrentSession {
     evidence: Arc<Evidence>,
@@ -128,7 +128,7 @@ impl CurrentSession {
         self.evidence.session.subject()
     }
 
-    /// What counts of the session now.
+    /// The standing of the session: which proofs count, and which second factors are enrolled.
     pub fn standing(&self) -> &Standing {
         &self.evidence.standing
     }
@@ -156,11 +156,11 @@ impl<S: Sync> OptionalFromRequestParts<S> for CurrentSession {
 
 /// A requirement as a type, for [`Proven`].
 pub trait Required: Send + Sync + 'static {
-    /// What is required.
+    /// The requirement.
     const REQUIREMENT: Requirement;
 }
 
-/// Proof that the request's session meets a requirement. A handler that takes one cannot be reached without it.
+/// Proof that the request's session meets a requirement. A handler that takes one is never called without it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -179,7 +179,7 @@ pub trait Required: Send + Sync + 'static {
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(transfer));
 /// ```
 ///
-/// The age counts to the instant at which the request came, not to the end of its body.
+/// The age is measured when the request arrives, not at the end of its body.
 pub struct Proven<R> {
     session: CurrentSession,
     required: PhantomData<fn() -> R>,
@@ -201,7 +201,7 @@ impl<R> Proven<R> {
         self.session.subject()
     }
 
-    /// What counts of the session now.
+    /// The standing of the session: which proofs count, and which second factors are enrolled.
     pub fn standing(&self) -> &Standing {
         self.session.standing()
     }
@@ -228,7 +228,7 @@ impl<S: Sync, R: Required> FromRequestParts<S> for Proven<R> {
     }
 }
 
-/// Two factors, whenever they were proven: what [`Aal2`] asks.
+/// Two factors of any age: what [`Aal2`] requires.
 #[derive(Clone, Copy, Debug)]
 pub struct TwoFactors;
 
@@ -236,7 +236,7 @@ impl Required for TwoFactors {
     const REQUIREMENT: Requirement = Requirement::aal2();
 }
 
-/// Proof that the request's session has two factors. A handler that takes one cannot be reached without them.
+/// Proof that the request's session has two factors. A handler that takes one is never called without them.
 ///
 /// ```
 /// use tower_step_up::Aal2;
@@ -247,5 +247,5 @@ impl Required for TwoFactors {
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(change_limits));
 /// ```
 ///
-/// It asks what [`Requirement::aal2`] asks; for an age, see [`Proven`].
+/// It requires [`Requirement::aal2`]. For an age, see [`Proven`].
 pub type Aal2 = Proven<TwoFactors>;

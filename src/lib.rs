@@ -1,10 +1,10 @@
-//! Step-up authentication for tower and axum: a signed-in user proves more before a sensitive request goes through, and comes back
-//! to exactly what they were doing.
+//! Step-up authentication for tower and axum. Before a sensitive request goes through, a signed-in user proves a second factor, and then
+//! returns to the page they wanted.
 //!
-//! Some requests are sensitive: payments, personal data, a change of one's own second factor. For these a session must have a higher
-//! [authenticator assurance level](Aal), or have proven it a short time ago. A [layer](StepUp::layer) finds the session, a
-//! [guard](RequireAal2) on a route compares it with what the route [requires](Requirement), and a companion [router](StepUp::router)
-//! serves the flows in which the user proves more. Who the user is and the first factor stay the application's own.
+//! Some requests are sensitive: payments, personal data, a change of second factors. They need a higher [authenticator assurance
+//! level](Aal), or a recent proof of it. A [layer](StepUp::layer) finds the session. A [guard](RequireAal2) on a route compares it with
+//! what the route [requires](Requirement). A companion [router](StepUp::router) serves the flows in which the user steps up. Your
+//! application keeps its users and its login.
 //!
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
@@ -16,38 +16,32 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let secret = [7; 32];
-//! let step_up = StepUp::builder("https://bank.example") // cookies, redirects and CSRF protection follow from it
-//!     .signing_key(SigningKey::hs256("2026-11", secret)?)
-//!     .store(MemoryStore::default())
-//!     .factor(Totp::new("Example Bank"))
-//!     .build()?; // every misconfiguration is an error here, not later
+//! let step_up = StepUp::builder("https://bank.example") // cookies, redirects and CSRF protection follow from this
+//! .signing_key(SigningKey::hs256("2026-11", secret)?) .store(MemoryStore::default()) .factor(Totp::new("Example Bank")) .build()?; //
+//! every misconfiguration is an error here, not later
 //!
-//! let five_minutes = Requirement::aal2().max_age(Duration::from_secs(300));
-//! let app: Router = Router::new()
-//!     .route("/payments", get(|| async { "payments" }).layer(RequireAal2)) // 1. a layer
-//!     .route_requiring("/transfer", five_minutes, get(|| async { "transfer" })) // 2. an annotation
-//!     .route("/limits", get(|user: Aal2| async move { user.subject().to_string() })) // 3. a proof in the signature
-//!     .merge(step_up.router()) // /self-service/..., /sessions/whoami and the built-in pages
-//!     .layer(step_up.layer()); // finds the session, renders every refusal
+//! let five_minutes = Requirement::aal2().max_age(Duration::from_secs(300)); let app: Router = Router::new() .route("/payments", get(||
+//! async { "payments" }).layer(RequireAal2)) // 1. a layer .route_requiring("/transfer", five_minutes, get(|| async { "transfer" })) //
+//! 2. a requirement for the whole route .route("/limits", get(|user: Aal2| async move { user.subject().to_string() })) // 3. a proof in
+//! the handler's signature .merge(step_up.router()) // /self-service/..., /sessions/whoami and the built-in pages
+//! .layer(step_up.layer()); // finds the session, renders every refusal
 //!
-//! // At the end of the application's own login: the cookie goes into the response.
-//! let signed_in = step_up.sign_in(Subject::new("kim")?, Method::Password).await?;
-//! assert!(signed_in.cookie().to_str()?.starts_with("__Host-step_up_session="));
+//! // Call this at the end of your own login, and set the cookie in the response. let signed_in = step_up.sign_in(Subject::new("kim")?,
+//! Method::Password).await?; assert!(signed_in.cookie().to_str()?.starts_with("__Host-step_up_session="));
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # What a client sees
 //!
-//! Browsers are redirected to the step-up and back; JSON clients get the errors of Ory's self-service API, so that its SDKs drive the
-//! endpoints unmodified; API clients that authenticate by `Authorization: Bearer` get the challenge of RFC 9470; htmx pages get
-//! `HX-Redirect`. See [`layer`] for the layer, [`guard`] for the guards, [`factor`] for the ways to prove something, [`store`] for what is
-//! kept and what must be atomic.
+//! Browsers are redirected to the step-up and back. JSON clients get the errors of Ory's self-service API, so Ory's SDKs work unmodified.
+//! API clients with `Authorization: Bearer` get the challenge of RFC 9470. htmx pages get `HX-Redirect`. See [`layer`] for the layer,
+//! [`guard`] for the guards, [`factor`] for the factors, and [`store`] for what is stored and what must be atomic.
 //!
 //! # Testing
 //!
-//! With the feature `test-util`, `test_util::Attacks` runs this crate's own attacks against an application's router: every route below what
-//! it requires, old sessions after they have ended, and the step-up itself. The example `tested` is an application with such tests.
+//! With the feature `test-util`, `test_util::Attacks` runs this crate's own attacks against an application's router: requests below what
+//! a route requires, sessions that have ended, and the step-up itself. The example `tested` shows such tests.
 //!
 //! # Features
 //!
@@ -61,19 +55,19 @@
 //! | `postgres` | | `store::SqlStore` on PostgreSQL |
 //! | `redis` | | `store::RedisStore` for flows and counters of attempts |
 //! | `tls` | | encrypted connections to PostgreSQL and Redis |
-//! | `test-util` | | `test_util` (attacks on an application's own router, a fixed clock) and `store::contract`, for tests |
+//! | `test-util` | | for tests: `test_util` (attacks on your own router, a fixed clock) and `store::contract` |
 //!
 //! Without `axum`, the layer and the guards work under plain tower and hyper.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Flows and what they need are served by the router. Without it they are there, tested, and unused.
+// The router serves the flows. Without it they are compiled and tested, but unused.
 #![cfg_attr(not(feature = "axum"), allow(dead_code, rustdoc::broken_intra_doc_links))]
 #![cfg_attr(
     test,
     allow(clippy::arithmetic_side_effects, clippy::similar_names, reason = "a test that overflows fails")
 )]
 
-// From the ground up: a module uses only what stands above it here. ARCHITECTURE.md says why, tests/architecture.rs holds it.
+// From the ground up: a module uses only modules listed above it. ARCHITECTURE.md says why, and tests/architecture.rs checks it.
 pub mod clock;
 pub mod error;
 mod headers;
@@ -137,7 +131,7 @@ pub use self::{
     router_ext::RouterExt,
 };
 
-/// The examples of the readme.
+/// The examples in README.md.
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

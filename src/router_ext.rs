@@ -11,7 +11,7 @@ mod sealed {
 
 /// What this crate adds to [`Router`].
 pub trait RouterExt<S>: sealed::Sealed + Sized {
-    /// Adds a route all of whose methods require this.
+    /// Adds a route whose methods all have this requirement.
     ///
     /// ```
     /// use std::time::Duration;
@@ -32,16 +32,15 @@ pub trait RouterExt<S>: sealed::Sealed + Sized {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// It takes the finished `MethodRouter`, so that none of its methods can be forgotten: `HEAD`, which axum answers from `GET`, and
-    /// the answer to methods that the route does not have, are guarded too. `get(form).layer(RequireAal2).post(send)` would leave
-    /// `POST` open.
+    /// It takes the finished `MethodRouter`, so no method can be forgotten. It also guards `HEAD`, which axum answers from `GET`, and the
+    /// answer to methods that the route does not have. `get(form).layer(RequireAal2).post(send)` would leave `POST` open.
     ///
-    /// A handler that is later given to [`Router::method_not_allowed_fallback`] is put in place of the guarded answer to such methods,
-    /// and itself is not guarded. Methods that are added to the path by another `route` have the requirement of that call, or none.
+    /// A later [`Router::method_not_allowed_fallback`] replaces the guarded answer to such methods by a handler without a guard. Methods
+    /// that another `route` adds to the path have the requirement of that call, or none.
     ///
     /// # Panics
     ///
-    /// As [`Router::route`] does: the path is not one, or has the method already.
+    /// As [`Router::route`]: the path is invalid, or already has the method.
     #[must_use]
     fn route_requiring(self, path: &str, requirement: Requirement, method_router: MethodRouter<S>) -> Self;
 }

@@ -71,7 +71,7 @@ async fn programs_get_orys_envelope() {
     assert_eq!(
         answer.json(),
         json!({"error": {"id": "session_inactive", "code": 401, "status": "Unauthorized",
-            "reason": "Sign in before you open this page.", "message": "no valid session"}})
+            "reason": "Please sign in first.", "message": "no valid session"}})
     );
     assert_eq!(answer.header("www-authenticate").as_deref(), Some("Bearer"));
 
@@ -82,7 +82,7 @@ async fn programs_get_orys_envelope() {
         answer.json(),
         json!({
             "error": {"id": "session_aal2_required", "code": 403, "status": "Forbidden",
-                "reason": "This needs a second proof of who you are.", "message": "second factor missing",
+                "reason": "Please confirm with your second factor.", "message": "second factor missing",
                 "details": {"redirect_browser_to": &url}},
             "redirect_browser_to": &url,
         })
@@ -96,7 +96,7 @@ async fn programs_get_orys_envelope() {
         answer.json(),
         json!({
             "error": {"id": "session_aal2_required", "code": 403, "status": "Forbidden",
-                "reason": "This needs a second proof of who you are. Set one up first.",
+                "reason": "This needs a second factor, and you have none yet. Please set one up first.",
                 "message": "no second factor enrolled",
                 "details": {"redirect_browser_to": &url, "second_factor": "missing"}},
             "redirect_browser_to": &url,
@@ -111,7 +111,7 @@ async fn programs_get_orys_envelope() {
             answer.json(),
             json!({
                 "error": {"id": "session_refresh_required", "code": 403, "status": "Forbidden",
-                    "reason": "Prove once more that it is you: the last time is too long ago for this.",
+                    "reason": "Please confirm again that it is you. The last time was too long ago.",
                     "message": "proven too long ago", "details": {"redirect_browser_to": &url}},
                 "redirect_browser_to": &url,
             })
@@ -143,7 +143,7 @@ async fn a_store_that_does_not_answer_is_all_that_a_client_learns() {
         assert_eq!(
             answer.json(),
             json!({"error": {"code": 503, "status": "Service Unavailable", "message": "service unavailable",
-                "reason": "This cannot be answered right now. Try again in a moment."}})
+                "reason": "The service is not available right now. Please try again in a moment."}})
         );
         assert_eq!(answer.header("ory-error-id").as_deref(), Some(""));
     }

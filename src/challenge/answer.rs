@@ -1,4 +1,4 @@
-//! The answer to a refused request, before it takes the place of the response.
+//! The answer to a refused request, before it replaces the response.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -11,7 +11,7 @@ pub(super) struct Challenge {
 }
 
 impl Challenge {
-    /// 303, so that no client repeats a body elsewhere, as it would with 307, or as some do with 302.
+    /// 303, so no client sends the body again, as all do on 307 and some do on 302.
     pub(super) fn see_other(url: &Url) -> Self {
         let mut headers = HeaderMap::new();
         // A serialised URL is ASCII without control characters, so this never fails.

@@ -1,4 +1,4 @@
-//! The `WWW-Authenticate` challenges: RFC 6750 for who is not signed in, RFC 9470 for who must prove more.
+//! The `WWW-Authenticate` challenges: RFC 6750 for clients without a session, RFC 9470 for those that must step up.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -41,7 +41,7 @@ pub(super) fn challenge(
     }
 }
 
-/// The challenge of our own endpoints to a request that has no session there.
+/// The challenge of our own endpoints to a request without a session.
 pub(crate) fn unauthenticated(headers: &HeaderMap) -> HeaderValue {
     let is_bearer =
         |value: &HeaderValue| value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));

@@ -1,4 +1,4 @@
-//! A request that is not let through, as the one who must answer it sees it.
+//! A denied request, for the code that must answer it.
 
 use http::{Response, StatusCode};
 
@@ -8,10 +8,10 @@ use crate::{
     requirement::{Requirement, Shortfall},
 };
 
-/// A request that a guard or an extractor does not let through.
+/// A request that a guard or an extractor denies.
 ///
-/// As an answer it is empty: the [outer layer](crate::layer) makes of it what this client understands. So it can be a part of an
-/// application's own error type, as long as the answer that it makes is returned as it is:
+/// Its response is empty, and the [outer layer](crate::layer) fills it in for this client. It can be part of your own error type. Return
+/// its response unchanged:
 ///
 #[cfg_attr(feature = "axum", doc = "```")]
 #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
@@ -43,9 +43,9 @@ pub struct AccessDenied(Why);
 
 #[derive(Clone, Debug)]
 enum Why {
-    /// The session does not do.
+    /// The session falls short.
     Rejected(Box<Rejection>),
-    /// The application is put together wrongly.
+    /// The application is not set up correctly.
     Miswired,
 }
 
@@ -63,7 +63,7 @@ impl AccessDenied {
         Self(Why::Miswired)
     }
 
-    /// Why; `None` if the application is put together wrongly, such as without the outer layer.
+    /// Why the request is denied; `None` if the application is not set up correctly, for example without the outer layer.
     pub fn shortfall(&self) -> Option<Shortfall> {
         match &self.0 {
             Why::Rejected(rejection) => Some(rejection.shortfall()),
@@ -71,14 +71,14 @@ impl AccessDenied {
         }
     }
 
-    /// The status before anything is known of the client. Browsers get 303 instead, for example.
+    /// The status, whatever the client. The outer layer may change it: browsers, for example, get 303.
     ///
     /// | shortfall | status |
     /// |---|---|
     /// | `NoSession` | 401 |
     /// | `Unavailable` | 503 |
     /// | any other | 403 |
-    /// | none: put together wrongly | 500 |
+    /// | none: not set up correctly | 500 |
     pub fn status(&self) -> StatusCode {
         match self.shortfall() {
             Some(Shortfall::NoSession) => StatusCode::UNAUTHORIZED,
@@ -88,8 +88,8 @@ impl AccessDenied {
         }
     }
 
-    /// An empty answer that the outer layer fills, for any type of body. Under axum, [`IntoResponse`](axum::response::IntoResponse) does
-    /// the same.
+    /// An empty response with any type of body, which the outer layer fills in. Under axum,
+    /// [`IntoResponse`](axum::response::IntoResponse) does the same.
     pub fn into_empty_response<B: Default>(self) -> Response<B> {
         let mut response = Response::new(B::default());
         // The default of a response is 200.
@@ -113,13 +113,13 @@ impl std::fmt::Display for AccessDenied {
 impl std::error::Error for AccessDenied {}
 
 impl SessionContext {
-    /// Refuses the request in the middle of a handler: the client gets the same answer as from a guard with this requirement.
+    /// Refuses the request in the middle of a handler. The client gets the same answer as from a guard with this requirement.
     ///
-    /// If the session meets the requirement all the same, it must be proven anew. Ask [`decide`](Self::decide) first: as long as nobody has
-    /// looked the session up, the answer is the one for a session whose level is too low.
+    /// If the session does meet the requirement, the client is asked to prove it again. Call [`decide`](Self::decide) first: as long as
+    /// nobody has looked up the session, the client is told that its level is too low.
     ///
-    /// The context must know what kind of client this is: take it from the handler's arguments, or see [`with_head`](Self::with_head). Else
-    /// the answer is the one for a program.
+    /// The context must know the kind of client: take it from the handler's arguments, or use [`with_head`](Self::with_head). Otherwise
+    /// the client gets the answer for programs.
     pub fn challenge(&self, requirement: Requirement) -> AccessDenied {
         let shortfall = match self.verdict_without_waiting(&requirement) {
             Some(Err(shortfall)) => shortfall,

@@ -1,7 +1,7 @@
-//! htmx follows a redirect inside its own request and would put the page into a fragment, so it is told to go there by a header.
+//! htmx would follow a redirect and put the page into a fragment. So a header tells it to load the page.
 //!
-//! What the user sees is the page in `HX-Current-URL`; the request's own URL gives only a part of it. So a user comes back to that
-//! page, unless the request was boosted, that is, a link whose target is a whole page.
+//! The user sees the page in `HX-Current-URL`; the request's own URL is only a part of it. So the user returns to that page. A boosted
+//! request loads a whole page, so there the user returns to the request's own URL.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;

@@ -1,11 +1,11 @@
-//! Refusals as Ory's envelope, by which Ory's clients know what to do.
+//! Refusals in Ory's envelope, which tells Ory's clients what to do.
 
 use http::StatusCode;
 use url::Url;
 
 use crate::{requirement::Shortfall, wire::Envelope};
 
-/// The envelope of a refusal. Clients with a session are told where a browser can do something about it.
+/// The envelope of a refusal. If there is a session, it says where a browser can meet the requirement.
 pub(crate) fn envelope(shortfall: Shortfall, destination: Option<&Url>) -> Envelope {
     let envelope = match shortfall {
         Shortfall::Unavailable => {
@@ -13,42 +13,42 @@ pub(crate) fn envelope(shortfall: Shortfall, destination: Option<&Url>) -> Envel
                 StatusCode::SERVICE_UNAVAILABLE,
                 None,
                 "service unavailable",
-                "This cannot be answered right now. Try again in a moment.",
+                "The service is not available right now. Please try again in a moment.",
             );
         }
-        // The same for every route, so that it says nothing of what a route requires.
+        // The same for every route: it does not reveal what a route requires.
         Shortfall::NoSession => {
             return Envelope::new(
                 StatusCode::UNAUTHORIZED,
                 Some("session_inactive"),
                 "no valid session",
-                "Sign in before you open this page.",
+                "Please sign in first.",
             );
         }
         Shortfall::LevelTooLow => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_aal2_required"),
             "second factor missing",
-            "This needs a second proof of who you are.",
+            "Please confirm with your second factor.",
         ),
         Shortfall::NothingEnrolled => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_aal2_required"),
             "no second factor enrolled",
-            "This needs a second proof of who you are. Set one up first.",
+            "This needs a second factor, and you have none yet. Please set one up first.",
         )
         .detail("second_factor", "missing"),
         Shortfall::CannotTell => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_aal2_required"),
             "second factor unknown",
-            "This needs the strongest proof that you can give, and it is not known here which that is.",
+            "This needs your second factor, if you have one. Please sign in again and use it.",
         ),
         Shortfall::TooOld { .. } => Envelope::new(
             StatusCode::FORBIDDEN,
             Some("session_refresh_required"),
             "proven too long ago",
-            "Prove once more that it is you: the last time is too long ago for this.",
+            "Please confirm again that it is you. The last time was too long ago.",
         ),
     };
     match destination {

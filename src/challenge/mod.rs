@@ -1,13 +1,13 @@
-//! What a client sees of a refusal. One place knows every kind of client: browsers, SPAs, htmx pages, API clients.
+//! What a client sees of a refusal. Only this module knows the kinds of clients: browsers, SPAs, htmx pages, API clients.
 //!
-//! | client | told by | gets |
+//! | client | recognised by | gets |
 //! |---|---|---|
-//! | browser | none of the below | 303 to the page where it can do something about it |
+//! | browser | none of the below | 303 to the page where the user can meet the requirement |
 //! | SPA, native client | `Accept`, `Content-Type`, or a token in `X-Session-Token` | 401, 403 or 503 with Ory's envelope |
 //! | API client | a token in `Authorization: Bearer` | the envelope, and the challenge of RFC 9470 |
 //! | htmx | `HX-Request: true` | the envelope, and `HX-Redirect` |
 //!
-//! It decides nothing: what is refused, and why, comes from `requirement`.
+//! It decides nothing: `requirement` says what is refused, and why.
 
 mod answer;
 pub(crate) mod bearer;
@@ -28,8 +28,7 @@ use crate::{
     wire::Envelope,
 };
 
-/// The answer of a gate of our own router, which has 403 for all clients, as Ory's has. A browser that goes on from there comes back
-/// to `return_to`.
+/// The answer of a gate of our own router: 403 for all clients, as Ory's. After the step-up, a browser returns to `return_to`.
 pub(crate) fn gate(
     shortfall: Shortfall,
     requirement: Requirement,
@@ -40,7 +39,7 @@ pub(crate) fn gate(
     challenged(json::envelope(shortfall, remedy.page.as_ref()), context, shortfall, &remedy)
 }
 
-/// An envelope of our own router with what an API client must do about the shortfall.
+/// Adds to an envelope of our own router what an API client must do about the shortfall.
 pub(crate) fn challenged(
     envelope: Envelope,
     context: &SessionContext,

@@ -1,4 +1,4 @@
-//! A shortfall on its way out: it travels in the response's extensions from the guard to the outer layer, which renders it.
+//! A shortfall on its way out. The guard puts it into the response's extensions, and the outer layer renders it.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Uri, header, response};
@@ -12,7 +12,7 @@ use crate::{
     source::{Remedy, Transport},
 };
 
-/// Headers that describe a body, which is replaced.
+/// Headers that describe the replaced body.
 const OF_THE_BODY: [header::HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Rejection {
     }
 }
 
-/// What is said of a request whose head nobody kept.
+/// The assumed head of a request whose head is not known.
 pub(super) fn head_of_a_program() -> RequestHead {
     let headers = [(header::ACCEPT, HeaderValue::from_static("application/json"))];
     RequestHead { method: Method::GET, headers: headers.into_iter().collect() }
@@ -62,8 +62,7 @@ impl Rejection {
         self.shortfall
     }
 
-    /// Turns the refused response into the challenge and returns its body. What other layers added, such as the headers of CORS,
-    /// stays.
+    /// Turns the refused response into the challenge and returns its body. Headers that other layers added, such as those of CORS, stay.
     pub(crate) fn render(self, parts: &mut response::Parts) -> Bytes {
         self.context.report_refusal(self.shortfall);
         for name in OF_THE_BODY {
@@ -73,7 +72,7 @@ impl Rejection {
         let remedy = self.context.remedy(self.shortfall, self.requirement, return_to.as_ref());
         let Challenge { status, headers, body } = self.own_answer(&remedy).unwrap_or_else(|| self.answer(&remedy));
         parts.status = status;
-        // What the challenge says takes the place of what was there; of several values, all stay.
+        // The challenge's headers replace those of the response, with all their values.
         for name in headers.keys().filter(|name| *name != header::VARY) {
             parts.headers.remove(name);
             for value in headers.get_all(name) {
@@ -84,7 +83,7 @@ impl Rejection {
         parts.headers.insert(header::CONTENT_LENGTH, body.len().into());
         add_vary(&mut parts.headers);
         parts.extensions.insert(self.shortfall);
-        // RFC 9110 section 9.3.2: the headers are those of GET.
+        // RFC 9110 section 9.3.2: the same headers as for GET.
         if self.head.method == Method::HEAD { Bytes::new() } else { body }
     }
 
@@ -123,9 +122,9 @@ impl Rejection {
         challenge
     }
 
-    /// Whether a browser goes to a page, and can be sent to another one.
+    /// Whether a browser navigates to a page, and can be redirected.
     ///
-    /// A client that sends its token in a header of its own is none, whatever it accepts: many accept `*/*`, as browsers do.
+    /// A client that sends its token in a header is not a browser, whatever it accepts: many programs accept `*/*`.
     fn is_navigation(&self) -> bool {
         matches!(self.context.transport(), None | Some(Transport::Cookie))
             && !negotiation::is_htmx(&self.head.headers)

@@ -1,4 +1,4 @@
-//! Where a browser comes back to after it has done something about a refusal.
+//! Where a browser returns to after the step-up.
 
 use http::{HeaderMap, HeaderName, Method, header};
 use url::Url;
@@ -10,10 +10,10 @@ use crate::{
     urls::Urls,
 };
 
-/// A page that can be gone back to by `GET`. Nothing of the request's body, and no method, is ever repeated.
+/// A page to return to with `GET`. The request's body and method are never replayed.
 ///
-/// For `GET` and `HEAD` it is the page that was asked for, if it is an allowed one. A refused request of another kind cannot be
-/// gone back to: then it is the configured page, or the page that the user was on, or the default.
+/// For `GET` and `HEAD` it is the requested page, if it is allowed. For other methods it is the configured page, or the page that the
+/// user was on, or the default.
 pub(super) fn of(context: &SessionContext, head: &RequestHead) -> Option<Url> {
     let RequestHead { method, headers } = head;
     let urls = &context.edge().urls;
@@ -28,7 +28,7 @@ pub(super) fn of(context: &SessionContext, head: &RequestHead) -> Option<Url> {
     configured.or_else(shown).or_else(referer).or_else(|| Some(urls.default_return.clone()))
 }
 
-/// The page that was asked for, on the configured origin and never on one that the request names.
+/// The requested page, always on the configured origin, never on one from the request.
 fn own_page(context: &SessionContext) -> Option<Url> {
     let urls = &context.edge().urls;
     let path_and_query = context.path_and_query()?.as_str();
@@ -40,6 +40,6 @@ fn own_page(context: &SessionContext) -> Option<Url> {
 /// The absolute URL in the header, if it may be returned to.
 fn absolute(headers: &HeaderMap, name: &HeaderName, urls: &Urls) -> Option<Url> {
     let text = headers.get(name)?.to_str().ok()?;
-    // Relative ones are not ours to complete.
+    // Relative URLs do not count.
     text.contains("://").then(|| urls.return_policy.parse(text).ok())?
 }

@@ -1,4 +1,4 @@
-//! The builder's last step: everything that can be wrong with a configuration is told here, with what to do about it.
+//! The builder's last step: finds every misconfiguration and says how to fix it.
 
 use std::{panic, sync::Arc, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Browsers keep no cookie for longer.
+/// The longest time that browsers keep a cookie.
 const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
 
-/// The longest body that a flow ever needs to take (Ory's cap).
+/// The highest body limit that makes sense for a flow (Ory's cap).
 const MAX_BODY_BYTES: usize = 5_000_000;
 
 impl StepUpBuilder {
@@ -33,7 +33,7 @@ impl StepUpBuilder {
     ///
     /// # Errors
     ///
-    /// Something is missing, unsafe or contradictory. The text says what to change.
+    /// Something is missing, unsafe or contradictory. The error says what to change.
     pub fn build(mut self) -> Result<StepUp, BuildError> {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         self.check_limits()?;
@@ -41,7 +41,7 @@ impl StepUpBuilder {
         let cookies = self.cookies(&urls)?;
         let keys = self.key_ring(&urls)?;
         let sealer = self.sealer()?;
-        let help = "no store: call store(MemoryStore::default()) or store() with a durable one";
+        let help = "no store: call store(..), for example with SqlStore, or with MemoryStore::default() for tests";
         let (subjects, flows) = self.stores.take().ok_or_else(|| BuildError::new(BuildErrorKind::Store, help))?;
         let one = self.flow_store.is_none();
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
@@ -105,7 +105,9 @@ impl StepUpBuilder {
             return fail("settings_flow_lifespan must be from one minute to one day");
         }
         if self.standing_max_age > minute {
-            return fail("standing_max_age must be at most 60 seconds: so long a revoked session stays good elsewhere");
+            return fail(
+                "standing_max_age must be at most 60 seconds: other processes may accept a revoked session for this long",
+            );
         }
         if self.store_timeout.is_zero() || self.store_timeout > minute {
             return fail("store_timeout must be more than zero and at most 60 seconds");
@@ -122,11 +124,11 @@ impl StepUpBuilder {
         let attempts = limits.attempts;
         if attempts.free == 0 || attempts.hard_stop <= attempts.free || attempts.hard_stop > 100 {
             return fail(
-                "attempts: free must be at least 1 and hard_stop above it, at most 100 (NIST SP 800-63B-4, 3.2.2)",
+                "attempts: free must be at least 1, and hard_stop more than free and at most 100 (NIST SP 800-63B-4, 3.2.2)",
             );
         }
         if attempts.first_delay.as_millis() == 0 || attempts.longest_delay < attempts.first_delay {
-            return fail("attempts: first_delay must be more than zero, and longest_delay not shorter");
+            return fail("attempts: first_delay must be at least 1 ms, and longest_delay at least first_delay");
         }
         Ok(())
     }
@@ -140,19 +142,25 @@ impl StepUpBuilder {
             factor.check_configuration()?;
             let method = factor.method();
             if self.factors.iter().take(position).any(|earlier| earlier.method() == method) {
-                return fail(format!("two factors have the method {method}; only one can"));
+                return fail(format!(
+                    "two factors have the method {method}: remove one, or give it a method of its own"
+                ));
             }
             let shown = factor.shown_as();
             if Group::of(shown).is_none() {
                 return fail(format!(
-                    "the factor {method} is shown as {shown}; choose a built-in method that has a form"
+                    "the factor {method} is shown as {shown}: return a built-in method that has a form from Factor::shown_as"
                 ));
             }
             if method.custom_name().is_none() && shown != method {
-                return fail(format!("the factor {method} is shown as {shown}; a built-in method is shown as itself"));
+                return fail(format!(
+                    "the factor {method} is shown as {shown}: a built-in method must be shown as itself"
+                ));
             }
             if self.factors.iter().take(position).any(|earlier| earlier.shown_as() == shown) {
-                return fail(format!("two factors are shown as {shown}; let one choose another by Factor::shown_as"));
+                return fail(format!(
+                    "two factors are shown as {shown}: return another method from Factor::shown_as of one of them"
+                ));
             }
         }
         Ok(())
@@ -166,13 +174,13 @@ impl StepUpBuilder {
         // RFC 6265 section 4.1.1: a cookie's name is a token.
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if session.is_empty() || session.len() > 128 || !session.bytes().all(token) {
-            return fail("cookie_name must be 1 to 128 letters, digits, - or _");
+            return fail("cookie_name must be 1 to 128 characters: letters, digits, - or _");
         }
         if secure && !session.starts_with("__Host-") {
-            return fail("cookie_name must begin with __Host-, so that no other host and no plain HTTP can set it");
+            return fail("cookie_name must begin with __Host-: then neither other hosts nor plain HTTP can set it");
         }
         if !secure && session.starts_with("__") {
-            return fail("cookie_name must not begin with __ on plain HTTP: browsers refuse such a cookie");
+            return fail("cookie_name must not begin with __ on plain HTTP: browsers would refuse the cookie");
         }
         let digest = Sha256::digest(urls.public.as_str().trim_end_matches('/'));
         Ok(CookieJar { session, csrf: format!("{prefix}csrf_token_{}", hex(&digest)), secure })
@@ -191,14 +199,14 @@ impl StepUpBuilder {
         let ring =
             KeyRing::new(&self.signing_keys, urls.public.as_str(), self.limits.clock_leeway, self.cached_sessions);
         let ring = ring.map_err(|error| fail(&error.to_string()))?;
-        // The cryptography behind jsonwebtoken is chosen at run time and panics at first use when there is none.
+        // jsonwebtoken chooses its cryptography at run time, and panics at first use if there is none.
         match panic::catch_unwind(panic::AssertUnwindSafe(|| self.probe(&ring))) {
             Ok(true) => Ok(ring),
-            _ => Err(fail("signing does not work: enable exactly one of the features aws_lc_rs and rust_crypto")),
+            _ => Err(fail("signing does not work: enable exactly one of the features aws_lc_rs or rust_crypto")),
         }
     }
 
-    /// Whether what the ring signs can be verified.
+    /// Whether the ring verifies what it signs.
     fn probe(&self, ring: &KeyRing) -> bool {
         let now = self.clock.now();
         let Ok(subject) = Subject::new("probe") else { return false };
@@ -215,7 +223,7 @@ impl StepUpBuilder {
                 return Err(fail("two encryption keys have the same id: give each a name of its own"));
             }
         }
-        // Behind the keys that were given, so that what was sealed before there was one still opens.
+        // After the given keys: they open what was sealed before the first encryption key was given.
         for key in &self.signing_keys {
             keys.push(EncryptionKey::derived_from(key).map_err(|error| fail(&error.to_string()))?);
         }

@@ -1,7 +1,7 @@
-//! The configuration out of a file, in whatever format the application chooses, under Ory's key names where Ory has them.
+//! The configuration from a file, in any serde format. Keys have Ory's names where Ory has them.
 //!
-//! One table says which keys there are, of what kind, and what each sets. So an unknown key and a bad value are both answered with
-//! the whole name of the key, whatever the format's own library would have said.
+//! One table lists all keys with their kinds and what they set. So errors about unknown keys and bad values always give the full name of
+//! the key, whatever the format's library would say.
 
 use std::{fmt, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
     session::SigningKey,
 };
 
-/// What a [`StepUpBuilder`] takes as data, deserialized with serde.
+/// The settings of a [`StepUpBuilder`] as data, deserialized with serde.
 ///
-/// Durations are texts such as `"1h"`, `"15m"` or `"1h 30m"`. Stores, directories, clocks and factors of the application's own are code,
-/// not data: give them to the builder.
+/// Durations are strings such as `"1h"`, `"15m"` or `"1h 30m"`. Stores, directories, clocks and factors of your own are code: give them
+/// to the builder.
 ///
 /// ```
 /// use tower_step_up::{Config, StepUp, store::MemoryStore};
@@ -66,7 +66,7 @@ use crate::{
 /// | `selfservice.methods.totp.enabled`, `.config.issuer` | the factor [`Totp`] |
 /// | `selfservice.methods.lookup_secret.enabled` | the factor [`LookupSecrets`] |
 /// | `selfservice.methods.password.enabled` | the factor [`Password`] |
-/// | `secrets.cookie` | [`StepUpBuilder::signing_key`], each; the key's id is made of its hash |
+/// | `secrets.cookie` | [`StepUpBuilder::signing_key`], each; the key's id is part of its hash |
 /// | `secrets.cipher` | [`StepUpBuilder::encryption_key`], each, likewise |
 /// | `step_up.application_name` (ours, as all below) | [`StepUpBuilder::application_name`] |
 /// | `step_up.login_url` | [`StepUpBuilder::login_url`] |
@@ -86,7 +86,7 @@ pub struct Config {
     set: Vec<Applied>,
 }
 
-/// Sets a value that was read.
+/// Applies a value from the file to the builder.
 type Applied = std::sync::Arc<dyn Fn(StepUpBuilder) -> StepUpBuilder + Send + Sync>;
 
 impl fmt::Debug for Config {
@@ -96,7 +96,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// What a key sets, by the kind of its value.
+/// The kind of a key's value, and what it sets.
 enum Kind {
     Text(fn(StepUpBuilder, String) -> StepUpBuilder),
     Texts(fn(StepUpBuilder, String) -> StepUpBuilder),
@@ -106,7 +106,7 @@ enum Kind {
     Flag(fn(StepUpBuilder) -> StepUpBuilder),
     SigningKeys,
     EncryptionKeys,
-    /// Taken together with others below.
+    /// Read elsewhere, together with other keys.
     Elsewhere,
 }
 
@@ -185,7 +185,7 @@ impl Config {
         let totp = leaf("selfservice.methods.totp.enabled");
         if totp.map(|value| flag("selfservice.methods.totp.enabled", value)).transpose()? == Some(true) {
             let key = "selfservice.methods.totp.config.issuer";
-            let issuer = leaf(key).ok_or_else(|| format!("{key}: needed, since totp is enabled"))?;
+            let issuer = leaf(key).ok_or_else(|| format!("{key}: required when totp is enabled"))?;
             config.totp = Some(Totp::new(text(key, issuer)?));
         }
         for (key, value) in &leaves {
@@ -196,7 +196,7 @@ impl Config {
     }
 }
 
-/// Takes the tree apart down to the keys of the table.
+/// Collects the values of the table's keys.
 fn collect<'a>(path: &str, tree: &'a Value, leaves: &mut Vec<(String, &'a Value)>) -> Result<(), String> {
     if KEYS.iter().any(|(key, _)| *key == path) {
         leaves.push((path.to_owned(), tree));
@@ -208,7 +208,7 @@ fn collect<'a>(path: &str, tree: &'a Value, leaves: &mut Vec<(String, &'a Value)
     }
     let Value::Object(members) = tree else {
         let name = if path.is_empty() { "the configuration" } else { path };
-        return Err(format!("{name}: must be a map"));
+        return Err(format!("{name}: must be a map of keys"));
     };
     for (name, value) in members {
         let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -218,7 +218,7 @@ fn collect<'a>(path: &str, tree: &'a Value, leaves: &mut Vec<(String, &'a Value)
 }
 
 fn text(key: &str, value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| format!("{key}: must be a text"))
+    value.as_str().map(str::to_owned).ok_or_else(|| format!("{key}: must be a string"))
 }
 
 fn flag(key: &str, value: &Value) -> Result<bool, String> {
@@ -226,20 +226,21 @@ fn flag(key: &str, value: &Value) -> Result<bool, String> {
 }
 
 fn texts(key: &str, value: &Value) -> Result<Vec<String>, String> {
-    let list = value.as_array().ok_or_else(|| format!("{key}: must be a list of texts"))?;
+    let list = value.as_array().ok_or_else(|| format!("{key}: must be a list of strings"))?;
     list.iter().map(|item| text(key, item)).collect()
 }
 
 fn time(key: &str, value: &Value) -> Result<Duration, String> {
     let text = text(key, value)?;
-    // Ory lets an age of zero or less mean "no limit".
+    // In Ory, an age of zero or less means "no limit".
     if text.starts_with('-') || text == "0" {
         return Ok(Duration::ZERO);
     }
-    humantime::parse_duration(&text).map_err(|_| format!("{key}: {text:?} is no duration; write for example \"15m\""))
+    humantime::parse_duration(&text)
+        .map_err(|_| format!("{key}: {text:?} is not a duration; write, for example, \"15m\""))
 }
 
-/// Keys have no names in Ory's configuration: a part of the secret's hash tells them apart.
+/// Keys have no ids in Ory's configuration, so take a part of the secret's hash.
 fn key_id(secret: &str) -> String {
     hex(&Sha256::digest(secret)).chars().take(16).collect()
 }
@@ -289,7 +290,7 @@ impl Kind {
 }
 
 impl StepUpBuilder {
-    /// Takes over everything that the configuration sets.
+    /// Applies everything that the configuration sets.
     pub fn configure(mut self, config: &Config) -> Self {
         for set in &config.set {
             self = set(self);

@@ -1,4 +1,4 @@
-//! The configuration of a guard for sessions of somebody else.
+//! The configuration of a guard for sessions from another system.
 
 use std::{fmt, sync::Arc};
 
@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl StepUp {
-    /// Starts to configure a guard for the application that browsers reach at `public_url`, whose sessions come from another
-    /// [source](crate::source): from another service, for example, which does the step-up as well.
+    /// Starts to configure a guard for the application that browsers reach at `public_url`. Its sessions come from a
+    /// [source](crate::source) of your own, such as another service, which also does the step-up.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -74,7 +74,7 @@ impl fmt::Debug for GuardBuilder {
 }
 
 impl GuardBuilder {
-    /// Where sessions come from.
+    /// Sets the source of sessions.
     pub fn source(mut self, source: impl SessionSource) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -92,7 +92,7 @@ impl GuardBuilder {
         self
     }
 
-    /// Where a browser goes that did not say where it wants to return to. By default `/`.
+    /// Where a browser goes if it gave no `return_to`. By default `/`.
     ///
     /// ```
     /// # let guard = tower_step_up::StepUp::guard("https://app.example");
@@ -104,8 +104,8 @@ impl GuardBuilder {
         self
     }
 
-    /// Adds a URL under which browsers may return to. A host may begin with `*.`, which stands for any labels. Without any, every
-    /// page of the public URL's origin is allowed.
+    /// Allows browsers to return to this URL and to pages under it. `*.` at the start of the host stands for any labels. By default,
+    /// every page of the public URL's origin is allowed.
     ///
     /// ```
     /// # let guard = tower_step_up::StepUp::guard("https://app.example");
@@ -117,8 +117,8 @@ impl GuardBuilder {
         self
     }
 
-    /// Where a browser returns to when the refused request was not GET, since such a request cannot be repeated. By default the
-    /// page that it came from if that is allowed, else the default return URL.
+    /// Where a browser returns to if the refused request was not GET or HEAD, since it is never replayed. By default the page that it
+    /// came from if that is allowed, otherwise the default return URL.
     ///
     /// ```
     /// # let guard = tower_step_up::StepUp::guard("https://app.example");
@@ -130,7 +130,7 @@ impl GuardBuilder {
         self
     }
 
-    /// Where "now" comes from. By default, the operating system.
+    /// The clock. By default, the operating system's.
     ///
     /// ```
     /// # let guard = tower_step_up::StepUp::guard("https://app.example");
@@ -144,7 +144,7 @@ impl GuardBuilder {
         self
     }
 
-    /// Gives the events of the audit to the application: see [`StepUpBuilder::audit`](crate::StepUpBuilder::audit).
+    /// Gives audit events to the application: see [`StepUpBuilder::audit`](crate::StepUpBuilder::audit).
     ///
     /// ```
     /// # let guard = tower_step_up::StepUp::guard("https://app.example");
@@ -158,7 +158,7 @@ impl GuardBuilder {
         self
     }
 
-    /// Answers refusals by the application's own function: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
+    /// Answers refusals with your own function: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
     ///
     /// ```
     /// # let guard = tower_step_up::StepUp::guard("https://app.example");
@@ -179,10 +179,10 @@ impl GuardBuilder {
     ///
     /// # Errors
     ///
-    /// Something is missing or unsafe. The text says what to change.
+    /// Something is missing or unsafe. The error says what to change.
     pub fn build(self) -> Result<StepUpGuard, BuildError> {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
-        let help = "no source of sessions: call source(..)";
+        let help = "no source of sessions: call source(..) with your SessionSource";
         let source = self.source.ok_or_else(|| BuildError::new(BuildErrorKind::Source, help))?;
         let Self { clock, audit, on_refusal, .. } = self;
         Ok(StepUpGuard::new(Arc::new(Edge { source, urls: Arc::new(urls), clock, audit, on_refusal })))

@@ -1,4 +1,4 @@
-//! Configuration: the builder, what can be wrong with it, and how it is read from a file.
+//! Configuration: the builder, its checks, and the configuration file.
 
 mod build;
 mod builder;
@@ -15,8 +15,8 @@ use crate::step_up::StepUp;
 impl StepUp {
     /// Starts to configure a step-up for the application that browsers reach at `public_url`.
     ///
-    /// Cookies, redirects and cross-site protection follow from this URL alone; `Host` and `Forwarded` headers are never believed.
-    /// If the router is nested under a path, the URL includes that path.
+    /// Cookies, redirects and CSRF protection depend only on this URL; `Host` and `Forwarded` headers are never trusted. If the router is
+    /// nested under a path, the URL must include that path.
     pub fn builder(public_url: impl Into<String>) -> StepUpBuilder {
         StepUpBuilder::new(public_url.into())
     }

@@ -1,4 +1,4 @@
-//! What decides at the edge of the application: it knows where sessions come from, and nothing of stores, keys or factors.
+//! What the layer and the guards need. It knows the source of sessions, but no stores, keys or factors.
 
 use std::sync::Arc;
 

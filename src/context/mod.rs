@@ -1,8 +1,8 @@
-//! What is known of a request's session, and the one way to a verdict about it.
+//! What is known of a request's session, and the only way to a verdict about it.
 //!
-//! The outer [layer](crate::layer) puts a [`SessionContext`] into the extensions of every request, in place of any that is there, so that
-//! nothing which came from elsewhere is believed. Guards, extractors, the companion router and the application's own code all ask it.
-//! Nothing is looked up before somebody asks; and then once, however many ask.
+//! The outer [layer](crate::layer) puts a [`SessionContext`] into the extensions of every request. It replaces any context that is
+//! already there, so no forged one is believed. Guards, extractors, the companion router and your own code all ask it. The session is
+//! looked up only when somebody asks, and once per request.
 
 mod edge;
 mod refusal;
@@ -29,7 +29,7 @@ use crate::{
 
 /// What is known of a request's session. The outer layer puts it into the request's extensions.
 ///
-/// Guards and extractors read it; so may any code under the layer, also where there is no axum:
+/// Guards and extractors read it. Any other code under the layer can read it too, also without axum:
 ///
 /// ```
 /// use tower_step_up::{Requirement, SessionContext};
@@ -40,8 +40,8 @@ use crate::{
 /// }
 /// ```
 ///
-/// Under axum it is an extractor. A handler that finds out in the middle that it needs more refuses by
-/// [`challenge`](Self::challenge), and the client gets the same answer as from a guard:
+/// Under axum it is an extractor. A handler can refuse in the middle with [`challenge`](Self::challenge). The client gets the same answer
+/// as from a guard:
 ///
 #[cfg_attr(feature = "axum", doc = "```")]
 #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
@@ -59,7 +59,7 @@ use crate::{
 #[derive(Clone)]
 pub struct SessionContext {
     shared: Arc<Shared>,
-    /// Of the request that this was extracted from: a refusal in the middle is rendered for its client.
+    /// The head of the request, if known: a refusal in the middle is rendered for this client.
     head: Option<Arc<RequestHead>>,
 }
 
@@ -69,13 +69,13 @@ struct Shared {
     now: Timestamp,
     path_and_query: Option<PathAndQuery>,
     recalled: OnceLock<Recalled>,
-    /// What the source said when it was asked for this very request. Hardly any request has to ask, so there is room for it only then.
+    /// The source's answer for this request. Few requests ask, so only those allocate room for it.
     read: OnceLock<Box<OnceCell<Answer>>>,
-    /// Whether anything looked at the session, so that the answer depends on it.
+    /// Whether anything looked at the session. Then the answer depends on it.
     consulted: AtomicBool,
 }
 
-/// What a source says when it is asked.
+/// The answer of a source.
 type Answer = Result<Option<Arc<Evidence>>, Unavailable>;
 
 /// Method and headers of a request.
@@ -91,7 +91,7 @@ impl RequestHead {
     }
 }
 
-/// Where sessions come from did not answer, so nothing is known of the request's.
+/// The source of sessions did not answer, so the request's session is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unavailable;
@@ -104,7 +104,7 @@ impl std::fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// The session that meets a requirement, or why none does.
+/// The session that meets a requirement, or the shortfall.
 pub(crate) type Verdict<'a> = Result<&'a Arc<Evidence>, Shortfall>;
 
 impl SessionContext {
@@ -118,23 +118,23 @@ impl SessionContext {
         extensions.get()
     }
 
-    /// The same context with the head of its request, so that [`challenge`](Self::challenge) answers as this client understands. Under
-    /// axum, a context among the handler's arguments has it already.
+    /// The same context with the head of its request. [`challenge`](Self::challenge) needs it to answer in this client's format. Under
+    /// axum, a context in the handler's arguments has it already.
     #[must_use]
     pub fn with_head(&self, head: Head<'_>) -> Self {
         Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(RequestHead::of(head))) }
     }
 
-    /// Whether the request's session meets the requirement. Waits only if that is not known yet.
+    /// Decides whether the request's session meets the requirement. Waits only if the session must be looked up.
     ///
     /// # Errors
     ///
-    /// The shortfall, if it does not.
+    /// The shortfall, if the session does not meet it.
     pub async fn decide(&self, requirement: &Requirement) -> Result<&Evidence, Shortfall> {
         self.verdict(requirement).await.map(AsRef::as_ref)
     }
 
-    /// The same as far as it is known without waiting; `None` if the source of sessions must be asked.
+    /// The same without waiting; `None` if the source of sessions must be asked first.
     ///
     /// # Errors
     ///
@@ -143,16 +143,16 @@ impl SessionContext {
         self.verdict_without_waiting(requirement).map(|verdict| verdict.map(AsRef::as_ref))
     }
 
-    /// The session, if there is one that is good. Waits only if that is not known yet.
+    /// The session, if there is a valid one. Waits only if it must be looked up.
     ///
     /// # Errors
     ///
-    /// It cannot be told, since the source of sessions did not answer.
+    /// The source of sessions did not answer.
     pub async fn session(&self) -> Result<Option<&Session>, Unavailable> {
         Ok(self.evidence().await?.map(|evidence| &evidence.session))
     }
 
-    /// What counts of the session now, if there is one that is good. Waits only if that is not known yet.
+    /// The [`Standing`] of the session now, if there is a valid session. Waits only if it must be looked up.
     ///
     /// # Errors
     ///
@@ -161,21 +161,21 @@ impl SessionContext {
         Ok(self.evidence().await?.map(|evidence| &evidence.standing))
     }
 
-    /// The instant at which the request came.
+    /// The time at which the request arrived.
     pub fn now(&self) -> Timestamp {
         self.shared.now
     }
 
-    /// The one door: every verdict comes through here.
+    /// Every verdict comes from here.
     pub(crate) async fn verdict(&self, requirement: &Requirement) -> Verdict<'_> {
         match self.verdict_without_waiting(requirement) {
             Some(verdict) => verdict,
-            // In a box, or whoever may have to wait would carry the room for it along on every request.
+            // Boxed, or the future of every request would have room for this one.
             None => self.judge(Box::pin(self.read()).await, requirement),
         }
     }
 
-    /// The half of the door that never waits.
+    /// The part of [`verdict`](Self::verdict) that never waits.
     pub(crate) fn verdict_without_waiting(&self, requirement: &Requirement) -> Option<Verdict<'_>> {
         self.consult();
         let clue = match &self.shared.look {
@@ -191,7 +191,7 @@ impl SessionContext {
             Recalled::NoSession => Some(Err(Shortfall::NoSession)),
             Recalled::Evidence(evidence) => {
                 let verdict = self.check(evidence, requirement);
-                // Another process may have enrolled a second factor since: that there is none is not believed where it decides.
+                // Another process may have enrolled a second factor since. If the verdict depends on there being none, ask the source.
                 let believed = evidence.standing.enrolled() == Enrolled::Yes
                     || !requirement.depends_on_enrolment(verdict.as_ref().err());
                 believed.then_some(verdict)
@@ -215,7 +215,7 @@ impl SessionContext {
         }
     }
 
-    /// Session and standing: as they are remembered, or as the source has them.
+    /// Session and standing, from the cache or the source.
     pub(crate) async fn evidence(&self) -> Result<Option<&Arc<Evidence>>, Unavailable> {
         self.consult();
         let clue = match &self.shared.look {
@@ -238,14 +238,14 @@ impl SessionContext {
         recalled.get_or_init(|| edge.source.recall(clue, *now))
     }
 
-    /// Asks the source, once for a request, however many want to know.
+    /// Asks the source, once per request.
     async fn read(&self) -> &Answer {
         let Shared { edge, look, now, read, .. } = &*self.shared;
         let cell = read.get_or_init(Box::default);
         cell.get_or_init(|| async {
             let Look::Clue(clue) = look else { return Ok(None) };
             edge.source.ask(clue, *now).await.map_err(|error| {
-                // The error's source may name a database; its own text never does.
+                // The error's source may name a database. Its own text never does.
                 tracing::error!(target: "tower_step_up::context", %error, "a session could not be looked up");
                 Unavailable
             })
@@ -253,7 +253,7 @@ impl SessionContext {
         .await
     }
 
-    /// What the source has said, if it was asked.
+    /// The source's answer, if it was asked.
     fn answer(&self) -> Option<&Answer> {
         self.shared.read.get()?.get()
     }
@@ -266,7 +266,7 @@ impl SessionContext {
         self.shared.consulted.load(Ordering::Relaxed)
     }
 
-    /// What is known already, for a log: nobody is asked.
+    /// What is known already, for logs. Asks nobody.
     fn known(&self) -> Option<&Arc<Evidence>> {
         match (self.answer(), self.shared.recalled.get()) {
             (Some(read), _) => read.as_ref().ok()?.as_ref(),
@@ -284,7 +284,7 @@ impl SessionContext {
         Arc::ptr_eq(&self.shared.edge, edge)
     }
 
-    /// What the outer layer saw of the request's URI, before any router stripped a prefix.
+    /// Path and query as the outer layer saw them, before any router stripped a prefix.
     pub(crate) fn path_and_query(&self) -> Option<&PathAndQuery> {
         self.shared.path_and_query.as_ref()
     }
@@ -304,7 +304,7 @@ impl SessionContext {
         }
     }
 
-    /// How the application is to be mended, if its source of sessions cannot work.
+    /// How to fix the application, if its source of sessions cannot work.
     pub(crate) fn miswired(&self) -> Option<&'static str> {
         match self.shared.look {
             Look::Miswired(help) => Some(help),
@@ -318,7 +318,7 @@ impl SessionContext {
 
     /// What the client can do about a shortfall.
     pub(crate) fn remedy(&self, shortfall: Shortfall, requirement: Requirement, return_to: Option<&Url>) -> Remedy {
-        // Nothing is known, so nobody is sent anywhere.
+        // Nothing is known, so there is no remedy.
         if shortfall == Shortfall::Unavailable {
             return Remedy::default();
         }
@@ -330,11 +330,11 @@ impl SessionContext {
         self.known().map(|evidence| &evidence.session)
     }
 
-    /// Tells the audit why this request is refused.
+    /// Reports to the audit why this request is refused.
     pub(crate) fn report_refusal(&self, why: impl Into<AuditEventKind>) {
         let kind = why.into();
         let tells_of_the_request = matches!(kind, AuditEventKind::Challenged { .. } | AuditEventKind::Refused { .. });
-        // That there were several credentials was reported when they were seen: one event for one refusal.
+        // The layer reported the ambiguous credentials already: one event per refusal.
         if matches!(self.shared.look, Look::Ambiguous(_)) && tells_of_the_request {
             return;
         }

@@ -1,4 +1,4 @@
-//! What an application's own answer to a refusal is made of.
+//! What an application needs for its own answer to a refusal.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri};
@@ -9,7 +9,7 @@ use crate::{
     source::{Remedy, Transport},
 };
 
-/// A refused request, as the application sees it that answers by itself: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
+/// A refused request, for applications with answers of their own: see [`StepUpBuilder::on_refusal`](crate::StepUpBuilder::on_refusal).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Refusal<'a> {
@@ -21,17 +21,17 @@ pub struct Refusal<'a> {
     pub remedy: &'a Remedy,
     /// Whose session it is, if it is known.
     pub subject: Option<&'a Subject>,
-    /// How the credential came; `None` if there was none.
+    /// How the client sent its credential; `None` if it sent none.
     pub transport: Option<Transport>,
     /// The request's method.
     pub method: &'a Method,
     /// Path and query as the outer layer saw them, before any router stripped a prefix.
     pub uri: &'a Uri,
-    /// The request's headers, credentials left out.
+    /// The request's headers without credentials.
     pub headers: &'a HeaderMap,
 }
 
-/// Answers a refusal, or declines: then the client gets the crate's own answer.
+/// Answers a refusal. With `None`, the client gets the crate's own answer.
 pub(crate) trait RefusalHook: Send + Sync + 'static {
     fn answer(&self, refusal: &Refusal<'_>) -> Option<Response<Bytes>>;
 }

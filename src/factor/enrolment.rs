@@ -9,10 +9,10 @@ use crate::{
 
 /// How a subject binds, replaces and removes credentials of a factor in a settings flow.
 ///
-/// The flow asks for recent proof before any of it. The factor decides what a form means; it writes nothing.
+/// The flow asks for a recent proof first. The factor decides what a form means, and writes nothing.
 ///
-/// It may take several steps: what one step leaves ([`EnrolmentOutcome::Pending`]), sealed in the flow, the next finds in
-/// [`FactorContext::state`]. And it may bind several credentials, each with a name, removed one by one:
+/// It may take several steps. A step returns its state in [`EnrolmentOutcome::Pending`], the flow keeps it sealed, and the next step
+/// finds it in [`FactorContext::state`]. It may also bind several credentials, give each a name and remove them one by one:
 ///
 /// ```
 /// # use tower_step_up::wire::ui::{Group, Node, Text};
@@ -50,11 +50,11 @@ use crate::{
 /// }
 /// ```
 pub trait Enrolment: Send + Sync {
-    /// What a new settings flow keeps, sealed, for a subject with these credentials: a secret to be, for example. By default, nothing.
+    /// What a new settings flow keeps, sealed, for a subject with these credentials: for example a new secret. By default, nothing.
     ///
     /// # Errors
     ///
-    /// There are no random numbers, a secret cannot be sealed, or something that the factor needs does not answer.
+    /// There are no random numbers, a secret cannot be sealed, or a service of the factor does not answer.
     fn begin<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, Option<Vec<u8>>> {
         let _ = context;
         Box::pin(async { Ok(None) })
@@ -64,71 +64,69 @@ pub trait Enrolment: Send + Sync {
     ///
     /// # Errors
     ///
-    /// What the flow keeps cannot be read.
+    /// The flow's state cannot be read.
     fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError>;
 
-    /// Whether a form that names no method is for this factor, by the names of its fields.
+    /// Whether a form without `method` is for this factor, judged by the names of its fields.
     fn claims(&self, form: &Form) -> bool;
 
-    /// What can be said of the fields before anything is counted or compared.
+    /// Checks the fields before the attempt is counted or anything is compared.
     ///
     /// # Errors
     ///
     /// A field is missing.
     fn check_fields(&self, context: FactorContext<'_>, form: &Form) -> Result<(), FieldError>;
 
-    /// Whether this form guesses no secret and sends nothing, such as one that asks for new codes. While the subject has no credential of
-    /// the factor, such a form does not stay counted as an attempt. By default, every form does.
+    /// Whether this form guesses no secret and sends nothing, such as a request for new codes. While the subject has no credential of the
+    /// factor, such a form does not count as an attempt. By default, every form counts.
     fn guesses_nothing(&self, form: &Form) -> bool {
         let _ = form;
         false
     }
 
-    /// What the form asks for, carried out in thought. The attempt has been counted as failed already; what is saved takes that back.
+    /// Decides what the form does, and writes nothing. The attempt already counts as failed; saving the outcome resets the count.
     ///
     /// # Errors
     ///
-    /// What the flow keeps cannot be read, a secret cannot be sealed, or something that the factor needs does not answer.
+    /// The flow's state cannot be read, a secret cannot be sealed, or a service of the factor does not answer.
     fn submit<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, EnrolmentOutcome>;
 }
 
-/// What a submitted settings form comes to.
+/// The outcome of a submitted settings form.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum EnrolmentOutcome {
-    /// There is one more step, and nothing is saved yet. It stays counted as an attempt until something is, so that nobody has codes
-    /// sent without end.
+    /// There is one more step, and nothing is saved yet. It counts as an attempt until something is saved, so nobody can have codes sent
+    /// without limit.
     Pending {
-        /// What the flow keeps for it, sealed, in place of what it kept.
+        /// The flow's new state for that step. The flow keeps it sealed.
         state: Vec<u8>,
-        /// What the user reads about it. A text that says what is wrong makes it a failed attempt, whose answer may be given only once:
-        /// a challenge that is spent, for example.
+        /// What the user reads. An error text makes this a failed attempt: for example when the challenge is used up.
         message: Option<Text>,
     },
-    /// The subject has this credential from now on, in place of all others of the method, and has just proven it.
+    /// The subject has just proven this credential. It replaces all others of the method.
     Enrolled(Credential),
-    /// The subject has this credential from now on, beside the others of the method. If it is the first, it has just been proven;
-    /// another proves nothing that was not proven before.
+    /// The subject gets this credential in addition to the others of the method. The first counts as just proven. A further one adds no
+    /// proof.
     Added(Credential),
-    /// The subject has no credential of the method any more.
+    /// Removes all credentials of the method.
     Removed,
-    /// The subject has this credential no more, and keeps the others of the method. Refused if it is none of
-    /// [`FactorContext::credentials`].
+    /// Removes this credential and keeps the others of the method. Refused unless it is one of [`FactorContext::credentials`].
     RemovedOne(CredentialId),
-    /// The credential has this name from now on, or none. Refused if it is none of [`FactorContext::credentials`].
+    /// Gives the credential this name, or none. Refused unless it is one of [`FactorContext::credentials`].
     Renamed {
-        /// Which.
+        /// The credential.
         credential: CredentialId,
         /// The new name.
         name: Option<CredentialName>,
     },
-    /// The answer is wrong: it stays counted as a failed attempt.
+    /// The answer is wrong. It counts as a failed attempt.
     Wrong(FieldError),
-    /// The form makes no sense in the present state. It stays counted as an attempt, too.
+    /// The form does not fit the present state. This counts as an attempt, too.
     Refused(Text),
 }
 
-/// Shows no secret: what is pending may be one.
+/// Shows no secret: a pending state may be one.
 impl std::fmt::Debug for EnrolmentOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,11 +1,11 @@
-//! The fields of a submitted body, whatever media type they came in.
+//! The fields of a submitted body, in any media type.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// The fields of a submitted form. `Debug` shows their names only, since a value may be a code.
+/// The fields of a submitted form. `Debug` shows only their names, since a value may be a code.
 ///
 /// ```
 /// use tower_step_up::factor::Form;
@@ -20,28 +20,28 @@ use zeroize::Zeroizing;
 #[derive(Clone, Default)]
 pub struct Form {
     fields: BTreeMap<String, Zeroizing<String>>,
-    /// What a JSON body has beside text.
+    /// The values of a JSON body that are not text.
     values: BTreeMap<String, Value>,
 }
 
-/// A field stands there twice: which one is meant cannot be told.
+/// The form has a field twice, and nobody can tell which one is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RepeatedField;
 
 impl Form {
-    /// The field's value, if it is there and not empty. Numbers and truth values of a JSON body are here as text; objects and arrays are
-    /// not, so a code in a list is a code that is missing.
+    /// The field's value, if it is present and not empty. Numbers and booleans of a JSON body are returned as text. Objects and arrays
+    /// are not: a code in a list counts as missing.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(|value| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Whether the field is there and says yes.
+    /// Whether the field is `true`.
     pub fn flag(&self, name: &str) -> bool {
         self.get(name) == Some("true")
     }
 
-    /// The field's value, if it came in a JSON body as an object, an array, a number or a truth value. The other media types carry text
-    /// alone, so [`get`](Self::get) is for what browsers send by themselves.
+    /// The field's value, if a JSON body has it as an object, an array, a number or a boolean. The other media types carry only text: for
+    /// plain browser forms use [`get`](Self::get).
     pub fn json(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
@@ -50,7 +50,7 @@ impl Form {
         self.fields.is_empty() && self.values.is_empty()
     }
 
-    /// Fields in the order they came.
+    /// A form of these fields, each at most once.
     pub(crate) fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, RepeatedField> {
         let mut form = Self::default();
         for (name, value) in pairs {
@@ -61,7 +61,7 @@ impl Form {
         Ok(form)
     }
 
-    /// The fields of a JSON body, for the tests of a factor; `None` if it is no object. What is `null` is not there.
+    /// The fields of a JSON body, for tests of a factor; `None` if it is not an object. A `null` counts as missing.
     pub fn from_json(body: Value) -> Option<Self> {
         let Value::Object(object) = body else { return None };
         let mut form = Self::default();

@@ -1,4 +1,4 @@
-//! Look-up secrets (NIST SP 800-63B-4 section 3.1.2): codes on paper for the day when the phone is lost.
+//! Look-up secrets (NIST SP 800-63B-4 section 3.1.2): codes on paper for when the phone is lost.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -15,7 +15,7 @@ use crate::{
     wire::ui::{Group, InputKind, Node, Text, message},
 };
 
-/// Codes of a set.
+/// Codes in a set.
 const COUNT: usize = 12;
 
 /// 16 characters of base32: 80 random bits, where NIST asks for 20 and the wire contract for 64.
@@ -25,7 +25,7 @@ const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// Look-up secrets: sets of 12 single-use codes of 80 random bits, stored hashed and shown once.
 ///
-/// A set whose codes are all used still counts as enrolled: else using the last one would lower what is asked of its owner.
+/// A set with no codes left still counts as enrolled. Otherwise using the last code would lower what the owner must prove.
 ///
 /// ```
 /// use tower_step_up::factor::LookupSecrets;
@@ -35,13 +35,13 @@ const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LookupSecrets {}
 
-/// A code as it is typed: case, blanks and hyphens do not matter.
+/// Normalises a typed code: case, blanks and hyphens do not matter.
 pub(crate) fn normalise(code: &str) -> Zeroizing<String> {
     let kept = code.chars().filter(|character| !character.is_whitespace() && *character != '-');
     Zeroizing::new(kept.map(|character| character.to_ascii_uppercase()).collect())
 }
 
-/// Bound to its set, so that equal codes of two users do not look equal in the store.
+/// Bound to its set: equal codes of two users differ in the store.
 pub(crate) fn hash(set: CredentialId, code: &str) -> [u8; 32] {
     Sha256::new_with_prefix(format!("lookup_secret\0{set}\0"))
         .chain_update(normalise(code).as_bytes())
@@ -49,17 +49,17 @@ pub(crate) fn hash(set: CredentialId, code: &str) -> [u8; 32] {
         .into()
 }
 
-/// The shortest code that may be brought along: 13 characters of base32 are 65 bits.
+/// The shortest code that can be imported: 13 characters of base32 are 65 bits.
 const SHORTEST: usize = 13;
 
-/// Codes that a user can type and nobody can guess, each once.
+/// Whether the codes can be typed, cannot be guessed, and are all different.
 fn are_strong(codes: &[&str]) -> bool {
     let plain: std::collections::BTreeSet<_> = codes.iter().map(|code| normalise(code).to_string()).collect();
     !codes.is_empty() && plain.len() == codes.len() && plain.iter().all(|code| (SHORTEST..=64).contains(&code.len()))
 }
 
 impl LookupSecrets {
-    /// A set that the user has from elsewhere; `None` if its codes are too few, too weak or not distinct.
+    /// An imported set; `None` if its codes are too few, too weak or not distinct.
     pub(crate) fn imported(codes: &[&str], now: Timestamp) -> Option<Credential> {
         are_strong(codes).then(|| Self::set(codes.iter().copied(), now))
     }
@@ -82,7 +82,7 @@ fn random_set() -> Result<Zeroizing<String>, FactorError> {
         } else if position % 4 == 0 && position > 0 {
             set.push('-');
         }
-        // 256 is a multiple of 32, so every character is as likely as any other.
+        // 256 is a multiple of 32, so all characters are equally likely.
         let character = ALPHABET.get(usize::from(byte % 32)).copied().unwrap_or(b'A');
         set.push(char::from(character));
     }
@@ -123,7 +123,7 @@ impl Factor for LookupSecrets {
             for set in context.credentials {
                 let credential = set.summary.id;
                 let hash = hash(credential, code);
-                // All are compared. Whether it was used, only the store can tell for sure.
+                // Compare all of them. Only the store knows for sure whether one was used.
                 for stored in &set.secrets {
                     if bool::from(stored.hash.ct_eq(&hash)) {
                         verdict = Verdict::Proven(Consumption::Secret { credential, hash });
@@ -190,16 +190,18 @@ impl Enrolment for LookupSecrets {
 }
 
 impl LookupSecrets {
-    /// What a settings form comes to.
+    /// The outcome of a settings form.
     fn decide(context: &FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
         if form.flag("lookup_secret_confirm") {
             let Some(codes) = pending(context) else {
-                return Ok(EnrolmentOutcome::Refused(message::generic("Make new codes before you confirm them.")));
+                return Ok(EnrolmentOutcome::Refused(message::generic(
+                    "Please make new codes first, then confirm them.",
+                )));
             };
             return Ok(EnrolmentOutcome::Enrolled(Self::set(codes.lines(), context.now)));
         }
         if form.flag("lookup_secret_reveal") {
-            let reason = "Codes are shown once only. Make new ones if you have lost them.";
+            let reason = "Codes are shown only once. If you have lost them, please make new ones.";
             return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
         }
         if form.flag("lookup_secret_disable") {
@@ -232,7 +234,7 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = codes.iter().collect();
         assert_eq!(distinct.len(), COUNT);
         assert_ne!(*random_set().unwrap(), *set);
-        // Each of the characters is left out of this many with a chance of less than one in 10^20.
+        // The chance that a character is missing here is less than one in 10^20.
         let many: std::collections::BTreeSet<u8> = (0..10)
             .flat_map(|_| random_set().unwrap().bytes().filter(u8::is_ascii_alphanumeric).collect::<Vec<_>>())
             .collect();

@@ -1,6 +1,6 @@
-//! Second factors behind one trait: a challenge step, an answer step, the nodes of the form, and the credential that was used.
+//! Factors behind one trait: a challenge step, an answer step, the nodes of the form, and the credential that was used.
 //!
-//! A factor decides; it never writes. What its answer uses up, the store consumes in the transaction that renews the session.
+//! A factor decides and never writes. The store consumes what the answer uses up, in the transaction that renews the session.
 
 mod enrolment;
 mod form;
@@ -33,25 +33,25 @@ use crate::{
     wire::ui::{Node, Text},
 };
 
-/// What a factor is told of the moment.
+/// What a factor knows when it is called.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct FactorContext<'a> {
-    /// Whose proof it is to be.
+    /// The subject who is to give a proof.
     pub subject: &'a Subject,
-    /// The name under which the subject knows itself: [`Directory::identifier`].
+    /// The user name of the subject: [`Directory::identifier`].
     pub identifier: &'a str,
-    /// What the application knows of its users.
+    /// The application's users.
     pub directory: &'a dyn Directory,
     /// The subject's credentials of this factor's method.
     pub credentials: &'a [Credential],
-    /// The present instant.
+    /// The current time.
     pub now: Timestamp,
-    /// Seals and opens what the factor keeps.
+    /// Seals and opens the factor's data.
     pub sealer: &'a Sealer,
-    /// What the factor's last step left in the flow.
+    /// The state that the factor's last step left in the flow.
     pub state: Option<&'a [u8]>,
-    /// Whether the flow is a browser's. Another client runs no scripts, so a factor that needs one has no nodes for it.
+    /// Whether the flow is a browser flow. Other clients run no scripts, so a factor that needs a script should give them no nodes.
     pub browser: bool,
 }
 
@@ -64,13 +64,13 @@ impl std::fmt::Debug for FactorContext<'_> {
 /// What the steps of a [`Factor`] return.
 pub type FactorFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FactorError>> + Send + 'a>>;
 
-/// A factor could not do its work. The crate refuses with 503 and counts no success.
+/// A factor failed. The crate refuses with 503 and counts no success.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FactorError {
-    /// A secret could not be sealed or opened: a key is missing or a row was changed.
+    /// A secret could not be sealed or opened: a key is missing, or a row was changed.
     Seal(SealError),
-    /// Something that the factor needs did not answer.
+    /// A service of the factor did not answer.
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -104,30 +104,29 @@ impl std::error::Error for FactorError {
     }
 }
 
-/// What a factor makes of an answer.
+/// A factor's verdict on an answer.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 #[must_use = "nothing is proven before the store has consumed it"]
 pub enum Verdict {
-    /// It is right, if the store can still consume this.
+    /// Right, if the store can still consume this.
     Proven(Consumption),
-    /// It is right, and there is nothing in this crate's store to consume: the application keeps the credential. It counts for as long as
-    /// the first of the subject's credentials is there; where there may be several, name the one by [`Consumption::Present`].
+    /// Right, and the store has nothing to consume: the application keeps the credential. The proof counts for as long as the first of
+    /// the subject's credentials exists. If there may be several, name one with [`Consumption::Present`].
     ProvenElsewhere,
-    /// It is wrong.
+    /// Wrong.
     Wrong,
-    /// There is one more step: a code was sent, for example. It stays counted as an attempt until a later step is proven, so that
-    /// nobody has codes sent without end.
+    /// There is one more step: for example, a code was sent. It counts as an attempt until a later step is proven, so nobody can have
+    /// codes sent without limit.
     Continue {
-        /// What the flow keeps for it, sealed, in place of what it kept.
+        /// The flow's new state for that step. The flow keeps it sealed.
         state: Vec<u8>,
-        /// What the user reads about it. A text that says what is wrong makes it a failed attempt, whose answer may be given only once:
-        /// a challenge that is spent, for example.
+        /// What the user reads. An error text makes this a failed attempt: for example when the challenge is used up.
         message: Option<Text>,
     },
 }
 
-/// Shows no secret: what the flow keeps may be one.
+/// Shows no secret: the state may be one.
 impl std::fmt::Debug for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -147,11 +146,11 @@ pub enum Refusal {
     NotEnrolled,
     /// The answer is wrong.
     Wrong,
-    /// The answer was right but used before.
+    /// The answer was right, but used before.
     Used,
 }
 
-/// Something about one field that can be said without looking at any secret.
+/// An error in one field that shows without looking at any secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
     /// The field's name.
@@ -160,18 +159,18 @@ pub struct FieldError {
     pub text: Text,
 }
 
-/// A way to prove something more, such as [`Totp`].
+/// A way to prove who one is, such as [`Totp`].
 pub trait Factor: Send + Sync + 'static {
-    /// The method that its proofs and credentials have: a built-in one, or the application's own ([`Method::custom`]). Two factors of a
-    /// [`StepUp`](crate::StepUp) cannot share one.
+    /// The method of its proofs and credentials: a built-in one, or one of your own ([`Method::custom`]). Two factors of a
+    /// [`StepUp`](crate::StepUp) cannot share a method.
     fn method(&self) -> Method;
 
-    /// The built-in method as which the factor is shown on Ory's endpoints: forms name it, the factor's nodes stand in
-    /// [its group](crate::wire::ui::Group::of), and so it is called in `active` and in a session's `authentication_methods`, where the
-    /// name of a method of the application's own stands beside it as `custom_method`. SDKs know the built-in names and no others.
+    /// The built-in method that Ory's endpoints show for this factor, since SDKs know only the built-in names. Forms send it as `method`,
+    /// the factor's nodes are in [its group](crate::wire::ui::Group::of), and `active` and a session's `authentication_methods` have it.
+    /// The latter add the name of a method of your own as `custom_method`.
     ///
-    /// By default the method itself, or `code` for one of the application's own. Two factors of a [`StepUp`](crate::StepUp) cannot be
-    /// shown as the same, and a built-in one is shown as itself.
+    /// By default the method itself, or `code` for one of your own. Two factors of a [`StepUp`](crate::StepUp) cannot be shown as the
+    /// same method. A built-in method must be shown as itself.
     fn shown_as(&self) -> Method {
         match self.method() {
             Method::Custom(_) => Method::Code,
@@ -184,7 +183,7 @@ pub trait Factor: Send + Sync + 'static {
         Aal::Aal2
     }
 
-    /// Looks at the factor's own settings when a [`StepUp`](crate::StepUp) is built. By default, all is well.
+    /// Checks the factor's own settings when a [`StepUp`](crate::StepUp) is built. By default, accepts them.
     ///
     /// # Errors
     ///
@@ -193,14 +192,14 @@ pub trait Factor: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether the credentials can be used now. A set of secrets that are all used is enrolled, but not usable.
+    /// Whether the credentials can be used now. A set whose secrets are all used is enrolled, but not usable.
     fn is_usable(&self, credentials: &[Credential]) -> bool {
         !credentials.is_empty()
     }
 
-    /// The challenge step, when a flow begins: what the flow keeps, sealed, for the answer step. By default, nothing.
+    /// The challenge step, when a flow begins. Returns the state that the flow keeps, sealed, for the answer step. By default, nothing.
     ///
-    /// Flows begin without being counted. What must not be sent without end, a mail for one, belongs into [`answer`](Self::answer).
+    /// New flows do not count as attempts. Send mails and messages in [`answer`](Self::answer), which does count.
     fn challenge<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, Option<Vec<u8>>> {
         let _ = context;
         Box::pin(async { Ok(None) })
@@ -209,28 +208,28 @@ pub trait Factor: Send + Sync + 'static {
     /// The nodes of a login flow for a subject whose credentials are usable.
     fn nodes(&self, context: FactorContext<'_>) -> Vec<Node>;
 
-    /// Whether a form that names no method is for this factor, by the names of its fields: a script sends a form without the button
-    /// that was pressed. By default, none is.
+    /// Whether a form without `method` is for this factor, judged by the names of its fields: a script sends a form without the pressed
+    /// button. By default, no form is.
     fn claims(&self, form: &Form) -> bool {
         let _ = form;
         false
     }
 
-    /// What can be said of the fields before anything is counted or compared.
+    /// Checks the fields before the attempt is counted or anything is compared.
     ///
     /// # Errors
     ///
     /// A field is missing or too short.
     fn check_fields(&self, form: &Form) -> Result<(), FieldError>;
 
-    /// The answer step. The attempt has been counted as failed already; a success takes that back.
+    /// The answer step. The attempt already counts as failed; a success resets the count.
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict>;
 
-    /// Whether an answer to this form, in a login or in the settings, may set something going outside that must not go twice: a mail, a
-    /// message, a prompt on another device. By default, it does not.
+    /// Whether this form, in a login or in the settings, may send something that must not go out twice: a mail, a message, a prompt on
+    /// another device. By default, no.
     ///
-    /// Of such forms that are sent at once for the same flow, one is answered, and the others are told so: a double click on "send me a
-    /// code" sends one. That takes one more write of the flow, before the answer.
+    /// If several such forms arrive at once for a flow, the factor answers one of them, and the other clients learn that. A double click
+    /// on "send me a code" sends one code. This costs one more write of the flow before the answer.
     fn sends(&self, form: &Form) -> bool {
         let _ = form;
         false
@@ -239,39 +238,39 @@ pub trait Factor: Send + Sync + 'static {
     /// What the user reads when the answer is refused.
     fn refusal(&self, why: Refusal) -> Text;
 
-    /// How somebody without a session signs in by this factor alone; `None` if that is not possible.
+    /// How a user without a session signs in with this factor alone; `None` if that is not possible.
     fn first_factor(&self) -> Option<&dyn FirstFactor> {
         None
     }
 
-    /// Whether the factor only stands in for another that is lost. When the last other second factor is removed, credentials of
-    /// such a factor go with it: left-over codes must neither lift a session nor be asked for.
+    /// Whether the factor is only a backup for a lost one. When the last other second factor is removed, the credentials of backup
+    /// factors are removed too: leftover codes must neither lift a session nor be required.
     fn is_backup(&self) -> bool {
         false
     }
 
-    /// How subjects bind and remove credentials of this factor in the settings; `None` if the application does that itself.
+    /// How users bind and remove credentials of this factor in the settings; `None` if the application does that itself.
     fn enrolment(&self) -> Option<&dyn Enrolment> {
         None
     }
 
-    /// How the settings show credentials that the application gives and takes by itself ([`StepUp::bind`](crate::StepUp::bind)): a text
-    /// with the address that codes go to, a link to where it is changed. By default, not at all. A factor with an
-    /// [`enrolment`](Self::enrolment) has the nodes of that.
+    /// How the settings show credentials that the application manages itself ([`StepUp::bind`](crate::StepUp::bind)): for example the
+    /// address that codes go to, and a link to the page that changes it. By default, not at all. A factor with an
+    /// [`enrolment`](Self::enrolment) shows that one's nodes instead.
     ///
     /// # Errors
     ///
-    /// What is kept of a credential cannot be read.
+    /// The data of a credential cannot be read.
     fn settings_nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
         let _ = context;
         Ok(Vec::new())
     }
 
-    /// What the factor keeps of this credential, sealed anew under the newest key; `None` if it is already, or if nothing is sealed.
+    /// The credential's data, sealed again under the newest key; `None` if it already is, or if nothing is sealed.
     ///
     /// # Errors
     ///
-    /// It does not open: a key is missing, or the row was changed.
+    /// The data does not open: a key is missing, or the row was changed.
     fn reseal(
         &self,
         subject: &Subject,
@@ -282,7 +281,7 @@ pub trait Factor: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// The step up to which the credential's open window is burnt when *another* factor succeeds, if it has steps.
+    /// The time step up to which codes are burnt when *another* factor succeeds; `None` if the factor has no time steps.
     fn open_step(&self, now: Timestamp) -> Option<u64> {
         let _ = now;
         None

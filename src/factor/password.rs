@@ -1,4 +1,4 @@
-//! The password as a first factor that is proven anew. The application checks it: this crate keeps none.
+//! The password as a first factor that users prove again. The application checks it: this crate stores no passwords.
 
 use super::{Factor, FactorContext, FactorFuture, FieldError, Form, Refusal, Verdict};
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
     wire::ui::{Group, InputKind, Node, Text, message},
 };
 
-/// The application's password, so that users can confirm with it that they are still there (`refresh=true`).
+/// The application's password. Users confirm with it that it is still them (`refresh=true`), or sign in.
 ///
-/// The check is [`Directory::check_password`](crate::directory::Directory::check_password).
+/// [`Directory::check_password`](crate::directory::Directory::check_password) checks it.
 ///
 /// ```
 /// use tower_step_up::factor::Password;
@@ -31,7 +31,7 @@ impl Factor for Password {
         Aal::Aal1
     }
 
-    /// Whether a subject has a password, only the application knows.
+    /// Only the application knows whether a subject has a password.
     fn is_usable(&self, _: &[Credential]) -> bool {
         true
     }
@@ -76,12 +76,12 @@ impl Factor for Password {
     }
 }
 
-/// A factor by which somebody without a session can sign in.
+/// A factor with which a user without a session can sign in.
 pub trait FirstFactor: Send + Sync {
-    /// The nodes of a login flow that was begun without a session.
+    /// The nodes of a login flow that began without a session.
     fn nodes(&self) -> Vec<Node>;
 
-    /// Whose proof the form holds; `None` if it is wrong.
+    /// The subject who gave the proof in this form; `None` if it is wrong.
     fn identify<'a>(&'a self, directory: &'a dyn Directory, form: &'a Form) -> FactorFuture<'a, Option<Subject>>;
 }
 
@@ -106,7 +106,7 @@ impl FirstFactor for Password {
     }
 }
 
-/// The identifier that the form names.
+/// The identifier in the form.
 pub(crate) fn identifier(form: &Form) -> Option<&str> {
     form.get("identifier").or_else(|| form.get("password_identifier")).map(str::trim).filter(|text| !text.is_empty())
 }

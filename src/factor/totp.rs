@@ -21,12 +21,12 @@ use crate::{
 const STEP_SECONDS: u64 = 30;
 const DIGITS: usize = 6;
 
-/// RFC 6238 section 5.2 recommends one step at most; a second one is the most that anybody's clock should need.
+/// RFC 6238 section 5.2 recommends at most one step. Two are enough for any clock.
 const MAX_SKEW: u16 = 2;
 
-/// Time-based one-time passwords: RFC 6238 with 6 digits, 30 seconds, SHA-1, as every authenticator app knows them.
+/// Time-based one-time passwords: RFC 6238 with 6 digits, 30 seconds and SHA-1, which every authenticator app supports.
 ///
-/// A code is accepted once, and never one of an earlier step than the last (RFC 6238 section 5.2).
+/// Each code works once. A code of an earlier step than the last accepted one never works (RFC 6238 section 5.2).
 ///
 /// ```
 /// use tower_step_up::factor::Totp;
@@ -40,13 +40,13 @@ pub struct Totp {
 }
 
 impl Totp {
-    /// TOTP under the issuer's name that authenticator apps show.
+    /// TOTP with the issuer name that authenticator apps show.
     pub fn new(issuer: impl Into<String>) -> Self {
         Self { issuer: issuer.into(), skew: 1 }
     }
 
-    /// How many steps of 30 seconds before and after the present one are accepted, for clocks that differ and people who type
-    /// slowly. One by default, two at most: each step more gives a guess one more code to hit.
+    /// How many steps of 30 seconds before and after the current one are accepted, for clocks that differ and people who type slowly. One
+    /// by default, two at most: each step gives a guess two more codes to hit.
     #[must_use]
     pub const fn skew(mut self, steps: u16) -> Self {
         self.skew = steps;
@@ -68,14 +68,13 @@ impl Totp {
         Ok(credential)
     }
 
-    /// The highest step within the window whose code this is. The highest, because a code that fits two steps must not be good
-    /// for the later one after it was used for the earlier.
+    /// The highest step within the window that has this code. If a code fits two steps, using it must burn both.
     fn matching_step(&self, secret: &[u8], code: &str, now: Timestamp) -> Option<u64> {
         let totp = Builder::new().with_secret(secret.to_vec()).with_skew(0).build().ok()?;
         let present = u64::try_from(now.unix_seconds()).ok()?.checked_div(STEP_SECONDS)?;
         let skew = u64::from(self.skew);
         let mut found = None;
-        // All steps are compared, whichever matches, so that the time taken says nothing.
+        // Compare all steps, so the time taken reveals nothing.
         for step in present.saturating_sub(skew)..=present.saturating_add(skew) {
             if totp.check(code, step.saturating_mul(STEP_SECONDS)).is_some() {
                 found = Some(step);
@@ -85,12 +84,12 @@ impl Totp {
     }
 }
 
-/// What a sealed secret belongs to.
+/// The owner of a sealed secret, as its sealing context.
 pub(crate) fn seal_context(subject: &Subject, id: CredentialId) -> Vec<u8> {
     format!("totp\0{id}\0{subject}").into_bytes()
 }
 
-/// A TOTP secret that was enrolled elsewhere, out of base32.
+/// Decodes a base32 TOTP secret that was enrolled elsewhere.
 pub(crate) fn decode_secret(base32: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let plain: Zeroizing<String> = Zeroizing::new(
         base32
@@ -115,11 +114,11 @@ impl Factor for Totp {
     fn check_configuration(&self) -> Result<(), BuildError> {
         let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Factor, help));
         if self.skew > MAX_SKEW {
-            return fail("Totp::skew takes two steps at most: each step more gives a guess one more code to hit");
+            return fail("Totp::skew must be at most two steps: each step gives a guess two more codes to hit");
         }
         if self.issuer.is_empty() || self.issuer.contains(':') || self.issuer.chars().any(char::is_control) {
             return fail(
-                "Totp::new needs the name that authenticator apps show, without a colon, for example \"Example Bank\"",
+                "Totp::new needs the name that authenticator apps show, without a colon: for example \"Example Bank\"",
             );
         }
         Ok(())
@@ -187,7 +186,7 @@ impl Factor for Totp {
     }
 }
 
-/// A secret that a settings flow keeps until its first code is confirmed.
+/// The secret that a settings flow keeps until the user confirms its first code.
 fn pending(context: &FactorContext<'_>) -> Option<Secret> {
     context.state.map(Secret::from)
 }
@@ -195,7 +194,7 @@ fn pending(context: &FactorContext<'_>) -> Option<Secret> {
 const QR_PIXELS: u32 = 256;
 
 impl Totp {
-    /// What an authenticator app reads out of the picture.
+    /// The URL in the QR code.
     fn url(&self, secret: &Secret, identifier: &str) -> Result<Zeroizing<String>, FactorError> {
         // A colon would end the issuer in the label.
         let account = identifier.replace(':', " ");
@@ -208,7 +207,7 @@ impl Totp {
         url.map(Zeroizing::new).map_err(|error| FactorError::Unavailable(error.to_string().into()))
     }
 
-    /// The picture that an authenticator app scans, as a `data:` URL.
+    /// The QR code as a `data:` URL.
     fn picture(&self, secret: &Secret, identifier: &str) -> Result<String, FactorError> {
         let url = self.url(secret, identifier)?;
         let code = qrcode::QrCode::new(url.as_bytes()).map_err(|error| FactorError::Unavailable(error.into()))?;
@@ -259,18 +258,18 @@ impl Enrolment for Totp {
 }
 
 impl Totp {
-    /// What a settings form comes to.
+    /// The outcome of a settings form.
     fn decide(&self, context: &FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
         let enrolled = !context.credentials.is_empty();
         if form.flag("totp_unlink") {
             return Ok(if enrolled {
                 EnrolmentOutcome::Removed
             } else {
-                EnrolmentOutcome::Refused(message::generic("There is no authenticator app to remove."))
+                EnrolmentOutcome::Refused(message::generic("You have no authenticator app to remove."))
             });
         }
         let (false, Some(secret)) = (enrolled, pending(context)) else {
-            let reason = "An authenticator app is set up already. Remove it before you add another.";
+            let reason = "You already have an authenticator app. Please remove it before you add another.";
             return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
         };
         let code = form.get("totp_code").unwrap_or_default().trim();
@@ -278,7 +277,7 @@ impl Totp {
             let error = FieldError { field: "totp_code", text: message::totp_wrong() };
             return Ok(EnrolmentOutcome::Wrong(error));
         };
-        // The code that confirmed the secret is burnt with it.
+        // The code that confirmed the secret is used up.
         let credential = Self::credential(context.subject, secret.as_bytes(), step, context.sealer, context.now)?;
         Ok(EnrolmentOutcome::Enrolled(credential))
     }
@@ -293,7 +292,7 @@ mod tests {
     /// The secret of RFC 6238, appendix B.
     const SECRET: &[u8] = b"12345678901234567890";
 
-    /// A step whose code is that of the next one, too: one in a million is.
+    /// A step that has the same code as the next one, as one in a million has.
     const TWIN_STEP: u64 = 910_737;
 
     fn at(seconds: u64) -> Timestamp {
@@ -307,7 +306,7 @@ mod tests {
 
     #[test]
     fn codes_are_those_of_the_rfc() {
-        // Appendix B has eight digits; six are the last six of them.
+        // Appendix B has eight digits. Ours are the last six.
         for (seconds, expected) in [(59, "287082"), (1_111_111_109, "081804"), (20_000_000_000, "353130")] {
             assert_eq!(Totp::new("x").matching_step(SECRET, expected, at(seconds)), Some(seconds / 30), "{seconds}");
         }
@@ -398,7 +397,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is typed, at whatever time: only a code of the window gets through, and it is written in six digits.
+        /// Only a code of the window gets through, whatever is typed and whenever, and it has six digits.
         #[test]
         fn what_is_accepted_is_a_code_of_the_window(
             typed in prop_oneof!["\\PC{0,8}", "[0-9]{5,7}", (0..4u64).prop_map(|ahead| code(1000 + ahead))], second in 0..30u64,

@@ -1,7 +1,6 @@
-//! Cross-site request forgery: a token in a cookie, the same token masked in the form, and what browsers say of a request's origin.
+//! Cross-site request forgery: a token in a cookie, the same token masked in the form, and the origin headers of browsers.
 //!
-//! The flow remembers the hash of the token that it was begun with. So a pair of cookie and form that fits itself, but was planted
-//! by somebody else, does not fit the flow.
+//! The flow keeps the hash of the token that it began with. So a planted pair of cookie and form value matches itself, but not the flow.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, header};
@@ -18,19 +17,19 @@ const TOKEN_BYTES: usize = 32;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct CsrfToken([u8; TOKEN_BYTES]);
 
-/// What a flow remembers of the token.
+/// The hash of the token, for the flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CsrfHash(String);
 
 impl CsrfToken {
-    /// A new one; `None` if the operating system gives no random numbers.
+    /// A new token; `None` if the operating system gives no random numbers.
     pub(crate) fn random() -> Option<Self> {
         let mut token = [0; TOKEN_BYTES];
         getrandom::fill(&mut token).ok()?;
         Some(Self(token))
     }
 
-    /// The one in the request's cookie of this name. Two such cookies are none, since it cannot be told which was planted.
+    /// The token in the request's cookie of this name. Two such cookies count as none, since one may be planted.
     pub(crate) fn from_cookie(headers: &HeaderMap, name: &str) -> Option<Self> {
         let mut found = cookie::values(headers, name);
         match (found.next(), found.next()) {
@@ -48,7 +47,7 @@ impl CsrfToken {
         CsrfHash(STANDARD.encode(Sha256::digest(self.0)))
     }
 
-    /// The form's value: pad ‖ (token xor pad), new each time, so that compression of the page tells nothing of the token.
+    /// The form's value: pad ‖ (token xor pad), new each time, so page compression reveals nothing about the token.
     pub(crate) fn mask(&self) -> Option<String> {
         let mut pad = [0; TOKEN_BYTES];
         getrandom::fill(&mut pad).ok()?;
@@ -67,13 +66,13 @@ impl CsrfToken {
         Some(Self(token))
     }
 
-    /// Whether the form's value is this token, and the flow was begun with it.
+    /// Whether the form's value is this token, and the flow began with it.
     pub(crate) fn fits(&self, form_value: &str, flow: &CsrfHash) -> bool {
         let in_form = Self::unmask(form_value).is_some_and(|form| form.0.ct_eq(&self.0).into());
         in_form && self.began(flow)
     }
 
-    /// Whether the flow was begun with this token.
+    /// Whether the flow began with this token.
     pub(crate) fn began(&self, flow: &CsrfHash) -> bool {
         self.hash().0.as_bytes().ct_eq(flow.0.as_bytes()).into()
     }
@@ -81,11 +80,11 @@ impl CsrfToken {
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether what the browser says of the request's origin allows a change. `ours` are the origins of the application's own pages,
-/// the one of the public URL first. Requests that say nothing (old browsers, programs) pass: the token decides for them.
+/// Whether the request's origin headers allow a change. `ours` are the origins of the application's own pages, the public URL's first.
+/// Requests without these headers (old browsers, programs) pass: the token decides.
 ///
-/// A page that sends no referrer, as the built-in ones, sends `Origin: null` with its forms. Then `Sec-Fetch-Site`, which no page can
-/// set, must say that it is one of our own.
+/// A page without referrers, such as the built-in ones, sends `Origin: null` with its forms. Then `Sec-Fetch-Site`, which no page can
+/// set, must say `same-origin`.
 pub(crate) fn origin_is_ours(headers: &HeaderMap, ours: &[Origin]) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
     let mut origins = headers.get_all(header::ORIGIN).iter();
@@ -103,13 +102,13 @@ pub(crate) fn origin_is_ours(headers: &HeaderMap, ours: &[Origin]) -> bool {
     };
     match site {
         None | Some(b"same-origin" | b"none") => true,
-        // Only another page of the application, on a host of its own, may say so.
+        // Allowed only from the application's pages on another host.
         Some(_) => origin.is_some_and(|position| position > 0),
     }
 }
 
-/// Whether a request to an API flow was made by a browser, which must use a browser flow. Cookies of a content delivery network
-/// do not count, since native clients pass them along.
+/// Whether a browser sent this request to an API flow; browsers must use browser flows. Cookies of a content delivery network do not
+/// count: native clients send them too.
 pub(crate) fn comes_from_a_browser(headers: &HeaderMap) -> bool {
     let foreign = |pair: &[u8]| {
         let name = pair.trim_ascii_start();
@@ -175,7 +174,7 @@ mod tests {
             (vec![("origin", "null")], false),
             (vec![("origin", "null"), ("sec-fetch-site", "cross-site")], false),
             (vec![("origin", "null"), ("sec-fetch-site", "same-site")], false),
-            // What a browser sends from a page that sends no referrer, as the built-in ones are.
+            // From a page without referrers, such as the built-in ones.
             (vec![("origin", "null"), ("sec-fetch-site", "same-origin")], true),
             (vec![("origin", "https://bank.example"), ("origin", "https://bank.example")], false),
         ] {

@@ -1,4 +1,4 @@
-//! Login flows: how one begins and what it shows.
+//! Login flows: how they begin and what they show.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -33,34 +33,34 @@ impl Asked {
     }
 }
 
-/// What is known of the client's session.
+/// The client's session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) level: Aal,
-    /// Any second factor is enrolled.
+    /// Whether any second factor is enrolled.
     pub(crate) enrolled: bool,
-    /// One of them can be used now.
+    /// Whether one of them can be used now.
     pub(crate) usable: bool,
 }
 
-/// How the request to begin a login flow ends.
+/// The answer to a request to begin a login flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
-    /// A flow, whose messages follow from the session.
+    /// A flow with messages that follow from the session.
     Flow,
-    /// A flow that only says that a second factor must be enrolled first; browsers are led there at once.
+    /// A flow that only says to enrol a second factor first. Browsers go to the enrolment at once.
     EnrolFirst,
     /// A flow that only says that no second factor can be used.
     NothingUsable,
     /// The first factor is missing.
     FirstFactorRequired,
-    /// The application's own login is asked for.
+    /// The client must use the application's own login.
     FirstLogin,
     /// The session has the level already.
     AlreadyAvailable,
 }
 
-/// The outcome table of the wire contract, section 4. `None`: no session. `first_factor`: whether one can be proven here.
+/// The outcome table of the wire contract, section 4. `None`: no session. `first_factor`: whether this router can check one.
 pub(crate) fn begin(asked: Asked, session: Option<Known>, first_factor: bool) -> Begin {
     match (session, asked) {
         (None, Asked { aal2: true, .. }) => Begin::FirstFactorRequired,
@@ -79,7 +79,7 @@ pub(crate) fn begin(asked: Asked, session: Option<Known>, first_factor: bool) ->
     }
 }
 
-/// The messages that a flow begins with.
+/// The messages of a new flow.
 pub(crate) fn opening_messages(asked: Asked, level: Aal, outcome: Begin, settings_url: &Url) -> Vec<Text> {
     let mut messages = Vec::new();
     if asked.refresh {
@@ -96,13 +96,13 @@ pub(crate) fn opening_messages(asked: Asked, level: Aal, outcome: Begin, setting
     messages
 }
 
-/// What a login flow is for; `None` if the flow has another purpose.
+/// What the client asked for; `None` if this is not a login flow.
 pub(crate) const fn asked(flow: &Flow) -> Option<Asked> {
     let Purpose::Login { requested_aal, refresh } = flow.purpose else { return None };
     Some(Asked { aal2: matches!(requested_aal, Aal::Aal2), refresh })
 }
 
-/// Tells each usable factor that the flow begins, and keeps what it answers.
+/// Calls the challenge step of each usable factor, and keeps the state it returns.
 pub(crate) async fn challenge(
     flow: &mut Flow,
     engine: &Engine,
@@ -119,7 +119,7 @@ pub(crate) async fn challenge(
     Ok(())
 }
 
-/// The factor that a form is for, among those of the level that the flow asks for; `Err` with the method if it is not offered here.
+/// The factor of this form, among those of the flow's level; `Err` with the method if it is not offered here.
 pub(crate) fn factor_of<'a>(engine: &'a Engine, asked: Asked, form: &Form) -> Result<Option<&'a dyn Factor>, Method> {
     let fits = |factor: &&dyn Factor| factor.aal() == asked.level();
     let Some(name) = form.get("method") else {
@@ -128,13 +128,13 @@ pub(crate) fn factor_of<'a>(engine: &'a Engine, asked: Asked, form: &Form) -> Re
     let Ok(method) = name.parse::<Method>() else { return Ok(None) };
     match engine.factor_shown_as(method) {
         Some(factor) => Ok(Some(factor).filter(fits)),
-        // A method that clients may know, but that is not offered here.
+        // A known method that is not offered here.
         None if method.is_interactive() => Err(method),
         None => Ok(None),
     }
 }
 
-/// The nodes that the flow shows to its owner, or to somebody who has no session yet.
+/// The nodes of the flow, for its owner or for a user without a session.
 pub(crate) fn nodes(
     flow: &Flow,
     asked: Asked,
@@ -161,7 +161,7 @@ pub(crate) fn nodes(
     Ok(nodes)
 }
 
-/// The URL that the flow is sent to.
+/// The URL to submit the flow to.
 pub(crate) fn action(flow: &Flow, engine: &Engine) -> Url {
     engine.urls.route("self-service/login", &[("flow", Some(&flow.id().to_string()))])
 }

@@ -1,5 +1,5 @@
-//! Attempts to prove more: what a flow is, how it begins, what it shows and when it is over. Decisions are pure; what must be
-//! stored goes through the store's traits. Nothing here answers HTTP requests.
+//! Login and settings flows: what they are, how they begin, what they show and when they end. Decisions are pure; writes go through the
+//! store's traits. Nothing here answers HTTP requests.
 
 pub(crate) mod csrf;
 pub(crate) mod login;

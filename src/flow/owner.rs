@@ -1,4 +1,4 @@
-//! The subject of a flow with all that its factors need to know, read once for a request.
+//! The subject of a flow with everything that factors need, read once per request.
 
 use super::record::Flow;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     store::{Credential, CredentialChange},
 };
 
-/// A subject, its name for itself, and its credentials as they are now.
+/// A subject, its user name, and its current credentials.
 #[derive(Debug)]
 pub(crate) struct Owner {
     pub(crate) subject: Subject,
@@ -27,17 +27,17 @@ impl Owner {
         Ok(Self { subject: subject.clone(), identifier, credentials })
     }
 
-    /// The subject as it is once these changes are written.
+    /// The subject as it will be once these changes are written.
     pub(crate) fn after(&self, changes: &[CredentialChange]) -> Self {
         let mut credentials = self.credentials.clone();
         for change in changes {
-            // In thought only: what the store will refuse is not written.
+            // Only a preview: the store may still refuse the change.
             let _expected = change.apply(&mut credentials);
         }
         Self { subject: self.subject.clone(), identifier: self.identifier.clone(), credentials }
     }
 
-    /// What counts of the subject's sessions, by the credentials as they are now.
+    /// The standing of the subject's sessions under the current credentials.
     pub(crate) fn standing(&self, engine: &Engine) -> Standing {
         engine.judge(self.credentials.iter().map(|credential| credential.summary).collect())
     }
@@ -47,7 +47,7 @@ impl Owner {
         self.credentials.iter().filter(|credential| credential.summary.method == method).cloned().collect()
     }
 
-    /// Whether any second factor is enrolled, used up or not.
+    /// Whether any second factor is enrolled, even one that is used up.
     pub(crate) fn has_second_factor(&self) -> bool {
         self.credentials.iter().any(|credential| credential.summary.aal == Aal::Aal2)
     }
@@ -68,7 +68,7 @@ impl Owner {
         self.usable_factors(engine, Aal::Aal2).next().is_some()
     }
 
-    /// What a factor is told in the flow. `credentials` are those of its method, `state` what it kept there.
+    /// The context for a factor in this flow. `credentials` are those of its method, `state` is what it kept in the flow.
     pub(crate) fn context<'a>(
         &'a self,
         engine: &'a Engine,

@@ -1,4 +1,4 @@
-//! A flow as it is kept, whatever its purpose. What it shows is made anew each time, from the credentials that exist then.
+//! A flow as it is stored, for every purpose. What it shows is made each time from the current credentials.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     wire::ui::{Group, Node, Text},
 };
 
-/// For whom a flow was made.
+/// The kind of client that a flow is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FlowType {
@@ -29,17 +29,17 @@ pub(crate) enum FlowType {
     Api,
 }
 
-/// What a flow is for. The id of a flow of one purpose is unknown to the endpoints of another.
+/// What a flow is for. Endpoints of one purpose do not know the flows of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "purpose", rename_all = "lowercase")]
 pub(crate) enum Purpose {
-    /// To prove a level, or to prove it anew.
+    /// To prove a level, or to prove it again.
     Login { requested_aal: Aal, refresh: bool },
-    /// To change one's factors. `success`: whether the last thing that happened was a change.
+    /// To change one's factors. `success`: whether the last submit made a change.
     Settings { success: bool },
 }
 
-/// What a new flow is made of.
+/// The parts of a new flow.
 #[derive(Debug)]
 pub(crate) struct Opening<'a> {
     pub(crate) purpose: Purpose,
@@ -65,21 +65,21 @@ pub(crate) struct Flow {
     pub(crate) updated_at: Timestamp,
     pub(crate) csrf: Option<CsrfHash>,
     pub(crate) messages: Vec<Text>,
-    /// What is said about a field, by its name.
+    /// Messages about fields, by field name.
     field_messages: Vec<(String, Text)>,
     pub(crate) active: Option<Method>,
-    /// Wrong answers of somebody without a session, who has no counter elsewhere.
+    /// Wrong answers of a user without a session, who has no other counter.
     #[serde(default)]
     pub(crate) failures: u32,
-    /// What factors keep between their steps, sealed, in base64.
+    /// The factors' states between their steps, sealed, in base64.
     factor_states: BTreeMap<Method, String>,
-    /// Until when a request may be setting something going outside that must not go twice.
+    /// While another request may be sending something that must not go out twice: until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sending_until: Option<Timestamp>,
-    /// The binding of a flow that was begun by a version that kept it here.
+    /// The binding, in flows of a version that kept it here.
     #[serde(default, rename = "binding", skip_serializing_if = "Option::is_none")]
     binding_in_body: Option<BindingKey>,
-    // What follows is kept beside the body, where the store can act on it.
+    // The store keeps these fields beside the body, since it acts on them.
     #[serde(skip, default = "FlowId::random")]
     id: FlowId,
     #[serde(skip)]
@@ -88,7 +88,7 @@ pub(crate) struct Flow {
     binding: Option<BindingKey>,
     #[serde(skip)]
     version: u64,
-    /// What `sending_until` is if it is this very request.
+    /// `sending_until`, if this request set it.
     #[serde(skip)]
     claim: Option<Timestamp>,
     #[serde(skip)]
@@ -128,7 +128,7 @@ impl Flow {
         }
     }
 
-    /// A flow in place of this expired one: same purpose, same owner, same place to return to.
+    /// A flow to replace this expired one, with the same purpose, owner and return address.
     pub(crate) fn reopen(&self, messages: Vec<Text>, expires_at: Timestamp, now: Timestamp) -> Self {
         Self {
             issued_at: now,
@@ -157,17 +157,17 @@ impl Flow {
         self.subject.as_ref()
     }
 
-    /// Whether the flow was begun with a session.
+    /// Whether the flow began with a session.
     pub(crate) const fn is_bound(&self) -> bool {
         self.subject.is_some() || self.binding.is_some()
     }
 
-    /// Whether the flow belongs to the session: same subject, and the key that survives rotations.
+    /// Whether the flow belongs to the session: same subject, and same binding key, which survives rotations.
     pub(crate) fn belongs_to(&self, session: &Session) -> bool {
         self.subject.as_ref() == Some(session.subject()) && self.binding.is_some() && self.binding == session.binding()
     }
 
-    /// Whether the flow was begun by the browser that has this token.
+    /// Whether the browser with this token began the flow.
     pub(crate) fn was_begun_with(&self, csrf: Option<&CsrfToken>) -> bool {
         match (csrf, &self.csrf) {
             (Some(csrf), Some(hash)) => csrf.began(hash),
@@ -203,17 +203,17 @@ impl Flow {
         })
     }
 
-    /// The store has the flow as it is now.
+    /// Call this once the store has the flow.
     pub(crate) const fn was_written(&mut self) {
         self.version = self.version.saturating_add(1);
     }
 
-    /// Takes over what others have stored. What this request has claimed stays its own.
+    /// Takes over what others have stored. A claim of this request stays its own.
     pub(crate) fn replace_by(&mut self, stored: Self) {
         *self = Self { claim: self.claim, ..stored };
     }
 
-    /// Claims the flow until then, once it is written; not while another request has.
+    /// Claims the flow until then; takes effect when it is written. Fails while another request has a claim.
     #[must_use]
     pub(crate) fn claim(&mut self, now: Timestamp, until: Timestamp) -> bool {
         if self.sending_until.is_some_and(|other| now < other) {
@@ -236,7 +236,7 @@ impl Flow {
         }
     }
 
-    /// A new message in place of all older ones, about the whole flow or about one field.
+    /// Replaces all messages by this one, about the whole flow or about one field.
     pub(crate) fn say(&mut self, field: Option<&str>, text: Text, now: Timestamp) {
         self.clear_messages(now);
         match field {
@@ -245,7 +245,7 @@ impl Flow {
         }
     }
 
-    /// A further message, beside what another request has said at the same moment.
+    /// Adds a message to those of a concurrent request.
     pub(crate) fn say_too(&mut self, field: Option<&str>, text: Text, now: Timestamp) {
         match field {
             Some(field) => {
@@ -266,7 +266,7 @@ impl Flow {
         self.updated_at = now;
     }
 
-    /// Puts what is said about fields onto their nodes.
+    /// Puts the messages about fields onto their nodes.
     pub(crate) fn annotate(&self, nodes: &mut [Node]) {
         for node in nodes {
             let own = self.field_messages.iter().filter(|(field, _)| field == node.name());
@@ -274,7 +274,7 @@ impl Flow {
         }
     }
 
-    /// The node of the CSRF token. API flows have none to check; theirs is empty, and there only beside others.
+    /// The node of the CSRF token. API flows check none: theirs is empty, and shown only along with other nodes.
     pub(crate) fn csrf_node(&self, csrf: Option<&CsrfToken>, others: bool) -> Option<Node> {
         let value = match self.flow_type {
             FlowType::Browser => csrf.and_then(CsrfToken::mask).unwrap_or_default(),
@@ -284,14 +284,14 @@ impl Flow {
         Some(Node::hidden(Group::Default, "csrf_token", value).required())
     }
 
-    /// Keeps what a factor needs for its next step.
+    /// Keeps a factor's state for its next step.
     pub(crate) fn keep_state(&mut self, engine: &Engine, method: Method, state: &[u8]) -> Result<(), FactorError> {
         let sealed = engine.sealer.seal(&self.state_context(method), state)?;
         self.factor_states.insert(method, STANDARD.encode(sealed));
         Ok(())
     }
 
-    /// What a factor keeps in another copy of this flow, or nothing.
+    /// Takes a factor's state, or its absence, from another copy of this flow.
     pub(crate) fn copy_state(&mut self, from: &Self, method: Method) {
         match from.factor_states.get(&method) {
             Some(sealed) => drop(self.factor_states.insert(method, sealed.clone())),
@@ -303,17 +303,17 @@ impl Flow {
         self.factor_states.remove(&method);
     }
 
-    /// Whether a factor kept something.
+    /// Whether a factor has a state.
     pub(crate) fn has_state(&self, method: Method) -> bool {
         self.factor_states.contains_key(&method)
     }
 
-    /// Whether the flow is a browser's.
+    /// Whether this is a browser flow.
     pub(crate) fn is_of_browser(&self) -> bool {
         self.flow_type == FlowType::Browser
     }
 
-    /// What a factor kept.
+    /// A factor's state.
     pub(crate) fn state(&self, engine: &Engine, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
         let Some(sealed) = self.factor_states.get(&method).and_then(|text| STANDARD.decode(text).ok()) else {
             return Ok(None);
@@ -325,7 +325,7 @@ impl Flow {
         format!("flow\0{method}\0{}", self.id).into_bytes()
     }
 
-    /// What flows of every purpose show.
+    /// The members that flows of every purpose show.
     pub(crate) fn view(&self, engine: &Engine, action: &Url, nodes: &[Node]) -> Map<String, Value> {
         let ui = if self.messages.is_empty() {
             json!({ "action": action, "method": "POST", "nodes": nodes })
@@ -385,7 +385,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Nothing that was said, tried or kept in the expired flow is in the new one.
+    /// The new flow has no messages, attempts or states of the expired one.
     #[test]
     fn a_flow_in_place_of_an_expired_one_begins_anew() {
         let (step_up, then, now) = (step_up(), Timestamp::from_unix_seconds(1000), Timestamp::from_unix_seconds(2000));
@@ -401,7 +401,7 @@ mod tests {
         assert_eq!(new.messages, [Text::info(2, "y")]);
     }
 
-    /// A state that somebody copies into another flow, or under another method, does not open there.
+    /// A state does not open when it is copied into another flow or under another method.
     #[test]
     fn what_a_factor_keeps_belongs_to_its_flow_and_method() {
         let (step_up, now) = (step_up(), Timestamp::from_unix_seconds(1000));
@@ -415,7 +415,7 @@ mod tests {
         assert!(other.state(step_up.engine(), Method::Totp).is_err());
     }
 
-    /// One request at a time, and for a time: whoever has claimed the flow and is gone keeps nobody out for good.
+    /// One request at a time has the claim, and the claim expires: a request that died blocks nobody for good.
     #[test]
     fn a_claim_is_one_requests_and_ends() {
         let at = Timestamp::from_unix_seconds;
@@ -430,12 +430,12 @@ mod tests {
         let reopened = first.reopen(Vec::new(), at(2000), at(1001));
         assert!(!reopened.is_claimed() && reopened.clone().claim(at(1001), at(1002)));
 
-        // The first comes back late, and reads what the second has stored: that claim is not its own.
+        // The first returns late and reads what the second has stored: that claim is not its own.
         let mut late = first.clone();
         late.replace_by(Flow::from_stored(second.to_stored().unwrap()).unwrap());
         late.release();
         assert!(!late.claim(at(1006), at(1011)));
-        // In time it ends its own, whatever others have written.
+        // In time, it releases its own claim, whatever others have written.
         let mut early = first.clone();
         early.replace_by(stored());
         early.release();
@@ -443,7 +443,7 @@ mod tests {
         assert!(!flow(None, at(1000)).to_stored().unwrap().body.contains("sending"));
     }
 
-    /// What two say at the same moment stands side by side, and what both say once.
+    /// Messages of concurrent requests are all kept. Equal ones are kept once.
     #[test]
     fn messages_at_once_stand_side_by_side() {
         let now = Timestamp::from_unix_seconds(1000);
@@ -460,7 +460,7 @@ mod tests {
         assert_eq!((flow.messages.as_slice(), flow.field_messages.len()), (&[one][..], 0));
     }
 
-    /// A flow of the version before has its binding in the body, and keeps it there through every write.
+    /// A flow of the previous version has its binding in the body, and keeps it through every write.
     #[test]
     fn flows_of_the_version_before_still_belong_to_their_session() {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
@@ -482,7 +482,7 @@ mod tests {
         assert_eq!(reopened.binding, Some(session.binding()));
         assert!(!reopened.body.contains("binding"), "{}", reopened.body);
 
-        // Without a binding anywhere it is nobody's, and least of all a stranger's.
+        // Without a binding, it belongs to no session.
         let body = stored.body.replace("binding", "bound");
         let flow = Flow::from_stored(StoredFlow { body, ..stored }).unwrap();
         assert!(flow.is_bound() && !flow.belongs_to(session.as_ref()));

@@ -1,4 +1,4 @@
-//! Settings flows: binding and removing second factors, and how recent a proof that takes.
+//! Settings flows: binding and removing second factors, and the recent proof this needs.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ use crate::{
 pub(crate) enum Recency {
     /// It may.
     Recent,
-    /// Not before a proof is made anew: of a second factor, if there is one.
+    /// The user must prove a factor again first: a second factor, if one is enrolled.
     ProveAnew { second_factor: bool },
 }
 
-/// The rule of the wire contract, section 8.3, in the lax model too: once there is any second factor, a change of factors takes a
-/// recent second-factor proof. A `max_age` of zero waives the age, never the level.
+/// The rule of the wire contract, section 8.3. If any second factor is enrolled, a change needs a recent second-factor proof, in the lax
+/// model too. A `max_age` of zero waives the age, never the level.
 pub(crate) fn recency(session: &Session, standing: &Standing, max_age: Duration, now: Timestamp) -> Recency {
     let second_factor = standing.enrolled() != Enrolled::No;
     let proven_at = if second_factor {
@@ -54,7 +54,7 @@ fn enrolments(engine: &Engine) -> impl Iterator<Item = (&dyn Factor, &dyn Enrolm
     engine.factors.iter().filter_map(|factor| Some((factor.as_ref(), factor.enrolment()?)))
 }
 
-/// Keeps what the factors need to bind a credential: of one method, or of all.
+/// Keeps the states that factors need to bind a credential: of one method, or of all.
 pub(crate) async fn begin(
     flow: &mut Flow,
     engine: &Engine,
@@ -77,7 +77,7 @@ pub(crate) async fn begin(
     Ok(())
 }
 
-/// The factor that a form is for; `Err` with the method if it is not offered here.
+/// The factor of this form; `Err` with the method if it is not offered here.
 pub(crate) fn factor_of<'a>(
     engine: &'a Engine,
     form: &Form,
@@ -93,7 +93,7 @@ pub(crate) fn factor_of<'a>(
     }
 }
 
-/// The nodes that the flow shows to its owner.
+/// The nodes of the flow, for its owner.
 pub(crate) fn nodes(
     flow: &Flow,
     engine: &Engine,
@@ -117,7 +117,7 @@ pub(crate) fn nodes(
     Ok(nodes)
 }
 
-/// The URL that the flow is sent to.
+/// The URL to submit the flow to.
 pub(crate) fn action(flow: &Flow, engine: &Engine) -> Url {
     engine.urls.route("self-service/settings", &[("flow", Some(&flow.id().to_string()))])
 }
@@ -172,7 +172,7 @@ mod tests {
             ("totp_unlink", "true", Ok(Some(Method::Totp))),
             ("method", "webauthn", Err(Method::WebAuthn)),
             ("method", "lookup_secret", Err(Method::LookupSecret)),
-            // There, but changed elsewhere; never a second factor; unknown.
+            // Configured, but not changed here; never a second factor; unknown.
             ("method", "password", Ok(None)),
             ("method", "oidc", Ok(None)),
             ("method", "nonsense", Ok(None)),

@@ -11,7 +11,7 @@ use tower_service::Service;
 use super::{Waiting, denied};
 use crate::requirement::Shortfall;
 
-/// The session is looked up. Only requests whose session is not in the cache pay for the box.
+/// Looks up the session. Boxed, since only requests whose session is not in the cache need it.
 type Ask = Pin<Box<dyn Future<Output = Result<(), Shortfall>> + Send>>;
 
 pin_project! {
@@ -33,10 +33,10 @@ pin_project! {
         Refused { response: Option<R> },
         Asking {
             ask: Ask,
-            // In a box, or it would make every other future as large as this one.
+            // Boxed, or every future would be this large.
             waiting: Option<Box<Waiting<S, ReqBody>>>,
         },
-        // It passes as soon as the inner service, which nobody has polled yet, is ready for it.
+        // Passes as soon as the inner service is ready. Nobody has polled it yet.
         Entering { waiting: Option<Box<Waiting<S, ReqBody>>> },
     }
 }
@@ -53,7 +53,7 @@ where
         Self { state: State::Refused { response: Some(response) } }
     }
 
-    /// The source of sessions is asked before anything is decided.
+    /// Asks the source of sessions before the verdict.
     pub(super) fn asking(waiting: Waiting<S, ReqBody>) -> Self {
         let (context, requirement) = (waiting.context.clone(), waiting.requirement);
         let ask = Box::pin(async move { context.decide(&requirement).await.map(|_| ()) });
@@ -71,7 +71,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
-            // Whoever polls a finished future waits for ever, rather than being let through. So does one that panicked.
+            // A future that has finished or panicked stays pending: polling it again lets nothing through.
             match state.as_mut().project() {
                 StateProj::Passed { future } => return future.poll(cx),
                 StateProj::Refused { response } => {

@@ -5,7 +5,7 @@ use tower_layer::Layer;
 use super::RequireAalService;
 use crate::{context::Edge, requirement::Requirement};
 
-/// Lets only requests through whose session has two factors.
+/// Lets a request through only if its session has two factors.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -17,18 +17,18 @@ use crate::{context::Edge, requirement::Requirement};
 /// let transfer = RequireAal2.max_age(Duration::from_secs(300)).layer(transfer);
 /// ```
 ///
-/// See the [module](super) for what it does not cover, and [`Requirement::aal2`] for what it asks.
+/// See the [module](super) for what it does not cover, and [`Requirement::aal2`] for what it requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequireAal2;
 
 impl RequireAal2 {
-    /// Two factors, the second of which was proven at most this long ago.
+    /// Two factors, the second proven at most this long ago.
     pub const fn max_age(self, max_age: Duration) -> RequireAal {
         RequireAal::new(Requirement::aal2().max_age(max_age))
     }
 }
 
-/// Lets only requests through whose session meets a [`Requirement`].
+/// Lets a request through only if its session meets a [`Requirement`].
 ///
 /// ```
 /// use tower_layer::Layer;

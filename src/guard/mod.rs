@@ -1,13 +1,13 @@
-//! Guards: what stands before a handler and lets a request through, or not, by what is known of their session.
+//! Guards: they stand before a handler and let a request through only if its session meets a requirement.
 //!
-//! A guard decides and says no. What the client sees of that is rendered by the [outer layer](crate::layer), which must be around
-//! it; without one, a guard answers 500 and logs once how to mend it. It never lets such a request through.
+//! A guard only decides. The [outer layer](crate::layer), which must be around it, renders what the client sees. Without the layer, a
+//! guard answers 500 and logs once how to fix it. It never lets such a request through.
 //!
 //! # A layer guards what is inside it
 //!
-//! In axum, `get(show).layer(RequireAal2).post(send)` leaves `POST` open: a method that is added after the layer is outside it.
-//! Put the layer last, or use [`RouterExt::route_requiring`](crate::RouterExt::route_requiring), which takes the finished
-//! `MethodRouter`. `Router::route_layer` likewise covers only the routes that were there before it.
+//! In axum, `get(show).layer(RequireAal2).post(send)` leaves `POST` open, since axum layers only the methods added before. Put the layer
+//! last, or use [`RouterExt::route_requiring`](crate::RouterExt::route_requiring), which takes the finished `MethodRouter`.
+//! `Router::route_layer` likewise covers only the routes added before it.
 
 mod future;
 mod layer;
@@ -42,7 +42,7 @@ fn denied<B>(
     AccessDenied::new(context, shortfall, requirement, RequestHead::of(request.into()))
 }
 
-/// The context of the layer that must be around.
+/// The context of the outer layer.
 pub(crate) fn find_context<'a>(
     within: Option<&Arc<Edge>>,
     extensions: &'a Extensions,
@@ -53,7 +53,7 @@ pub(crate) fn find_context<'a>(
     let Some(context) = SessionContext::of(extensions) else {
         log_once(
             &MISSING,
-            "a guard or extractor has no StepUpLayer around it, so every request is refused with 500: \
+            "a guard or extractor has no StepUpLayer around it and refuses every request with 500: \
              put `.layer(step_up.layer())` on the router after all routes (in a ServiceBuilder: before the guard)",
         );
         return Err(AccessDenied::miswired());
@@ -61,7 +61,7 @@ pub(crate) fn find_context<'a>(
     if within.is_some_and(|edge| !context.belongs_to(edge)) {
         log_once(
             &FOREIGN,
-            "the StepUpLayer around a guard is of another StepUp than the guard's own, so every request is refused with 500: \
+            "a guard is bound to another StepUp than the StepUpLayer around it and refuses every request with 500: \
              give `RequireAal::within` the StepUp whose layer is the innermost around the route",
         );
         return Err(AccessDenied::miswired());
@@ -73,7 +73,7 @@ pub(crate) fn find_context<'a>(
     Ok(context)
 }
 
-/// Tells how to mend the application: once, since every request would tell it again.
+/// Logs once how to fix the application.
 fn log_once(told: &AtomicBool, help: &str) {
     if !told.swap(true, Ordering::Relaxed) {
         tracing::error!(target: "tower_step_up::guard", "{help}");

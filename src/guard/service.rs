@@ -11,12 +11,11 @@ use crate::{context::Edge, requirement::Requirement};
 
 /// The service that [`RequireAal`](super::RequireAal) and [`RequireAal2`](super::RequireAal2) make.
 ///
-/// It calls the inner service directly when the verdict is known without waiting, without allocating. When a request does not
-/// pass, the inner service is not called and the request's body not read.
+/// If the verdict is known without waiting, it calls the inner service directly and allocates nothing. If it refuses a request, it does
+/// not call the inner service and does not read the body.
 ///
-/// When the session must be looked up first, a clone of the inner service waits with the request. It is not asked whether it is ready
-/// before that is done: a request that waits for a store takes no place of a [`ConcurrencyLimit`](https://docs.rs/tower/latest/tower/limit/)
-/// from others.
+/// If the session must be looked up first, a clone of the inner service waits with the request. It is polled for readiness only
+/// afterwards: a request that waits for a store takes no place of a [`ConcurrencyLimit`](https://docs.rs/tower/latest/tower/limit/).
 #[derive(Clone, Debug)]
 pub struct RequireAalService<S> {
     inner: S,
@@ -57,7 +56,7 @@ where
             }
             None => {
                 let (context, requirement) = (context.clone(), *requirement);
-                // The ready service stays behind with the place that it may have taken.
+                // The ready service stays here, with any place it has taken.
                 ResponseFuture::asking(Waiting { inner: self.inner.clone(), request, context, requirement })
             }
         }

@@ -1,4 +1,4 @@
-//! How the body of a challenge is made. The outer layer leaves the type of the answer's body as it is.
+//! How the outer layer makes the body of a challenge. It keeps the type of the response's body.
 
 use bytes::Bytes;
 
@@ -8,11 +8,11 @@ mod sealed {
 
 /// Makes the body of a challenge: [`FromBytes`] or [`BodyWith`].
 pub trait MakeBody<B>: sealed::Sealed {
-    /// A body of these bytes.
+    /// Makes a body of these bytes.
     fn make_body(&self, bytes: Bytes) -> B;
 }
 
-/// Makes bodies by `From<Bytes>`, as those of axum and `http_body_util::Full` can be made.
+/// Makes bodies with `From<Bytes>`, such as those of axum and `http_body_util::Full`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FromBytes;
 
@@ -24,7 +24,7 @@ impl<B: From<Bytes>> MakeBody<B> for FromBytes {
     }
 }
 
-/// Makes bodies by a function: see [`StepUpLayer::body_with`](super::StepUpLayer::body_with).
+/// Makes bodies with a function: see [`StepUpLayer::body_with`](super::StepUpLayer::body_with).
 #[derive(Clone, Copy)]
 pub struct BodyWith<F>(pub(super) F);
 

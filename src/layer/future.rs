@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::MakeBody;
 use crate::{challenge::Rejection, context::SessionContext, headers};
 
-/// The source of sessions follows what the application did. Hardly any request pays for the box.
+/// The source of sessions follows what the application did. Few requests need this, so it is boxed.
 type Settle = Pin<Box<dyn Future<Output = HeaderMap> + Send>>;
 
 pin_project! {
@@ -63,7 +63,7 @@ where
                 }
                 StateProj::Settling { settle, response } => {
                     let headers = ready!(settle.as_mut().poll(cx));
-                    // Whoever polls a finished future waits for ever.
+                    // A finished future stays pending if it is polled again.
                     let Some(mut response) = response.take() else { return Poll::Pending };
                     let mut last = None;
                     for (name, value) in headers {
@@ -85,7 +85,7 @@ impl<F, M, B> std::fmt::Debug for ResponseFuture<F, M, B> {
     }
 }
 
-/// The way out: a rejection becomes a challenge, and an answer that depends on a session says so.
+/// Renders a rejection as a challenge, and marks an answer that depends on a session.
 fn finish<B>(mut response: Response<B>, context: &SessionContext, body: &impl MakeBody<B>) -> Response<B> {
     if let Some(rejection) = response.extensions_mut().remove::<Rejection>() {
         let (mut parts, _empty) = response.into_parts();

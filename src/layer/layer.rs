@@ -8,8 +8,8 @@ use crate::context::Edge;
 
 /// The outer layer: puts a [`SessionContext`](crate::SessionContext) into each request, and renders what guards refuse.
 ///
-/// It goes around everything that has a guard, and around the companion router; [`StepUp::layer`](crate::StepUp::layer) makes it. Guards
-/// that it is not around answer 500.
+/// [`StepUp::layer`](crate::StepUp::layer) makes it. Put it around all guards and around the companion router. Guards without it answer
+/// 500.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct StepUpLayer<M = FromBytes> {
@@ -22,7 +22,7 @@ impl StepUpLayer {
         Self { edge, body: FromBytes }
     }
 
-    /// The same layer for a service whose body cannot be made by `From<Bytes>`: the function makes the body of a challenge.
+    /// The same layer for a service whose body has no `From<Bytes>`: the function makes the body of a challenge.
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};

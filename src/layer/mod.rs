@@ -1,6 +1,6 @@
 //! The outer layer: it puts a [`SessionContext`](crate::SessionContext) into every request, and renders what guards refuse.
 //!
-//! It decides nothing and waits for nothing: a request to a route that asks for no session costs a look at its headers.
+//! It decides nothing and never waits. If a route asks for no session, the layer only looks at the request's headers.
 //!
 //! ```
 //! # use std::convert::Infallible;
@@ -32,7 +32,7 @@
 //! # }
 //! ```
 //!
-//! On the way out, the response's extensions hold the [`Shortfall`](crate::Shortfall) of a refused request, for layers outside.
+//! Layers outside find the [`Shortfall`](crate::Shortfall) of a refused request in the response's extensions.
 
 mod body;
 mod future;

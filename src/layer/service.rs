@@ -15,7 +15,7 @@ use crate::{
 
 /// The service that [`StepUpLayer`](super::StepUpLayer) makes.
 ///
-/// It never waits before it calls the inner service, and it leaves the type of the answer's body as it is.
+/// It never waits before it calls the inner service, and keeps the type of the response's body.
 #[derive(Clone, Debug)]
 pub struct StepUpService<S, M> {
     inner: S,

@@ -1,4 +1,4 @@
-//! Answers of the router: all of them say that nobody may keep them.
+//! Answers of the router, all with `no-store`.
 
 use axum::{
     body::{Body, Bytes},
@@ -20,10 +20,10 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// 303: the browser goes on with GET, whatever it did before.
+/// 303: the browser continues with GET, whatever the method was.
 pub(crate) fn see_other(url: &Url) -> Response<Body> {
     let mut response = empty(StatusCode::SEE_OTHER);
-    // A parsed URL has nothing in it that a header could not carry.
+    // A header can carry any parsed URL.
     if let Ok(location) = HeaderValue::from_str(url.as_str()) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -38,7 +38,7 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response<Body> {
     response
 }
 
-/// Adds a cookie, if it could be written.
+/// Adds the cookie, if there is one.
 pub(crate) fn set_cookie(response: &mut Response<Body>, cookie: Option<HeaderValue>) {
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);

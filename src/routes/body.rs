@@ -10,25 +10,25 @@ use url::form_urlencoded;
 
 use crate::{factor::Form, headers::negotiation::has_media_type};
 
-/// Why a body is no form.
+/// Why a body is not a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
-    /// It is longer than the limit.
+    /// It exceeds the limit.
     TooLarge,
-    /// For the user: what is wrong with it.
+    /// What is wrong, in words for the user.
     Unreadable(&'static str),
 }
 
-const UNREADABLE: BodyError = BodyError::Unreadable("The form could not be read.");
+const UNREADABLE: BodyError = BodyError::Unreadable("The form could not be read. Please send it again.");
 
 /// Reads the whole body as a form.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Form, BodyError> {
     let bytes = to_bytes(body, limit).await.map_err(|_| BodyError::TooLarge)?;
     if bytes.is_empty() {
-        return Err(BodyError::Unreadable("The form was empty."));
+        return Err(BodyError::Unreadable("The form was empty. Please fill it in."));
     }
     let form = if !has_known_charset(headers) {
-        Err(BodyError::Unreadable("The form's character encoding is not supported."))
+        Err(BodyError::Unreadable("Please send the form in UTF-8."))
     } else if has_media_type(headers, "application/json") {
         json(&bytes)
     } else if has_media_type(headers, "application/x-www-form-urlencoded") {
@@ -36,12 +36,12 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     } else if has_media_type(headers, "multipart/form-data") {
         multipart(headers, bytes).await
     } else {
-        Err(BodyError::Unreadable("The form's content type is not supported."))
+        Err(BodyError::Unreadable("Please send the form as JSON, URL-encoded or multipart."))
     }?;
-    if form.is_empty() { Err(BodyError::Unreadable("The form was empty.")) } else { Ok(form) }
+    if form.is_empty() { Err(BodyError::Unreadable("The form was empty. Please fill it in.")) } else { Ok(form) }
 }
 
-/// UTF-8 is the only one that all three media types share.
+/// All three media types share only UTF-8.
 fn has_known_charset(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return true;
@@ -55,14 +55,15 @@ fn has_known_charset(headers: &HeaderMap) -> bool {
 }
 
 fn json(bytes: &[u8]) -> Result<Form, BodyError> {
-    // serde_json itself refuses what is nested more than 128 levels deep.
+    // serde_json refuses more than 128 levels of nesting.
     let body: Value = serde_json::from_slice(bytes).map_err(|_| UNREADABLE)?;
     Form::from_json(body).ok_or(UNREADABLE)
 }
 
 fn urlencoded(bytes: &[u8]) -> Result<Form, BodyError> {
     let fields = form_urlencoded::parse(bytes).into_owned();
-    Form::from_pairs(fields).map_err(|_| BodyError::Unreadable("A field of the form stands there twice."))
+    Form::from_pairs(fields)
+        .map_err(|_| BodyError::Unreadable("The form has a field twice. Please send each field once."))
 }
 
 async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError> {
@@ -76,7 +77,8 @@ async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError>
         let name = field.name().unwrap_or_default().to_owned();
         fields.push((name, field.text().await.map_err(|_| UNREADABLE)?));
     }
-    Form::from_pairs(fields).map_err(|_| BodyError::Unreadable("A field of the form stands there twice."))
+    Form::from_pairs(fields)
+        .map_err(|_| BodyError::Unreadable("The form has a field twice. Please send each field once."))
 }
 
 #[cfg(test)]

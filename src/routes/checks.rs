@@ -1,4 +1,4 @@
-//! Checks that submitted login and settings flows share.
+//! The checks that login and settings submissions share.
 
 use axum::{
     http::{HeaderMap, StatusCode, header},
@@ -17,14 +17,14 @@ use crate::{
     wire::Envelope,
 };
 
-/// Whether the request may change something by this flow.
+/// Whether this request may submit this flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// It comes from where the flow was begun.
+    /// It comes from the client that began the flow.
     Trusted,
-    /// A browser flow without the pair of CSRF cookie and form value, or from a foreign page.
+    /// A browser flow without matching CSRF cookie and form value, or from a foreign page.
     Forged,
-    /// An API flow sent by a browser, which would need no token at all.
+    /// An API flow, which needs no CSRF token, sent by a browser.
     BrowserInApiFlow,
 }
 
@@ -45,12 +45,13 @@ pub(crate) fn origin(scope: &Scope, flow: &Flow, form: &Form) -> Origin {
 }
 
 /// What the user reads when a browser sends an API flow.
-pub(crate) const BROWSER_IN_API_FLOW: &str = "This form was begun by a program and cannot be sent from a browser.";
+pub(crate) const BROWSER_IN_API_FLOW: &str =
+    "A program opened this form, so a browser cannot send it. Please open it in this browser.";
 
-/// What `Retry-After` says when no waiting helps: look again in a day.
+/// `Retry-After` when waiting does not help: one day.
 const STOPPED_RETRY_SECONDS: u64 = 86_400;
 
-/// For how many seconds no attempt is evaluated; `None` if this one may be.
+/// How many seconds the client must wait; `None` if this attempt may be evaluated.
 pub(crate) fn locked_for(attempt: Attempt, now: Timestamp) -> Option<u64> {
     match attempt {
         Attempt::Allowed => None,
@@ -63,13 +64,13 @@ pub(crate) fn locked_for(attempt: Attempt, now: Timestamp) -> Option<u64> {
     }
 }
 
-/// 429, the same bytes for a right and a wrong answer, since neither is looked at.
+/// 429, with the same bytes for right and wrong answers: neither is evaluated.
 pub(crate) fn too_many_attempts(headers: &HeaderMap, retry_after: u64) -> Response {
     let envelope = Envelope::new(
         StatusCode::TOO_MANY_REQUESTS,
         Some("security_too_many_attempts"),
         "too many attempts",
-        "Too many attempts in a row. Please wait before you try again.",
+        "Too many attempts. Please wait before you try again.",
     )
     .detail("retry_after", retry_after);
     let mut response = answer::from_bytes(envelope.respond(headers));

@@ -1,4 +1,4 @@
-//! `/self-service/errors`: what went wrong in a browser, for the page that shows it.
+//! `/self-service/errors`: an error that a browser met, for the error page.
 
 use axum::{
     extract::State,
@@ -14,7 +14,7 @@ use super::{
     scope::{Scope, Site},
 };
 
-/// `id`, or its alias `error`; `stub:500` gives a sample for people who build such a page.
+/// By `id`, or its alias `error`. `stub:500` gives a sample for developing an error page.
 pub(crate) async fn get_error(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     show(&scope, &Query::of(&uri)).unwrap_or_else(|failure| failure.respond(&scope, true))
 }

@@ -1,7 +1,7 @@
-//! Every way in which a route fails, as an envelope for programs and as an error page for browsers.
+//! Every way a route can fail: an envelope for programs, an error page for browsers.
 //!
-//! The texts are fixed, so an error page needs nothing stored: its id is made of what the error says, and is the same each time.
-//! Nobody can fill a store with errors.
+//! The texts are fixed, so error pages need no store. The id of an error page is a hash of its text and is always the same. Nobody can
+//! fill a store with errors.
 
 use axum::{http::StatusCode, response::Response};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use crate::{
     wire::Envelope,
 };
 
-/// Why a route fails, apart from what depends on a flow.
+/// Why a route fails. Failures that depend on a flow are not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     NoSession,
@@ -84,109 +84,120 @@ impl Failure {
     pub(crate) fn envelope(self) -> Envelope {
         let new = Envelope::new;
         match self {
-            Self::NoSession => new(
-                StatusCode::UNAUTHORIZED,
-                Some("session_inactive"),
-                "no valid session",
-                "Sign in before you open this page.",
-            ),
+            Self::NoSession => {
+                new(StatusCode::UNAUTHORIZED, Some("session_inactive"), "no valid session", "Please sign in first.")
+            }
             Self::FirstFactorRequired => new(
                 StatusCode::UNAUTHORIZED,
                 Some("session_aal1_required"),
                 "no valid session",
-                "Sign in before you confirm with a second factor.",
+                "Please sign in first, then confirm with your second factor.",
             ),
             Self::AlreadyAvailable => new(
                 StatusCode::BAD_REQUEST,
                 Some("session_already_available"),
                 "session already available",
-                "You are signed in already. Ask with refresh=true to confirm again.",
+                "You are already signed in. To confirm again, add refresh=true.",
             ),
             Self::ForbiddenReturnTo => new(
                 StatusCode::BAD_REQUEST,
                 Some("self_service_flow_return_to_forbidden"),
                 "return_to not allowed",
-                "The address to return to is not one that this application allows.",
+                "This application does not allow the address in return_to.",
             ),
             Self::UnknownAal => {
-                new(StatusCode::BAD_REQUEST, None, "unknown assurance level", "The parameter aal is aal1 or aal2.")
+                new(StatusCode::BAD_REQUEST, None, "unknown assurance level", "The parameter aal must be aal1 or aal2.")
             }
             Self::RepeatedParameter => {
-                new(StatusCode::BAD_REQUEST, None, "repeated parameter", "Each parameter may stand there only once.")
+                new(StatusCode::BAD_REQUEST, None, "repeated parameter", "Please give each parameter only once.")
             }
             Self::LoginChallenge => new(
                 StatusCode::BAD_REQUEST,
                 None,
                 "login_challenge not supported",
-                "OAuth2 logins are not supported here.",
+                "This application does not support OAuth2 logins.",
             ),
             Self::TokenizeAs => new(
                 StatusCode::BAD_REQUEST,
                 None,
                 "tokenize_as not supported",
-                "Sessions cannot be turned into other tokens.",
+                "This application does not turn sessions into other tokens.",
             ),
             Self::FlowDisabled => new(
                 StatusCode::BAD_REQUEST,
                 Some("self_service_flow_disabled"),
                 "login flow not available",
-                "The first sign-in belongs to the application itself.",
+                "Please sign in on the application's own login page.",
             ),
             Self::BadFlowQuery => {
                 new(StatusCode::BAD_REQUEST, None, "flow is not an id", "The parameter flow must be the id of a flow.")
             }
-            Self::UnknownFlow => {
-                new(StatusCode::NOT_FOUND, None, "unknown flow", "There is no such form, or not any more.")
-            }
-            Self::UnknownError => new(StatusCode::NOT_FOUND, None, "unknown error", "There is no error with this id."),
-            Self::MethodOff => {
-                new(StatusCode::NOT_FOUND, None, "method switched off", "This way to confirm is not offered here.")
-            }
+            Self::UnknownFlow => new(
+                StatusCode::NOT_FOUND,
+                None,
+                "unknown flow",
+                "This form does not exist any more. Please open it again.",
+            ),
+            Self::UnknownError => new(
+                StatusCode::NOT_FOUND,
+                None,
+                "unknown error",
+                "There is no error with this id. Please go back and try again.",
+            ),
+            Self::MethodOff => new(
+                StatusCode::NOT_FOUND,
+                None,
+                "method switched off",
+                "This application does not offer this way to confirm. Please choose another.",
+            ),
             Self::Csrf => new(
                 StatusCode::FORBIDDEN,
                 Some("security_csrf_violation"),
                 "cross-site request refused",
-                "The form does not belong to this browser. Please open it again.",
+                "This form was not opened in this browser. Please open it again.",
             )
-            .detail("hint", "Send the cookies and the csrf_token of the flow, from a page of the application itself.")
-            .detail("reject_reason", "The CSRF cookie and the form's csrf_token are missing or do not fit this flow."),
+            .detail("hint", "Send the flow's cookies and csrf_token from a page of the application.")
+            .detail("reject_reason", "The CSRF cookie or the csrf_token is missing, or does not match this flow."),
             Self::IdentityMismatch => new(
                 StatusCode::FORBIDDEN,
                 Some("security_identity_mismatch"),
                 "flow of another session",
-                "This form was opened by somebody else or in another session.",
+                "This form belongs to another session. Please open it again.",
             ),
             Self::BodyTooLarge => {
-                new(StatusCode::PAYLOAD_TOO_LARGE, None, "body too large", "The form is larger than is accepted here.")
+                new(StatusCode::PAYLOAD_TOO_LARGE, None, "body too large", "The form is too large. Please send less.")
             }
             Self::WrongHttpMethod => new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 None,
                 "method not allowed",
-                "This address takes another HTTP method.",
+                "This address does not support this HTTP method.",
             ),
             Self::BadBody => new(StatusCode::BAD_REQUEST, None, "unreadable body", "The body must be a JSON object."),
             Self::MissingLogoutToken => new(
                 StatusCode::BAD_REQUEST,
                 None,
                 "logout token missing",
-                "Use the logout_url that logout/browser gives.",
+                "Please use the logout_url from /self-service/logout/browser.",
             ),
-            Self::WrongLogoutToken => {
-                new(StatusCode::FORBIDDEN, None, "wrong logout token", "This logout link belongs to another session.")
-            }
+            Self::WrongLogoutToken => new(
+                StatusCode::FORBIDDEN,
+                None,
+                "wrong logout token",
+                "This logout link belongs to another session. Please log out again.",
+            ),
             Self::WrongSessionToken => new(
                 StatusCode::FORBIDDEN,
                 None,
                 "wrong session token",
-                "The body needs the session_token of a session.",
+                "The body must have the session_token of your session.",
             ),
-            Self::BadPage => new(StatusCode::BAD_REQUEST, None, "bad page", "Page parameters are whole numbers."),
+            Self::BadPage => new(StatusCode::BAD_REQUEST, None, "bad page", "Page parameters must be whole numbers."),
             Self::BadSessionId => {
                 new(StatusCode::BAD_REQUEST, None, "not a session id", "The path must end in the id of a session.")
             }
             Self::OwnSession => {
-                new(StatusCode::BAD_REQUEST, None, "own session", "Use the logout to end the session that you are in.")
+                new(StatusCode::BAD_REQUEST, None, "own session", "To end your own session, please log out.")
             }
             Self::Unavailable => {
                 new(StatusCode::SERVICE_UNAVAILABLE, None, "temporarily unavailable", "Please try again in a moment.")
@@ -203,7 +214,7 @@ impl Failure {
         Self::ALL.into_iter().find(|failure| failure.page_id() == id)
     }
 
-    /// What the audit hears of it.
+    /// The audit event for it.
     pub(crate) const fn audited(self) -> AuditEventKind {
         let reason = match self {
             Self::Unavailable => return AuditEventKind::Unavailable,
@@ -234,13 +245,13 @@ impl Failure {
         AuditEventKind::Refused { reason }
     }
 
-    /// The answer: an envelope for programs, a redirect to the error page for browsers. The audit hears of it.
+    /// Reports to the audit and answers: an envelope for programs, a redirect to the error page for browsers.
     pub(crate) fn respond(self, scope: &Scope, json: bool) -> Response {
         scope.context.report_refusal(self.audited());
         self.answer(scope, json)
     }
 
-    /// The same where the audit has heard of another reason already.
+    /// The same without a report, for when the audit has another reason already.
     pub(crate) fn answer(self, scope: &Scope, json: bool) -> Response {
         let (engine, headers) = (scope.engine(), &scope.headers);
         tracing::debug!(failure = ?self, "a self-service request failed");
@@ -264,7 +275,7 @@ impl Failure {
     }
 }
 
-/// The error is logged by its own text, without its cause, which may name a database; the client learns only that something is down.
+/// Logs the error's own text without its cause, which may name a database. The client learns only that something is down.
 fn down(error: &dyn std::error::Error) -> Failure {
     tracing::error!(%error, "a self-service request could not be served");
     Failure::Unavailable

@@ -62,7 +62,7 @@ pub(crate) async fn get_flow(State(_): State<Site>, scope: Scope, uri: Uri) -> R
     }
 }
 
-/// What there is to show of a flow.
+/// A flow with what its page shows.
 pub(crate) struct Shown {
     pub(crate) flow: Flow,
     pub(crate) asked: Asked,
@@ -71,8 +71,8 @@ pub(crate) struct Shown {
     pub(crate) nodes: Option<Vec<Node>>,
 }
 
-/// The flow of this id, if this client may see it: a browser flow needs the CSRF cookie that it was begun with, and a session that comes
-/// along must be the flow's own.
+/// The flow of this id, if this client may see it. A browser flow needs the CSRF cookie that it began with. If the request has a session,
+/// it must be the flow's own.
 pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> Result<Shown, Failure> {
     let engine = scope.engine();
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
@@ -99,7 +99,7 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
     Ok(Shown { flow, asked, owner, nodes: Some(nodes) })
 }
 
-/// Where a flow of this kind is begun.
+/// The URL that begins a flow of this kind.
 pub(crate) fn begin_url(flow_type: FlowType, asked: Asked, return_to: Option<&Url>, scope: &Scope) -> Url {
     let path = match flow_type {
         FlowType::Browser => "self-service/login/browser",
@@ -119,7 +119,7 @@ fn gone(flow: &Flow, asked: Asked, scope: &Scope) -> Envelope {
     expired_with_restart(flow, &restart, scope)
 }
 
-/// The error of an expired flow, with where to begin anew.
+/// The error of an expired flow, with the URL that begins a new one.
 pub(crate) fn expired_with_restart(flow: &Flow, restart: &Url, scope: &Scope) -> Envelope {
     let envelope = expired_envelope(flow, scope);
     match (flow.flow_type, &flow.return_to) {
@@ -131,14 +131,14 @@ pub(crate) fn expired_with_restart(flow: &Flow, restart: &Url, scope: &Scope) ->
     }
 }
 
-/// The error of an expired flow, without what to do about it.
+/// The error of an expired flow, without a remedy.
 pub(crate) fn expired_envelope(flow: &Flow, scope: &Scope) -> Envelope {
     let since = scope.now().since(flow.expires_at).as_nanos();
     Envelope::new(
         StatusCode::GONE,
         Some("self_service_flow_expired"),
         "flow expired",
-        "This form was open for too long; please begin again.",
+        "The form was open for too long. Please begin again.",
     )
     .top_level("expired_at", json!(flow.expires_at))
     .top_level("since", u64::try_from(since).unwrap_or(u64::MAX))
@@ -150,7 +150,7 @@ struct Request {
     return_to: Option<Url>,
 }
 
-/// What is known before a flow begins.
+/// What is decided before a flow begins.
 struct Decision<'a> {
     found: Option<&'a Evidence>,
     owner: Option<Owner>,
@@ -164,7 +164,7 @@ impl Request {
             return Err(Failure::LoginChallenge);
         }
         let mut asked = query.asked()?;
-        // Without a session there is nothing to prove anew.
+        // Without a session there is nothing to prove again.
         asked.refresh &= scope.evidence().await?.is_some();
         Ok(Self { asked, return_to })
     }
@@ -218,7 +218,7 @@ impl Request {
         Ok(answer::json(StatusCode::OK, &login::view(&flow, self.asked, scope.engine(), &nodes)))
     }
 
-    /// The session, its subject with the credentials as they are now, and how the request ends.
+    /// The session, its subject with the current credentials, and the outcome.
     async fn decide<'a>(&self, scope: &'a Scope) -> Result<Decision<'a>, Failure> {
         let engine = scope.engine();
         let first_factor = engine.factors.iter().any(|factor| factor.first_factor().is_some());
@@ -272,13 +272,13 @@ pub(crate) fn page_of(flow: &Flow, scope: &Scope) -> Url {
     url
 }
 
-/// 422: a program in a browser must send the browser there.
+/// 422: a script must send the browser to this URL.
 pub(crate) fn leave_for(url: &Url) -> Envelope {
     Envelope::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         Some("browser_location_change_required"),
         "browser location change required",
-        "Please go on at the address in redirect_browser_to.",
+        "Please continue at the address in redirect_browser_to.",
     )
     .redirect_browser_to(url)
 }

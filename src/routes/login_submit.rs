@@ -1,4 +1,4 @@
-//! Submitting a login flow: the checks of the wire contract, section 6, in its order. The first that fails answers.
+//! Submitting a login flow: the checks of the wire contract, section 6, in its order. The first failing check answers.
 
 use axum::{body::Body, extract::State, http::StatusCode, http::Uri, response::Response};
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: 
     }
 }
 
-/// How many wrong passwords a flow without a session takes.
+/// How many wrong passwords a flow without a session allows.
 const ANONYMOUS_FAILURES: u32 = 5;
 
 impl<'a> Submission<'a> {
@@ -82,12 +82,12 @@ impl<'a> Submission<'a> {
         match (self.found, factor.first_factor()) {
             (Some(found), _) if self.flow.is_bound() => self.evaluate(found, factor, &form).await,
             (None, Some(first)) => self.sign_in(factor, first, &form).await,
-            // A session began in another tab while this flow waited for one.
+            // A session began in another tab in the meantime.
             _ => {
                 self.refuse(
                     RefusalReason::NothingToDo,
                     None,
-                    message::generic("You are signed in already. Please begin anew."),
+                    message::generic("You are already signed in. Please begin again."),
                 )
                 .await
             }
@@ -99,7 +99,12 @@ impl<'a> Submission<'a> {
         if !self.json {
             return Ok(answer::see_other(&self.return_url()));
         }
-        self.refuse(RefusalReason::NothingToDo, None, message::generic("You have proven this already.")).await
+        self.refuse(
+            RefusalReason::NothingToDo,
+            None,
+            message::generic("You have already confirmed this. Please go on."),
+        )
+        .await
     }
 
     /// Check 7: a new flow with the same purpose.
@@ -131,7 +136,7 @@ impl<'a> Submission<'a> {
         Ok(answer::from_bytes(envelope.respond(&self.scope.headers)))
     }
 
-    /// Checks 13 to 16 for the holder of a session: the secret itself.
+    /// Checks 13 to 16 with a session: the secret itself.
     async fn evaluate(mut self, found: &'a Evidence, factor: &'a dyn Factor, form: &Form) -> Result<Response, Failure> {
         let engine = self.engine();
         let now = self.scope.now();
@@ -141,11 +146,11 @@ impl<'a> Submission<'a> {
         if factor.aal() == Aal::Aal2 && own.is_empty() {
             return self.refuse(RefusalReason::Invalid, None, factor.refusal(Refusal::NotEnrolled)).await;
         }
-        // Told before the secret is looked at: nobody tests another user's password in this session.
+        // Checked before the secret: nobody can test another user's password in this session.
         if factor.first_factor().is_some() && identifier_of(form) != Some(owner.identifier.trim()) {
             return Err(Failure::IdentityMismatch);
         }
-        // Counted before anything is compared, so that no failure of a later step makes a guess free.
+        // Counted before anything is compared: then no later error makes a guess free.
         let key = AttemptKey { subject: owner.subject.clone(), method };
         let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
         if let Some(retry_after) = checks::locked_for(attempt, now) {
@@ -165,7 +170,7 @@ impl<'a> Submission<'a> {
         };
         let consumption = match verdict {
             Verdict::Proven(consumption) => Some(consumption),
-            // A second factor counts only for as long as its credential is there, wherever it was checked.
+            // A second factor counts only while its credential exists, wherever it was checked.
             Verdict::ProvenElsewhere => {
                 own.first().map(|credential| Consumption::Present { credential: credential.summary.id })
             }
@@ -175,22 +180,22 @@ impl<'a> Submission<'a> {
             }
             Verdict::Continue { state, message } => return self.go_on(method, &state, message).await,
         };
-        // Asked once more at the last moment: an account that was disabled meanwhile gets nothing.
+        // Asked again at the last moment: an account that was disabled in the meantime gets nothing.
         if !engine.users.is_active(&owner.subject).await? {
             return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;
         }
-        // Read before the success is written: nothing that comes after may fail, since the old session is gone then.
+        // Read before the success is written. Nothing may fail afterwards, since the old session is then gone.
         let identity = engine.identity(&owner.subject).await?;
         self.conclude(found, Proven { factor, consumption, key }, &owner, &identity).await
     }
 
-    /// One more step: the flow keeps what the factor needs for it, and is shown again.
+    /// One more step: keeps the factor's state and shows the flow again.
     async fn go_on(mut self, method: Method, state: &[u8], message: Option<Text>) -> Result<Response, Failure> {
         let (engine, now) = (self.engine(), self.scope.now());
         let failed = message.as_ref().is_some_and(Text::is_error);
         let keep = |flow: &mut Flow, again: bool| {
             flow.keep_state(engine, method, state)?;
-            // What is shown next is this factor's next step.
+            // The page shows this factor's next step.
             flow.active = Some(method);
             if !again {
                 flow.clear_messages(now);
@@ -200,7 +205,7 @@ impl<'a> Submission<'a> {
             Ok(())
         };
         if self.flow.is_claimed() || failed {
-            // Something is on its way, or a challenge is spent: what belongs to it must be kept, whatever others have written meanwhile.
+            // A code may be on its way, or a challenge is used up. Keep its state, whatever others have written in the meantime.
             match saving::write(self.scope, &mut self.flow, keep).await? {
                 Kept::Stored => {}
                 Kept::LeftAsItIs if self.flow.completed => {
@@ -222,7 +227,7 @@ impl<'a> Submission<'a> {
         self.show(StatusCode::OK).await
     }
 
-    /// Everything that the success changes, in one transaction.
+    /// Writes everything that the success changes, in one transaction.
     async fn conclude(
         mut self,
         found: &'a Evidence,
@@ -231,7 +236,7 @@ impl<'a> Submission<'a> {
         identity: &Value,
     ) -> Result<Response, Failure> {
         let factor = proven.factor;
-        // Written with all else that the success changes: a completed flow is not written any more.
+        // Written together with the success: a completed flow is never written again.
         self.flow.active = Some(factor.method());
         self.flow.release();
         let (completed, session) = login_success::grant(&self, found, proven, owner).await?;
@@ -247,7 +252,7 @@ impl<'a> Submission<'a> {
                 login_success::answer(&self, &session, owner, identity)
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,
-            // Expected only where credentials change; not here.
+            // These occur only where credentials change, not here.
             Completed::Unknown | Completed::CredentialsChanged => self.wrong(factor, Refusal::Wrong).await,
             Completed::SessionGone if self.asked.aal2 => Err(Failure::FirstFactorRequired),
             Completed::SessionGone => Err(Failure::NoSession),
@@ -255,7 +260,7 @@ impl<'a> Submission<'a> {
         }
     }
 
-    /// The same for somebody without a session, by a first factor.
+    /// The same without a session: signs in with a first factor.
     async fn sign_in(
         mut self,
         factor: &'a dyn Factor,
@@ -263,7 +268,7 @@ impl<'a> Submission<'a> {
         form: &Form,
     ) -> Result<Response, Failure> {
         let engine = self.engine();
-        // Counted in the flow: a count of the subject's would let strangers lock it.
+        // Counted in the flow. If the subject had the count, strangers could lock it.
         if self.flow.failures >= ANONYMOUS_FAILURES {
             let left = self.flow.expires_at.since(self.scope.now()).as_secs().max(1);
             return self.locked(factor.method(), left).await;
@@ -287,7 +292,7 @@ impl<'a> Submission<'a> {
         }
     }
 
-    /// A wrong answer: it stays counted.
+    /// A wrong answer. It stays counted.
     async fn wrong(mut self, factor: &dyn Factor, why: Refusal) -> Result<Response, Failure> {
         let reason = if why == Refusal::Used { FailureReason::Used } else { FailureReason::Wrong };
         self.refuse(AuditEventKind::Failed { method: factor.method(), reason }, None, factor.refusal(why)).await
@@ -303,7 +308,7 @@ impl<'a> Submission<'a> {
         Ok(checks::too_many_attempts(&self.scope.headers, retry_after))
     }
 
-    /// The same flow with a new message: what it says is kept, so that the page shows it after the redirect.
+    /// Shows the same flow with a new message. The message is stored, so the page shows it after the redirect.
     async fn refuse(
         &mut self,
         why: impl Into<AuditEventKind>,
@@ -314,7 +319,7 @@ impl<'a> Submission<'a> {
         self.tell(field, text, false).await
     }
 
-    /// A form that was sent twice at once, of which another one counts: the flow as that one left it, and what happened.
+    /// A form was sent twice at once, and the other one counts: shows the flow as the other left it, with a message.
     async fn refuse_second(&mut self) -> Result<Response, Failure> {
         if !saving::read_anew(self.scope, &mut self.flow).await? {
             return Err(Failure::UnknownFlow);
@@ -324,11 +329,11 @@ impl<'a> Submission<'a> {
         self.tell(None, text, true).await
     }
 
-    /// `beside`: what the flow says already was said at the same moment, and stays.
+    /// `beside`: keeps the flow's messages, since a concurrent request wrote them.
     async fn tell(&mut self, field: Option<&str>, text: Text, beside: bool) -> Result<Response, Failure> {
         let now = self.scope.now();
         if self.flow.completed {
-            // It is never written again, and what this answer says goes with it.
+            // A completed flow is never written again. Only this answer has the message.
             self.flow.say(field, text, now);
             return self.show(StatusCode::BAD_REQUEST).await;
         }
@@ -338,7 +343,7 @@ impl<'a> Submission<'a> {
             } else {
                 flow.say(field, text.clone(), now);
             }
-            // Whoever is at the second step of a factor stays there.
+            // A user at a factor's second step stays there.
             flow.active = flow.active.filter(|method| flow.has_state(*method));
             flow.release();
             Ok(())

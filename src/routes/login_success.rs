@@ -1,4 +1,4 @@
-//! What a proven factor changes, and what the client gets for it.
+//! What a proven factor changes, and what the client gets.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ pub(crate) struct Proven<'a> {
     pub(crate) key: AttemptKey,
 }
 
-/// Everything that the success changes, in one transaction: the code, the flow, the old session and the new one.
+/// Writes everything that the success changes, in one transaction: the code, the flow, the old session and the new one.
 pub(crate) async fn grant(
     submission: &Submission<'_>,
     found: &Evidence,
@@ -43,7 +43,7 @@ pub(crate) async fn grant(
     let session = engine.renew(&found.session, proof, now);
     let mut completion = Completion::new(owner.subject.clone(), now);
     completion.consume = proven.consumption;
-    // Not after a password: whoever proves both in turn types the code that is open.
+    // Not after a password: a user who proves both in turn needs the current code.
     if proven.factor.aal() == Aal::Aal2 {
         completion.raise_steps = open_steps(engine, owner, method, now);
     }
@@ -57,8 +57,8 @@ pub(crate) async fn grant(
     Ok((completed, session))
 }
 
-/// Whoever has proven one second factor is the owner, and may try the others again: so a factor that somebody who knows the password
-/// has locked, even for good, can be used or bound anew (NIST SP 800-63B-4 section 3.2.2).
+/// A user who has proven one second factor is the owner, and may try the others again. An attacker who knows the password could have
+/// locked them, even for good (NIST SP 800-63B-4 section 3.2.2).
 async fn lift_other_locks(engine: &Engine, owner: &Owner, proven: Method) {
     let methods: BTreeSet<Method> = owner
         .credentials
@@ -71,8 +71,7 @@ async fn lift_other_locks(engine: &Engine, owner: &Owner, proven: Method) {
     }
 }
 
-/// A session for somebody who had none, and the end of the flow, in one transaction; `None` if the flow was completed by another request
-/// meanwhile.
+/// Begins a session and completes the flow, in one transaction; `None` if another request completed the flow in the meantime.
 pub(crate) async fn begin(
     submission: &Submission<'_>,
     factor: &dyn Factor,
@@ -90,7 +89,7 @@ pub(crate) async fn begin(
     match engine.commit(completion).await? {
         Completed::Done => {}
         Completed::FlowGone => return Ok(None),
-        // All sessions of the subject were ended by a clock that is ahead of this one. It will not be for long.
+        // A process whose clock is ahead has just ended all sessions of the subject. A later try will succeed.
         Completed::SessionGone | Completed::Used | Completed::Unknown | Completed::CredentialsChanged => {
             return Err(Failure::Unavailable);
         }
@@ -99,7 +98,7 @@ pub(crate) async fn begin(
     Ok(Some(session))
 }
 
-/// What the client gets. It asks nobody anything: the success is written, and nothing may keep the client from its new session.
+/// What the client gets. It calls neither store nor directory: the success is written, so the client must get its new session.
 pub(crate) fn answer(
     submission: &Submission<'_>,
     session: &StoredSession,
@@ -112,7 +111,7 @@ pub(crate) fn answer(
     let standing = owner.standing(engine);
     let carried = submission.scope.carry(session, &standing)?;
     let view = || engine.session_view(session, &standing, identity, now);
-    // Whoever has a second factor is not done after the first, if whoami asks for the highest level.
+    // If whoami requires the highest level, a user with a second factor must prove it next.
     let gate = Requirement::from(engine.whoami_required_aal());
     let return_to = flow.return_to.as_ref();
     let next = match gate.check(session.as_ref(), &standing, now) {
@@ -149,8 +148,7 @@ pub(crate) fn answer(
     Ok(response)
 }
 
-/// When one second factor is proven, codes of the others that are open at that moment are burnt: whoever looked over the user's shoulder
-/// must not use them.
+/// A proof of one second factor burns the current codes of the others: nobody who has seen them on the user's screen can use them.
 fn open_steps(engine: &Engine, owner: &Owner, proven: Method, now: Timestamp) -> Vec<(CredentialId, u64)> {
     owner
         .credentials

@@ -1,4 +1,4 @@
-//! Logout: by URL and token for browsers, by session token for native clients.
+//! Logout: with URL and token for browsers, with the session token for native clients.
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -23,7 +23,7 @@ use crate::{
     session::{Session, SessionId},
 };
 
-/// `GET /self-service/logout/browser`: the URL that ends this session. JSON for pages too.
+/// `GET /self-service/logout/browser`: the URL that ends this session. Always in JSON.
 pub(crate) async fn begin(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let json = negotiation::wants_json(&scope.headers);
     let begun = begin_logout(&scope, &Query::of(&uri)).await;
@@ -40,7 +40,7 @@ async fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure>
     Ok(answer::json(StatusCode::OK, &json!({ "logout_url": url, "logout_token": token })))
 }
 
-/// `GET /self-service/logout?token=..`: only with the token, so that no link or image of a stranger logs anybody out.
+/// `GET /self-service/logout?token=..`: only with the token, so no link or image of another site can log a user out.
 pub(crate) async fn finish(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let json = negotiation::wants_json(&scope.headers);
     let finished = log_out(&scope, &Query::of(&uri), json).await;
@@ -63,7 +63,7 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
         answer::see_other(return_to.as_ref().unwrap_or(&engine.urls.default_return))
     };
     answer::set_cookie(&mut response, engine.sessions.cookies.session_removal());
-    // Whoever comes next in this browser begins with a token of their own.
+    // The next user of this browser gets a CSRF token of their own.
     if let Some(csrf) = CsrfToken::random() {
         answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
     }
@@ -88,7 +88,8 @@ pub(crate) async fn native(State(_): State<Site>, scope: Scope, body: Body) -> R
     ended.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
-/// Ends the session whose token the body holds. Done already is done too; a token that a rotation replaced is not this client's any more.
+/// Ends the session of the token in the body. If it has ended already, that is a success too. A token that a rotation replaced is
+/// refused.
 async fn native_logout(scope: &Scope, body: &Bytes) -> Result<Response, Failure> {
     let engine = scope.engine();
     let now = scope.now();

@@ -1,6 +1,6 @@
-//! The companion router: Ory's endpoints for step-up, one file a resource, and the built-in pages.
+//! The companion router: Ory's endpoints for step-up, one file per resource, and the built-in pages.
 //!
-//! It knows who somebody is by the request's context and in no other way.
+//! It identifies users only by the request's context.
 
 mod answer;
 mod body;
@@ -33,7 +33,7 @@ use axum::{
 pub(crate) use self::scope::Site;
 use self::{failure::Failure, scope::Scope};
 
-/// All routes, under one site.
+/// All routes.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>(site: Site) -> Router<S> {
     let body_limit = site.engine().limits.body_bytes;
     Router::new()

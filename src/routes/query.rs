@@ -1,4 +1,4 @@
-//! Query parameters, each at most once.
+//! Query parameters, each allowed at most once.
 
 use http::Uri;
 use url::{Url, form_urlencoded};
@@ -31,13 +31,13 @@ impl Query {
         match self.one("return_to") {
             Err(_) => Err(Failure::ForbiddenReturnTo),
             Ok(None) => Ok(None),
-            // U+FFFD stands where the bytes were no UTF-8.
+            // U+FFFD replaces bytes that are not UTF-8.
             Ok(Some(text)) if text.contains('\u{fffd}') => Err(Failure::ForbiddenReturnTo),
             Ok(Some(text)) => engine.urls.return_policy.parse(text).map(Some).map_err(|_| Failure::ForbiddenReturnTo),
         }
     }
 
-    /// Which level is asked for, and whether anew.
+    /// The requested level, and whether to prove it again.
     pub(crate) fn asked(&self) -> Result<Asked, Failure> {
         let aal2 = match self.one("aal")?.map(str::to_ascii_lowercase).as_deref() {
             None | Some("aal1") => false,
@@ -48,7 +48,7 @@ impl Query {
         Ok(Asked { aal2, refresh })
     }
 
-    /// The id in this parameter; `None` if it is none.
+    /// The id in this parameter; `None` if it is missing or invalid.
     pub(crate) fn id(&self, name: &str) -> Result<Option<Uuid>, Failure> {
         Ok(self.one(name)?.and_then(|text| Uuid::try_parse(text).ok().filter(|id| id.to_string() == text)))
     }

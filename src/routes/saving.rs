@@ -1,6 +1,6 @@
-//! Writing a flow that somebody else may be writing at the same moment: another tab, or the same form sent twice.
+//! Writing a flow that another request may be writing at the same moment: another tab, or the same form sent twice.
 //!
-//! Whoever was superseded reads the flow anew. So what is shown afterwards is what is stored, whoever stored it.
+//! The request that was too late reads the flow again. So every client sees what is stored.
 
 use super::{failure::Failure, scope::Scope, stored_flow::stored_flow};
 use crate::{
@@ -10,27 +10,27 @@ use crate::{
     wire::ui::{Text, message},
 };
 
-/// How often a change is made on what others have left, before they are left alone.
+/// How often a change is tried again on top of concurrent ones.
 const ROUNDS: u32 = 8;
 
-/// What became of a change of a flow.
+/// The outcome of a change of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a flow that was not stored must not be shown as if it were"]
 pub(crate) enum Kept {
     /// The store has the flow as it is now.
     Stored,
-    /// The flow is as others have left it: completed, or written again and again.
+    /// The flow was not changed: others completed it, or kept writing it.
     LeftAsItIs,
-    /// There is no such flow any more.
+    /// The flow does not exist any more.
     Gone,
 }
 
-/// What the user reads of a form that was sent twice at once.
+/// What the user reads after sending a form twice at once.
 pub(crate) fn sent_twice() -> Text {
-    message::generic("This form was sent twice at once, and only one of the two counted. This is what came of it.")
+    message::generic("You sent this form twice at once, and only one counted. This is the result.")
 }
 
-/// Writes the flow as it is now, if nobody has written it since it was read.
+/// Writes the flow, if nobody has written it since it was read.
 pub(crate) async fn write_once(scope: &Scope, flow: &mut Flow) -> Result<Written, Failure> {
     let written = scope.engine().stores.update_flow(&flow.to_stored()?).await?;
     if written.is_done() {
@@ -39,7 +39,7 @@ pub(crate) async fn write_once(scope: &Scope, flow: &mut Flow) -> Result<Written
     Ok(written)
 }
 
-/// Makes the change and writes the flow. If somebody else was quicker, it is made again on what they have left: `change` is told so.
+/// Makes the change and writes the flow. If another request was quicker, makes the change again on its result, and tells `change` so.
 pub(crate) async fn write(
     scope: &Scope,
     flow: &mut Flow,
@@ -60,7 +60,7 @@ pub(crate) async fn write(
     Ok(Kept::LeftAsItIs)
 }
 
-/// The flow as it is stored now. Says whether it still is.
+/// Reads the flow again. Returns whether it still exists.
 pub(crate) async fn read_anew(scope: &Scope, flow: &mut Flow) -> Result<bool, Failure> {
     match stored_flow(scope, flow.id()).await {
         Ok(stored) => {
@@ -72,15 +72,15 @@ pub(crate) async fn read_anew(scope: &Scope, flow: &mut Flow) -> Result<bool, Fa
     }
 }
 
-/// Whether this request may set something going outside: of those that are sent at once, one may, and while it does no other.
+/// Whether this request may send something that must not go out twice. Of concurrent requests, only one may.
 pub(crate) async fn claim(scope: &Scope, flow: &mut Flow) -> Result<bool, Failure> {
     let now = scope.now();
-    // No factor is waited for any longer than that.
+    // No factor may take longer.
     let until = now + scope.engine().limits.directory_timeout;
     Ok(flow.claim(now, until) && write_once(scope, flow).await?.is_done())
 }
 
-/// Lets the next one try, after something could not be set going. If that fails too, it must wait until the claim is over.
+/// Lets the next request try, after the factor failed. If this write fails too, the next one waits until the claim expires.
 pub(crate) async fn release(scope: &Scope, flow: &mut Flow) {
     if !flow.is_claimed() {
         return;
@@ -90,6 +90,6 @@ pub(crate) async fn release(scope: &Scope, flow: &mut Flow) {
         Ok(())
     });
     if let Err(failure) = released.await {
-        tracing::warn!(?failure, "a flow stays claimed for some seconds after its factor failed");
+        tracing::warn!(?failure, "a factor failed, and its flow stays claimed for a few seconds");
     }
 }

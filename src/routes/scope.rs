@@ -1,4 +1,4 @@
-//! What every route needs: the configured whole, and the context that the outer layer of the *same* whole made.
+//! What every route needs: the engine, and the context from the outer layer of the *same* `StepUp`.
 
 use std::sync::{
     Arc,
@@ -23,7 +23,7 @@ use crate::{
     wire::Envelope,
 };
 
-/// What the router is built of.
+/// What the router is built from.
 #[derive(Clone)]
 pub(crate) struct Site {
     engine: Arc<Engine>,
@@ -40,7 +40,7 @@ impl Site {
     }
 }
 
-/// The configured whole and the request's context.
+/// The site and the request's context.
 #[derive(Clone)]
 pub(crate) struct Scope {
     site: Site,
@@ -61,7 +61,7 @@ impl FromRequestParts<Site> for Scope {
             _ => {
                 if !MISWIRED.swap(true, Ordering::Relaxed) {
                     tracing::error!(
-                        "the router of a StepUp must stand under the layer of the same StepUp: \
+                        "the router of a StepUp needs the layer of the same StepUp around it: \
                          write Router::new().merge(step_up.router()).layer(step_up.layer())"
                     );
                 }
@@ -69,7 +69,7 @@ impl FromRequestParts<Site> for Scope {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     None,
                     "not set up",
-                    "This service is not set up correctly.",
+                    "The application is not set up correctly. Please contact its operator.",
                 );
                 Err(answer::from_bytes(envelope.respond(&parts.headers)))
             }
@@ -82,12 +82,12 @@ impl Scope {
         self.site.engine()
     }
 
-    /// The session of the request, if there is one that is good.
+    /// The session of the request, if there is a valid one.
     pub(crate) async fn evidence(&self) -> Result<Option<&Evidence>, Unavailable> {
         Ok(self.context.evidence().await?.map(AsRef::as_ref))
     }
 
-    /// What carries a session to its client, made by the source that finds it again.
+    /// The cookie and token for a session, made by the source that will find it again.
     pub(crate) fn carry(&self, session: &StoredSession, standing: &Standing) -> Result<Carried, Error> {
         let carried = self.site.edge.source.carry(session, standing, self.engine().now());
         carried.map_err(|error| Error::with_source(ErrorKind::Cryptography, error))

@@ -24,7 +24,7 @@ const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 const DEFAULT_PAGE_SIZE: usize = 250;
 const MAX_PAGE_SIZE: usize = 1000;
 
-/// `GET /sessions`: all but the one that asks, behind the same gate as whoami. Always JSON.
+/// `GET /sessions`: all sessions but the client's own, behind the same gate as whoami. Always JSON.
 pub(crate) async fn list(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let listed = match whoami::gate(&scope).await {
         Ok(Ok(found)) => list_others(&scope, &found.session, &Query::of(&uri)).await,
@@ -34,7 +34,7 @@ pub(crate) async fn list(State(_): State<Site>, scope: Scope, uri: Uri) -> Respo
     listed.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
-/// Which part of the list: `page` counts from 1, `page_token` is the number of entries to pass over.
+/// Which part of the list: `page` counts from 1, `page_token` is the number of entries to skip.
 struct Page {
     skip: usize,
     size: usize,
@@ -104,7 +104,7 @@ fn links(scope: &Scope, page: &Page, total: usize) -> String {
     links.join(", ")
 }
 
-/// `DELETE /sessions`: ends all but the one that asks. Not gated, since it only takes away.
+/// `DELETE /sessions`: ends all sessions but the client's own. No gate: it can only end sessions.
 pub(crate) async fn revoke_others(State(_): State<Site>, scope: Scope) -> Response {
     let revoked = async {
         let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
@@ -115,7 +115,7 @@ pub(crate) async fn revoke_others(State(_): State<Site>, scope: Scope) -> Respon
     revoked.await.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
-/// `DELETE /sessions/{id}`: ends another of the subject's sessions. An id that is unknown is gone already.
+/// `DELETE /sessions/{id}`: ends another of the subject's sessions. An unknown id counts as ended.
 pub(crate) async fn revoke_one(
     State(_): State<Site>,
     path: Result<Path<String>, PathRejection>,

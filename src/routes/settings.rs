@@ -34,11 +34,11 @@ use crate::{
 
 /// Why a settings endpoint does not serve a request.
 pub(crate) enum Refused {
-    /// Something is wrong.
+    /// A failure.
     Failure(Failure),
-    /// There is no session: browsers go here.
+    /// There is no session. Browsers go to this URL.
     NoSession(Url),
-    /// The session does not meet the gate: browsers go here.
+    /// The session does not meet the gate. Browsers go to this URL.
     Gate(Shortfall, Box<Envelope>, Url),
 }
 
@@ -72,8 +72,8 @@ pub(crate) async fn session(scope: &Scope, without: Url) -> Result<&Evidence, Re
     scope.evidence().await?.ok_or(Refused::NoSession(without))
 }
 
-/// Whether the session meets what the settings ask. Who has no second factor is let in, to bind one. `without`: where browsers go
-/// that turn out to have no session any more.
+/// Whether the session meets what the settings require. Users without a second factor pass, to bind one. `without`: where browsers go if
+/// the session has ended.
 pub(crate) async fn gate(scope: &Scope, return_to: Option<&Url>, without: &Url) -> Result<(), Refused> {
     let engine = scope.engine();
     let required = Requirement::from(engine.settings_required_aal());
@@ -99,7 +99,7 @@ async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let return_to = query.return_to(engine)?;
     let without = engine.urls.login(false, false, return_to.as_ref());
     let found = session(scope, without.clone()).await?;
-    // Whoever must step up first comes back to this very request, if it knew where to go on from here.
+    // A user who must step up first returns to this request, if it has a `return_to`.
     let request_url = engine.urls.enrolment(return_to.as_ref());
     gate(scope, return_to.as_ref().map(|_| &request_url), &without).await?;
     let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
@@ -176,13 +176,13 @@ pub(crate) async fn get_flow(State(_): State<Site>, scope: Scope, uri: Uri) -> R
         Err(refused) => Err(refused),
     };
     answer.unwrap_or_else(|refused| {
-        // Programs that say nothing of what they want are served as well: only without a session does it matter.
+        // Without `Accept`, the answer is JSON. Only without a session does the header decide.
         let json = !matches!(refused, Refused::NoSession(_)) || negotiation::wants_json(&scope.headers);
         refused.respond(&scope, json)
     })
 }
 
-/// Where a settings flow with the purpose of this one is begun.
+/// The URL that begins a settings flow like this one.
 pub(crate) fn restart_url(flow: &Flow, scope: &Scope) -> Url {
     let path = match flow.flow_type {
         FlowType::Browser => "self-service/settings/browser",

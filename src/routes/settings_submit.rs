@@ -1,4 +1,4 @@
-//! Submitting a settings flow: the checks of the wire contract, section 8, in its order. The first that fails answers.
+//! Submitting a settings flow: the checks of the wire contract, section 8, in its order. The first failing check answers.
 
 use axum::{
     body::Body,
@@ -52,7 +52,7 @@ pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: 
     }
 }
 
-/// A submitted flow that belongs to the client's session, which meets the gate.
+/// A submitted flow of the client's session. The session meets the gate.
 pub(super) struct Change<'a> {
     pub(super) scope: &'a Scope,
     pub(super) found: &'a Evidence,
@@ -99,7 +99,7 @@ impl<'a> Change<'a> {
                     .await;
             }
         }
-        // Against the credentials as they are now, not as they were when the session was last looked at.
+        // By the current credentials, not by those in the cache.
         let standing = self.owner.standing(self.engine());
         let max_age = self.engine().limits.privileged_session_max_age;
         match settings::recency(&self.found.session, &standing, max_age, self.scope.now()) {
@@ -108,7 +108,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Not recent enough. What was sent is not kept: the user repeats the change.
+    /// The proof is not recent enough. The form is not kept: the user submits it again.
     fn prove_anew(&self, second_factor: bool, standing: &Standing) -> Response {
         let engine = self.engine();
         let page = settings::page(&self.flow, engine);
@@ -126,7 +126,7 @@ impl<'a> Change<'a> {
             StatusCode::FORBIDDEN,
             Some("session_refresh_required"),
             "recent proof required",
-            "Please confirm that it is you before you change how you sign in.",
+            "Please confirm that it is you before you change your second factors.",
         )
         .redirect_browser_to(&url);
         let required = Requirement::from(engine.settings_required_aal());
@@ -150,7 +150,7 @@ impl<'a> Change<'a> {
         if let Err(error) = enrolment.check_fields(context, form) {
             return self.refuse(RefusalReason::Invalid, Some(error.field), error.text).await;
         }
-        // The same counter as at the login: no door to a factor has a lock of its own.
+        // The same counter as at the login: an attacker gets no extra attempts here.
         let key = AttemptKey { subject: self.owner.subject.clone(), method };
         let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
         if let Some(retry_after) = checks::locked_for(attempt, now) {
@@ -175,9 +175,9 @@ impl<'a> Change<'a> {
                 let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };
                 self.refuse(kind, Some(error.field), error.text).await
             }
-            // It stays counted: else it would start the count of a step that sends something anew.
+            // It stays counted. Otherwise it would reset the count of a step that sends codes.
             EnrolmentOutcome::Refused(text) => {
-                // The factor may have been removed elsewhere meanwhile: then it can be bound again.
+                // The factor may have been removed elsewhere in the meantime. Then it can be bound again.
                 let begun = state.is_none().then_some(method);
                 if begun.is_some() {
                     settings::begin(&mut self.flow, engine, &self.owner, begun, now).await?;
@@ -189,8 +189,8 @@ impl<'a> Change<'a> {
             EnrolmentOutcome::Enrolled(new) | EnrolmentOutcome::Added(new)
                 if (new.summary.method, new.summary.aal) != (method, factor.aal()) =>
             {
-                // It would be taken for another factor's.
-                Err(FactorError::Unavailable("a credential of another method or level than its factor's".into()).into())
+                // It would count for another factor.
+                Err(FactorError::Unavailable("the credential's method or level is not its factor's".into()).into())
             }
             EnrolmentOutcome::Enrolled(credential) => {
                 let session = self.with_enrolled(factor, credential.summary.id);
@@ -201,11 +201,11 @@ impl<'a> Change<'a> {
                 self.save(key, vec![CredentialChange::Add(credential)], session).await
             }
             EnrolmentOutcome::Removed => self.remove(key, |known| known.method == method).await,
-            // A factor may take the id from the form: no other factor's credential is reached by it.
+            // A factor may take the id from the form, so check that it is one of its own credentials.
             EnrolmentOutcome::RemovedOne(id) | EnrolmentOutcome::Renamed { credential: id, .. }
                 if own.iter().all(|known| known.summary.id != id) =>
             {
-                let text = message::generic("This is not there any more.");
+                let text = message::generic("This was removed already. Please look again.");
                 self.refuse(RefusalReason::Invalid, None, text).await
             }
             EnrolmentOutcome::RemovedOne(id) => self.remove(key, |known| known.id == id).await,
@@ -216,7 +216,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Nothing is saved yet: the flow keeps what the factor needs, and is shown again.
+    /// Nothing is saved yet: keeps the factor's state and shows the flow again.
     async fn go_on(mut self, method: Method, state: &[u8], message: Option<Text>) -> Result<Response, Failure> {
         let (engine, now) = (self.engine(), self.scope.now());
         let failed = message.as_ref().is_some_and(Text::is_error);
@@ -232,7 +232,7 @@ impl<'a> Change<'a> {
             Ok(())
         };
         if self.flow.is_claimed() || failed {
-            // Something is on its way, or a challenge is spent: what belongs to it must be kept, whatever others have written meanwhile.
+            // A code may be on its way, or a challenge is used up. Keep its state, whatever others have written in the meantime.
             match saving::write(self.scope, &mut self.flow, keep).await? {
                 Kept::Stored => {}
                 Kept::LeftAsItIs => return Err(Failure::Unavailable),
@@ -240,7 +240,7 @@ impl<'a> Change<'a> {
             }
         } else {
             keep(&mut self.flow, false).map_err(Failure::from)?;
-            // What is not kept must not be shown: codes that somebody writes down and that open nothing, for example.
+            // Do not show what was not kept: for example recovery codes that would not work.
             if !saving::write_once(self.scope, &mut self.flow).await?.is_done() {
                 return self.refuse_second().await;
             }
@@ -252,7 +252,7 @@ impl<'a> Change<'a> {
         self.show(StatusCode::OK, None).await
     }
 
-    /// Removes these, and with the last of the second factors those that only stand in for one.
+    /// Removes these credentials. Backup credentials go with the last second factor.
     async fn remove(
         self,
         key: AttemptKey,
@@ -299,7 +299,7 @@ impl<'a> Change<'a> {
         self.tell(field, text, false, None).await
     }
 
-    /// A form that was sent twice at once, of which another one counts: the flow as that one left it, and what happened.
+    /// A form was sent twice at once, and the other one counts: shows the flow as the other left it, with a message.
     async fn refuse_second(&mut self) -> Result<Response, Failure> {
         if !saving::read_anew(self.scope, &mut self.flow).await? {
             return Err(Failure::UnknownFlow);
@@ -308,8 +308,8 @@ impl<'a> Change<'a> {
         self.tell(None, saving::sent_twice(), true, None).await
     }
 
-    /// `beside`: what the flow says already was said at the same moment, and stays. `begun`: the method that was begun anew, since the
-    /// flow kept nothing for it.
+    /// `beside`: keeps the flow's messages, since a concurrent request wrote them. `begun`: the method that was begun again, since the
+    /// flow had no state for it.
     async fn tell(
         &mut self,
         field: Option<&str>,

@@ -1,4 +1,4 @@
-//! What a change of factors brings about: the change itself, a new session, and the answer that hands it out.
+//! What a change of factors does: the change itself, a new session, and the answer with it.
 
 use axum::{http::StatusCode, response::Response};
 use serde_json::json;
@@ -27,8 +27,8 @@ use crate::{
 };
 
 impl Change<'_> {
-    /// The session after a credential was bound. A first second factor is a proof made now. A further one proves nothing that was not
-    /// proven before, since the client was shown it a moment ago: it counts from the last second factor on and prolongs nothing.
+    /// The session after binding a credential. The first second factor counts as proven now. A further one adds no proof, since the
+    /// client has just seen its secret: it takes the time of the last second-factor proof and does not prolong the session.
     pub(super) fn with_enrolled(&self, factor: &dyn Factor, credential: CredentialId) -> StoredSession {
         let (engine, now) = (self.engine(), self.scope.now());
         let proof = |at| Proof::new(factor.method(), factor.aal(), at).with_credential(credential);
@@ -41,8 +41,8 @@ impl Change<'_> {
         }
     }
 
-    /// The session after one more credential of a method was bound. The first is bound as any is. The others prove nothing new: with what
-    /// was proven before, the session goes on, and ends with that.
+    /// The session after adding a credential to a method. The first is bound like any other. A further one adds no proof and does not
+    /// prolong the session.
     pub(super) fn with_added(
         &self,
         factor: &dyn Factor,
@@ -55,10 +55,10 @@ impl Change<'_> {
         self.engine().rotate(&self.found.session, None, self.scope.now())
     }
 
-    /// The change, the new session and the end of the old one in one transaction, if the credentials still are those that the
-    /// decision was made on.
+    /// Writes the change, the new session and the end of the old one in one transaction, if the credentials are still those that the
+    /// decision was based on.
     ///
-    /// The answer is made before: once the change is written, nothing may keep the client from its new session.
+    /// The answer is made first: once the change is written, the client must get its new session.
     pub(super) async fn save(
         mut self,
         key: AttemptKey,
@@ -84,7 +84,7 @@ impl Change<'_> {
             _ => {
                 self.owner = Owner::read(engine, &self.owner.subject).await?;
                 settings::begin(&mut self.flow, engine, &self.owner, None, now).await?;
-                let text = "Your settings were changed elsewhere meanwhile. Please look again.";
+                let text = "Your settings were changed elsewhere in the meantime. Please check them and try again.";
                 return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
             }
         }
@@ -96,7 +96,7 @@ impl Change<'_> {
         Ok(response)
     }
 
-    /// This flow as it is once the changes are written.
+    /// The flow and its owner as they will be once the changes are written.
     async fn saved(&self, method: Method, changes: &[CredentialChange]) -> Result<Self, Failure> {
         let now = self.scope.now();
         let owner = self.owner.after(changes);
@@ -109,7 +109,7 @@ impl Change<'_> {
         Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
     }
 
-    /// What the audit hears of the changes.
+    /// The audit events of the changes.
     fn audited(&self, changes: &[CredentialChange]) -> Vec<AuditEventKind> {
         let known = |id| self.owner.credentials.iter().map(|one| one.summary).find(|summary| summary.id == id);
         let told = |change: &CredentialChange| match change {
@@ -128,9 +128,10 @@ impl Change<'_> {
         changes.iter().filter_map(told).collect()
     }
 
-    /// Stores the flow, and ends those that were begun with a factor that is gone. The change is made, so nothing here refuses it.
+    /// Stores the flow. If a factor was removed, ends the subject's other flows. The change is already written, so errors are only
+    /// logged.
     ///
-    /// What the method kept for binding is used up, and must not be shown any more, whatever others have written meanwhile.
+    /// The method's state for binding is used up and must not be shown again, whatever others have written in the meantime.
     async fn keep(&mut self, method: Method, removes: bool) {
         let (scope, now, ours) = (self.scope, self.scope.now(), self.flow.clone());
         let succeed = |flow: &mut Flow, again: bool| {
@@ -146,12 +147,12 @@ impl Change<'_> {
         match saving::write(scope, &mut self.flow, succeed).await {
             Ok(Kept::Stored) => {}
             Ok(kept) => tracing::warn!(?kept, "factors were changed, but the flow does not say so"),
-            Err(failure) => tracing::warn!(?failure, "factors were changed, but the flow does not say so yet"),
+            Err(failure) => tracing::warn!(?failure, "factors were changed, but the flow could not be written"),
         }
         if removes {
             let ended = self.engine().stores.remove_flows(&self.owner.subject, Some(self.flow.id())).await;
             if let Err(error) = ended {
-                tracing::warn!(%error, "a factor was removed, but flows that were begun with it are still there");
+                tracing::warn!(%error, "a factor was removed, but flows that began with it still exist");
             }
         }
     }

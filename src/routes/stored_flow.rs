@@ -3,7 +3,8 @@
 use super::{failure::Failure, scope::Scope};
 use crate::{flow::record::Flow, store::FlowId};
 
-/// The flow of this id. Where it returns to is checked anew, since the list may have shrunk since it began: so no exit can forget to.
+/// The flow of this id. Checks its return address here, so no route can forget to: the list of allowed ones may have shrunk since it
+/// began.
 pub(crate) async fn stored_flow(scope: &Scope, id: FlowId) -> Result<Flow, Failure> {
     let stored = scope.engine().stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
     let mut flow = Flow::from_stored(stored)?;

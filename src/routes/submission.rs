@@ -1,4 +1,4 @@
-//! A submitted login flow: whose it is, and what it is for. The checks that only need the flow and the session are here.
+//! A submitted login flow, with the checks that need only the flow and the session.
 
 use axum::http::Uri;
 
@@ -15,15 +15,15 @@ use crate::{
     source::Evidence,
 };
 
-/// A submitted flow that exists and belongs to the client's session, if it belongs to anybody.
+/// A submitted flow that exists. If it is bound to a session, it is the client's.
 pub(crate) struct Submission<'a> {
     pub(crate) scope: &'a Scope,
     pub(crate) found: Option<&'a Evidence>,
     pub(crate) flow: Flow,
     pub(crate) asked: Asked,
-    /// Whether the client is a program; browsers that show pages get redirects.
+    /// Whether to answer in JSON. Browsers that show pages get redirects.
     pub(crate) json: bool,
-    /// The flow's owner, if what was read for this request may be shown in its answer too.
+    /// The flow's owner, if it was read already and the answer may use it.
     pub(crate) owner: Option<Owner>,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Submission<'a> {
         self.found.map(|found| found.standing.level(&found.session, self.scope.now())).unwrap_or_default()
     }
 
-    /// Where the browser goes when nothing is left to do.
+    /// Where the browser goes at the end.
     pub(crate) fn return_url(&self) -> url::Url {
         self.flow.return_to.as_ref().unwrap_or(&self.engine().urls.default_return).clone()
     }

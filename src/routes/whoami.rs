@@ -21,12 +21,12 @@ use crate::{
 
 const IDENTITY_ID: HeaderName = HeaderName::from_static("x-kratos-authenticated-identity-id");
 
-/// Any method, since gateways forward the original one. Always JSON.
+/// Accepts any method, since gateways forward the original one. Always JSON.
 pub(crate) async fn whoami(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     show(&scope, &Query::of(&uri)).await.unwrap_or_else(|failure| failure.respond(&scope, true))
 }
 
-/// The session, if it meets what whoami asks; else what to answer.
+/// The session, if it meets what whoami requires; otherwise the answer.
 pub(crate) async fn gate(scope: &Scope) -> Result<Result<&Evidence, Response>, Failure> {
     let required = Requirement::from(scope.engine().whoami_required_aal());
     match scope.context.decide(&required).await {

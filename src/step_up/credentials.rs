@@ -1,4 +1,4 @@
-//! Credentials that the application itself gives to its users and takes away, beside what they do in the settings.
+//! Credentials that the application binds and removes itself, in addition to the settings.
 
 use super::{ROUNDS, StepUp};
 use crate::{
@@ -12,14 +12,14 @@ use crate::{
 };
 
 impl StepUp {
-    /// Stores a TOTP secret that the subject enrolled elsewhere, in place of one it has. Codes of it work from now on.
+    /// Stores a TOTP secret that the subject enrolled elsewhere. It replaces the subject's present one, and its codes work from now on.
     ///
-    /// For moving users from another system and for seeding; users enrol through the settings flow.
+    /// Use it to migrate users or to seed a database. Users themselves enrol in the settings.
     ///
     /// # Errors
     ///
-    /// The secret is not base32 or shorter than 128 bits (`TotpSecret`), no [`Totp`] factor is configured (`Credential`), or the store did
-    /// not answer.
+    /// The secret is not base32 or is shorter than 128 bits (`TotpSecret`), no [`Totp`] factor is configured (`Credential`), or the store
+    /// did not answer.
     pub async fn import_totp(&self, subject: &Subject, base32_secret: &str) -> Result<CredentialId, Error> {
         let engine = self.engine();
         engine.factor(Method::Totp).ok_or(Error::new(ErrorKind::Credential))?;
@@ -29,12 +29,12 @@ impl StepUp {
         self.import(subject, credential).await
     }
 
-    /// Stores look-up secrets that the subject has from elsewhere, in place of those it has. Each works once.
+    /// Stores look-up secrets that the subject got elsewhere. They replace the present ones. Each works once.
     ///
     /// # Errors
     ///
-    /// There is no code, one is shorter than 13 characters (64 bits need as many in base32) or longer than 64, or stands there twice
-    /// (`LookupSecrets`); no [`LookupSecrets`] factor is configured (`Credential`), or the store did not answer.
+    /// There are no codes, a code has fewer than 13 characters (64 bits in base32) or more than 64, or two are equal (`LookupSecrets`);
+    /// no [`LookupSecrets`] factor is configured (`Credential`); or the store did not answer.
     pub async fn import_lookup_secrets(&self, subject: &Subject, codes: &[&str]) -> Result<CredentialId, Error> {
         let engine = self.engine();
         engine.factor(Method::LookupSecret).ok_or(Error::new(ErrorKind::Credential))?;
@@ -58,7 +58,7 @@ impl StepUp {
         let at = engine.now();
         let mut completion = Completion::new(subject.clone(), at);
         completion.credentials.push(change);
-        // Failures with the old secret say nothing of the new one.
+        // Failures with the old secret do not count against the new one.
         completion.reset = Some(AttemptKey { subject: subject.clone(), method });
         if engine.commit(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Conflict));
@@ -67,11 +67,11 @@ impl StepUp {
         Ok(id)
     }
 
-    /// Gives the subject a credential of a factor of the application's own, in place of those of its method: an address that codes
-    /// are sent to, for example. From now on the subject has this factor, and requirements for the highest available level ask for it.
+    /// Gives the subject a credential of a factor of your own, for example an address that codes are sent to. It replaces all others of
+    /// the method. From now on the subject has this factor, and requirements for the highest available level ask for it.
     ///
-    /// `data` is for the factor alone, which finds it in [`FactorContext::credentials`](crate::factor::FactorContext::credentials). It
-    /// is stored as it is: seal what is secret.
+    /// Only the factor reads `data`, from [`FactorContext::credentials`](crate::factor::FactorContext::credentials). It is stored as it
+    /// is: seal secrets first.
     ///
     /// # Errors
     ///
@@ -81,8 +81,8 @@ impl StepUp {
         self.import(subject, credential).await
     }
 
-    /// Gives the subject one more credential of a factor of the application's own, beside those of its method, with a name that tells it
-    /// from them: a second phone, for example. Otherwise as [`bind`](Self::bind).
+    /// Gives the subject one more credential of a factor of your own, for example a second phone, and keeps the others of the method. The
+    /// name tells them apart. Otherwise as [`bind`](Self::bind).
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
@@ -99,7 +99,7 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// No factor of this method is configured, or the store did not answer.
+    /// No factor of this method is configured (`Credential`), or the store did not answer.
     pub async fn bind_another(
         &self,
         subject: &Subject,
@@ -120,9 +120,9 @@ impl StepUp {
         Ok(Credential::new(summary, engine.now()).with_data(data))
     }
 
-    /// Takes the subject's credentials of a method away, for a support desk that has made sure of who asks. Every session is lowered
-    /// at once, open flows end, its counter of attempts starts anew, and codes that only stood in for the lost factor go too, as when
-    /// users remove it themselves.
+    /// Removes the subject's credentials of a method, for a support desk that has verified who asks. All sessions lose this factor at
+    /// once, open flows end, and the counter of attempts is reset. Backup codes go with the last other second factor, as when users
+    /// remove it themselves.
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
@@ -142,18 +142,17 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// The credentials are being changed all the time (`Conflict`), or the store did not answer.
+    /// The credentials kept changing at the same moment (`Conflict`), or the store did not answer.
     pub async fn unbind(&self, subject: &Subject, method: Method) -> Result<(), Error> {
         self.take_away(subject, method, |known| known.method == method).await
     }
 
-    /// Takes one credential away and leaves the others of its method, as [`unbind`](Self::unbind) does with all: a lost phone, for example.
-    /// What only stood in for lost factors goes with the last of them.
+    /// Removes one credential, for example a lost phone, and keeps the others of its method. Otherwise as [`unbind`](Self::unbind).
     ///
     /// # Errors
     ///
-    /// The subject has no such credential (`Credential`), the credentials are being changed all the time (`Conflict`), or the store did not
-    /// answer.
+    /// The subject has no such credential (`Credential`), the credentials kept changing at the same moment (`Conflict`), or the store did
+    /// not answer.
     pub async fn unbind_one(&self, subject: &Subject, credential: CredentialId) -> Result<(), Error> {
         let known = self.engine().stores.credentials(subject).await?;
         let known = known.iter().map(|one| one.summary).find(|summary| summary.id == credential);

@@ -2,10 +2,10 @@ use std::{fmt, sync::Arc};
 
 use crate::{context::Edge, layer::StepUpLayer};
 
-/// Guards an application whose sessions, and whose step-ups, are somebody else's: [`StepUp::guard`](crate::StepUp::guard) builds it.
+/// Guards an application whose sessions and step-ups come from another system. [`StepUp::guard`](crate::StepUp::guard) builds it.
 ///
-/// It has no router and begins no sessions. Routes are guarded in the same ways as under a [`StepUp`](crate::StepUp). Clones are cheap and share
-/// everything.
+/// It has no router and begins no sessions. Guard routes in the same ways as under a [`StepUp`](crate::StepUp). Clones are cheap and
+/// share everything.
 #[derive(Clone)]
 pub struct StepUpGuard {
     edge: Arc<Edge>,
@@ -16,7 +16,7 @@ impl StepUpGuard {
         Self { edge }
     }
 
-    /// The layer that lets guards find the session of each request, and that renders every refusal.
+    /// The layer: guards find each request's session through it, and it renders every refusal.
     pub fn layer(&self) -> StepUpLayer {
         StepUpLayer::new(Arc::clone(&self.edge))
     }

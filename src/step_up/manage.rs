@@ -1,4 +1,4 @@
-//! What an application does to the sessions and credentials of its users: list and end sessions, lift a lock, seal anew.
+//! What an application does with its users' sessions and secrets: list and end sessions, lift a lock, seal again.
 
 use super::{ROUNDS, StepUp};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl StepUp {
-    /// The subject's sessions that are alive, newest first.
+    /// The subject's live sessions, newest first.
     ///
     /// # Errors
     ///
@@ -20,8 +20,7 @@ impl StepUp {
         Ok(self.engine().stores.sessions(subject, self.engine().now()).await?)
     }
 
-    /// Ends the session, at its holder's wish or another's. If a step-up that was under way has put another in its place meanwhile,
-    /// that one ends.
+    /// Ends the session. If a step-up has replaced it in the meantime, ends its successor.
     ///
     /// # Errors
     ///
@@ -30,8 +29,8 @@ impl StepUp {
         self.engine().sign_out(session.as_ref()).await
     }
 
-    /// Ends sessions of the subject and returns how many. On this process that holds at once, on others as soon as they
-    /// read the store again ([`StepUpBuilder::standing_max_age`](crate::StepUpBuilder::standing_max_age)).
+    /// Ends sessions of the subject and returns how many. This process refuses them at once, others as soon as they read the store again
+    /// ([`StepUpBuilder::standing_max_age`](crate::StepUpBuilder::standing_max_age)).
     ///
     /// # Errors
     ///
@@ -40,11 +39,11 @@ impl StepUp {
         Ok(self.engine().revoke(subject, which).await?)
     }
 
-    /// Ends all sessions of the subject, those too that are being created at this moment, and returns how many: when the user is
-    /// disabled, or asks for it. To end one, or all but one, use [`revoke`](Self::revoke).
+    /// Ends all sessions of the subject, also those being created at this moment, and returns how many. Use it when a user is disabled or
+    /// asks for it. To end one, or all but one, use [`revoke`](Self::revoke).
     ///
-    /// When a password is changed, end all sessions, or all but the one in which it was changed: whoever knew the old password may
-    /// have one.
+    /// When a user changes the password, end all sessions, or all but the current one: an attacker who knew the old password may have
+    /// one.
     ///
     /// # Errors
     ///
@@ -53,9 +52,9 @@ impl StepUp {
         self.revoke(subject, Revocation::All(self.engine().now())).await
     }
 
-    /// Lets the subject try again at a factor that is locked after too many wrong answers, even for good.
+    /// Unlocks a factor that is locked after too many wrong answers, even for good.
     ///
-    /// The user does the same by proving another second factor.
+    /// Users can also unlock it by proving another second factor.
     ///
     /// # Errors
     ///
@@ -67,14 +66,15 @@ impl StepUp {
         Ok(())
     }
 
-    /// Seals the subject's secrets anew, where they are sealed under another key than the first of the builder, and returns how
-    /// many. Call it for every user after a key was put first; when it has returned 0 for all of them, the old key can go.
+    /// Seals the subject's secrets again under the builder's first key, if they are sealed under another, and returns how many. After
+    /// adding a new first key, call it for every user. When it returns 0 for all, you can remove the old key.
     ///
-    /// Users may sign in meanwhile, and a code that is used at this very moment stays used.
+    /// Users may sign in meanwhile. A code that is used at the same moment stays used.
     ///
     /// # Errors
     ///
-    /// A secret does not open (`Cryptography`), the credentials are being changed all the time (`Conflict`), or the store did not answer.
+    /// A secret does not open (`Cryptography`), the credentials kept changing at the same moment (`Conflict`), or the store did not
+    /// answer.
     pub async fn reseal(&self, subject: &Subject) -> Result<u64, Error> {
         let engine = self.engine();
         for _ in 0..ROUNDS {
@@ -95,7 +95,7 @@ impl StepUp {
 }
 
 impl Engine {
-    /// The changes that seal the subject's secrets under the first key, for those that are not.
+    /// The changes that seal the subject's secrets under the first key. Skips those that already are.
     async fn sealed_anew(&self, subject: &Subject) -> Result<Vec<CredentialChange>, Error> {
         let mut changes = Vec::new();
         for known in self.stores.credentials(subject).await? {
@@ -104,7 +104,7 @@ impl Engine {
                 .reseal(subject, &known, &self.sealer)
                 .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
             if let Some(data) = data {
-                // A proof that changes the data at this moment is not lost.
+                // Expecting the old data keeps a concurrent change.
                 let (credential, expected) = (known.summary.id, known.data);
                 changes.push(CredentialChange::SetData { credential, expected, data });
             }

@@ -1,4 +1,4 @@
-//! [`StepUp`]: what the application holds, and the calls that it makes itself.
+//! [`StepUp`]: the application's handle, and its calls.
 
 mod credentials;
 mod guard;
@@ -17,10 +17,10 @@ use crate::{
     session::Subject,
 };
 
-/// What is changed follows from what there is. If that changes at the same moment, it is looked at again, so often.
+/// How often a change is tried again if the credentials change at the same moment.
 const ROUNDS: u32 = 3;
 
-/// The configured whole: the application builds it once, and takes from it the [layer](Self::layer), the router and sessions.
+/// A configured step-up. Build it once, and take the [layer](Self::layer), the router and sessions from it.
 ///
 /// Clones are cheap and share everything.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl StepUp {
         &self.edge
     }
 
-    /// The layer that lets guards find the session of each request, and that renders every refusal.
+    /// The layer: guards find each request's session through it, and it renders every refusal.
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
@@ -69,8 +69,8 @@ impl StepUp {
 
     /// The companion router: `/self-service/...`, `/sessions/whoami` and the built-in pages.
     ///
-    /// It must stand under [`layer`](Self::layer); without it, or under the layer of another `StepUp`, every route answers 500. If it is
-    /// nested under a path, the public URL must include that path.
+    /// Put [`layer`](Self::layer) around it. Without it, or under the layer of another `StepUp`, every route answers 500. If you nest the
+    /// router under a path, the public URL must include that path.
     ///
     /// ```
     /// use axum::Router;
@@ -89,36 +89,35 @@ impl StepUp {
         crate::routes::router(crate::routes::Site::new(Arc::clone(&self.engine), Arc::clone(&self.edge)))
     }
 
-    /// What whoami asks of a session from the next request on: Ory's `session.whoami.required_aal`.
+    /// Sets what whoami requires of a session, from the next request on: Ory's `session.whoami.required_aal`.
     pub fn set_whoami_required_aal(&self, required: RequiredAal) {
         self.engine.whoami.set(required);
     }
 
-    /// What the settings ask of a session from the next request on: Ory's `selfservice.flows.settings.required_aal`.
+    /// Sets what the settings require of a session, from the next request on: Ory's `selfservice.flows.settings.required_aal`.
     pub fn set_settings_required_aal(&self, required: RequiredAal) {
         self.engine.settings.set(required);
     }
 
-    /// Drops what this process remembers of the subject, so that the next request asks the store and the directory: call it when the
-    /// application has disabled a user.
+    /// Clears this process's cache for the subject, so the next request reads the store and the directory. Call it after disabling a
+    /// user.
     pub fn forget(&self, subject: &Subject) {
         self.engine.sessions.standing.forget(subject);
     }
 }
 
 impl RequireAal {
-    /// The same guard, bound to one [`StepUp`]: a session that the layer of another one found is never believed, and answered
-    /// with 500.
+    /// The same guard, bound to one [`StepUp`]. Under the layer of another, it answers 500.
     ///
-    /// For applications with more than one, where a route under the wrong layer would else be open to the wrong users. Where there
-    /// is only one, it adds nothing.
+    /// For applications with several `StepUp`s: a route under the wrong layer would otherwise be open to the wrong users. With only one,
+    /// it adds nothing.
     pub fn within(self, step_up: &StepUp) -> Self {
         self.within_edge(step_up.edge())
     }
 }
 
 impl RequireAal2 {
-    /// Bound to one [`StepUp`]: see [`RequireAal::within`].
+    /// The same guard, bound to one [`StepUp`]: see [`RequireAal::within`].
     pub fn within(self, step_up: &StepUp) -> RequireAal {
         RequireAal::from(self).within(step_up)
     }

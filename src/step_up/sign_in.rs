@@ -13,10 +13,10 @@ use crate::{
     store::{AttemptKey, Completed, Completion, Rotation},
 };
 
-/// A session that has just begun, with what the client needs to keep it.
+/// A new session, with its cookie and token.
 ///
-/// For a browser, put [`cookie`](Self::cookie) into the response's `Set-Cookie` (under axum, return this value as a part of the
-/// response). For a native client, send [`token`](Self::token) in the body.
+/// For a browser, send [`cookie`](Self::cookie) as `Set-Cookie`. Under axum, return this value as part of the response. For a native
+/// client, send [`token`](Self::token) in the body.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     session: StoredSession,
@@ -44,12 +44,12 @@ impl SignedIn {
 impl StepUp {
     /// Begins a session for a subject who has just proven a first factor to the application.
     ///
-    /// The session is always new: no id or cookie that the request brought lives on in it.
+    /// The session is always new. It takes over no id or cookie from the request.
     ///
     /// # Errors
     ///
-    /// The method only ever is a second factor, as one of the application's own is that has a factor of the second level; the subject is
-    /// not active; or the store or directory did not answer.
+    /// The method is only a second factor (`Method`), built in or of your own; the subject is not active (`Inactive`); or the store or
+    /// directory did not answer.
     pub async fn sign_in(&self, subject: Subject, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
         let level = engine.first_factor_level(method).ok_or(Error::new(ErrorKind::Method))?;
@@ -61,18 +61,18 @@ impl StepUp {
         engine.stores.create_session(&session).await?;
         engine.lift_lock(session.subject(), method).await;
         engine.audit.record_in_session(now, &session, AuditEventKind::SignedIn { method });
-        // At sign-in only the proof itself counts, whatever the credentials.
+        // At sign-in only the first factor counts, whatever is enrolled.
         self.hand_out(session, &engine.judge(Vec::new()))
     }
 
-    /// Renews the first factor of a session whose holder has just proven it to the application once more.
+    /// Renews the first factor of a session whose user has just proven it to the application again.
     ///
-    /// The session goes on under a new id: second factors keep counting, with the age they have, and open flows stay the user's. The old
-    /// cookie and token die. Use it where the application's login page is shown to somebody who is signed in already.
+    /// The session continues under a new id. Second factors keep counting and keep their age, and open flows stay valid. The old cookie
+    /// and token stop working. Use it when a user who is already signed in logs in again on your login page.
     ///
     /// # Errors
     ///
-    /// As [`sign_in`](Self::sign_in); also if the session has ended meanwhile (`Inactive`).
+    /// As [`sign_in`](Self::sign_in), or the session has ended (`Inactive`).
     pub async fn reauthenticate(&self, session: impl AsRef<Session>, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
         let level = engine.first_factor_level(method).ok_or(Error::new(ErrorKind::Method))?;
@@ -93,23 +93,23 @@ impl StepUp {
         self.hand_out(renewed, &found.standing)
     }
 
-    /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for the application's own logout. End the
-    /// session itself with [`revoke`](Self::revoke).
+    /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for your own logout. It does not end the
+    /// session: call [`sign_out`](Self::sign_out) too.
     pub fn removal_cookie(&self) -> Option<HeaderValue> {
         self.engine().sessions.cookies.session_removal()
     }
 
-    /// A session that the store has already, with what carries it to its client.
+    /// A stored session, with its cookie and token.
     pub(crate) fn hand_out(&self, session: StoredSession, standing: &Standing) -> Result<SignedIn, Error> {
         let Carried { token, cookie } = self.engine().hand_out(&session, standing)?;
         Ok(SignedIn { session, token, cookie })
     }
 
-    /// The session in JSON as `whoami` shows it, for the application's own login endpoint.
+    /// The session in JSON as `whoami` shows it, for your own login endpoint.
     ///
     /// # Errors
     ///
-    /// The store or directory did not answer, or the session is not alive any more.
+    /// The store or directory did not answer, or the session has ended (`Inactive`).
     pub async fn describe(&self, session: impl AsRef<Session>) -> Result<serde_json::Value, Error> {
         let engine = self.engine();
         let now = engine.now();
@@ -124,7 +124,7 @@ impl StepUp {
         engine.describe(&evidence, now).await
     }
 
-    /// The URL to return to, normalised, if this application allows it: for a login page that takes `return_to` from its query.
+    /// The normalised URL to return to; `None` if it is not allowed. For login pages that take `return_to` from their query.
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};

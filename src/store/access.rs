@@ -13,7 +13,7 @@ use crate::{
 
 /// How many flows without a session stay, those of all clients together. Anybody can begin one where the password is a factor, so
 /// without a bound they would fill a store.
-const FLOWS_OF_NOBODY: u32 = 10_000;
+const ANONYMOUS_FLOWS: u32 = 10_000;
 
 #[derive(Clone)]
 pub(crate) struct Stores {
@@ -119,7 +119,7 @@ impl Stores {
     }
 
     pub(crate) async fn create_flow(&self, flow: &StoredFlow, keep: u32, now: Timestamp) -> Result<(), StoreError> {
-        let keep = if flow.binding.is_some() { keep } else { FLOWS_OF_NOBODY };
+        let keep = if flow.binding.is_some() { keep } else { ANONYMOUS_FLOWS };
         self.within(self.flows.create_flow(flow, keep, now)).await
     }
 

@@ -1,4 +1,4 @@
-//! Answers that are read to their end.
+//! Answers with their whole body.
 
 use std::{fmt::Debug, pin::pin};
 
@@ -40,7 +40,7 @@ impl<S> Attacks<S> {
 }
 
 impl Answer {
-    /// The text at a place of its JSON, as RFC 6901 writes places.
+    /// The text at a JSON pointer (RFC 6901).
     pub(super) fn text_at(&self, pointer: &str) -> Option<String> {
         let body: Value = serde_json::from_slice(&self.body).ok()?;
         body.pointer(pointer)?.as_str().map(str::to_owned)
@@ -51,13 +51,13 @@ impl Answer {
         (self.status == StatusCode::SEE_OTHER).then(|| place.to_owned())
     }
 
-    /// What it set, as `name=value`.
+    /// The cookies that it sets, as `name=value`.
     pub(super) fn cookies(&self) -> impl Iterator<Item = String> {
         let set = self.headers.get_all(header::SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
         set.filter_map(|cookie| cookie.split(';').next()).map(str::to_owned)
     }
 
-    /// What came, for a report.
+    /// The answer, for a report.
     pub(super) fn seen(&self) -> String {
         match self.text_at("/error/reason").or_else(|| self.text_at("/ui/messages/0/text")) {
             Some(reason) => format!("{} ({reason})", self.status),

@@ -1,9 +1,9 @@
 use crate::{session::Subject, step_up::StepUp};
 
-/// Attacks on an application's own router, as the application's tests run them.
+/// Attacks on your own router, for your own tests.
 ///
-/// Each panics if the attack succeeds, and names the method, the path and who got through. Each also lets the honest user in, since an
-/// application that refuses everybody proves nothing.
+/// Each panics if its attack succeeds, and names the method, the path and who got through. Each also checks that an honest user gets in,
+/// since an application that refuses everybody proves nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,15 +40,15 @@ use crate::{session::Subject, step_up::StepUp};
 /// let routes = [("GET", "/payments"), ("POST", "/transfer")];
 /// attacks.assert_replay_refused(&routes).await;
 ///
-/// // The way up: a code opens the routes, once, and the session from before is dead.
+/// // The step-up: a code opens the routes, works once, and ends the old session.
 /// attacks.assert_steps_up(&routes).await;
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// Under axum, take [`Router::into_service`](https://docs.rs/axum/latest/axum/struct.Router.html#method.into_service); any other tower
-/// service will do as well. Give the store of a test to nobody else meanwhile: the subject's credentials are exchanged while an attack
-/// runs, and are what they were before when it has ended. Sessions that it began stay.
+/// service works as well. Give each test its own store: an attack replaces the subject's credentials while it runs, and restores them at
+/// its end. Sessions that it began stay.
 #[derive(Clone, Debug)]
 pub struct Attacks<S> {
     pub(super) step_up: StepUp,
@@ -57,13 +57,13 @@ pub struct Attacks<S> {
 }
 
 impl<S> Attacks<S> {
-    /// Attacks on a service by somebody whom the application knows as this subject. The service has [`StepUp::layer`] around it.
+    /// Attacks on a service, as this subject. The service must have [`StepUp::layer`] around it.
     pub fn new(step_up: &StepUp, service: S, subject: Subject) -> Self {
         Self { step_up: step_up.clone(), service, subject }
     }
 }
 
-/// Panics with what was found, if anything was.
+/// Panics with the findings, if there are any.
 #[allow(clippy::panic, reason = "it is an assertion")]
 pub(super) fn report(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));

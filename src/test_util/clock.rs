@@ -8,7 +8,7 @@ use std::{
 
 use crate::clock::{Clock, Timestamp};
 
-/// A clock that stands still until it is moved. Clones are the same clock.
+/// A clock that stands still until you move it. Clones share the time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,12 +22,12 @@ use crate::clock::{Clock, Timestamp};
 pub struct FixedClock(Arc<AtomicI64>);
 
 impl FixedClock {
-    /// A clock that stands at this instant.
+    /// A clock that shows this time.
     pub fn new(now: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(now.unix_milliseconds())))
     }
 
-    /// Moves it to this instant, forwards or backwards.
+    /// Sets it to this time, forwards or backwards.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.unix_milliseconds(), Ordering::SeqCst);
     }

@@ -12,26 +12,26 @@ use crate::{
 /// use std::time::Duration;
 /// use tower_step_up::{clock::Clock, test_util::{FixedClock, totp_code}};
 ///
-/// let secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"; // as it was given to `StepUp::import_totp`, or shown at the enrolment
+/// let secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"; // as given to `StepUp::import_totp`, or shown at enrolment
 /// let clock = FixedClock::default();
 /// let first = totp_code(secret, clock.now())?;
-/// clock.advance(Duration::from_secs(30)); // a code works once, so the next one is needed
+/// clock.advance(Duration::from_secs(30)); // a code works once, so wait for the next one
 /// assert_ne!(totp_code(secret, clock.now())?, first);
 /// # Ok::<(), tower_step_up::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// The secret is not base32 or shorter than 128 bits.
+/// The secret is not base32, or is shorter than 128 bits.
 pub fn totp_code(base32_secret: &str, at: Timestamp) -> Result<String, Error> {
     let secret = factor::decode_totp_secret(base32_secret)?;
-    // No app is older than its epoch.
+    // Before 1970 there are no codes.
     let seconds = u64::try_from(at.unix_seconds()).unwrap_or_default();
     let totp = Builder::new().with_secret(secret.to_vec()).build().map_err(|_| Error::new(ErrorKind::TotpSecret))?;
     Ok(totp.generate(seconds).to_string())
 }
 
-/// A secret that nobody has had before.
+/// A new random secret.
 #[cfg(feature = "axum")]
 pub(super) fn random_secret() -> String {
     totp_rs::Secret::generate().to_base32()

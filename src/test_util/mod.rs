@@ -1,15 +1,14 @@
-//! For tests of applications and of this crate (feature `test-util`): a clock that stands still, sessions at any level without going
-//! through a login, codes of an authenticator app, and [`Attacks`], which an application runs against its own router. Never enable it in
-//! a deployment: it signs in whomever it is told to.
+//! For tests of applications and of this crate (feature `test-util`): a clock that stands still, sessions of any level without a login,
+//! codes of an authenticator app, and [`Attacks`] on your own router. Never enable it in production: it signs in anybody without a proof.
 //!
-//! In the application's `Cargo.toml`:
+//! In your `Cargo.toml`:
 //!
 //! ```toml
 //! [dev-dependencies]
 //! tower-step-up = { version = "0.1", features = ["test-util"] }
 //! ```
 //!
-//! The example `tested` is an application with a test of each kind.
+//! The example `tested` has a test of each kind.
 
 #[cfg(feature = "axum")]
 mod answer;

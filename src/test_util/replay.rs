@@ -1,4 +1,4 @@
-//! Cookies and tokens of sessions that have ended.
+//! Replays of cookies and tokens after their session has ended.
 
 use std::fmt::Debug;
 
@@ -20,7 +20,7 @@ use crate::{
     store::{Credential, Revocation},
 };
 
-/// How the application ends a session.
+/// The ways an application ends a session.
 const ENDINGS: [Ending; 5] =
     [Ending::Renewed, Ending::SignedOut, Ending::Revoked, Ending::OthersRevoked, Ending::AllRevoked];
 
@@ -40,23 +40,23 @@ impl Ending {
             Self::SignedOut => "a session that was signed out",
             Self::Revoked => "a session that was revoked",
             Self::OthersRevoked => "a session that was revoked from another",
-            Self::AllRevoked => "a session of somebody whose sessions were all revoked",
+            Self::AllRevoked => "a session whose user had all sessions revoked",
         }
     }
 }
 
 impl<S> Attacks<S> {
-    /// Replays the cookie and the token of sessions that have ended, and panics if any of these routes, `(method, path)`, still knows
-    /// them. The sessions have two factors, were let in before, and were then renewed with
-    /// [`reauthenticate`](crate::StepUp::reauthenticate) (which makes a new session, and that one must be let in), signed out with
+    /// Replays the cookie and the token of sessions that have ended, and panics if any of these routes, `(method, path)`, still accepts
+    /// them. Each session has two factors and is let in at first. Then it is renewed with
+    /// [`reauthenticate`](crate::StepUp::reauthenticate) (and the new session must be let in), signed out with
     /// [`sign_out`](crate::StepUp::sign_out), or revoked with [`revoke`](crate::StepUp::revoke) or
     /// [`revoke_all`](crate::StepUp::revoke_all).
     ///
-    /// It finds an application that remembers on its own who came by which cookie. See [`Attacks`] for an example.
+    /// It finds applications with a session cache of their own. See [`Attacks`] for an example.
     ///
     /// # Panics
     ///
-    /// A dead session is let in or a live one is not, the service or the store fails, or there are no routes.
+    /// A route lets in an ended session or refuses a live one, the service or the store fails, or there are no routes.
     #[allow(clippy::expect_used, reason = "it is an assertion")]
     pub async fn assert_replay_refused<ReqBody, ResBody>(&self, routes: &[(&str, &str)])
     where
@@ -73,8 +73,8 @@ impl<S> Attacks<S> {
         report("sessions do not end as they should", &found);
     }
 
-    /// Begins a session that has two factors, has it let in, ends it in the application's own way, its logout for example, and panics if
-    /// any of these routes, `(method, path)`, still knows its cookie or token.
+    /// Begins a session with two factors, checks that it is let in, and ends it in your application's own way, for example with its
+    /// logout. Panics if any of these routes, `(method, path)`, still accepts its cookie or token.
     ///
     /// ```
     /// # use axum::{Router, body::Body, extract::State, http::{HeaderName, HeaderValue, Request, StatusCode, header}};
@@ -83,7 +83,7 @@ impl<S> Attacks<S> {
     /// use axum::routing::{get, post};
     /// use tower_step_up::{CurrentSession, RequireAal2, test_util::Attacks};
     ///
-    /// // To take away the cookie is not enough: somebody may have a copy.
+    /// // It is not enough to remove the cookie: somebody may have a copy.
     /// async fn log_out(State(step_up): State<StepUp>, session: CurrentSession) -> StatusCode {
     ///     match step_up.sign_out(session.session()).await {
     ///         Ok(()) => StatusCode::NO_CONTENT,
@@ -118,7 +118,7 @@ impl<S> Attacks<S> {
     ///
     /// # Panics
     ///
-    /// The session is let in afterwards, or was not before, the service or the store fails, or there are no routes.
+    /// A route lets the session in afterwards, or refuses it before, the service or the store fails, or there are no routes.
     #[allow(clippy::expect_used, reason = "it is an assertion")]
     pub async fn assert_dead_after<ReqBody, ResBody>(
         &self,
@@ -169,13 +169,13 @@ impl<S> Attacks<S> {
         found.extend(self.alive_at(routes, token, ending.who()).await);
         if let Some(successor) = successor {
             let token = successor.token().as_str();
-            found.extend(self.closed_to(routes, (Transport::Cookie, token), "the session that goes on").await);
+            found.extend(self.closed_to(routes, (Transport::Cookie, token), "the session that continues").await);
         }
         exchange_credentials(step_up, &self.subject, before).await?;
         Ok(found)
     }
 
-    /// A session with two factors just proven, and the credentials that the subject had before.
+    /// A session with two fresh factors, and the credentials that the subject had before.
     async fn begin_trial(&self) -> Result<(SignedIn, Vec<Credential>), Error> {
         let now = self.step_up.engine().now();
         let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };

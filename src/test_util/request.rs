@@ -1,4 +1,4 @@
-//! Requests as the attacks send them, and what their answers mean.
+//! The requests of the attacks, and what their answers mean.
 
 use std::fmt::Debug;
 
@@ -23,7 +23,7 @@ pub(super) const fn name_of(transport: Transport) -> &'static str {
 }
 
 impl<S> Attacks<S> {
-    /// The head of the answer to a request without a body, from a page of the application or a program.
+    /// Sends a request without a body, as a page of the application or as a program, and returns the head of the answer.
     pub(super) async fn ask<ReqBody, ResBody>(
         &self,
         (method, path): Route<'_>,
@@ -38,7 +38,7 @@ impl<S> Attacks<S> {
         match session {
             Some((Transport::Cookie, token)) => {
                 request = request.header(header::COOKIE, self.cookie(token));
-                // As a browser does, for applications that look whether another site sent it.
+                // As a browser sends it, for applications that check the origin.
                 request = request.header(header::ORIGIN, self.origin()).header("sec-fetch-site", "same-origin");
             }
             Some((Transport::Header, token)) => request = request.header(&X_SESSION_TOKEN, token),
@@ -74,7 +74,7 @@ impl<S> Attacks<S> {
         self.step_up.engine().urls.public.origin().ascii_serialization()
     }
 
-    /// Which of these routes do not let this session in as far as the handler. One request each, since it may have effects.
+    /// Which of these routes do not let this session reach the handler. Sends one request each, since a handler may have effects.
     pub(super) async fn closed_to<ReqBody, ResBody>(
         &self,
         routes: &[Route<'_>],
@@ -89,7 +89,7 @@ impl<S> Attacks<S> {
         self.other_than(routes, &[transport], token, who, "let in", reaches_the_handler).await
     }
 
-    /// On which of these routes this token is not one of no session at all.
+    /// On which of these routes this token still has a session.
     pub(super) async fn alive_at<ReqBody, ResBody>(&self, routes: &[Route<'_>], token: &str, who: &str) -> Vec<String>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
@@ -116,7 +116,7 @@ impl<S> Attacks<S> {
         self.other_than(routes, &[transport], token, who, "ask for a second", asks).await
     }
 
-    /// Which of these routes answer this token otherwise than they should.
+    /// Which of these routes do not answer this token as they should.
     async fn other_than<ReqBody, ResBody>(
         &self,
         routes: &[Route<'_>],
@@ -149,12 +149,12 @@ fn error_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("ory-error-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
 }
 
-/// The error's id, if a guard of this crate gave the answer, or the router of this crate did as one would.
+/// The error's id, if a guard or the router of this crate refused the request.
 pub(super) fn refusal(answer: &Parts) -> Option<&str> {
     let id = error_id(&answer.headers)?;
     let fits = match id {
         "session_inactive" | "session_aal1_required" => answer.status == StatusCode::UNAUTHORIZED,
-        // With a bearer token it is 401 (RFC 9470).
+        // 401 with a bearer token (RFC 9470).
         "session_aal2_required" | "session_refresh_required" => {
             matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
         }
@@ -163,13 +163,13 @@ pub(super) fn refusal(answer: &Parts) -> Option<&str> {
     fits.then_some(id)
 }
 
-/// Whether the guard let the request through to something that is there and works.
+/// Whether the request reached a handler that exists and works.
 fn reaches_the_handler(answer: &Parts) -> bool {
     let absent = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
     refusal(answer).is_none() && !absent && !answer.status.is_server_error()
 }
 
-/// What came, for a report.
+/// The answer, for a report.
 pub(super) fn seen(answer: &Parts) -> String {
     match error_id(&answer.headers) {
         Some(id) => format!("{} {id}", answer.status),

@@ -8,8 +8,8 @@ use crate::{
     store::{Completed, Completion, Credential, CredentialChange},
 };
 
-/// Begins a session that has these proofs, oldest first. A credential that a proof names is stored for the subject, without a
-/// secret, if it is not there; so the proof counts, and the subject has that factor.
+/// Begins a session with these proofs, oldest first. If the subject lacks a credential that a proof names, stores it without a secret. So
+/// the proof counts, and the subject has that factor.
 ///
 /// ```
 /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
@@ -26,7 +26,7 @@ use crate::{
 /// let password = Proof::new(Method::Password, Aal::Aal1, now);
 /// let totp = Proof::new(Method::Totp, Aal::Aal2, now).with_credential(CredentialId::random());
 /// let kim = test_util::mint(&step_up, Subject::new("kim")?, [password, totp]).await?;
-/// let cookie = kim.cookie(); // goes into a request of the test
+/// let cookie = kim.cookie(); // send it in your test's requests
 /// # Ok(())
 /// # }
 /// ```
@@ -62,12 +62,12 @@ pub async fn mint(
     begin(step_up, subject, proofs).await
 }
 
-/// A credential that is there, and that nobody can prove.
+/// A credential that nobody can prove.
 pub(super) fn without_secret(summary: CredentialSummary, created_at: Timestamp) -> Credential {
     Credential::new(summary, created_at)
 }
 
-/// Begins a session that has these proofs, whether or not the credentials are there that they name.
+/// Begins a session with these proofs, whether or not their credentials exist.
 pub(super) async fn begin(
     step_up: &StepUp,
     subject: Subject,
@@ -88,7 +88,7 @@ pub(super) async fn begin(
     step_up.hand_out(session, &engine.judge(credentials.into_iter().map(|one| one.summary).collect()))
 }
 
-/// Gives the subject these credentials in place of all it has, and returns those.
+/// Replaces all of the subject's credentials by these, and returns the old ones.
 pub(super) async fn exchange_credentials(
     step_up: &StepUp,
     subject: &Subject,

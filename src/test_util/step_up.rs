@@ -1,4 +1,4 @@
-//! The way up through the companion router, as a native application and as a browser, and what must not work after it.
+//! A step-up through the companion router, as a native application and as a browser, and what must not work after it.
 
 use std::fmt::Debug;
 
@@ -26,7 +26,7 @@ use crate::{
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-/// As many redirects as a browser that starts a flow may meet.
+/// The most redirects that a browser meets when it begins a flow.
 const REDIRECTS: usize = 5;
 
 /// A login flow that waits for its code.
@@ -36,27 +36,26 @@ struct Open {
     cookies: Vec<String>,
 }
 
-/// The application is not put together so that the ceremony works; with what was expected.
+/// The step-up does not work in this application; says what was expected.
 type Broken = String;
 
 impl<S> Attacks<S> {
-    /// Steps up through the companion router with a code of an authenticator app, as a native application and as a browser, and panics
-    /// if any of this does not hold:
+    /// Steps up through the companion router with a code of an authenticator app, as a native application and as a browser. Panics unless
+    /// all of this holds:
     ///
-    /// - these routes, `(method, path)`, refuse a session with one factor, and let it in after the step-up;
-    /// - the session from before the step-up is dead on them, cookie and token;
-    /// - the same code does not work again, in another session of the same user;
-    /// - a browser that was refused at the first route with `GET` is led to the step-up, and back to that route.
+    /// - these routes, `(method, path)`, refuse a session with one factor, and let the user in after the step-up;
+    /// - they refuse the cookie and the token from before the step-up;
+    /// - the same code does not work again in another session of the user;
+    /// - a browser that is refused at the first `GET` route is redirected to the step-up, and then back to that route.
     ///
-    /// It finds an application that does not serve [`StepUp::router`](crate::StepUp::router) where its public URL says, a layer that
-    /// loses cookies, or a store of one's own that forgets which codes were used. See [`Attacks`] for an example.
+    /// It finds a [`StepUp::router`](crate::StepUp::router) that is not served under the public URL, a layer that loses cookies, or a
+    /// store of your own that forgets used codes. See [`Attacks`] for an example.
     ///
-    /// The subject is enrolled for the time of it. Routes that ask for less than two factors do not belong here.
+    /// The subject is enrolled while it runs. Give only routes that require two factors.
     ///
     /// # Panics
     ///
-    /// One of these does not hold, there is no factor [`Totp`](crate::factor::Totp), the service or the store fails, or there are no
-    /// routes.
+    /// One of these fails, there is no factor [`Totp`](crate::factor::Totp), the service or the store fails, or there are no routes.
     #[allow(clippy::expect_used, reason = "it is an assertion")]
     pub async fn assert_steps_up<ReqBody, ResBody>(&self, routes: &[(&str, &str)])
     where
@@ -78,7 +77,7 @@ impl<S> Attacks<S> {
         exchange_credentials(&self.step_up, &self.subject, before).await.expect("the store failed");
         let key = AttemptKey { subject: self.subject.clone(), method: Method::Totp };
         self.step_up.engine().stores.reset_attempts(&key).await.expect("the store failed");
-        report("the step-up does not do what it should", &found);
+        report("the step-up does not work as it should", &found);
     }
 
     async fn ceremony<ReqBody, ResBody>(
@@ -117,7 +116,7 @@ impl<S> Attacks<S> {
             let place = answer.location().unwrap_or_default();
             if place != format!("{}{start}", self.origin()) {
                 found.push(format!(
-                    "GET {start} in a browser: the step-up leads back to {place:?}, should lead back to it"
+                    "GET {start} in a browser: the step-up returns to {place:?}, should return to that page"
                 ));
             }
         }
@@ -138,7 +137,7 @@ impl<S> Attacks<S> {
         Ok(Ok(found))
     }
 
-    /// Begins a flow: in a browser by following the refusal at a page, if there is one.
+    /// Begins a flow. A browser starts at a refused page, if there is one, and follows the redirects.
     async fn begin<ReqBody, ResBody>(
         &self,
         transport: Transport,
@@ -154,7 +153,7 @@ impl<S> Attacks<S> {
     {
         let urls = &self.step_up.engine().urls;
         let token = session.token().as_str();
-        let expected = "expected a login flow; is `step_up.router()` served under the public URL?";
+        let expected = "expected a login flow; do you serve `step_up.router()` under the public URL?";
         let mut cookies = Vec::new();
         let path = if transport == Transport::Cookie {
             cookies.push(self.cookie(token));
@@ -187,7 +186,7 @@ impl<S> Attacks<S> {
         let answer = self.read(request, String::new()).await;
         let action = answer.text_at("/ui/action").and_then(|action| Url::parse(&action).ok());
         let Some(action) = action else { return Err(format!("GET {path}: {}, {expected}", answer.seen())) };
-        // The node of the token comes first; native applications have none.
+        // The CSRF node comes first; native applications have none.
         let csrf = answer.text_at("/ui/nodes/0/attributes/value").unwrap_or_default();
         Ok(Open { action: path_of(&action), csrf, cookies })
     }
@@ -226,7 +225,7 @@ impl<S> Attacks<S> {
         }
     }
 
-    /// The token that an answer brings.
+    /// The session token in an answer.
     fn session_of(&self, answer: &Answer) -> Option<String> {
         let name = &self.step_up.engine().sessions.cookies.session;
         let by_cookie = answer.cookies().find_map(|cookie| {
@@ -237,7 +236,7 @@ impl<S> Attacks<S> {
     }
 }
 
-/// What a client sends of a URL.
+/// The part of a URL that a client sends.
 fn path_of(url: &Url) -> String {
     match url.query() {
         Some(query) => format!("{}?{query}", url.path()),

@@ -1,4 +1,4 @@
-//! Every method and path below what they require.
+//! Requests to every method and path with less than it requires.
 
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
@@ -21,30 +21,30 @@ use crate::{
     step_up::SignedIn,
 };
 
-/// No application has a route for it.
+/// A method that no application has.
 const UNKNOWN: &str = "UNKNOWN";
 
-/// Who comes, and what they have proven.
+/// An attacker, and what they have proven.
 struct Cast {
     who: &'static str,
     proofs: Vec<Proof>,
 }
 
 impl<S> Attacks<S> {
-    /// Walks these routes, `(method, path)`, with all that does not meet the requirement, by cookie and by token, and panics if any is
-    /// let in:
+    /// Tries these routes, `(method, path)`, with sessions that do not meet the requirement, by cookie and by token. Panics if any is let
+    /// in:
     ///
-    /// - no session, a forged one, one that has expired;
-    /// - where two factors are asked for, one of them, also of somebody who has no second; and a second factor that was removed since;
-    /// - where there is a [`max_age`](Requirement::max_age), proofs that are older; and if it is the second factor's age, an old one with
-    ///   a fresh password.
+    /// - no session, a forged one, and an expired one;
+    /// - if two factors are required: one factor, with and without a second enrolled, and a second factor that was removed since;
+    /// - if there is a [`max_age`](Requirement::max_age): older proofs, and if it is the second factor's age, an old second factor with a
+    ///   fresh password.
     ///
-    /// Only an answer of this crate's guards counts as a refusal. A route that does not exist, or whose handler itself says 403, is named
-    /// too: the first is a misspelling in the test, the second was reached. Then somebody who meets the requirement must get as far as the
-    /// handler: anything but a refusal, 404, 405 or an error of the server will do, so the path should be one of something that is there.
+    /// Only an answer of this crate's guards counts as a refusal. A route that does not exist fails, since the test misspells it. So does
+    /// a handler that answers 403 itself, since it was reached. Then a user who meets the requirement must reach the handler: any answer
+    /// but a refusal, 404, 405 or a server error will do. So give the path of something that exists.
     ///
-    /// Give all methods of each path. `HEAD` where there is `GET`, `OPTIONS` and a method that does not exist are tried without being
-    /// given, and may also be unknown to the router; so may `OPTIONS` be answered by a CORS layer that stands outside.
+    /// Give all methods of each path. It also tries `OPTIONS`, an unknown method and, with `GET`, `HEAD`. The router may not know these,
+    /// and a CORS layer outside may answer `OPTIONS`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -72,7 +72,7 @@ impl<S> Attacks<S> {
     ///
     /// # Panics
     ///
-    /// A route lets in whom it should not, or nobody; the service or the store fails; or there are no routes.
+    /// A route lets an attacker in, or refuses the honest user; the service or the store fails; or there are no routes.
     #[allow(clippy::expect_used, reason = "it is an assertion")]
     pub async fn assert_denied_below<ReqBody, ResBody>(&self, requirement: Requirement, routes: &[(&str, &str)])
     where
@@ -95,7 +95,7 @@ impl<S> Attacks<S> {
         let now = engine.now();
         let mut found = self.open_to(routes, None, "no session").await;
 
-        // First as somebody who has no second factor, then as somebody who has one.
+        // First without an enrolled second factor, then with one.
         let before = exchange_credentials(&self.step_up, &self.subject, Vec::new()).await?;
         let lost = CredentialId::random();
         for cast in [
@@ -132,7 +132,7 @@ impl<S> Attacks<S> {
         Ok(found)
     }
 
-    /// Who gets in with these proofs, unless they meet the requirement.
+    /// Which routes let in a session with these proofs, unless it meets the requirement.
     async fn try_below<ReqBody, ResBody>(
         &self,
         requirement: Requirement,
@@ -159,7 +159,7 @@ impl<S> Attacks<S> {
         Ok(requirement.check(session.session().as_ref(), &standing, engine.now()).is_ok())
     }
 
-    /// Which of these routes and their siblings do not refuse.
+    /// Which of these routes, and other methods of their paths, do not refuse.
     async fn open_to<ReqBody, ResBody>(&self, routes: &[Route<'_>], token: Option<&str>, who: &str) -> Vec<String>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
@@ -192,7 +192,7 @@ fn totp(at: Timestamp, id: CredentialId) -> Proof {
     Proof::new(Method::Totp, Aal::Aal2, at).with_credential(id)
 }
 
-/// A second more than so long ago.
+/// The time that is `age` and one second ago.
 #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
 fn before_now(now: Timestamp, age: Duration) -> Timestamp {
     now - age.saturating_add(Duration::from_secs(1))
@@ -205,7 +205,7 @@ fn forged(token: &str) -> String {
     format!("{claims}.{turned}")
 }
 
-/// The routes, and for each path what nobody thinks of; with whether the test named it.
+/// The routes and the other methods of their paths, each with whether the test named it.
 fn with_siblings<'a>(routes: &[Route<'a>]) -> Vec<(Route<'a>, bool)> {
     let named: BTreeSet<_> = routes.iter().copied().collect();
     let siblings = named.iter().flat_map(|&(method, path)| {
@@ -216,7 +216,7 @@ fn with_siblings<'a>(routes: &[Route<'a>]) -> Vec<(Route<'a>, bool)> {
     routes.iter().map(|&route| (route, true)).chain(siblings.into_iter().map(|route| (route, false))).collect()
 }
 
-/// Whether the router does not know it, or a CORS layer answered in its place.
+/// Whether the router does not know the route, or a CORS layer answered.
 fn is_absent((method, _): Route<'_>, answer: &Parts) -> bool {
     let preflight = [header::ACCESS_CONTROL_ALLOW_METHODS, header::ACCESS_CONTROL_ALLOW_HEADERS, header::ALLOW];
     matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)

@@ -335,7 +335,7 @@ async fn replay_finds_an_application_that_remembers_cookies() {
         "a session that was signed out",
         "a session that was revoked",
         "a session that was revoked from another",
-        "a session of somebody whose sessions were all revoked",
+        "a session whose user had all sessions revoked",
     ];
     assert_eq!(found, ended.map(|who| format!("POST /pay with {who}, by cookie: 200 OK, should be dead")));
 }
@@ -426,7 +426,7 @@ async fn a_step_up_that_does_not_work_is_found() {
     };
     let app = guarded(RECENT).merge(step_up.router()).layer(step_up.layer()).layer(from_fn(forgets));
     let found = complaints(Attacks::new(&step_up, app.into_service::<Body>(), alice()).assert_steps_up(&PAY)).await;
-    let back = "GET /pay in a browser: the step-up leads back to \"https://bank.example/\", should lead back to it";
+    let back = "GET /pay in a browser: the step-up returns to \"https://bank.example/\", should return to that page";
     assert_eq!(found, [back]);
 
     // A route that asks for one factor only.

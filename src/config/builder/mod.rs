@@ -1,4 +1,4 @@
-//! Configuration: everything that can be set, and what it is if it is not set. What can be wrong with it is in `build`.
+//! The builder: all settings and their defaults. `build` has the checks.
 
 mod pages;
 mod parts;
@@ -24,7 +24,7 @@ use crate::{
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Long enough for a database that is busy, short enough for somebody who waits.
+/// Long enough for a busy database, short enough for a waiting user.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Configures a [`StepUp`](crate::StepUp). Only the public URL, a signing key, a store and a factor have no default.
@@ -137,10 +137,10 @@ impl StepUpBuilder {
         self
     }
 
-    /// Adds a key under which secrets are sealed at rest. The first seals, all open.
+    /// Adds a key that encrypts secrets at rest. The first seals, all open.
     ///
-    /// Without one, keys that follow from the signing keys are used. Then a signing key must stay in the ring for as long as a
-    /// secret that was sealed under it is in the store; so durable deployments should give one.
+    /// Without one, the keys are derived from the signing keys. Then a signing key must stay for as long as the store has a secret sealed
+    /// under it. So give one in production.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -181,7 +181,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// What whoami asks of a session: Ory's `session.whoami.required_aal`.
+    /// What whoami requires of a session: Ory's `session.whoami.required_aal`.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -195,7 +195,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// What the settings ask of a session: Ory's `selfservice.flows.settings.required_aal`.
+    /// What the settings require of a session: Ory's `selfservice.flows.settings.required_aal`.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -209,9 +209,9 @@ impl StepUpBuilder {
         self
     }
 
-    /// For how long a process may use what it read of a session. One second by default; with zero every request reads the store.
+    /// How long a process may use a session from its cache. One second by default. With zero, every request reads the store.
     ///
-    /// Within this time, a session that was revoked on *another* process is still good here. At most 60 seconds.
+    /// During this time, this process may still accept a session that *another* process has revoked. At most 60 seconds.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -224,7 +224,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// How many sessions and verified tokens a process remembers. 10,000 by default.
+    /// How many sessions and verified tokens a process caches. 10,000 by default.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -236,7 +236,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long the store may take for one call before the request is refused. 5 seconds by default.
+    /// How long one call of the store may take before the request is refused with 503. 5 seconds by default.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -249,7 +249,8 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long the directory may take for one answer, and a factor for one step, before the request is refused. 5 seconds by default.
+    /// How long one call of the directory, or one step of a factor, may take before the request is refused with 503. 5 seconds by
+    /// default.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -262,7 +263,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// The longest body of a submitted flow, in bytes. 64 KiB by default, 5 MB at most.
+    /// The longest accepted body, in bytes. 64 KiB by default, 5 MB at most.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

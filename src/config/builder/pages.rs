@@ -1,9 +1,9 @@
-//! Addresses: of the pages, and of where browsers return to.
+//! Addresses of pages, and where browsers return to.
 
 use super::StepUpBuilder;
 
 impl StepUpBuilder {
-    /// The application's own first login page, which takes `return_to` in its query. By default `/login`.
+    /// Your own login page. It gets `return_to` in its query. By default `/login`.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -27,7 +27,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// The page that renders a settings flow.
+    /// The page that renders a settings flow. By default the built-in one.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -51,7 +51,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// Where a browser goes that did not say where it wants to return to. By default `/`.
+    /// Where a browser goes if it gave no `return_to`. By default `/`.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -63,8 +63,8 @@ impl StepUpBuilder {
         self
     }
 
-    /// Adds a URL under which browsers may return to. A host may begin with `*.`, which stands for any labels. Without any, every
-    /// page of the public URL's origin is allowed.
+    /// Allows browsers to return to this URL and to pages under it. `*.` at the start of the host stands for any labels. By default,
+    /// every page of the public URL's origin is allowed.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -76,8 +76,8 @@ impl StepUpBuilder {
         self
     }
 
-    /// Where a browser returns to when the refused request was not GET, since such a request cannot be repeated. By default the
-    /// page that it came from if that is allowed, else the default return URL.
+    /// Where a browser returns to if the refused request was not GET or HEAD, since it is never replayed. By default the page that it
+    /// came from if that is allowed, otherwise the default return URL.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

@@ -1,4 +1,4 @@
-//! What the application brings along: stores, factors, its users, its clock, its audit, its own answers.
+//! What the application provides: stores, factors, a directory, a clock, an audit sink, its own answers.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// Keeps flows and counters of attempts here, and only the rest in [`store`](Self::store).
+    /// Keeps flows and counters of attempts in this store, and the rest in [`store`](Self::store).
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -44,8 +44,8 @@ impl StepUpBuilder {
         self
     }
 
-    /// Adds a factor: one of the crate's, or one of the application's own, which implements [`Factor`]. No two can have the same
-    /// [method](Factor::method), nor be [shown as](Factor::shown_as) the same.
+    /// Adds a factor: a built-in one, or one of your own that implements [`Factor`]. No two factors can have the same
+    /// [method](Factor::method), or be [shown as](Factor::shown_as) the same method.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -59,7 +59,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// Tells who users are. By default, every subject is active and has no traits.
+    /// Sets the directory of your users. By default, every subject is active and has no traits.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -81,7 +81,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// Where "now" comes from. By default, the operating system.
+    /// The clock. By default, the operating system's.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -103,7 +103,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// Gives the events of the audit to the application, beside those of the `tracing` target `tower_step_up::audit`. See
+    /// Gives audit events to the application, in addition to the `tracing` target `tower_step_up::audit`. See
     /// [`AuditEvent`](crate::audit::AuditEvent).
     ///
     /// ```
@@ -121,11 +121,11 @@ impl StepUpBuilder {
         self
     }
 
-    /// Answers refusals by the application's own function: a page in its own style, problem details, an error of GraphQL or gRPC. If the
-    /// function declines (`None`), the client gets the crate's own answer.
+    /// Answers refusals with your own function: for example a page in your own style, problem details, or an error of GraphQL or gRPC. If
+    /// the function returns `None`, the client gets the crate's own answer.
     ///
-    /// It must not wait. Whatever it answers, nobody may keep the answer, and the audit hears of the refusal. It is asked for what guards,
-    /// extractors and handlers refuse; the companion router speaks Ory's format alone.
+    /// It must not block. Its answer gets `no-store`, and the audit gets the refusal in any case. It is called when guards, extractors
+    /// and handlers refuse. The companion router always answers in Ory's format.
     ///
     /// ```
     /// use bytes::Bytes;

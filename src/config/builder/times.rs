@@ -1,4 +1,4 @@
-//! For how long something is good, and how often something may be tried.
+//! Lifespans, and how often users may try.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::StepUpBuilder;
 use crate::store::AttemptPolicy;
 
 impl StepUpBuilder {
-    /// How long a session is good after its last proof. 24 hours by default.
+    /// How long a session lasts after its last proof. 24 hours by default.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -19,7 +19,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long a session is good after its first login, however often it is renewed. By default there is no such end.
+    /// How long a session lasts after its first login, however often it is renewed. Unlimited by default.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -58,7 +58,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long a login flow can be submitted. One hour by default.
+    /// How long a login flow can be submitted after it began. One hour by default, from one minute to one day.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -71,7 +71,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long a settings flow can be submitted. One hour by default.
+    /// How long a settings flow can be submitted after it began. One hour by default, from one minute to one day.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -84,7 +84,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long after a proof factors may be changed: the second factor's, if the subject has one. One hour by default; zero
+    /// How long after a proof users may change their factors. If they have a second factor, its proof counts. One hour by default. Zero
     /// waives the age, but never the second factor.
     ///
     /// ```

@@ -1,4 +1,4 @@
-//! A flow's nodes as the built-in pages show them: one section for each factor. What only a script gives a meaning to is left out.
+//! A flow's nodes as the built-in pages show them: one section per factor. Nodes that need a script are left out.
 
 use serde_json::Value;
 use url::Url;
@@ -15,7 +15,7 @@ pub(crate) struct Section<'a> {
     pub(crate) links: Vec<Link<'a>>,
     pub(crate) fields: Vec<Field<'a>>,
     pub(crate) buttons: Vec<Button<'a>>,
-    /// Several factors stand in one page; the first is the one that most people want.
+    /// A page may have several sections. The first is for the factor that most people use.
     pub(crate) first: bool,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Picture<'a> {
     pub(crate) label: &'a str,
 }
 
-/// A text to read, or several.
+/// One text to read, or several.
 pub(crate) struct Reading<'a> {
     pub(crate) id: &'a str,
     pub(crate) label: &'a str,
@@ -45,14 +45,14 @@ pub(crate) struct Field<'a> {
     pub(crate) kind: &'static str,
     pub(crate) label: &'a str,
     pub(crate) value: String,
-    /// A box that is ticked already.
+    /// Whether the box is ticked.
     pub(crate) checked: bool,
     pub(crate) required: bool,
     pub(crate) disabled: bool,
     pub(crate) pattern: Option<&'a str>,
     pub(crate) maxlength: Option<u32>,
     pub(crate) messages: &'a [Text],
-    /// The ids of all messages that are about this field.
+    /// The ids of all messages about this field.
     pub(crate) described_by: Option<String>,
     /// Attributes for the keyboard and for password managers.
     pub(crate) hints: &'static str,
@@ -64,17 +64,17 @@ pub(crate) struct Button<'a> {
     pub(crate) value: String,
     pub(crate) label: &'a str,
     pub(crate) disabled: bool,
-    /// Whether it takes a factor away: such a button must not look like the one to press.
+    /// Whether it removes a factor. Such a button must not look like the main one.
     pub(crate) takes_away: bool,
 }
 
-/// A value that goes with the form: the CSRF token and who it is with every one, that of a factor with its own.
+/// A hidden value of a form. Every form has the CSRF token and the user name; a factor's values are only in its own form.
 pub(crate) struct Hidden<'a> {
     pub(crate) name: &'a str,
     pub(crate) value: String,
 }
 
-/// The hidden values of a section. Where a button sends the same, it is the button that says it.
+/// The hidden values of a section, without those that a button sends.
 fn hidden(nodes: &[Node], group: Group) -> Vec<Hidden<'_>> {
     let inputs = || nodes.iter().filter_map(|node| input_of(node).map(|input| (node.group, input)));
     let sent_by_button = |hidden: &Input| {
@@ -111,14 +111,14 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
             groups.push(node.group);
         }
     }
-    // Whoever sets a factor up begins with the app; codes on paper only stand in for it.
+    // The app comes first: recovery codes are only its backup.
     groups.sort_by_key(|group| *group != Group::Totp);
     groups.into_iter().enumerate().map(|(position, group)| section(nodes, messages, group, position == 0)).collect()
 }
 
 fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) -> Section<'a> {
     let mut section = Section { title: title(group), hidden: hidden(nodes, group), first, ..Section::default() };
-    // A visible field of no group, such as who wants to sign in, stands in the first section.
+    // A visible field of the default group, such as the user name, is in the first section.
     for node in nodes.iter().filter(|node| node.group == group || (first && node.group == Group::Default)) {
         let label = node.meta.label.as_ref().map_or("", |label| label.text.as_ref());
         match &node.attributes {
@@ -152,7 +152,7 @@ fn field<'a>(node: &'a Node, input: &'a Input, kind: &'static str, label: &'a st
         kind,
         label,
         value: match input.kind {
-            // A box sends its value if it is ticked.
+            // A ticked box sends its value.
             InputKind::Checkbox => "true".to_owned(),
             InputKind::Password => String::new(),
             _ => value_of(input),
@@ -169,7 +169,7 @@ fn field<'a>(node: &'a Node, input: &'a Input, kind: &'static str, label: &'a st
     }
 }
 
-/// The type of what somebody fills in; `None` for what nobody does.
+/// The HTML type of a field that users fill in; `None` for other inputs.
 fn html_type(kind: InputKind) -> Option<&'static str> {
     Some(match kind {
         InputKind::Text => "text",
@@ -185,7 +185,7 @@ fn html_type(kind: InputKind) -> Option<&'static str> {
     })
 }
 
-/// Whether the link opens a page or an app. One that is a script, or a page by itself, is left out, whoever wrote it.
+/// Whether the link opens a page or an app. Links with a script or with inline content are left out.
 fn leads_somewhere(href: &str) -> bool {
     if href.starts_with('/') {
         return true;
@@ -193,7 +193,7 @@ fn leads_somewhere(href: &str) -> bool {
     Url::parse(href).is_ok_and(|url| !["javascript", "data", "vbscript", "blob", "about"].contains(&url.scheme()))
 }
 
-/// The single texts of a list of secrets, or the text itself.
+/// The texts of a list of secrets, or the text itself.
 fn items(text: &Text) -> Vec<&str> {
     let list = text.context.as_ref().and_then(|context| context.get("secrets")?.as_array());
     match list {
@@ -214,7 +214,7 @@ fn title(group: Group) -> &'static str {
     }
 }
 
-/// Fixed texts for fields of the built-in factors, never from a request: they go into the tag as they are.
+/// Fixed attributes for fields of the built-in factors. They go into the tag unescaped, so nothing here may come from a request.
 fn hints(name: &str) -> &'static str {
     match name {
         "totp_code" => r#"inputmode="numeric" pattern="\s*[0-9]{6}\s*" maxlength="12""#,
@@ -231,7 +231,7 @@ fn autocomplete(group: Group) -> &'static str {
     }
 }
 
-/// The ids of the messages that belong to a field: its own, and errors about the whole form, which are about what was typed.
+/// The ids of the messages about a field: its own, and errors about the whole form.
 fn describing(name: &str, own: &[Text], global: &[Text]) -> Option<String> {
     let errors = global.iter().zip(1..).filter(|(message, _)| message.is_error());
     let global = errors.map(|(_, index)| format!("message-{index}"));

@@ -1,4 +1,4 @@
-//! The built-in pages. They work without JavaScript, load nothing from elsewhere, and cannot be framed.
+//! The built-in pages. They work without JavaScript, load nothing from other hosts, and cannot be framed.
 
 mod form;
 
@@ -26,7 +26,7 @@ use crate::{
     wire::ui::{Node, Text},
 };
 
-/// What every page has.
+/// The parts of every page.
 struct Frame<'a> {
     application: &'a str,
     style: String,
@@ -80,7 +80,7 @@ pub(crate) async fn login(State(_): State<Site>, scope: Scope, uri: Uri) -> Resp
         return answer::see_other(&engine.urls.login(false, false, None));
     }
     let shown = match find_flow(&scope, &query, "flow").await {
-        // Nobody reads an error about a form that was only open for too long: a new one appears.
+        // An expired form is replaced by a new one, without an error.
         Ok(Shown { flow, asked, nodes: None, .. }) => {
             Ok(answer::see_other(&begin_url(flow.flow_type, asked, flow.return_to.as_ref(), &scope)))
         }
@@ -113,7 +113,7 @@ pub(crate) async fn settings(State(_): State<Site>, scope: Scope, uri: Uri) -> R
     let shown = match find_settings(&scope, &query, "flow").await {
         Ok((flow, owner)) if scope.now() < flow.expires_at => settings_page(&scope, &flow, &owner),
         Ok((flow, _)) => Ok(answer::see_other(&settings_restart_url(&flow, &scope))),
-        // Whoever signed in anew on the way here has a new session: they get a form of their own.
+        // A user who has signed in again in the meantime has a new session, and gets a new form.
         Err(Refused::Failure(failure @ (Failure::IdentityMismatch | Failure::UnknownFlow))) => {
             scope.context.report_refusal(failure.audited());
             Ok(answer::see_other(&engine.urls.enrolment(None)))
@@ -136,7 +136,7 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
         account: &owner.identifier,
         action: settings_flow::action(flow, engine).into(),
         messages: &flow.messages,
-        // What is said of the whole page is about no field of it in particular.
+        // Messages about the whole page belong to no field.
         sections: form::sections(&nodes, &[]),
         home: flow.return_to.as_ref().unwrap_or(&engine.urls.default_return).as_str(),
     };
@@ -162,7 +162,7 @@ fn title(status: StatusCode) -> &'static str {
         StatusCode::UNAUTHORIZED => "Please sign in",
         StatusCode::NOT_FOUND => "Not found",
         StatusCode::SERVICE_UNAVAILABLE => "Temporarily unavailable",
-        _ => "This did not work",
+        _ => "That did not work",
     }
 }
 
@@ -187,7 +187,7 @@ fn html(status: StatusCode, engine: &Engine, page: &impl Template) -> Result<Res
     Ok(response)
 }
 
-/// `form-action` also holds for where the answer to the form redirects to, so it lists the hosts that may be returned to.
+/// `form-action` also restricts redirects after a submit, so it lists the allowed return origins.
 fn harden(headers: &mut HeaderMap, return_origins: &[String]) {
     forbid_storing(headers);
     let policy = format!(

@@ -106,7 +106,7 @@ pub async fn are_not_completed_when_expired<S: FlowStore>(store: S) {
 pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let lees = begun(&store, Some(&lee)).await;
-    let nobodys = begun(&store, None).await;
+    let anonymous = begun(&store, None).await;
     let of_one_session = new_flow(Some(&kim));
     let mut flows = Vec::new();
     for number in 0..6 {
@@ -121,7 +121,7 @@ pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
         flows.push(flow);
     }
     let mut there = Vec::new();
-    for flow in flows.iter().chain([&lees, &nobodys]) {
+    for flow in flows.iter().chain([&lees, &anonymous]) {
         there.push(flow_of(&store, flow.id).await.is_some());
     }
     assert_eq!(there, [false, false, false, true, true, true, true, true]);
@@ -147,7 +147,7 @@ pub async fn of_another_session_stay<S: FlowStore>(store: S) {
 }
 
 /// The flows that belong to nobody are bounded together: the newest stay, and about a hundred more at most.
-pub async fn nobodys_are_bounded<S: FlowStore>(store: S) {
+pub async fn anonymous_ones_are_bounded<S: FlowStore>(store: S) {
     let kims = begun(&store, Some(&kim())).await;
     let mut flows = Vec::new();
     for _ in 0..250 {
@@ -170,7 +170,7 @@ pub async fn are_removed_by_subject<S: FlowStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let (first, second, third) =
         (begun(&store, Some(&kim)).await, begun(&store, Some(&kim)).await, begun(&store, Some(&kim)).await);
-    let (lees, nobodys) = (begun(&store, Some(&lee)).await, begun(&store, None).await);
+    let (lees, anonymous) = (begun(&store, Some(&lee)).await, begun(&store, None).await);
     store.remove_flows(&kim, Some(second.id)).await.unwrap();
     for (flow, there) in [(&first, false), (&second, true), (&third, false)] {
         assert_eq!(flow_of(&store, flow.id).await.is_some(), there);
@@ -179,7 +179,7 @@ pub async fn are_removed_by_subject<S: FlowStore>(store: S) {
     assert_eq!(flow_of(&store, second.id).await, None);
     store.remove_flows(&kim, None).await.unwrap();
     assert_eq!(flow_of(&store, lees.id).await, Some(lees));
-    assert_eq!(flow_of(&store, nobodys.id).await, Some(nobodys));
+    assert_eq!(flow_of(&store, anonymous.id).await, Some(anonymous));
 }
 
 /// Flows that were removed do not count any more, and neither do those that gave way.

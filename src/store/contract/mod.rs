@@ -168,7 +168,7 @@ where
         flows::are_not_completed_when_expired,
         flows::the_oldest_give_way,
         flows::of_another_session_stay,
-        flows::nobodys_are_bounded,
+        flows::anonymous_ones_are_bounded,
         flows::are_removed_by_subject,
         flows::removed_ones_make_room,
         attempts::delays_grow_as_the_policy_says,

@@ -46,7 +46,7 @@ impl Postgres {
         };
         match flow.binding {
             Some(binding) => prune_flows(&mut transaction, binding, keep).await?,
-            None if seq.checked_rem(PRUNE_EVERY) == Some(0) => prune_nobodys_flows(&mut transaction, keep).await?,
+            None if seq.checked_rem(PRUNE_EVERY) == Some(0) => prune_anonymous_flows(&mut transaction, keep).await?,
             None => {}
         }
         sqlx::query(
@@ -125,7 +125,7 @@ async fn prune_flows(connection: &mut PgConnection, binding: BindingKey, keep: u
     Ok(())
 }
 
-async fn prune_nobodys_flows(connection: &mut PgConnection, keep: u32) -> Result<(), StoreError> {
+async fn prune_anonymous_flows(connection: &mut PgConnection, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
          WHERE binding IS NULL AND seq <= \

@@ -46,7 +46,7 @@ impl Sqlite {
         match flow.binding {
             Some(binding) => prune_flows(&mut write.transaction, binding, keep).await?,
             None if seq.checked_rem(PRUNE_EVERY) == Some(0) => {
-                prune_nobodys_flows(&mut write.transaction, keep).await?;
+                prune_anonymous_flows(&mut write.transaction, keep).await?;
             }
             None => {}
         }
@@ -172,7 +172,7 @@ async fn prune_flows(connection: &mut SqliteConnection, binding: BindingKey, kee
     Ok(())
 }
 
-async fn prune_nobodys_flows(connection: &mut SqliteConnection, keep: u32) -> Result<(), StoreError> {
+async fn prune_anonymous_flows(connection: &mut SqliteConnection, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM step_up_flows WHERE binding IS NULL AND seq <= \
          (SELECT seq FROM step_up_flows WHERE binding IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
