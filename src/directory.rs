@@ -1,4 +1,4 @@
-//! What the application knows of its users.
+//! What the application knows about its users.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -11,13 +11,14 @@ use crate::{
     session::Subject,
 };
 
-/// Why a directory did not answer. The crate refuses with 503, logs the cause and sends none of it.
+/// Why a directory did not answer. The crate refuses with 503, and logs the cause but does not send it.
 pub type DirectoryError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the methods of [`Directory`] return.
+/// The return type of the methods of [`Directory`].
 pub type DirectoryFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, DirectoryError>> + Send + 'a>>;
 
-/// What the application knows of its users. The application implements it; without one, every subject is active and has no traits.
+/// What the application knows about its users. The application implements it. Without one, every subject is active and has no
+/// traits.
 ///
 /// ```
 /// use tower_step_up::{Subject, directory::{Directory, DirectoryFuture, Identity}};
@@ -34,38 +35,38 @@ pub type DirectoryFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Director
 /// }
 /// ```
 pub trait Directory: Send + Sync + 'static {
-    /// The subject's identity, as `whoami` shows it; `None` if the application no longer knows the subject, which then counts
-    /// as not active.
+    /// The subject's identity, as `whoami` shows it; `None` if the application no longer knows the subject. Then the subject
+    /// counts as not active.
     fn identity<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<Identity>>;
 
-    /// Whether the subject may have a session now. It is asked whenever the store is (once a second for each session, by
-    /// default), so it should be quick. By default, whether [`identity`](Self::identity) is there and active.
+    /// Whether the subject may have a session now. The crate asks this whenever it reads the store: by default, once a second for
+    /// each session. So it should be quick. By default, true if [`identity`](Self::identity) is there and active.
     fn is_active<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, bool> {
         Box::pin(async move { Ok(self.identity(subject).await?.is_some_and(|identity| identity.active)) })
     }
 
-    /// The name under which the subject knows itself and signs in: for the label in an authenticator app, for the built-in
-    /// pages, and for the password form. By default, the subject.
+    /// The name that the user signs in with. It appears in authenticator apps, on the built-in pages, and in the password form.
+    /// By default, the subject.
     fn identifier<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, String> {
         Box::pin(async move { Ok(subject.as_str().to_owned()) })
     }
 
-    /// Whose identifier and password these are; `None` if they are wrong. Needed only with the factor
+    /// The subject with this identifier and password; `None` if they are wrong. Needed only with the factor
     /// [`Password`](crate::factor::Password).
     ///
-    /// It should take as long for an unknown identifier as for a wrong password, and limit attempts of strangers, which this
-    /// crate cannot count without giving strangers a way to lock users out.
+    /// It should take as long for an unknown identifier as for a wrong password. It should also limit the attempts of strangers:
+    /// this crate cannot count those without giving strangers a way to lock users out.
     ///
     /// # Errors
     ///
-    /// The directory did not answer. By default, there is no password check.
+    /// The directory did not answer. The default implementation always fails, since it cannot check passwords.
     fn check_password<'a>(&'a self, identifier: &'a str, password: &'a str) -> DirectoryFuture<'a, Option<Subject>> {
         let _ = (identifier, password);
         Box::pin(async { Err("the application's Directory does not implement check_password".into()) })
     }
 }
 
-/// A user as `whoami` shows it. It must hold nothing that the user may not see.
+/// A user as `whoami` shows it. Put nothing in it that the user may not see.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Identity {
@@ -95,7 +96,7 @@ impl Identity {
     }
 }
 
-/// The directory as the rest of the crate reaches it: every answer comes in time.
+/// The directory, with a time limit on every answer.
 #[derive(Clone)]
 pub(crate) struct Users {
     directory: Arc<dyn Directory>,
@@ -132,7 +133,7 @@ impl Users {
     }
 }
 
-/// A directory for applications that give none.
+/// The directory of applications that have none.
 pub(crate) struct NoDirectory;
 
 impl Directory for NoDirectory {
@@ -148,7 +149,7 @@ impl Directory for NoDirectory {
 /// The name space of identity ids that are made from subjects (RFC 9562 section 5.5).
 const NAMESPACE: Uuid = Uuid::from_u128(0x3f5f_92d4_6c1d_4f0c_9a56_21d4_6f1b_7a10);
 
-/// The identity's id on the wire: the subject, if it is a canonical UUID, else a stable one made of it.
+/// The identity's id on the wire: the subject, if it is a canonical UUID, otherwise a UUID derived from it.
 pub(crate) fn identity_id(subject: &Subject) -> Uuid {
     match Uuid::try_parse(subject.as_str()) {
         Ok(id) if id.to_string() == subject.as_str() => id,

@@ -1,8 +1,8 @@
 //! Secrets at rest: authenticated encryption under a ring of keys.
 //!
 //! A sealed value is `version (1) | length of key id (1) | key id | nonce (24) | ciphertext and tag` with XChaCha20-Poly1305. Its
-//! 192-bit nonces may be random for any number of values. What the value belongs to is authenticated as associated data, so
-//! that a row copied to another subject does not open.
+//! 192-bit nonces may be random for any number of values. The owner of the value is authenticated as associated data, so a row
+//! that is copied to another subject does not open.
 
 use std::fmt;
 
@@ -21,8 +21,8 @@ const NONCE_BYTES: usize = 24;
 
 /// A key under which secrets are sealed at rest.
 ///
-/// The first key of the builder seals; all of them open. To rotate, put a new key first and keep the old one until nothing
-/// sealed under it is left.
+/// The first key of the builder seals; all of them open. To rotate, put a new key first, and keep the old one as long as secrets
+/// are sealed under it.
 ///
 /// ```
 /// use tower_step_up::seal::EncryptionKey;
@@ -42,14 +42,14 @@ impl EncryptionKey {
     ///
     /// # Errors
     ///
-    /// The secret is shorter than 32 bytes, or the id is not 1 to 64 characters out of `A-Z a-z 0-9 . _ -`.
+    /// The secret is shorter than 32 bytes, or the id does not have 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
     pub fn new(id: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
         let id = id.into();
         check_key(&id, secret.as_ref())?;
         Ok(Self { key: derive(secret.as_ref())?, id })
     }
 
-    /// The key that follows from a signing key when the application gives no encryption key of its own.
+    /// Derives a key from a signing key, for applications without an encryption key.
     pub(crate) fn derived_from(key: &SigningKey) -> Result<Self, InvalidKey> {
         Ok(Self { id: key.id().to_owned(), key: derive(key.secret())? })
     }
@@ -74,7 +74,7 @@ fn derive(secret: &[u8]) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
     Ok(key)
 }
 
-/// Seals and opens what factors keep.
+/// Seals and opens the secrets of factors.
 #[derive(Clone, Debug)]
 pub struct Sealer {
     keys: Vec<EncryptionKey>,
@@ -117,11 +117,11 @@ impl Sealer {
     ///
     /// # Errors
     ///
-    /// It was made under a key that is not there any more, with another context, or it was changed.
+    /// The key is no longer there, the context is another, or the value was changed.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (id, rest) = split(sealed).ok_or(SealError(()))?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealError(()))?;
-        // Several keys can have one name: a signing key and an encryption key, each named after the month.
+        // Several keys can have the same name, such as a signing key and an encryption key that are both named after the month.
         self.keys
             .iter()
             .filter(|key| key.id.as_bytes() == id)
@@ -132,7 +132,7 @@ impl Sealer {
 }
 
 impl Sealer {
-    /// Whether this was sealed under the key that seals now. Its name alone does not tell: several keys can have one.
+    /// Whether this was sealed under the newest key. The name alone does not tell: several keys can have the same one.
     pub fn is_newest(&self, context: &[u8], sealed: &[u8]) -> bool {
         let newest = self.keys.first().map(|key| Self::new(vec![key.clone()]));
         newest.is_some_and(|newest| newest.open(context, sealed).is_ok())

@@ -1,4 +1,4 @@
-//! What is told, in types that have no room for a secret.
+//! Audit events, in types that have no room for a secret.
 
 use crate::{
     aal::{CredentialId, Method},
@@ -7,94 +7,94 @@ use crate::{
     session::{SessionId, Subject},
 };
 
-/// Something that was decided or done.
+/// A decision or an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditEvent {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// Whose session or factor; `None` if nobody was signed in.
+    /// The user whose session or factor it is; `None` if nobody was signed in.
     pub subject: Option<Subject>,
-    /// In which session, under the id that it has from now on.
+    /// The session, under its id from now on.
     pub session: Option<SessionId>,
-    /// What.
+    /// What happened.
     pub kind: AuditEventKind,
 }
 
-/// What was decided or done.
+/// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditEventKind {
     /// A session began.
     SignedIn {
-        /// By which first factor.
+        /// The first factor.
         method: Method,
     },
-    /// A session's holder ended it.
+    /// A user signed out.
     SignedOut,
-    /// A request to a guarded route, or to a route of the companion router that asks for a session, was refused, and the client told what
-    /// to prove.
+    /// A request was refused, and the client was told what to prove. The route is guarded, or is one of the companion router's
+    /// that needs a session.
     Challenged {
         /// Why it was refused.
         reason: ChallengeReason,
     },
-    /// The companion router refused a request for another reason than what the session proves.
+    /// The companion router refused a request for a reason other than what the session proves.
     Refused {
-        /// Why.
+        /// Why it was refused.
         reason: RefusalReason,
     },
-    /// A request was refused since the store or the directory did not answer.
+    /// A request was refused because the store or the directory did not answer.
     Unavailable,
-    /// A request brought several credentials, or one that cannot be read, and was treated as if it had none.
+    /// A request had several credentials, or an unreadable one. It was treated as if it had none.
     CredentialsRefused,
     /// A factor was proven within a session.
     Passed {
-        /// Which.
+        /// The factor.
         method: Method,
     },
-    /// A factor was not proven, or a new one not confirmed. The attempt stays counted.
+    /// A factor was not proven, or a new one was not confirmed. The attempt counts as failed.
     Failed {
-        /// Which.
+        /// The factor.
         method: Method,
         /// Why.
         reason: FailureReason,
     },
-    /// An attempt was not evaluated, since there were too many before it.
+    /// An attempt was not evaluated, because too many had failed before it.
     Locked {
-        /// At which factor.
+        /// The factor.
         method: Method,
-        /// For how many seconds more.
+        /// How many seconds the factor stays locked.
         retry_after: u64,
     },
-    /// The application let a subject try again at a factor.
+    /// The application unlocked a factor of a user.
     Unlocked {
-        /// At which.
+        /// The factor.
         method: Method,
     },
-    /// A session goes on under a new id, and the old one is dead.
+    /// A session got a new id, and the old id is dead.
     Rotated {
-        /// The old id; `None` if the session was begun by somebody else than this crate.
+        /// The old id; `None` if this crate did not begin the session.
         replaced: Option<SessionId>,
     },
-    /// A credential was bound, by the user or by the application: in place of others of its method, or beside them.
+    /// The user or the application bound a credential, in place of others of its method or beside them.
     Enrolled {
-        /// Of which factor.
+        /// The factor.
         method: Method,
-        /// Which.
+        /// The credential.
         credential: CredentialId,
     },
     /// A credential was removed. Its factor may have others.
     Removed {
-        /// Of which factor.
+        /// The factor.
         method: Method,
-        /// Which.
+        /// The credential.
         credential: CredentialId,
     },
-    /// A credential was given another name.
+    /// A credential got another name.
     Renamed {
-        /// Of which factor.
+        /// The factor.
         method: Method,
-        /// Which.
+        /// The credential.
         credential: CredentialId,
     },
     /// Sessions were ended.
@@ -102,14 +102,14 @@ pub enum AuditEventKind {
         /// How many.
         sessions: u64,
     },
-    /// Credentials were sealed anew, under the newest key.
+    /// Credentials were sealed again, under the newest key.
     Resealed {
         /// How many.
         credentials: u64,
     },
 }
 
-/// Why a request was told to prove more.
+/// Why a client was told to prove more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChallengeReason {
@@ -119,9 +119,9 @@ pub enum ChallengeReason {
     LevelTooLow,
     /// The level is too low, and there is no second factor to raise it with.
     NothingEnrolled,
-    /// What was proven was proven too long ago.
+    /// The proof is too old.
     TooOld,
-    /// The highest available level is asked for, and the source of the session cannot tell which that is.
+    /// The highest available level is required, but the source of the session does not know which level that is.
     CannotTell,
 }
 
@@ -149,25 +149,25 @@ impl From<RefusalReason> for AuditEventKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// It may come from a foreign page: the CSRF cookie and the form's token do not fit the flow.
+    /// It may be a cross-site request: the CSRF cookie and the form's token do not match the flow.
     CrossSite,
     /// The flow was begun in another session, or the form names another user.
     AnotherSession,
     /// It asks to return to a URL that the application does not allow.
     ForbiddenReturnTo,
-    /// There is no such flow, or not any more.
+    /// There is no such flow, or no longer.
     UnknownFlow,
     /// The flow has expired.
     ExpiredFlow,
-    /// The flow has been passed already, or was written by another request meanwhile.
+    /// The flow was already completed, or another request has changed it meanwhile.
     UsedFlow,
-    /// What it asks for is there already, or the session proves it already.
+    /// What it asks for exists already, or the session proves it already.
     NothingToDo,
-    /// The token that ends a session is not that of the session.
+    /// The logout token belongs to another session.
     WrongToken,
     /// The subject's account is disabled.
     Disabled,
-    /// It is not understood: a parameter, the body, the HTTP method, or a method of authentication that is not offered.
+    /// It is malformed: a parameter, the body, the HTTP method, or an authentication method that is not offered.
     Invalid,
 }
 

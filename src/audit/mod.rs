@@ -1,6 +1,6 @@
-//! What an audit needs to know: one typed event for every decision that matters, to `tracing` and to the application's own sink.
+//! Audit: one typed event for every decision that matters, sent to `tracing` and to the application's own sink.
 //!
-//! All of them are made and sent here. None carries a secret: no code, token, key or answer is in reach of them.
+//! All events are made and sent here. None carries a secret: no code, token, key or answer is within their reach.
 
 mod event;
 
@@ -16,9 +16,9 @@ use crate::{
 /// The `tracing` target of the events.
 const TARGET: &str = "tower_step_up::audit";
 
-/// Takes the events, for an application that keeps an audit of its own: a closure will do.
+/// Receives the audit events of an application that keeps its own audit. A closure will do.
 ///
-/// It is called while a request is served, so it must not wait: put the event into a channel or a buffer.
+/// The crate calls it while it serves a request, so it must not wait: put the event into a channel or a buffer.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -35,7 +35,7 @@ const TARGET: &str = "tower_step_up::audit";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait AuditSink: Send + Sync + 'static {
-    /// Takes one event.
+    /// Receives one event.
     fn record(&self, event: &AuditEvent);
 }
 
@@ -45,7 +45,7 @@ impl<F: Fn(&AuditEvent) + Send + Sync + 'static> AuditSink for F {
     }
 }
 
-/// Where events go.
+/// The destination of events.
 #[derive(Clone, Default)]
 pub(crate) struct Audit {
     sink: Option<Arc<dyn AuditSink>>,
@@ -62,18 +62,18 @@ impl Audit {
         Self { sink: Some(Arc::new(sink)) }
     }
 
-    /// Something in a session.
+    /// Records an event in a session.
     pub(crate) fn record_in_session(&self, at: Timestamp, session: impl AsRef<Session>, kind: AuditEventKind) {
         let session = session.as_ref();
         self.send(&AuditEvent { at, subject: Some(session.subject().clone()), session: session.id(), kind });
     }
 
-    /// Something about a subject, in no session.
+    /// Records an event about a subject, outside a session.
     pub(crate) fn record_for_subject(&self, at: Timestamp, subject: &Subject, kind: AuditEventKind) {
         self.send(&AuditEvent { at, subject: Some(subject.clone()), session: None, kind });
     }
 
-    /// Something about nobody that is known.
+    /// Records an event without a known subject.
     pub(crate) fn record_anonymous(&self, at: Timestamp, kind: AuditEventKind) {
         self.send(&AuditEvent { at, subject: None, session: None, kind });
     }
@@ -91,7 +91,7 @@ fn log(event: &AuditEvent) {
     let name = kind.name();
     let (method, reason) = (kind.method(), kind.reason());
     let method = method.as_ref().map(Method::as_str);
-    // Written as Debug, so that no text of a subject breaks the line.
+    // Written with Debug, so that no subject breaks the line.
     let subject = subject.as_ref().map(|subject| tracing::field::debug(subject.as_str()));
     let session = session.map(tracing::field::display);
     let credential = kind.credential().map(tracing::field::display);

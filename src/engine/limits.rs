@@ -1,4 +1,4 @@
-//! What can be configured of time, size and number, and what can be switched while requests are served.
+//! Configured durations, counts and sizes, and what can change while requests are served.
 
 use std::{
     sync::atomic::{AtomicU8, Ordering},
@@ -23,7 +23,7 @@ pub(crate) struct Limits {
     pub(crate) attempts: AttemptPolicy,
 }
 
-/// A [`RequiredAal`] that can be switched while requests are served.
+/// A [`RequiredAal`] that can change while requests are served.
 #[derive(Debug)]
 pub(crate) struct Switch(AtomicU8);
 
@@ -47,7 +47,7 @@ impl Switch {
         match self.0.load(Ordering::Acquire) {
             1 => RequiredAal::Aal1,
             2 => RequiredAal::HighestAvailable,
-            // The strictest, should this ever be anything else.
+            // The strictest, if this should ever be anything else.
             _ => RequiredAal::Aal2,
         }
     }

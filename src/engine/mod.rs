@@ -1,4 +1,4 @@
-//! What is decided and written for the application, the flows and the router alike: a session is read, judged, renewed, handed out.
+//! Decisions and writes for the application, the flows and the router: a session is read, judged, renewed, handed out.
 //!
 //! It knows no HTTP requests, no router and no pages.
 
@@ -25,7 +25,7 @@ use crate::{
     urls::Urls,
 };
 
-/// The configured whole, apart from how requests reach it.
+/// Everything that is configured, apart from how requests reach it.
 pub(crate) struct Engine {
     pub(crate) application_name: String,
     pub(crate) urls: Arc<Urls>,
@@ -58,7 +58,7 @@ impl Engine {
         self.factors.iter().find(|factor| factor.method() == method).map(AsRef::as_ref)
     }
 
-    /// A factor's verdict, if it comes in time: it may ask the directory.
+    /// A factor's verdict, within the time limit: it may ask the directory.
     pub(crate) async fn in_time<T>(&self, work: FactorFuture<'_, T>) -> Result<T, FactorError> {
         let done = tokio::time::timeout(self.limits.directory_timeout, work).await;
         done.map_err(|elapsed| FactorError::Unavailable(elapsed.into()))?
@@ -69,14 +69,15 @@ impl Engine {
         self.sessions.judge(credentials)
     }
 
-    /// Applies a completed ceremony and drops what was remembered of its subject.
+    /// Applies a completed ceremony, and drops the cache entries of its subject.
     pub(crate) async fn commit(&self, completion: Completion) -> Result<Completed, StoreError> {
         let subject = completion.subject.clone();
         let _forget = self.sessions.standing.forget_afterwards(&subject);
         self.stores.apply(completion).await
     }
 
-    /// The factor was proven, so guesses at it that came before count no more. Nothing depends on it but the comfort of its owner.
+    /// The factor was proven, so earlier failures no longer count. If this fails, the owner may have to wait longer, and nothing
+    /// else is wrong.
     pub(crate) async fn lift_lock(&self, subject: &Subject, method: Method) {
         let key = AttemptKey { subject: subject.clone(), method };
         if let Err(error) = self.stores.reset_attempts(&key).await {
@@ -84,8 +85,7 @@ impl Engine {
         }
     }
 
-    /// The credentials that go when these are removed: they, and with the last of the second factors those of factors that only stand in
-    /// for one.
+    /// The credentials that go when these are removed: these, and with the last second factor also the backup factors.
     pub(crate) fn removed_with(
         &self,
         credentials: &[Credential],

@@ -1,4 +1,4 @@
-//! What is done with sessions of our own: renewed, ended, handed out, described.
+//! Our own sessions: renewed, ended, handed out, described.
 
 use serde_json::Value;
 
@@ -16,14 +16,14 @@ use crate::{
 };
 
 impl Engine {
-    /// The session that takes the old one's place after a proof that was made now, and that prolongs it.
+    /// The session that replaces the old one after a proof made now. The proof prolongs it.
     pub(crate) fn renew(&self, old: &Session, proof: Proof, now: Timestamp) -> StoredSession {
         let issued_at = old.issued_at().unwrap_or(now);
         let Limits { session_lifespan, session_absolute_lifespan, .. } = self.limits;
         old.successor(Some(proof), issued_at, renewed_end(issued_at, now, session_lifespan, session_absolute_lifespan))
     }
 
-    /// The session that takes the old one's place when what it may do changes: with one more proof or none, and prolonged by nothing.
+    /// The session that replaces the old one when its rights change: with one more proof or none, and not prolonged.
     pub(crate) fn rotate(&self, old: &Session, proof: Option<Proof>, now: Timestamp) -> StoredSession {
         let issued_at = old.issued_at().unwrap_or(now);
         let lifespan = self.limits.session_lifespan;
@@ -31,13 +31,13 @@ impl Engine {
         old.successor(proof, issued_at, end)
     }
 
-    /// Token and cookie of a session that the store has already.
+    /// The token and cookie of a session that the store has already.
     pub(crate) fn hand_out(&self, session: &StoredSession, standing: &Standing) -> Result<Carried, Error> {
         let source: &dyn SessionSource = self.sessions.as_ref();
         source.carry(session, standing, self.now()).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))
     }
 
-    /// Ends sessions and drops what was remembered of them.
+    /// Ends sessions, and drops their cache entries.
     pub(crate) async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, StoreError> {
         let revoked = {
             let _forget = self.sessions.standing.forget_afterwards(subject);
@@ -47,7 +47,7 @@ impl Engine {
         Ok(revoked)
     }
 
-    /// Ends the session. If a step-up that was under way has put another in its place meanwhile, that one ends.
+    /// Ends the session. If a step-up has replaced it meanwhile, the new one ends.
     pub(crate) async fn sign_out(&self, session: &Session) -> Result<(), Error> {
         let subject = session.subject();
         let mut id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;

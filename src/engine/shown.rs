@@ -1,4 +1,4 @@
-//! Under which names methods and factors are known on Ory's endpoints, and of what level a method is at the application's own login.
+//! The names of methods and factors on Ory's endpoints, and the level of a method at the application's own login.
 
 use serde_json::Value;
 
@@ -13,13 +13,12 @@ use crate::{
 };
 
 impl Engine {
-    /// The factor that forms name so. A name of the application's own is no name on Ory's endpoints.
+    /// The factor that forms call by this name. Custom names are not used on Ory's endpoints.
     pub(crate) fn factor_shown_as(&self, method: Method) -> Option<&dyn Factor> {
         self.factors.iter().find(|factor| factor.shown_as() == method).map(AsRef::as_ref)
     }
 
-    /// The built-in method that stands for this one. What is left of a factor that is configured no more goes by the name that factors
-    /// of the application's own have by default.
+    /// The built-in method that stands for this one. A custom method whose factor is no longer configured uses the default name.
     pub(crate) fn shown(&self, method: Method) -> Method {
         match (method, self.factor(method)) {
             (Method::Custom(_), Some(factor)) => factor.shown_as(),
@@ -40,8 +39,8 @@ impl Engine {
         wire::session::session(session, standing, identity, now, lapse, |method| self.shown(method))
     }
 
-    /// The level of a proof of this method that the application itself has seen at its login. `None` if it only ever is a second factor:
-    /// a method of the application's own must not count as both.
+    /// The level of a proof of this method at the application's own login. `None` if it is only a second factor: a custom method
+    /// must not count as both.
     pub(crate) fn first_factor_level(&self, method: Method) -> Option<Aal> {
         let own_second =
             method.custom_name().is_some() && self.factor(method).is_some_and(|own| own.aal() == Aal::Aal2);

@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 pub use crate::session::cookie::Transport;
 
-/// What a request brings, as it was picked up: cheap to keep, and not looked into. `Debug` shows nothing of it.
+/// What a request brings, not yet examined and cheap to keep. `Debug` hides it.
 #[derive(Clone)]
 pub struct Clue {
     kind: Kind,
@@ -37,7 +37,7 @@ impl Clue {
         Self { kind: Kind::Value(Arc::new(value)), transport }
     }
 
-    /// The part of the header; `None` if the clue is no header.
+    /// The part of the header; `None` if the clue is not a header.
     pub fn bytes(&self) -> Option<&[u8]> {
         match &self.kind {
             Kind::Header { value, part } => value.as_bytes().get(part.clone()),
@@ -45,7 +45,7 @@ impl Clue {
         }
     }
 
-    /// The value, if the clue was made of one of this type.
+    /// The value, if the clue was made from one of this type.
     pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
         match &self.kind {
             Kind::Header { .. } => None,

@@ -3,13 +3,13 @@
 //! A [`SessionSource`] finds the session of a request: this crate's own token and store, the session of the application, another
 //! service, an access token. This crate's own sessions come through the same trait, and have no other way in.
 //!
-//! A request passes it in up to three steps, each only if the one before did not settle the question:
+//! The crate asks a source in up to three steps. It takes a step only if the one before did not settle the question:
 //!
 //! | step | when | may wait |
 //! |---|---|---|
 //! | [`look`](SessionSource::look) | for every request, by the outer layer | no, and decodes nothing |
-//! | [`recall`](SessionSource::recall) | when somebody wants to know | no |
-//! | [`ask`](SessionSource::ask) | when what is remembered does not do; once a request | yes |
+//! | [`recall`](SessionSource::recall) | when a guard, an extractor or your code wants to know | no |
+//! | [`ask`](SessionSource::ask) | when that is not enough; once per request | yes |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -31,7 +31,7 @@
 //!     fn ask<'a>(&'a self, clue: &'a Clue, _: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
 //!         Box::pin(async move {
 //!             let user = std::str::from_utf8(clue.bytes().unwrap_or_default())?;
-//!             // It says who the caller is, and neither when that was proven nor whether there is a second factor.
+//!             // The gateway says who the caller is, not when that was proven or whether there is a second factor.
 //!             let password = Proof::at_unknown_time(Method::Password, Aal::Aal1);
 //!             let session = Session::external(Subject::new(user)?, vec![password]);
 //!             Ok(Some(Arc::new(Evidence::new(session, Standing::external(Enrolled::Unknown)))))
@@ -63,18 +63,18 @@ use crate::{
     standing::Standing,
 };
 
-/// What a source says of a request's session: what it is, and what counts of it now.
+/// A request's session as its source reports it, and what counts of it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Evidence {
     /// The session.
     pub session: Session,
-    /// What counts of it.
+    /// Decides which proofs of the session count.
     pub standing: Standing,
 }
 
 impl Evidence {
-    /// A session and what counts of it.
+    /// A session and its standing.
     pub const fn new(session: Session, standing: Standing) -> Self {
         Self { session, standing }
     }
@@ -88,7 +88,7 @@ pub struct Head<'a> {
     pub method: &'a Method,
     /// Its headers.
     pub headers: &'a HeaderMap,
-    /// What layers outside have put there, such as the session of the application.
+    /// What outer layers have put there, such as the session of the application.
     pub extensions: &'a Extensions,
 }
 
@@ -108,35 +108,35 @@ impl<'a> From<&'a Parts> for Head<'a> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Look {
-    /// The request brings nothing of this source's.
+    /// The request brings nothing for this source.
     Nothing,
     /// It brings something that may lead to a session.
     Clue(Clue),
-    /// It brings several credentials, or one that cannot be read: which one is meant cannot be told, so none is used.
+    /// It brings several credentials, or an unreadable one. It is not clear which one is meant, so none is used.
     Ambiguous(Transport),
-    /// The application is put together wrongly, and this is how to mend it. Guards answer 500, and the text is logged once.
+    /// The layers of the application are wrong. The text says how to fix them. Guards answer 500, and the text is logged once.
     Miswired(&'static str),
 }
 
-/// What is known of a session without asking anybody.
+/// What is known about a session without waiting.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Recalled {
     /// It was read a short time ago and is still believed.
     Evidence(Arc<Evidence>),
-    /// There is none: the clue is worth nothing, whoever is asked.
+    /// There is none: the clue is invalid, so nobody needs to be asked.
     NoSession,
     /// Nothing is remembered.
     Unknown,
 }
 
-/// Why a source did not answer. The crate refuses with 503, logs the cause and sends none of it.
+/// Why a source did not answer. The crate refuses with 503, and logs the cause but does not send it.
 pub type SourceError = Box<dyn Error + Send + Sync>;
 
-/// What the methods of [`SessionSource`] that wait return.
+/// The return type of the methods of [`SessionSource`] that wait.
 pub type SourceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
 
-/// What carries a new session to its client.
+/// A new session as its client receives it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Carried {
@@ -155,27 +155,27 @@ impl Carried {
 
 /// Finds the session of a request. The [module](self) has an example.
 ///
-/// Whatever a source does not know it must say so: the time of a proof ([`Proof::at_unknown_time`](crate::aal::Proof::at_unknown_time)), and
-/// whether there is a second factor ([`Enrolled::Unknown`](crate::standing::Enrolled::Unknown)). What is unknown never passes where it
-/// decides.
+/// A source must say what it does not know: the time of a proof ([`Proof::at_unknown_time`](crate::aal::Proof::at_unknown_time)),
+/// and whether there is a second factor ([`Enrolled::Unknown`](crate::standing::Enrolled::Unknown)). Unknown never passes where
+/// it decides.
 pub trait SessionSource: Send + Sync + 'static {
-    /// Picks up what the request brings. Every request comes here, also those to routes that need no session: so this decodes nothing,
-    /// verifies nothing and looks nothing up.
+    /// Picks up what the request brings. It runs for every request, also on routes that need no session. So it must not decode,
+    /// verify or look up anything.
     fn look(&self, head: Head<'_>) -> Look;
 
     /// What is known without waiting: from a signature, or from a cache. By default, nothing.
     ///
-    /// That there is *no* second factor is not believed when it comes from here: then [`ask`](Self::ask) is called as well.
+    /// If it says that there is *no* second factor, the crate does not believe it, and calls [`ask`](Self::ask) as well.
     fn recall(&self, clue: &Clue, now: Timestamp) -> Recalled {
         let _ = (clue, now);
         Recalled::Unknown
     }
 
-    /// The session that the clue leads to, as it is now; `None` if there is none. It is called at most once for a request.
+    /// The session that the clue leads to, as it is now; `None` if there is none. It is called at most once per request.
     ///
     /// # Errors
     ///
-    /// It cannot be told. The request is refused with 503.
+    /// The source did not answer. The request is refused with 503.
     fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>>;
 
     /// What a client can do about a requirement that its session does not meet. By default, nothing.
@@ -184,8 +184,8 @@ pub trait SessionSource: Send + Sync + 'static {
         Remedy::default()
     }
 
-    /// What carries a session to its client after a step-up. By default an error: a source without step-ups of this crate's never
-    /// has to carry one.
+    /// Makes the token and the cookie of a session after a step-up. By default an error: a source without step-ups of this crate
+    /// never needs it.
     ///
     /// # Errors
     ///
@@ -195,19 +195,19 @@ pub trait SessionSource: Send + Sync + 'static {
         Err("this source of sessions cannot carry a session of this crate".into())
     }
 
-    /// Whether [`settle`](Self::settle) has something to do on the way out of this request, such as when the application has signed its
-    /// user in or out meanwhile. It must not wait. By default, it has not.
+    /// Whether [`settle`](Self::settle) has something to do when the response goes out, for example because the application has
+    /// signed the user in or out meanwhile. It must not wait. By default, `false`.
     fn is_unsettled(&self, clue: &Clue) -> bool {
         let _ = clue;
         false
     }
 
-    /// Follows what the application did while it handled the request. The headers are added to the answer. By default, it does
-    /// nothing.
+    /// Follows what the application did while it handled the request. The crate adds the headers to the response. By default, it
+    /// does nothing.
     ///
     /// # Errors
     ///
-    /// It is logged; the answer goes out as it is.
+    /// The crate logs it, and sends the response as it is.
     fn settle<'a>(&'a self, clue: &'a Clue) -> SourceFuture<'a, HeaderMap> {
         let _ = clue;
         Box::pin(async { Ok(HeaderMap::new()) })

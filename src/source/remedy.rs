@@ -9,13 +9,13 @@ use crate::requirement::{Requirement, Shortfall};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Unmet<'a> {
-    /// Why not.
+    /// Why it is not met.
     pub shortfall: Shortfall,
     /// What was required.
     pub requirement: Requirement,
-    /// What is known of the session, if there is one.
+    /// What is known about the session, if there is one.
     pub evidence: Option<&'a Evidence>,
-    /// Where a browser comes back to afterwards: a page of the application, or of another one that it allows.
+    /// Where the browser returns afterwards: a page of the application, or of another one that it allows.
     pub return_to: Option<&'a Url>,
 }
 
@@ -23,11 +23,11 @@ pub struct Unmet<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Remedy {
-    /// The page where somebody in a browser can do it.
+    /// The page where a user in a browser can prove more.
     pub page: Option<Url>,
     /// What to ask the authorization server for: `acr_values` of RFC 9470.
     pub acr_values: Option<String>,
-    /// How long ago it may have been proven: `max_age` of RFC 9470.
+    /// The greatest age of the proof: `max_age` of RFC 9470.
     pub max_age: Option<Duration>,
 }
 
@@ -37,13 +37,13 @@ impl Remedy {
         Self { page: Some(url), acr_values: None, max_age: None }
     }
 
-    /// The same, with authentication context classes to ask for, the most wanted first, separated by blanks.
+    /// The same, with authentication context classes to ask for, the most wanted first, separated by spaces.
     #[must_use]
     pub fn with_acr_values(self, acr_values: impl Into<String>) -> Self {
         Self { acr_values: Some(acr_values.into()), ..self }
     }
 
-    /// The same, with how long ago the proof may be.
+    /// The same, with the greatest age of the proof.
     #[must_use]
     pub fn with_max_age(self, max_age: Duration) -> Self {
         Self { max_age: Some(max_age), ..self }

@@ -1,4 +1,4 @@
-//! The shapes of Ory's JSON: sessions, errors, and what a flow shows. They take values, and know neither stores nor requests.
+//! The shapes of Ory's JSON: sessions, errors, and what a flow shows. They take values, and know no stores and no requests.
 
 mod envelope;
 pub(crate) mod session;

@@ -39,7 +39,7 @@ pub(crate) fn identity(subject: &Subject, identity: &Identity, public_url: &Url)
     Value::Object(view)
 }
 
-/// The session object of the wire contract, with only the proofs that count. `shown` gives the built-in name that stands for a method.
+/// The session object of the wire contract, with only the proofs that count. `shown` gives the built-in name of a method.
 pub(crate) fn session(
     session: impl AsRef<Session>,
     standing: &Standing,

@@ -1,6 +1,6 @@
 //! Sessions of our own: a signed token in a cookie or a header, and the store that says whether it still counts.
 //!
-//! The first implementation of [`SessionSource`]; requests have no other way to it.
+//! It implements [`SessionSource`]. Requests have no other way to it.
 
 mod standing_cache;
 
@@ -41,7 +41,7 @@ impl OwnSessions {
         self.standing.get(id, subject, now)
     }
 
-    /// The session as the store has it now; `None` if it is dead or its subject may not have one.
+    /// The session as the store has it now; `None` if it has ended or its subject may not have one.
     pub(crate) async fn read(
         &self,
         id: SessionId,
@@ -104,14 +104,14 @@ impl SessionSource for OwnSessions {
         let (urls, return_to) = (&self.urls, unmet.return_to);
         match unmet.shortfall {
             Shortfall::Unavailable => Remedy::default(),
-            // Names no level: who has no session learns nothing of what the route requires.
+            // Names no level: a client without a session learns nothing about what the route requires.
             Shortfall::NoSession => Remedy::page(urls.first_login(return_to)),
             Shortfall::LevelTooLow | Shortfall::CannotTell => {
                 Remedy::page(urls.login(true, false, return_to)).with_acr_values("aal2")
             }
             Shortfall::NothingEnrolled => Remedy::page(urls.enrolment(return_to)).with_acr_values("aal2"),
             Shortfall::TooOld { max_age, second_factor } => {
-                // Two factors may also have been vouched for by another provider, and only there can they be renewed.
+                // Another provider may have vouched for both factors. Then they can be renewed only there.
                 let enrolled = unmet.evidence.is_some_and(|evidence| evidence.standing.enrolled() != Enrolled::No);
                 Remedy::page(urls.login(second_factor && enrolled, true, return_to))
                     .with_acr_values(if second_factor { "aal2" } else { "aal1" })

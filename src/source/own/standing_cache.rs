@@ -1,4 +1,4 @@
-//! The cache that spares reading a session and its standing for each request.
+//! A cache that saves reading a session and its standing for each request.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -24,10 +24,10 @@ struct Cached {
 
 /// Sessions read within the last moments, keyed by id.
 ///
-/// An entry is good for `max_age`, and only while nothing was written for its subject on this process. Writes raise one of a
-/// fixed number of epochs, chosen by the subject's hash; a read remembers the epoch that stood *before* it began. So a read
-/// that raced a write is never served, without a list of keys for each subject. Two subjects that share an epoch cost each
-/// other a read, nothing more.
+/// An entry is good for `max_age`, and only while this process writes nothing for its subject. Each write raises one of a fixed
+/// number of epochs, chosen by the subject's hash. A read remembers the epoch from *before* it began, so a read that raced a
+/// write is never served. This needs no list of keys for each subject. Two subjects that share an epoch only cost each other a
+/// read.
 pub(crate) struct StandingCache {
     entries: quick_cache::sync::Cache<SessionId, Cached>,
     epochs: Box<[AtomicU64]>,
@@ -35,7 +35,7 @@ pub(crate) struct StandingCache {
     max_age: Duration,
 }
 
-/// The epoch that stood before a read of the store began: which of them it was, and how high.
+/// The epoch from before a read of the store began: its slot and its value.
 #[derive(Clone, Copy)]
 pub(crate) struct Epoch {
     slot: usize,
@@ -69,7 +69,7 @@ impl StandingCache {
         self.epochs.get(slot).map_or(0, |epoch| epoch.load(Ordering::Acquire))
     }
 
-    /// The session as it was read a moment ago, if nothing speaks against using that.
+    /// The session as it was read a moment ago, if it may still be used.
     pub(crate) fn get(&self, id: SessionId, subject: &Subject, now: Timestamp) -> Option<Arc<Evidence>> {
         if self.max_age.is_zero() {
             return None;
@@ -78,7 +78,7 @@ impl StandingCache {
         let age_known = now >= read_at;
         let fresh = age_known && now.since(read_at) < self.max_age;
         let same_subject = evidence.session.subject() == subject;
-        // The slot is that of the subject in the entry, who is the same.
+        // The slot is that of the entry's subject, who is the same.
         let untouched = epoch.height == self.height(epoch.slot);
         (fresh && untouched && same_subject).then_some(evidence)
     }
@@ -91,13 +91,13 @@ impl StandingCache {
         }
     }
 
-    /// Forgets the subject when the returned value is dropped: after a write, and also if the request that writes is given up while
-    /// the store is at it.
+    /// Forgets the subject when the returned value is dropped: after a write, and also if the request is cancelled during the
+    /// write.
     pub(crate) fn forget_afterwards<'a>(&'a self, subject: &'a Subject) -> ForgetOnDrop<'a> {
         ForgetOnDrop { cache: self, subject }
     }
 
-    /// Nothing read of this subject so far is served again. Call after every write, whether or not it seemed to succeed.
+    /// Drops everything that was read about this subject so far. Call it after every write, even one that failed.
     pub(crate) fn forget(&self, subject: &Subject) {
         if let Some(epoch) = self.epochs.get(self.slot_of(subject)) {
             epoch.fetch_add(1, Ordering::AcqRel);

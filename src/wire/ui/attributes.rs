@@ -1,4 +1,4 @@
-//! What the kinds of nodes are made of, as Ory's `OpenAPI` document has it.
+//! The attributes of each kind of node, as in Ory's `OpenAPI` document.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Text;
 
-/// What a node is, with all that a client needs to render it.
+/// What a node is, with everything that a client needs to render it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "node_type", rename_all = "lowercase")]
 #[non_exhaustive]
@@ -34,9 +34,9 @@ pub enum Attributes {
     },
     /// A link.
     A {
-        /// Where it leads.
+        /// The address that it leads to.
         href: String,
-        /// What people read.
+        /// What users read.
         title: Text,
         /// The element's id.
         id: String,
@@ -56,7 +56,7 @@ pub enum Attributes {
     },
 }
 
-/// Shows no picture: the one of a TOTP secret is the secret.
+/// Hides pictures: the QR code of a TOTP secret is the secret.
 impl fmt::Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,18 +76,18 @@ impl fmt::Debug for Attributes {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Input {
-    /// The name it is sent under.
+    /// The name that it is sent under.
     pub name: Cow<'static, str>,
     /// The HTML input type.
     #[serde(rename = "type")]
     pub kind: InputKind,
-    /// The value it has.
+    /// Its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
     /// Whether it must be filled in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// Whether it is switched off.
+    /// Whether it is disabled.
     pub disabled: bool,
     /// The HTML `autocomplete` value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,7 +95,7 @@ pub struct Input {
     /// The HTML `pattern` that the value must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<Cow<'static, str>>,
-    /// How many characters it takes at most.
+    /// The greatest number of characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maxlength: Option<u32>,
     /// The values to choose from.
@@ -107,10 +107,10 @@ pub struct Input {
     /// The function of the script that a click calls, for Ory's UI kits.
     #[serde(default, rename = "onclickTrigger", skip_serializing_if = "Option::is_none")]
     pub onclick_trigger: Option<Trigger>,
-    /// JavaScript to run when the form is there, for plain pages.
+    /// JavaScript to run when the form is loaded, for plain pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onload: Option<String>,
-    /// The function of the script that is called when the form is there, for Ory's UI kits.
+    /// The function of the script that is called when the form is loaded, for Ory's UI kits.
     #[serde(default, rename = "onloadTrigger", skip_serializing_if = "Option::is_none")]
     pub onload_trigger: Option<Trigger>,
 }
@@ -135,7 +135,7 @@ impl Input {
     }
 }
 
-/// Shows the name alone: the value may be a token.
+/// Shows only the name and the type: the value may be a token.
 impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Input").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
@@ -149,32 +149,32 @@ impl fmt::Debug for Input {
 pub enum InputKind {
     /// A line of text.
     Text,
-    /// A line of text that is not shown.
+    /// A line of text that is masked, such as a password.
     Password,
     /// A number.
     Number,
     /// A box to tick.
     Checkbox,
-    /// Not shown at all.
+    /// A hidden value.
     Hidden,
-    /// A mail address.
+    /// An email address.
     Email,
     /// A telephone number.
     Tel,
     /// A button that sends the form.
     Submit,
-    /// A button that a script gives a meaning to. The built-in pages, which run no scripts, leave it out.
+    /// A button that a script handles. The built-in pages run no scripts, and leave it out.
     Button,
-    /// A day and a time.
+    /// A date and a time.
     #[serde(rename = "datetime-local")]
     DatetimeLocal,
-    /// A day.
+    /// A date.
     Date,
-    /// An address on the web.
+    /// A URL.
     Url,
 }
 
-/// One of the values that an input can have.
+/// A value that an input can have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Choice {
@@ -186,37 +186,37 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Trigger {
-    /// Makes a key.
+    /// Registers a security key.
     #[serde(rename = "oryWebAuthnRegistration")]
     WebAuthnRegistration,
-    /// Proves a key.
+    /// Signs in with a security key.
     #[serde(rename = "oryWebAuthnLogin")]
     WebAuthnLogin,
-    /// Proves a passkey.
+    /// Signs in with a passkey.
     #[serde(rename = "oryPasskeyLogin")]
     PasskeyLogin,
-    /// Offers passkeys where the identifier is typed.
+    /// Offers passkeys in the identifier's field.
     #[serde(rename = "oryPasskeyLoginAutocompleteInit")]
     PasskeyLoginAutocompleteInit,
-    /// Makes a passkey with a new account.
+    /// Registers a passkey with a new account.
     #[serde(rename = "oryPasskeyRegistration")]
     PasskeyRegistration,
-    /// Makes a passkey in the settings.
+    /// Registers a passkey in the settings.
     #[serde(rename = "oryPasskeySettingsRegistration")]
     PasskeySettingsRegistration,
 }
 
-/// A script that pages load; the built-in ones, which run none, leave it out.
+/// A script that pages load. The built-in pages run no scripts, and leave it out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Script {
     /// The element's id. Ory's UI kits look for `webauthn_script`.
     pub id: String,
-    /// Where it comes from.
+    /// Its URL.
     pub src: String,
     /// Hash of the script (Subresource Integrity); empty if it is not checked.
     pub integrity: String,
-    /// Whether it is loaded beside the page: yes.
+    /// Whether it is loaded asynchronously: yes.
     #[serde(rename = "async")]
     pub is_async: bool,
     /// The HTML `crossorigin` value: `anonymous`.
@@ -226,12 +226,12 @@ pub struct Script {
     /// The media type: `text/javascript`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// For a content security policy; empty if there is none.
+    /// The nonce for a content security policy; empty if there is none.
     pub nonce: String,
 }
 
 impl Script {
-    /// A script with this id, address and hash, and for all else what Ory has.
+    /// A script with this id, address and hash. Everything else is as in Ory.
     pub fn new(id: impl Into<String>, src: impl Into<String>, integrity: impl Into<String>) -> Self {
         Self {
             id: id.into(),

@@ -16,17 +16,17 @@ pub use self::{
 };
 use crate::aal::Method;
 
-/// A text with the id that clients key on. The words are ours, the ids are Ory's.
+/// A text with the id that clients look it up by. The ids are Ory's, the words are ours.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Text {
-    /// What clients key on.
+    /// The id that clients look it up by.
     pub id: u32,
-    /// What people read.
+    /// What users read.
     pub text: Cow<'static, str>,
     /// How serious it is.
     #[serde(rename = "type")]
     pub kind: TextKind,
-    /// Values that the text was made of.
+    /// Values that the text was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Value>,
 }
@@ -35,7 +35,7 @@ pub struct Text {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TextKind {
-    /// It informs.
+    /// Information.
     Info,
     /// Something is wrong.
     Error,
@@ -43,7 +43,7 @@ pub enum TextKind {
     Success,
 }
 
-/// Shows the id alone: the text of some is a secret.
+/// Shows only the id: some texts are secrets.
 impl std::fmt::Debug for Text {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Text").field("id", &self.id).finish_non_exhaustive()
@@ -62,7 +62,7 @@ impl TextKind {
 }
 
 impl Text {
-    /// A text that informs, a label for one.
+    /// A text that informs, such as a label.
     pub fn info(id: u32, text: impl Into<Cow<'static, str>>) -> Self {
         Self { id, text: text.into(), kind: TextKind::Info, context: None }
     }
@@ -81,7 +81,7 @@ impl Text {
         self.kind == TextKind::Error
     }
 
-    /// The same text with the values that it was made of, an object: clients put them into the text of their own catalogue.
+    /// The same text with the values that it was made from, as an object. Clients put them into their own translation.
     ///
     /// ```
     /// use tower_step_up::wire::ui::Text;
@@ -102,7 +102,7 @@ impl Text {
 pub enum Group {
     /// Upstream providers.
     Oidc,
-    /// What belongs to no method.
+    /// What belongs to no single method.
     Default,
     /// Public-key credentials.
     #[serde(rename = "webauthn")]
@@ -122,8 +122,8 @@ pub enum Group {
 }
 
 impl Group {
-    /// The group of a built-in method: that of the nodes of a factor that is [shown as](crate::factor::Factor::shown_as) it. `None` for
-    /// methods that have no form.
+    /// The group of a built-in method. A factor that is [shown as](crate::factor::Factor::shown_as) this method has its nodes
+    /// there. `None` for methods without a form.
     pub const fn of(method: Method) -> Option<Self> {
         Some(match method {
             Method::Password => Self::Password,

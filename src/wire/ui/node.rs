@@ -31,7 +31,7 @@ pub struct Node {
     kind: NodeKind,
     /// The part of the form that it belongs to.
     pub group: Group,
-    /// What is said about this element.
+    /// The messages about this element.
     pub messages: Vec<Text>,
     /// Its label.
     pub meta: Meta,
@@ -50,7 +50,7 @@ enum NodeKind {
     Div,
 }
 
-/// What is said of a node apart from its attributes.
+/// What describes a node apart from its attributes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
     /// The label, if it has one.
@@ -63,13 +63,13 @@ impl Node {
         Self { kind, group, messages: Vec::new(), meta: Meta::default(), attributes }
     }
 
-    /// An input that need not be filled in, without value and label.
+    /// An optional input, without value and label.
     pub fn input(group: Group, name: impl Into<Cow<'static, str>>, kind: InputKind) -> Self {
         let input = Input::new(name.into(), kind);
         Self::new(NodeKind::Input, group, Attributes::Input(input))
     }
 
-    /// A field that must be filled in.
+    /// A required field.
     pub fn field(group: Group, name: impl Into<Cow<'static, str>>, kind: InputKind, label: Text) -> Self {
         Self::input(group, name, kind).required().label(label)
     }
@@ -96,7 +96,7 @@ impl Node {
         Self::new(NodeKind::Text, group, Attributes::Text { text, id: id.into() }).label(label)
     }
 
-    /// A link: an address on the web, a path here, or one that opens an app.
+    /// A link: a URL, a path here, or an address that opens an app.
     pub fn anchor(group: Group, id: impl Into<String>, href: impl Into<String>, title: Text) -> Self {
         Self::new(NodeKind::A, group, Attributes::A { href: href.into(), title, id: id.into() })
     }
@@ -125,13 +125,13 @@ impl Node {
         self
     }
 
-    /// The same input, and it must be there.
+    /// The same input, required.
     #[must_use]
     pub fn required(self) -> Self {
         self.edit_input(|input| input.required = true)
     }
 
-    /// The same input, switched off.
+    /// The same input, disabled.
     #[must_use]
     pub fn disabled(self) -> Self {
         self.edit_input(|input| input.disabled = true)
@@ -155,7 +155,7 @@ impl Node {
         self.edit_input(|input| input.pattern = Some(pattern.into()))
     }
 
-    /// The same input for so many characters at most.
+    /// The same input for at most this many characters.
     #[must_use]
     pub fn maxlength(self, characters: u32) -> Self {
         self.edit_input(|input| input.maxlength = Some(characters))
@@ -168,7 +168,7 @@ impl Node {
         self.edit_input(|input| input.options = choices)
     }
 
-    /// The same input, which runs this JavaScript when it is clicked; Ory's UI kits call the function `trigger` of the
+    /// The same input, which runs this JavaScript when it is clicked. Ory's UI kits call the function `trigger` of the
     /// [`script`](Self::script).
     #[must_use]
     pub fn onclick(self, javascript: impl Into<String>, trigger: Trigger) -> Self {
@@ -178,7 +178,7 @@ impl Node {
         })
     }
 
-    /// The same input, which runs this JavaScript when the form is there; Ory's UI kits call the function `trigger` of the
+    /// The same input, which runs this JavaScript when the form is loaded. Ory's UI kits call the function `trigger` of the
     /// [`script`](Self::script).
     #[must_use]
     pub fn onload(self, javascript: impl Into<String>, trigger: Trigger) -> Self {
@@ -197,7 +197,7 @@ impl Node {
         self
     }
 
-    /// The same [`division`](Self::division) with one more `data-` attribute, named without that prefix.
+    /// The same [`division`](Self::division) with one more `data-` attribute. The name has no prefix.
     #[must_use]
     pub fn data(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Attributes::Div { data, .. } = &mut self.attributes {
@@ -218,7 +218,7 @@ impl Node {
         }
     }
 
-    /// Where the node stands in its group: what identifies first, the button last.
+    /// The node's place in its group: identifiers first, the button last.
     pub(super) fn rank(&self) -> u8 {
         match self.name() {
             "csrf_token" => 0,
@@ -240,7 +240,7 @@ mod tests {
         Text::info(1_010_006, "Code")
     }
 
-    /// What a node is on the wire, which it is read back from.
+    /// A node as it is on the wire, after checking that it can be read back.
     fn wire(node: &Node) -> Value {
         let wire = serde_json::to_value(node).unwrap();
         assert_eq!(&serde_json::from_value::<Node>(wire.clone()).unwrap(), node);
