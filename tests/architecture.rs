@@ -1,7 +1,7 @@
-//! The floors of ARCHITECTURE.md, held against the code.
+//! Checks the code against the floors of ARCHITECTURE.md.
 //!
-//! It reads every path of the library that begins with `crate`, `self` or `super`, wherever it stands (imports, types, expressions, macros),
-//! except in what is compiled for tests alone. Each must point to a room on a floor below, or to the left on the same floor. Within a
+//! It reads every path of the library that begins with `crate`, `self` or `super`, in imports, types, expressions and macros. It skips
+//! code that is compiled only for tests. Each path must point to a room on a floor below, or to the left on the same floor. Within a
 //! room, no two files may need each other.
 
 #![allow(
@@ -20,7 +20,7 @@ use std::{
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// The rooms from the ground up and, on each floor, from left to right: as the table of ARCHITECTURE.md has them.
+/// The rooms from the ground up and, on each floor, from left to right, as in the table of ARCHITECTURE.md.
 fn floors() -> Vec<(String, Vec<String>)> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let rows = text.lines().skip_while(|line| !line.starts_with("| floor |")).skip(2);
@@ -60,7 +60,7 @@ fn modules(folder: &Path, prefix: &Module, found: &mut BTreeMap<Module, PathBuf>
     }
 }
 
-/// Takes out what is compiled for tests alone.
+/// Removes code that is compiled only for tests.
 fn without_tests(tokens: TokenStream) -> Vec<TokenTree> {
     let mut kept = Vec::new();
     let mut tokens = tokens.into_iter().peekable();
@@ -91,7 +91,7 @@ fn is_for_tests(attribute: &str) -> bool {
     matches!(plain.as_str(), "cfg(test)" | "cfg(any(test,fuzzing))")
 }
 
-/// All paths that begin with `crate`, `self` or `super`, groups of imports taken apart.
+/// All paths that begin with `crate`, `self` or `super`, with groups of imports split up.
 fn paths(tokens: &[TokenTree], found: &mut Vec<Vec<String>>) {
     let mut position = 0;
     while position < tokens.len() {
@@ -145,10 +145,10 @@ fn path(tokens: &[TokenTree], mut position: usize, mut read: Vec<String>, found:
     }
 }
 
-/// The library's modules with the modules that each of them names.
+/// The library's modules, each with the modules that it names.
 struct House {
     modules: BTreeMap<Module, PathBuf>,
-    /// What a module gives on under a name of its own: `pub use self::child::Name`.
+    /// A module's re-exports: `pub use self::child::Name`.
     given_on: BTreeMap<(Module, String), Module>,
     needs: BTreeMap<Module, BTreeSet<Module>>,
 }
@@ -184,7 +184,7 @@ impl House {
         house
     }
 
-    /// The path from the root of the library; `None` for a word that is no path.
+    /// The path from the root of the library; `None` for a word that is not a path.
     fn absolute(module: &Module, path: &[String]) -> Option<Vec<String>> {
         // `pub(crate)`, and the `self` of methods.
         if path.len() == 1 {
@@ -204,12 +204,12 @@ impl House {
         Some(base)
     }
 
-    /// The module in which the last name of the path stands.
+    /// The module that has the last name of the path.
     fn module_of(&self, path: &[String]) -> Option<Module> {
         (0..=path.len()).rev().map(|end| path[..end].to_vec()).find(|module| self.modules.contains_key(module))
     }
 
-    /// The same, seen through what modules give on.
+    /// The same, following re-exports.
     fn resolve(&self, path: &[String]) -> Option<Module> {
         let module = self.module_of(path)?;
         let name = path.get(module.len());
@@ -218,7 +218,7 @@ impl House {
     }
 }
 
-/// The room of a module; `None` for the root, which gives on what the rooms have.
+/// The room of a module; `None` for the root, which only re-exports.
 fn room(module: &Module) -> Option<&String> {
     module.first()
 }
@@ -246,7 +246,7 @@ fn imports_point_down_or_to_the_left() {
     assert!(house.needs.values().map(BTreeSet::len).sum::<usize>() > 300, "it has read the code");
 }
 
-/// Files beside each other form no circle. A `mod.rs` and what is inside it are one: it gives on what they have.
+/// Sibling files form no cycle. A `mod.rs` and its children count as one, since it re-exports theirs.
 #[test]
 fn no_files_of_a_room_need_each_other() {
     let house = House::read();
@@ -268,7 +268,7 @@ fn no_files_of_a_room_need_each_other() {
     assert!(circles.is_empty(), "{circles:#?}");
 }
 
-/// What stands below `step_up` gets what it needs by itself, and not by the handle that applications hold.
+/// Rooms below `step_up` do not use the handle that applications hold.
 #[test]
 fn nothing_below_names_the_handle_of_applications() {
     let house = House::read();
@@ -286,7 +286,7 @@ fn nothing_below_names_the_handle_of_applications() {
 
 fn names(tokens: &[TokenTree], name: &str) -> bool {
     tokens.iter().enumerate().any(|(position, token)| match token {
-        // Not in documentation, which is an attribute by now.
+        // Not in documentation, which is an attribute in the syntax tree.
         TokenTree::Group(_) if position > 0 && tokens[position - 1].to_string() == "#" => false,
         TokenTree::Group(group) => names(&without_tests(group.stream()), name),
         TokenTree::Ident(ident) => ident == name,
@@ -294,7 +294,7 @@ fn names(tokens: &[TokenTree], name: &str) -> bool {
     })
 }
 
-/// A file that grows beyond about 300 lines, tests apart, has two subjects.
+/// A file with more than about 300 lines, without its tests, has two subjects.
 #[test]
 fn files_have_one_subject() {
     let house = House::read();
@@ -306,7 +306,7 @@ fn files_have_one_subject() {
     }
 }
 
-/// Or it would find nothing: each kind of path, and what is left out.
+/// Checks the reader itself: it finds each kind of path and skips the rest.
 #[test]
 fn paths_are_found_wherever_they_stand() {
     let code = r#"

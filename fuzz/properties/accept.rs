@@ -2,7 +2,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::headers::negotiation::{init_wants_json, names_problem_json, wants_json};
 
-/// What a request with these `Accept` headers is answered with, in all three tests.
+/// The outcome of all three checks for these `Accept` headers.
 fn decide(values: &[HeaderValue], content_type: Option<&HeaderValue>) -> (bool, bool, bool) {
     let mut headers: HeaderMap = values.iter().map(|value| (header::ACCEPT, value.clone())).collect();
     if let Some(value) = content_type {
@@ -18,10 +18,10 @@ fn each(values: &[HeaderValue], change: impl Fn(&str) -> String) -> Vec<HeaderVa
         .collect()
 }
 
-/// Negotiation by `Accept`: each line is one header; one that begins with `:` is the `Content-Type`.
+/// Negotiation by `Accept`. Each line is one header; a line that begins with `:` is the `Content-Type`.
 ///
-/// Neither the order of the ranges, nor how they are spread over headers, nor case or blanks may change the outcome; who names
-/// HTML gets it at equal weight, and who names nothing of JSON gets none.
+/// The outcome depends neither on the order of the ranges, nor on their distribution over headers, nor on case or blanks. A client that
+/// names HTML gets it at equal weight. A client that names no JSON gets none.
 pub fn accept(data: &[u8]) {
     let lines = data.split(|&byte| byte == b'\n');
     let (types, ranges): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with(b":"));
@@ -34,7 +34,7 @@ pub fn accept(data: &[u8]) {
     backwards.reverse();
     assert_eq!(decide(&backwards, content_type), outcome, "the order matters");
 
-    // RFC 9110 section 5.3: several headers of a name are one list. Headers that are no text are not there.
+    // RFC 9110 section 5.3: several headers of a name are one list. Headers that are not text do not count.
     let texts: Vec<_> = values.iter().filter_map(|value| value.to_str().ok()).collect();
     let joined: HeaderValue = texts.join(", ").parse().unwrap();
     assert_eq!(decide(&[joined], content_type), outcome, "it matters how the list is spread");
@@ -49,7 +49,7 @@ pub fn accept(data: &[u8]) {
 
     let (begins_as_json, wants, problem) = outcome;
     let all = texts.join(",").to_ascii_lowercase();
-    // A weight may forbid HTML, and then whatever is left will do.
+    // A weight may forbid HTML. Then any other type will do.
     if !all.contains(';') {
         let of_json = |range: &str| range.split_once('/').is_some_and(|(kind, _)| kind.trim() == "application");
         assert!(!begins_as_json || all.split(',').any(of_json), "JSON for {all:?}");

@@ -1,4 +1,4 @@
-//! The companion router over a store of its own: three users, requests of every kind of client, and what holds for every answer.
+//! The companion router with its own store: three users, requests of every kind of client, and what every answer must fulfil.
 
 use axum::{
     Router,
@@ -19,11 +19,10 @@ use crate::{
     store::{Completed, Completion, Credential, CredentialChange},
 };
 
-/// Has both second factors and has proven none; has proven one; has none.
+/// The first has both second factors and has proven none, the second has proven one, the third has none.
 pub(super) const NAMES: [&str; 3] = ["kim", "lee", "mia"];
 
-/// The token of the browser, 32 times 5, and the form's value: 32 times 1, then both combined. No character of it is special in
-/// a form.
+/// The CSRF token, 32 times 5, and the form's value: 32 times 1, then both combined. It has no character that is special in a form.
 const CSRF_COOKIE: &str = "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=";
 pub(super) const CSRF_FIELD: &str =
     "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBA==";
@@ -43,7 +42,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// How many single-use secrets are spent.
+    /// How many single-use secrets are used up.
     pub(super) fn spent(&self) -> usize {
         self.credentials.iter().flat_map(|credential| &credential.secrets).filter(|one| one.used_at.is_some()).count()
     }
@@ -53,7 +52,7 @@ impl Known {
     }
 }
 
-/// Who asks, and how.
+/// The client and its user.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Client {
     Browser(Option<usize>),
@@ -116,7 +115,7 @@ impl Bank {
         })
     }
 
-    /// Sends it as this client, and checks what holds for every answer.
+    /// Sends the request as this client, and checks what every answer must fulfil.
     pub(super) fn send(&mut self, client: Client, json: bool, mut request: Request<Body>) -> Answer {
         let headers = request.headers_mut();
         let csrf = format!("{}={CSRF_COOKIE}", self.step_up.engine().sessions.cookies.csrf);
@@ -147,7 +146,7 @@ impl Bank {
     }
 }
 
-/// The elements of the built-in pages. None of them runs anything.
+/// The elements of the built-in pages. None of them can run a script.
 const ELEMENTS: [&str; 26] = [
     "!doctype",
     "a",

@@ -5,15 +5,15 @@ use crate::{
     store::Consumption,
 };
 
-/// What stands for blanks and hyphens is left out of a code, in whatever alphabet.
+/// Blanks and hyphens of any alphabet are removed from a code.
 fn stripped(text: &str) -> String {
     text.split(|character: char| character.is_whitespace() || character == '-').collect()
 }
 
-/// Look-up secrets as users type them or bring them along: two texts, divided by a NUL.
+/// Look-up secrets as users type or import them: two texts, separated by a NUL.
 ///
-/// A code has one canonical form, which prints in groups and reads back; only codes with the same form hash equal, and only
-/// within their set. A set accepts its own codes however they are typed, and nothing else.
+/// A code has one canonical form, which prints in groups and reads back. Only codes with the same form have equal hashes, and only within
+/// a set. A set accepts its own codes, in any spelling, and nothing else.
 pub fn lookup_secrets(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (one, two) = text.split_once('\0').unwrap_or((&text, "ABCD-EFGH-IJKL-2345"));

@@ -1,7 +1,7 @@
-//! What strangers can send and broken stores can hold, as functions of bytes. Each asserts what must be true of *any* bytes.
+//! What attackers can send and broken stores can hold, as functions of bytes. Each asserts what must be true for *any* bytes.
 //!
-//! The fuzzer in `fuzz/` calls them; `cargo test` calls them with bounded random input and with the corpus that the fuzzer
-//! left. They exist for nobody else.
+//! The fuzzer in `fuzz/` calls them. `cargo test` calls them with bounded random input and with the fuzzer's corpus. Nothing else uses
+//! them.
 
 #![allow(
     clippy::arithmetic_side_effects,

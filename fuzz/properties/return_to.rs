@@ -2,7 +2,7 @@ use url::Url;
 
 use crate::urls::return_to::ReturnPolicy;
 
-/// Base and allowed URLs: a site of its own; one path of it; a wildcard beside another port.
+/// Base and allowed URLs: a whole site; one path of it; a wildcard and another port.
 const POLICIES: [(&str, &[&str]); 4] = [
     ("https://bank.example/", &["https://bank.example/"]),
     ("https://bank.example/app/", &["https://bank.example/app", "https://bank.example/self-service/ui/"]),
@@ -14,7 +14,7 @@ fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
 }
 
-/// Scheme, host, port and path of an absolute URL, taken apart by hand: not by the parser that is tested.
+/// Scheme, host, port and path of an absolute URL, split by hand, not by the parser under test.
 fn parts(url: &str) -> (&str, &str, &str, &str) {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (authority, path) = rest.split_at(rest.find('/').unwrap());
@@ -39,7 +39,7 @@ fn lies_under(found: &str, allowed: &str) -> bool {
     let path = if segments(allowed.3).is_empty() {
         true
     } else {
-        // By whole segments, from the first on: an empty one in front is not the same path.
+        // By whole segments from the start: an empty first segment makes another path.
         found.3.starts_with(&format!("/{}", segments(allowed.3)[0]))
             && segments(found.3).starts_with(&segments(allowed.3))
     };
@@ -48,8 +48,8 @@ fn lies_under(found: &str, allowed: &str) -> bool {
 
 /// `return_to` in a query or a configuration: the first byte picks what is allowed, the rest is the URL.
 ///
-/// What is accepted lies under an allowed URL by whole labels and whole segments, is plain ASCII that any header can carry, and
-/// is accepted again as it is. What a query brings is judged as the text it stands for.
+/// An accepted URL is under an allowed one by whole labels and segments, is plain ASCII that any header can carry, and is accepted again
+/// unchanged. A URL in a query is judged after decoding.
 pub fn return_to(data: &[u8]) {
     let Some((&which, rest)) = data.split_first() else { return };
     let (base, allowed) = POLICIES[usize::from(which) % POLICIES.len()];
@@ -62,7 +62,7 @@ pub fn return_to(data: &[u8]) {
         let (_, host, _, path) = parts(accepted);
         assert!(!host.contains('@') && !path.split('/').any(|segment| matches!(segment, "." | "..")), "{accepted:?}");
         assert_eq!(policy.parse(accepted).as_ref().map(Url::as_str), Ok(accepted), "of {text:?}");
-        // Nothing of what was given is lost: a relative URL stays a path, an absolute one its own host.
+        // Nothing is lost: a relative URL keeps its path, an absolute one its host.
         assert_eq!(text.contains('#'), accepted.contains('#'), "{accepted:?} of {text:?}");
     }
     #[cfg(feature = "axum")]
@@ -86,11 +86,11 @@ fn in_a_query(text: &[u8]) {
         };
         let direct = std::str::from_utf8(text).ok().filter(|text| !text.contains('\u{fffd}'));
         let direct = direct.and_then(|text| engine.urls.return_policy.parse(text).ok());
-        // Longer URIs than 64 KiB cannot be requested.
+        // A URI cannot be longer than 64 KiB.
         if let Some(read) = read(&encoded) {
             assert_eq!(read, direct, "the query says something else");
         }
-        // Unencoded as it is, it can still be a query; then what is accepted is as safe.
+        // Unencoded, it may still be a query. Then an accepted URL is just as safe.
         if let Some(Some(accepted)) = std::str::from_utf8(text).ok().and_then(read) {
             assert!(accepted.as_str().starts_with("https://bank.example/"), "{accepted}");
         }

@@ -27,7 +27,7 @@ use crate::{
     store::{Completed, Completion, CredentialChange, Revocation},
 };
 
-/// Tokens that are good, by their session and its level.
+/// Valid tokens, with their session and its level.
 struct Good {
     token: String,
     session: StoredSession,
@@ -35,11 +35,11 @@ struct Good {
 }
 
 struct World {
-    /// One that remembers sessions, and one that always reads the store. They share keys, and their stores hold the same.
+    /// One with a cache, and one that always reads the store. They have the same keys and equal stores.
     remembering: StepUp,
     forgetful: StepUp,
     good: [Good; 3],
-    /// Revoked, expired, of another issuer, under another secret.
+    /// Tokens that are revoked, expired, of another issuer, or signed with another secret.
     bad: [String; 4],
 }
 
@@ -73,7 +73,7 @@ impl World {
         let good = [
             Good { token: mint(&new, ISSUER, &kim, Aal::Aal1), session: kim.clone(), level: Aal::Aal1 },
             Good { token: mint(&new, ISSUER, &lee, Aal::Aal2), session: lee.clone(), level: Aal::Aal2 },
-            // What a token says of the level is not believed.
+            // The level in a token is not trusted.
             Good { token: mint(&old, ISSUER, &ann, Aal::Aal2), session: ann.clone(), level: Aal::Aal1 },
         ];
         let bad = [
@@ -118,7 +118,7 @@ impl World {
     }
 }
 
-/// A token as only a thief of the key could make it: any claims, signed.
+/// A token that only a thief of the key could make: any claims, signed.
 fn forged(claims: &[u8]) -> String {
     let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"session+jwt","alg":"HS256","kid":"new"}"#);
     let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
@@ -127,7 +127,7 @@ fn forged(claims: &[u8]) -> String {
     format!("{message}.{signature}")
 }
 
-/// The request that the lines make, in the order given, and the claims that were signed for it.
+/// The request with these lines as headers, in this order, and the claims that were signed for it.
 struct Sent {
     method: HttpMethod,
     uri: http::Uri,
@@ -177,7 +177,7 @@ fn sent<'a>(world: &World, lines: impl Iterator<Item = &'a [u8]>) -> Sent {
     sent
 }
 
-/// Says what the layer found.
+/// Returns what the layer found.
 #[derive(Clone)]
 struct Handler;
 
@@ -253,11 +253,10 @@ impl Sent {
     }
 }
 
-/// The headers in which a session travels, and those that decide how a refusal looks: each line is one, named by its first byte.
+/// The headers that carry a session, and those that decide how a refusal looks. Each line is one, named by its first byte.
 ///
-/// A session is found only by its exact token where a token belongs, or by claims that were signed with the key and name it; it
-/// has the level that the store knows, whatever the token says; no order decides, and no cache. Whoever is refused is sent to
-/// pages of the bank alone.
+/// A session is found only by its exact token in the right place, or by claims that name it and are signed with the key. It has the level
+/// from the store, whatever the token says. Neither order nor cache matters. Refused clients are redirected only to pages of the bank.
 pub fn session_headers(data: &[u8]) {
     thread_local!(static WORLD: World = World::new());
     WORLD.with(|world| {
@@ -273,7 +272,7 @@ pub fn session_headers(data: &[u8]) {
             assert!(sent.carries(&good.token) || sent.claims(*id, subject), "{:?}", sent.headers);
             *level
         } else {
-            // Several cookies of the name may stand in one header, and then none counts.
+            // One header may have several cookies of the name. Then none counts.
             let names: usize =
                 sent.headers.values().map(|value| occurrences(value.as_bytes(), COOKIE.as_bytes())).sum();
             let alone = sent.headers.len() == 1 && names <= 1;
@@ -289,7 +288,7 @@ fn occurrences(text: &[u8], part: &[u8]) -> usize {
     text.windows(part.len()).filter(|window| *window == part).count()
 }
 
-/// The same headers the other way round, and the cookies in each of them too.
+/// The same headers in reverse order, with the cookies in each reversed too.
 fn in_other_order(world: &World, lines: &[&[u8]]) -> Sent {
     let turned: Vec<Vec<u8>> = lines
         .iter()
@@ -310,7 +309,7 @@ fn refusal(world: &World, sent: &Sent, level: Aal) {
     let response = block_on(service.call(sent.request())).unwrap();
     match response.status() {
         StatusCode::OK => assert_eq!(level, Aal::Aal2),
-        // RFC 9470 has 401 for a level that is too low.
+        // RFC 9470 answers 401 for a level that is too low.
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SEE_OTHER => assert!(level < Aal::Aal2),
         other => panic!("answered {other}"),
     }

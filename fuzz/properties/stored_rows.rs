@@ -40,7 +40,7 @@ fn id(byte: u8) -> Uuid {
 
 fn number(text: &[u8]) -> i64 {
     let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    // What is no number still makes one, so that nothing of the input is dead.
+    // Text that is not a number still makes one, so all input has an effect.
     parsed
         .unwrap_or_else(|| text.iter().fold(0, |number: i64, &byte| number.wrapping_mul(257).wrapping_add(byte.into())))
 }
@@ -49,10 +49,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What a store gives back, whoever wrote it: the first byte picks the kind of row.
+/// Rows from a store that anybody may have written. The first byte picks the kind of row.
 ///
-/// Each row is a value or an error. A session has no level beyond what its proofs say, a flow lifts nobody whose it is not, no
-/// sealed value opens unless it is exactly one that was sealed, and pages show markup of a row as text.
+/// Each row is a value or an error. A session's level never exceeds its proofs. A flow lifts only its owner. A sealed value opens only if
+/// it is unchanged. Pages show markup in a row as text.
 pub fn stored_rows(data: &[u8]) {
     thread_local!(static SEALED: Sealed = Sealed::new());
     let Some((which, rest)) = data.split_first() else { return };
@@ -69,7 +69,7 @@ pub fn stored_rows(data: &[u8]) {
     });
 }
 
-/// Flags, then the body of a flow in JSON. Whether a right code lifted somebody by it.
+/// Flags, then the body of a flow in JSON. Returns whether a right code lifted a session.
 pub(super) fn flow_body(data: &[u8]) -> bool {
     let Some((flags, body)) = data.split_first() else { return false };
     let Ok(body) = std::str::from_utf8(body) else { return false };
@@ -91,7 +91,7 @@ pub(super) fn flow_body(data: &[u8]) -> bool {
         if flow.belongs_to(kim.as_ref()) {
             let value: Value = serde_json::from_str(body).unwrap();
             let binding: Uuid = kim.binding().into();
-            // Flows of an older version have it in their body.
+            // Flows of an older version have the binding in their body.
             let in_body = value["binding"].as_str().and_then(|text| Uuid::try_parse(text).ok());
             let said = stored.binding.map(Uuid::from).or(in_body);
             assert!(stored.subject.is_some() && said == Some(binding), "{body}");
@@ -117,13 +117,13 @@ mod served {
         },
     };
 
-    /// Every way to look at a flow, and then a right code.
+    /// Reads the flow in every way, then submits a right code.
     pub(super) fn flow(stored: &StoredFlow, read: Option<&Flow>) -> bool {
         let mut bank = Bank::new();
         block_on(bank.step_up.engine().stores.create_flow(stored, 50, NOW)).unwrap();
         let id = stored.id;
         let answers = |answer: &Answer| {
-            // A row that cannot be read is no fault of the client's.
+            // An unreadable row is not the client's fault.
             let corrupt = answer.status == 503 && answer.header("content-type").starts_with("application/json");
             assert!(corrupt || answer.status.as_u16() < 500, "{answer:?}");
         };
@@ -166,7 +166,7 @@ mod served {
     }
 }
 
-/// The level that such proofs can have at most, if `alive` is all that is enrolled: read without the types that are tested.
+/// The highest level that such proofs can have if only `alive` is enrolled, read without the types under test.
 fn highest(proofs: &Value, alive: &[Uuid]) -> Aal {
     let field = |proof: &Value, name: &str, place: usize| match proof {
         Value::Array(fields) => fields.get(place).cloned().unwrap_or_default(),
@@ -190,7 +190,7 @@ fn highest(proofs: &Value, alive: &[Uuid]) -> Aal {
     }
 }
 
-/// When it was issued and ends, each on a line, then its proofs in JSON.
+/// A session: issue time and end, each on a line, then its proofs in JSON.
 fn session_row(data: &[u8]) {
     let mut lines = data.splitn(3, |&byte| byte == b'\n');
     let [issued_at, expires_at] = [(); 2].map(|()| number(lines.next().unwrap_or_default()));
@@ -250,7 +250,7 @@ fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<StoredS
     Some(StoredSession::from_parts(id(1).into(), subject("kim"), id(2).into(), proofs, at(issued_at), at(expires_at)))
 }
 
-/// The proofs of a session on the first line, then a credential on each: id, method and level, divided by blanks.
+/// The proofs of a session on the first line, then one credential per line: id, method and level, separated by blanks.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 fn standing_rows(data: &[u8]) {
     let mut lines = data.split(|&byte| byte == b'\n');
@@ -279,8 +279,7 @@ fn standing_rows(data: &[u8]) {
     let _: Result<Vec<crate::aal::Proof>, _> = serde_json::from_slice(data);
 }
 
-/// A credential with one of its secrets on each line: id, method, level (and behind a slash the name), last step, creation, use, data
-/// and hash.
+/// One credential with one secret per line: id, method, level (and, after a slash, the name), last step, creation, use, data and hash.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 fn credential_rows(data: &[u8], sealed: &Sealed) {
     let rows = data.split(|&byte| byte == b'\n').map(|line| {
@@ -312,7 +311,7 @@ fn credential_rows(data: &[u8], sealed: &Sealed) {
     answered(&[totp], sealed);
 }
 
-/// Right codes are right only for what was sealed or hashed for this very credential of this very subject.
+/// Right codes work only with data that was sealed or hashed for exactly this credential of this subject.
 fn answered(credentials: &[Credential], sealed: &Sealed) {
     let (subject, sealer) = (subject("kim"), sealer());
     let context = FactorContext {
@@ -352,7 +351,7 @@ fn answered(credentials: &[Credential], sealed: &Sealed) {
     }
 }
 
-/// Subject, binding, end, version and whether it was completed, each on a line, then the body.
+/// A flow: subject, binding, end, version and whether it is completed, each on a line, then the body.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 fn flow_row(data: &[u8]) {
     let mut lines = data.splitn(6, |&byte| byte == b'\n');
@@ -377,7 +376,7 @@ fn flow_row(data: &[u8]) {
     let _ = crate::Subject::new(text(data));
 }
 
-/// What Redis answers, byte by byte.
+/// An answer of Redis, byte by byte.
 #[cfg(feature = "redis")]
 fn redis_answer(data: &[u8]) {
     let id: crate::store::FlowId = id(7).into();
@@ -395,7 +394,7 @@ fn redis_answer(data: &[u8]) {
     flow_row(data);
 }
 
-/// Pairs of a place and what is changed there, on the first line; then what stands in the column.
+/// Sealed data: pairs of a position and a change on the first line, then the column's content.
 fn sealed_value(data: &[u8], sealed: &Sealed) {
     let line = data.iter().position(|&byte| byte == b'\n').unwrap_or(data.len());
     let mut value = expand(data.get(line + 1..).unwrap_or_default(), |byte| sealed.stands_for(byte));

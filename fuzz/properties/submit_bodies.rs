@@ -22,11 +22,11 @@ const KIM: Option<usize> = Some(0);
 const LEE: Option<usize> = Some(1);
 const MIA: Option<usize> = Some(2);
 
-/// Drawing the picture for an authenticator app takes longer than all else together, and answers in JSON have it in them. So this
-/// flow gets none, and its page is looked at only on demand.
+/// Drawing the QR code takes longer than everything else, and JSON answers contain it. So this flow never answers in JSON, and its page
+/// is read only on demand.
 const WITH_PICTURE: usize = 6;
 
-/// The flows that are open, how each was begun, and where it is sent.
+/// The open flows, how each began, and where to submit it.
 const FLOWS: [(Purpose, Client, &str, &str); 8] = [
     (Purpose::SecondFactor, Client::Browser(KIM), "/self-service/login/browser?aal=aal2", "/self-service/login"),
     (Purpose::SecondFactor, Client::Native(KIM), "/self-service/login/api?aal=aal2", "/self-service/login"),
@@ -38,11 +38,11 @@ const FLOWS: [(Purpose, Client, &str, &str); 8] = [
     (Purpose::FirstFactor, Client::Native(None), "/self-service/login/api", "/self-service/login"),
 ];
 
-/// What is made once: begun flows, to be put into each new store, and the codes that are right.
+/// Made once: the open flows, which each new store gets, and the right codes.
 struct Begun {
     flows: Vec<StoredFlow>,
     totp: [String; 3],
-    /// For the secret that the last settings flow offers.
+    /// The codes for the secret that the last settings flow offers.
     offered: [String; 3],
 }
 
@@ -78,13 +78,12 @@ impl Begun {
     }
 }
 
-/// Submits up to six forms, divided by the byte 0x1e, to flows of every kind. In each, the first byte picks the flow and
-/// whether a page or JSON is wanted, the second the content type, and the rest is the body. Control bytes stand for what no
-/// fuzzer could guess.
+/// Submits up to six forms, separated by the byte 0x1e, to flows of every kind. In each, the first byte picks the flow and whether to ask
+/// for a page or JSON, the second picks the content type, and the rest is the body. Control bytes stand for values that no fuzzer could
+/// guess.
 ///
-/// Nothing changes unless a secret is in the body that is right for it, and in a browser the token too; then exactly one
-/// session follows another and one secret is spent. Nobody else is touched. The server never fails, and never says again what
-/// it was told.
+/// Nothing changes unless the body has the right secret, and from a browser also the CSRF token. Then exactly one session is replaced and
+/// one secret is used up. No other user is affected. The server never fails, and never echoes its input.
 pub fn submit_bodies(data: &[u8]) {
     submitted(data);
 }
@@ -149,7 +148,7 @@ fn submit(bank: &mut Bank, begun: &Begun, which: u8, media: u8, body: &[u8]) -> 
     !changed.is_empty()
 }
 
-/// The page that a browser is led to.
+/// The page that a browser is redirected to.
 fn page(bank: &mut Bank, client: Client, answer: &Answer) {
     let path = answer.header("location").strip_prefix("https://bank.example");
     if let Some(path) = path.filter(|path| path.starts_with("/self-service/ui/")) {
@@ -169,7 +168,7 @@ fn change(purpose: Purpose, begun: &Begun, said: &str, (user, before, after): (u
             let stepped =
                 after.credentials.iter().zip(&before.credentials).any(|(new, old)| new.last_step > old.last_step);
             let spent = after.spent() - before.spent();
-            // A look-up secret also burns the codes that are open, so that steps rise as well.
+            // A look-up secret also burns the current codes, so the steps rise too.
             assert!(spent == 1 || (spent == 0 && stepped), "no code was used up");
         }
         Purpose::Refresh => {
@@ -202,14 +201,14 @@ fn change(purpose: Purpose, begun: &Begun, said: &str, (user, before, after): (u
     }
 }
 
-/// Exactly one session takes the place of one.
+/// Exactly one session replaces one.
 fn follows(before: &Known, after: &Known) {
     let kept =
         after.sessions.iter().filter(|(session, _)| before.sessions.iter().any(|(old, _)| old.id() == session.id()));
     assert_eq!((kept.count() + 1, after.sessions.len()), (before.sessions.len(), before.sessions.len()));
 }
 
-/// Without what people type for reading's sake.
+/// Without the separators that people type.
 fn plain(text: &str) -> String {
     text.chars()
         .filter(|character| !character.is_whitespace() && *character != '-')
@@ -217,7 +216,7 @@ fn plain(text: &str) -> String {
         .to_ascii_uppercase()
 }
 
-/// Everything that the body can be read as: as it is, as a form, as JSON.
+/// All readings of the body: raw, as a form, as JSON.
 fn readings(body: &[u8]) -> String {
     let mut all = String::from_utf8_lossy(body).into_owned();
     for (name, value) in url::form_urlencoded::parse(body) {

@@ -1,4 +1,4 @@
-//! The targets with bounded random input, and with every file of the corpus.
+//! Runs the targets on bounded random input and on every file of the corpus.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 type Target = fn(&[u8]);
 
-/// Pieces that mean something to the target, in any order, with noise between them.
+/// Pieces that mean something to the target, in random order, with noise between them.
 fn input(fragments: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         8 => prop::sample::select(fragments).prop_map(<[u8]>::to_vec),
@@ -16,7 +16,7 @@ fn input(fragments: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> 
     prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
 }
 
-/// Each file that the fuzzer left is a test that must go on passing. Only the repository has them, not the published package.
+/// Each file that the fuzzer left is a test that must keep passing. Only the repository has these files, not the published package.
 fn corpus(name: &str, target: Target) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     if !fuzz.is_dir() {
@@ -28,7 +28,7 @@ fn corpus(name: &str, target: Target) {
     files.sort();
     for file in files {
         let input = std::fs::read(&file).unwrap();
-        // Which of them it was, if it panics.
+        // Names the file if it panics.
         eprintln!("{}", file.display());
         target(&input);
     }
@@ -67,7 +67,7 @@ targets! {
     submit_bodies: 256
 }
 
-/// The honest twins: with what is right, the same targets let somebody through. Else they would prove nothing.
+/// The honest twins: with right inputs, the same targets let a user through. Otherwise they would prove nothing.
 #[cfg(feature = "axum")]
 #[test]
 fn right_inputs_change_something() {

@@ -1,4 +1,4 @@
-//! A bank whose clock stands still, with everything random about its users fixed: so a corpus stays good.
+//! A bank whose clock stands still and whose users have fixed secrets, so the corpus stays valid.
 
 use std::{
     future::Future,
@@ -37,7 +37,7 @@ impl Clock for Still {
     }
 }
 
-/// Everybody's password is the same.
+/// All users have the same password.
 struct Users;
 
 impl Directory for Users {
@@ -98,7 +98,7 @@ pub(super) fn credential_id(id: u128) -> CredentialId {
 pub(super) fn credentials(name: &str, id: u128) -> [Credential; 2] {
     let at = NOW - Duration::from_secs(86_400);
     let mut totp = Totp::credential(&subject(name), TOTP_SECRET, 0, &sealer(), at).unwrap();
-    // Sealed for an id of its own, which is what makes sealed data worth copying to another row.
+    // Sealed for its own id: an attacker could try to copy it to another row.
     totp.summary.id = credential_id(id);
     totp.data = sealer().seal(&crate::factor::totp_seal_context(&subject(name), totp.summary.id), TOTP_SECRET).unwrap();
     let set = credential_id(id + 1);
@@ -107,14 +107,14 @@ pub(super) fn credentials(name: &str, id: u128) -> [Credential; 2] {
     [totp, Credential::new(summary, at).with_secrets(secrets.to_vec())]
 }
 
-/// The codes of a TOTP secret that are good now: of the step before, this one, and the next.
+/// The valid codes of a TOTP secret: of the previous, the current and the next step.
 pub(super) fn totp_codes(secret: &[u8]) -> [String; 3] {
     let totp = totp_rs::Builder::new().with_secret(secret.to_vec()).build().unwrap();
     let now = u64::try_from(NOW.unix_seconds()).unwrap();
     [now - 30, now, now + 30].map(|seconds| totp.generate(seconds).to_string())
 }
 
-/// The outcome of a future that waits for nothing.
+/// The outcome of a future that never waits.
 pub(super) fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     let Poll::Ready(outcome) = pin!(future).poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("it waits for something");
@@ -122,14 +122,14 @@ pub(super) fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     outcome
 }
 
-/// Runs with a timer, as everything does that reaches the store.
+/// Runs a future with a timer, which every call of the store needs.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     thread_local!(static RUNTIME: tokio::runtime::Runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap());
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// Replaces each placeholder, a control byte, by what it stands for.
+/// Replaces each placeholder, a control byte, by its text.
 pub(super) fn expand(data: &[u8], stands_for: impl Fn(u8) -> Option<Vec<u8>>) -> Vec<u8> {
     let mut expanded = Vec::with_capacity(data.len());
     for &byte in data {

@@ -1,4 +1,4 @@
-//! The outer layer leaves the type of a body as it is, so it goes around whatever serves HTTP.
+//! The outer layer keeps the type of a body, so it fits around any HTTP service.
 
 use std::convert::Infallible;
 
@@ -17,7 +17,7 @@ use tower_step_up::{Aal2, RequireAal2};
 
 use crate::common::{Bank, request, send};
 
-/// Status and body of the answer of a real server.
+/// Status and body of a real server's answer.
 async fn ask(address: std::net::SocketAddr, cookie: &str) -> (u16, String) {
     let client = reqwest::Client::new();
     let request =
@@ -26,7 +26,7 @@ async fn ask(address: std::net::SocketAddr, cookie: &str) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// `axum::serve` wants exactly axum's body, also of a router that is layered as a whole: before it routes.
+/// `axum::serve` needs exactly axum's body, also when the layer is around the whole router.
 #[tokio::test]
 async fn axum_serves_a_router_that_is_layered_as_a_whole() {
     let bank = Bank::new();
@@ -41,7 +41,7 @@ async fn axum_serves_a_router_that_is_layered_as_a_whole() {
     assert!(status == 403 && body.contains("session_aal2_required"), "{body}");
 }
 
-/// hyper's own body on the way in, and any on the way out.
+/// hyper's own body for requests, and any type for responses.
 #[tokio::test]
 async fn plain_hyper_serves_a_guarded_service() {
     let bank = Bank::new();
@@ -82,7 +82,7 @@ async fn a_body_that_no_bytes_make_is_made_by_a_function() {
     assert!(body.starts_with(b"{"), "{body:?}");
 }
 
-/// A body of an application's own, which can be empty and not be made of bytes.
+/// A body type of the application, which can be empty but not made from bytes.
 struct Boxed(BoxBody<Bytes, Infallible>);
 
 impl Default for Boxed {
@@ -91,8 +91,8 @@ impl Default for Boxed {
     }
 }
 
-/// A service of tonic's, whose body is made neither of bytes nor by hand. The answer is one that gRPC clients understand, since the
-/// application gives it: status 200, and trailers only.
+/// A tonic service, whose body has no `From<Bytes>`. The application gives an answer that gRPC clients understand: status 200, and
+/// trailers only.
 #[tokio::test]
 async fn a_tonic_service_answers_in_its_own_words() {
     use tonic::{Code, Status, body::Body};

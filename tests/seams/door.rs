@@ -1,4 +1,4 @@
-//! One door to every verdict, which waits only when it must.
+//! One way to every verdict, which waits only when it must.
 
 use std::{
     convert::Infallible,
@@ -24,7 +24,7 @@ use tower_step_up::{
 
 use crate::common::{BROWSER, Bank, NO_STORE, User, request, send};
 
-/// What comes of a future that must not wait.
+/// The outcome of a future that must not wait.
 fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => Some(outcome),
@@ -32,7 +32,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// An extractor of the application's own, which asks for the highest level that the user has.
+/// An extractor of the application, which requires the highest level that the user has.
 struct Highest;
 
 impl<S: Sync> FromRequestParts<S> for Highest {
@@ -48,8 +48,8 @@ impl<S: Sync> FromRequestParts<S> for Highest {
     }
 }
 
-/// A user enrols a factor on another process. This one remembers that there is none, and must not believe it: neither where that would
-/// let somebody in, nor where it would send somebody to enrol once more.
+/// A user enrols a factor on another process, while this one has cached that there is none. It must not trust its cache: neither to let
+/// the user in, nor to send the user to enrol again.
 #[tokio::test]
 async fn nobody_believes_a_memory_that_there_is_no_second_factor() {
     let bank = Bank::new();
@@ -79,7 +79,7 @@ async fn nobody_believes_a_memory_that_there_is_no_second_factor() {
     }
 }
 
-/// A store that hangs delays only those who ask for a session.
+/// A store that hangs delays only requests that ask for a session.
 #[tokio::test]
 async fn a_route_that_asks_nothing_waits_for_nothing() {
     let bank = Bank::new();
@@ -101,12 +101,12 @@ async fn a_route_that_asks_nothing_waits_for_nothing() {
     }
     let answer = at_once(ask("/health")).expect("it waits for nothing");
     assert_eq!(answer.status, 200);
-    // Who looks at the instant alone knows nothing of the session, and the answer says of itself who may keep it.
+    // A handler that reads only the time does not use the session, so its response keeps its own caching headers.
     assert_eq!(answer.header("cache-control").as_deref(), Some("public, max-age=60"));
     assert_eq!(answer.header("vary"), None);
 }
 
-/// However many ask, the store is read once for a request.
+/// The store is read once per request, however many ask.
 #[tokio::test]
 async fn guards_and_extractors_of_a_request_share_one_read() {
     let bank = Bank::with(|builder| builder.standing_max_age(Duration::ZERO));
@@ -130,7 +130,7 @@ async fn guards_and_extractors_of_a_request_share_one_read() {
     }
 }
 
-/// A request that waits for the store takes no place that another request could have.
+/// A request that waits for the store takes no place from another request.
 #[tokio::test]
 async fn a_guard_that_waits_holds_no_place_of_the_inner_service() {
     let bank = Bank::new();
@@ -144,7 +144,7 @@ async fn a_guard_that_waits_holds_no_place_of_the_inner_service() {
     let asking = request("GET", "/", &[("cookie", &cookie)]).map(Body::new);
     let waiting = tokio::spawn(service.clone().oneshot(asking));
     gate.reached().await;
-    // Another one gets through, as often as it likes.
+    // Others get through, again and again.
     for _ in 0..3 {
         let response = at_once(limited.clone().oneshot(Request::new(Body::empty()))).expect("there is a place");
         assert_eq!(response.unwrap().status(), 200);
@@ -153,7 +153,7 @@ async fn a_guard_that_waits_holds_no_place_of_the_inner_service() {
     assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
 }
 
-/// The waiting request enters through the inner service's own readiness, and its errors come out.
+/// The waiting request polls the inner service until it is ready, and its errors come out.
 #[tokio::test]
 async fn a_guard_that_waited_asks_whether_the_inner_service_is_ready() {
     #[derive(Clone)]
@@ -209,7 +209,7 @@ async fn a_proof_with_an_age_is_a_type() {
     assert_eq!(ask().await.error_id(), "session_refresh_required");
 }
 
-/// Whoever has no session is told apart from whoever cannot be told.
+/// A client without a session is told apart from one whose session is not known.
 #[tokio::test]
 async fn an_optional_session_is_none_only_if_that_is_known() {
     let bank = Bank::new();
@@ -251,7 +251,7 @@ impl IntoResponse for AppError {
     }
 }
 
-/// Whoever is refused in the middle of a handler sees what a guard would have said, whatever kind of client it is.
+/// Every kind of client that is refused in the middle of a handler sees the same as from a guard.
 #[tokio::test]
 async fn a_refusal_in_the_middle_looks_like_one_at_the_door() {
     let bank = Bank::new();
@@ -301,7 +301,7 @@ async fn a_refusal_in_the_middle_looks_like_one_at_the_door() {
     }
 }
 
-/// Asked too early, or of a session that does, a refusal still refuses.
+/// A refusal still refuses if it comes too early or if the session meets the requirement.
 #[tokio::test]
 async fn a_refusal_in_the_middle_refuses_whatever_is_known() {
     let bank = Bank::new();
@@ -339,7 +339,7 @@ async fn a_denial_says_what_it_is() {
     assert_eq!(ask("/", Some(&kim)).await, "access denied: second factor missing | 403 Forbidden | Some(LevelTooLow)");
     assert_eq!(ask("/open", None).await, "access denied: no valid session | 401 Unauthorized | Some(NoSession)");
 
-    // Without the layer it is nobody's session that falls short.
+    // Without the layer, no session falls short.
     let bare = Router::new().route(
         "/",
         get(async |result: Result<CurrentSession, AccessDenied>| {

@@ -1,4 +1,4 @@
-//! The seams of the layers, used as a stranger uses them: one door to every verdict, sessions of others, answers of one's own, any type
+//! The seams of the layers, used from outside the crate: one way to every verdict, sessions of another system, your own answers, any type
 //! of body.
 
 #![allow(

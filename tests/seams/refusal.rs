@@ -20,7 +20,7 @@ use crate::common::{Bank, NO_STORE, VARY, query, request, send};
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// Answers programs in the application's own words, and leaves browsers to the crate.
+/// Answers programs itself, and leaves browsers to the crate.
 fn own_words(seen: Seen) -> impl FnOnce(StepUpBuilder) -> StepUpBuilder {
     move |builder| {
         builder.on_refusal(move |refusal: &Refusal<'_>| {
@@ -66,7 +66,7 @@ async fn an_application_answers_by_itself_or_declines() {
     assert_eq!((answer.status.as_u16(), &answer.body[..]), (451, &b"de: second factor missing"[..]));
     assert_eq!(answer.header("content-type").as_deref(), Some("text/plain"));
     assert_eq!(answer.header("set-cookie").as_deref(), Some("a=1, b=2"), "all values of a header stay");
-    // Whatever the application says, nobody may keep it, and the audit has heard of it.
+    // Whatever the application answers, it gets `no-store`, and the audit gets the refusal.
     assert_eq!(answer.header("cache-control").as_deref(), Some(NO_STORE));
     assert_eq!(answer.header("vary").as_deref(), Some(VARY));
     let told: Vec<_> = events.lock().unwrap().drain(..).map(|event| event.kind).collect();
@@ -77,13 +77,13 @@ async fn an_application_answers_by_itself_or_declines() {
           https://bank.example/self-service/login/browser?aal=aal2&return_to=https%3A%2F%2Fbank.example%2F"]
     );
 
-    // It declines: the crate's own answer.
+    // It returns `None`: the crate answers.
     let answer = send(&app, request("GET", "/pay", &[("cookie", &kim.cookie())])).await;
     let login = "https://bank.example/self-service/login/browser".to_owned();
     let to = query(&[("aal", "aal2"), ("return_to", "https://bank.example/pay")]);
     assert_eq!((answer.status.as_u16(), answer.location()), (303, (login, to)));
 
-    // The same from the middle of a handler and from an extractor, without a body for HEAD, and for somebody without a session.
+    // The same from the middle of a handler and from an extractor, without a body for HEAD, and without a session.
     for (method, path, cookie, body) in [
         ("GET", "/middle", kim.cookie(), "en: second factor missing"),
         ("HEAD", "/pay", kim.cookie(), ""),
@@ -98,7 +98,7 @@ async fn an_application_answers_by_itself_or_declines() {
     assert_eq!(answer.body, "en: the session could not be looked up");
 }
 
-/// A layer outside sees why a request was refused, also if the body is the application's own.
+/// A layer outside sees why a request was refused, also if the application answered.
 #[tokio::test]
 async fn layers_outside_see_the_shortfall() {
     async fn outside(request: Request, next: Next) -> Response {
@@ -140,7 +140,7 @@ async fn layers_outside_see_the_shortfall() {
     }
 }
 
-/// A refusal travels through handlers as a value and is still the layer's to render.
+/// A refusal passes through handlers as a value, and the layer still renders it.
 #[tokio::test]
 async fn a_denial_that_an_extractor_made_is_rendered_wherever_it_comes_out() {
     let bank = Bank::new();

@@ -1,4 +1,4 @@
-//! Sessions of others: a source that a stranger wrote, guarded as our own are.
+//! Sessions of another system: a source written outside this crate, guarded like our own.
 
 use std::{
     collections::HashMap,
@@ -35,14 +35,14 @@ impl Clock for Still {
     }
 }
 
-/// What another service says of the users it knows, by the ticket in their cookie.
+/// The answers of another service about its users, by the ticket in their cookie.
 #[derive(Clone, Default)]
 struct Elsewhere(Arc<State>);
 
 #[derive(Default)]
 struct State {
     known: Mutex<HashMap<&'static str, Evidence>>,
-    /// What is believed without asking.
+    /// What the source trusts without asking.
     remembered: Mutex<HashMap<&'static str, Evidence>>,
     looks: AtomicUsize,
     asks: AtomicUsize,
@@ -50,7 +50,7 @@ struct State {
     settled: Mutex<Vec<String>>,
 }
 
-/// Whom the host has signed in meanwhile.
+/// The user whom the host has signed in meanwhile.
 #[derive(Clone, Default)]
 struct HostSession(Arc<Mutex<Option<&'static str>>>);
 
@@ -253,7 +253,7 @@ async fn the_remedy_is_the_sources() {
     let old = ask(&app, "/recent", &[("authorization", "Bearer old")]).await;
     assert!(old.header("www-authenticate").unwrap().ends_with("acr_values=\"urn:example:2fa\", max_age=\"300\""));
 
-    // Nobody can do anything about it: no page, whoever asks.
+    // There is no remedy, so no client gets a page.
     let nobody = ask(&app, "/aal1", &[]).await;
     assert_eq!((nobody.status.as_u16(), nobody.header("location")), (401, None));
     assert_eq!(nobody.error_id(), "session_inactive");
@@ -302,7 +302,7 @@ async fn two_credentials_are_none_and_told_once() {
     assert_eq!(*events.lock().unwrap(), [AuditEventKind::CredentialsRefused]);
 }
 
-/// What the host does in the middle of a request is seen on the way out, and its headers go along.
+/// The source sees what the host did during the request, and adds its headers to the response.
 #[tokio::test]
 async fn a_source_follows_what_the_host_did() {
     let source = Elsewhere::default();
