@@ -17,17 +17,22 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let secret = [7; 32];
 //! let step_up = StepUp::builder("https://bank.example") // cookies, redirects and CSRF protection follow from this
-//! .signing_key(SigningKey::hs256("2026-11", secret)?) .store(MemoryStore::default()) .factor(Totp::new("Example Bank")) .build()?; //
-//! every misconfiguration is an error here, not later
+//!     .signing_key(SigningKey::hs256("2026-11", secret)?)
+//!     .store(MemoryStore::default())
+//!     .factor(Totp::new("Example Bank"))
+//!     .build()?; // every misconfiguration is an error here, not later
 //!
-//! let five_minutes = Requirement::aal2().max_age(Duration::from_secs(300)); let app: Router = Router::new() .route("/payments", get(||
-//! async { "payments" }).layer(RequireAal2)) // 1. a layer .route_requiring("/transfer", five_minutes, get(|| async { "transfer" })) //
-//! 2. a requirement for the whole route .route("/limits", get(|user: Aal2| async move { user.subject().to_string() })) // 3. a proof in
-//! the handler's signature .merge(step_up.router()) // /self-service/..., /sessions/whoami and the built-in pages
-//! .layer(step_up.layer()); // finds the session, renders every refusal
+//! let five_minutes = Requirement::aal2().max_age(Duration::from_secs(300));
+//! let app: Router = Router::new()
+//!     .route("/payments", get(|| async { "payments" }).layer(RequireAal2)) // 1. a layer
+//!     .route_requiring("/transfer", five_minutes, get(|| async { "transfer" })) // 2. a requirement for the whole route
+//!     .route("/limits", get(|user: Aal2| async move { user.subject().to_string() })) // 3. a proof in the handler's signature
+//!     .merge(step_up.router()) // /self-service/..., /sessions/whoami and the built-in pages
+//!     .layer(step_up.layer()); // finds the session, renders every refusal
 //!
-//! // Call this at the end of your own login, and set the cookie in the response. let signed_in = step_up.sign_in(Subject::new("kim")?,
-//! Method::Password).await?; assert!(signed_in.cookie().to_str()?.starts_with("__Host-step_up_session="));
+//! // Call this at the end of your own login, and set the cookie in the response.
+//! let signed_in = step_up.sign_in(Subject::new("kim")?, Method::Password).await?;
+//! assert!(signed_in.cookie().to_str()?.starts_with("__Host-step_up_session="));
 //! # Ok(())
 //! # }
 //! ```
