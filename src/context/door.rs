@@ -1,0 +1,124 @@
+//! The one door: every verdict about a request comes through here. It asks the source of sessions only if it must, and once.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{Answer, SessionContext, Shared, Unavailable};
+use crate::{
+    requirement::{Requirement, Shortfall},
+    source::{Clue, Evidence, Look, Recalled},
+    standing::Enrolled,
+};
+
+/// The session that meets a requirement, or the shortfall.
+pub(crate) type Verdict<'a> = Result<&'a Arc<Evidence>, Shortfall>;
+
+impl SessionContext {
+    /// Every verdict comes from here.
+    pub(crate) async fn verdict(&self, requirement: &Requirement) -> Verdict<'_> {
+        match self.verdict_without_waiting(requirement) {
+            Some(verdict) => verdict,
+            // Boxed, or the future of every request would have room for this one.
+            None => self.judge(Box::pin(self.read()).await, requirement),
+        }
+    }
+
+    /// The part of [`verdict`](Self::verdict) that never waits.
+    pub(crate) fn verdict_without_waiting(&self, requirement: &Requirement) -> Option<Verdict<'_>> {
+        self.consult();
+        let clue = match &self.shared.look {
+            Look::Clue(clue) => clue,
+            Look::Nothing | Look::Ambiguous(_) => return Some(Err(Shortfall::NoSession)),
+            Look::Miswired(_) => return Some(Err(Shortfall::Unavailable)),
+        };
+        if let Some(read) = self.answer() {
+            return Some(self.judge(read, requirement));
+        }
+        match self.recalled(clue) {
+            Recalled::Unknown => None,
+            Recalled::NoSession => Some(Err(Shortfall::NoSession)),
+            Recalled::Evidence(evidence) => {
+                let verdict = self.check(evidence, requirement);
+                // Another process may have enrolled a second factor since. If the verdict depends on there being none, ask the source.
+                let believed = evidence.standing.enrolled() == Enrolled::Yes
+                    || !requirement.depends_on_enrolment(verdict.as_ref().err());
+                believed.then_some(verdict)
+            }
+        }
+    }
+
+    fn check<'a>(&self, evidence: &'a Arc<Evidence>, requirement: &Requirement) -> Verdict<'a> {
+        requirement.check(&evidence.session, &evidence.standing, self.shared.now).map(|()| evidence)
+    }
+
+    fn judge<'a>(
+        &self,
+        read: &'a Result<Option<Arc<Evidence>>, Unavailable>,
+        requirement: &Requirement,
+    ) -> Verdict<'a> {
+        match read {
+            Err(Unavailable) => Err(Shortfall::Unavailable),
+            Ok(None) => Err(Shortfall::NoSession),
+            Ok(Some(evidence)) => self.check(evidence, requirement),
+        }
+    }
+
+    /// Session and standing, from the cache or the source.
+    pub(crate) async fn evidence(&self) -> Result<Option<&Arc<Evidence>>, Unavailable> {
+        self.consult();
+        let clue = match &self.shared.look {
+            Look::Clue(clue) => clue,
+            Look::Nothing | Look::Ambiguous(_) => return Ok(None),
+            Look::Miswired(_) => return Err(Unavailable),
+        };
+        if self.answer().is_none() {
+            match self.recalled(clue) {
+                Recalled::Evidence(evidence) => return Ok(Some(evidence)),
+                Recalled::NoSession => return Ok(None),
+                Recalled::Unknown => {}
+            }
+        }
+        Box::pin(self.read()).await.as_ref().map(Option::as_ref).map_err(|&unavailable| unavailable)
+    }
+
+    fn recalled(&self, clue: &Clue) -> &Recalled {
+        let Shared { edge, now, recalled, .. } = &*self.shared;
+        recalled.get_or_init(|| edge.source.recall(clue, *now))
+    }
+
+    /// Asks the source, once per request.
+    async fn read(&self) -> &Answer {
+        let Shared { edge, look, now, read, .. } = &*self.shared;
+        let cell = read.get_or_init(Box::default);
+        cell.get_or_init(|| async {
+            let Look::Clue(clue) = look else { return Ok(None) };
+            edge.source.ask(clue, *now).await.map_err(|error| {
+                // The error's source may name a database. Its own text never does.
+                tracing::error!(target: "tower_step_up::context", %error, "a session could not be looked up");
+                Unavailable
+            })
+        })
+        .await
+    }
+
+    /// The source's answer, if it was asked.
+    fn answer(&self) -> Option<&Answer> {
+        self.shared.read.get()?.get()
+    }
+
+    fn consult(&self) {
+        self.shared.consulted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_consulted(&self) -> bool {
+        self.shared.consulted.load(Ordering::Relaxed)
+    }
+
+    /// What is known already, for logs. Asks nobody.
+    pub(super) fn known(&self) -> Option<&Arc<Evidence>> {
+        match (self.answer(), self.shared.recalled.get()) {
+            (Some(read), _) => read.as_ref().ok()?.as_ref(),
+            (None, Some(Recalled::Evidence(evidence))) => Some(evidence),
+            (None, _) => None,
+        }
+    }
+}
