@@ -1,4 +1,4 @@
-//! The stores as the rest of the crate reaches them: every call ends in time.
+//! The stores, with a time limit on every call.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,15 +11,15 @@ use crate::{
     session::{BindingKey, SessionId, StoredSession, Subject},
 };
 
-/// How many flows without a session stay, those of all clients together. Anybody can begin one where the password is a factor, so
-/// without a bound they would fill a store.
+/// How many flows without a session are kept, over all clients. Where the password is a factor, anybody can begin one. Without a
+/// limit they would fill the store.
 const ANONYMOUS_FLOWS: u32 = 10_000;
 
 #[derive(Clone)]
 pub(crate) struct Stores {
     subjects: Arc<dyn SubjectStore>,
     flows: Arc<dyn FlowStore>,
-    /// Whether both are one, so that a completion ends its flow and counter in the same transaction.
+    /// Whether both are one store, so that a completion ends its flow and counter in the same transaction.
     one: bool,
     timeout: Duration,
 }
@@ -73,12 +73,12 @@ impl Stores {
         self.within(self.subjects.credentials(subject)).await
     }
 
-    /// Applies the completion. Where flows are kept elsewhere, no transaction holds both.
+    /// Applies the completion. If another store keeps the flows, no transaction holds both.
     ///
-    /// If a session is replaced, its end decides which of several requests is the one, and the flow ends after it: so an answer that
-    /// is refused leaves the flow open for the next, and after a crash in between nothing but a further proof opens anything.
-    /// Otherwise the flow decides and ends first, also where a session begins: nothing else could tell two requests apart that would
-    /// each begin one. A crash or a refusal in between costs the user a new flow.
+    /// If a session is replaced, its end decides which of several requests wins, and the flow ends afterwards. So a refused
+    /// answer leaves the flow open for the next one, and after a crash in between only a further proof opens anything. Otherwise
+    /// the flow ends first and decides, also if a session begins: nothing else tells two requests apart that would each begin
+    /// one. After a crash or a refusal in between, the user needs a new flow.
     pub(crate) async fn apply(&self, mut completion: Completion) -> Result<Completed, StoreError> {
         if self.one {
             return self.within(self.subjects.complete(&completion)).await;
@@ -98,7 +98,7 @@ impl Stores {
         }
         let completed = self.within(self.subjects.complete(&completion)).await?;
         if completed == Completed::Done {
-            // The step-up stands, whatever comes of the rest.
+            // The step-up is done, even if the rest fails.
             if let Some(flow) = flow.filter(|_| ends_later) {
                 match self.within(self.flows.complete_flow(&flow, now)).await {
                     Ok(Written::Done) => {}
@@ -111,7 +111,7 @@ impl Stores {
             if let Some(key) = reset
                 && let Err(error) = self.within(self.flows.reset_attempts(&key)).await
             {
-                // It merely stays higher than it should until the next success.
+                // The count only stays too high until the next success.
                 tracing::warn!(%error, method = %key.method, "could not reset the counter of attempts");
             }
         }
@@ -160,7 +160,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// With flows in another store too, only a flow that is open takes a proof.
+    /// Also with flows in another store, only an open flow takes a proof.
     #[tokio::test]
     async fn a_flow_that_is_over_replaces_no_session() {
         let (subjects, elsewhere) = (Arc::new(MemoryStore::default()), Arc::new(MemoryStore::default()));
@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// One open flow begins one session, also where the flow is in another store; one that is over begins none.
+    /// One open flow begins one session, also with flows in another store. A flow that is over begins none.
     #[tokio::test]
     async fn a_flow_begins_one_session() {
         let (subjects, elsewhere) = (Arc::new(MemoryStore::default()), Arc::new(MemoryStore::default()));
@@ -227,7 +227,7 @@ mod tests {
             assert!(stores.flow(flow.id).await.unwrap().unwrap().completed);
             assert_eq!(stores.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed, "counted anew");
 
-            // A session that may not begin leaves the flow open where it can, and costs the user a new one elsewhere.
+            // If a session may not begin, the flow stays open in one store. With two stores, the user needs a new one.
             let flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "");
             stores.create_flow(&flow, 50, NOW).await.unwrap();
             stores.revoke(&subject, Revocation::All(NOW)).await.unwrap();

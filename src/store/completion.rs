@@ -1,4 +1,4 @@
-//! What a completed ceremony changes, all of it at once.
+//! Everything that a completed ceremony changes, all at once.
 
 use std::fmt;
 
@@ -11,38 +11,38 @@ use crate::{
 
 /// What a proof uses up. A consumption that succeeds also sets the credential's [`last_used_at`](Credential::last_used_at).
 ///
-/// A store answers a variant that it does not know with [`StoreErrorKind::Unsupported`](super::StoreErrorKind::Unsupported), and changes
-/// nothing: what is not used up could be used twice.
+/// A store answers a variant that it does not know with [`StoreErrorKind::Unsupported`](super::StoreErrorKind::Unsupported), and
+/// changes nothing. Otherwise a proof could be used twice.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Consumption {
     /// The credential's step rises to this one. Refused unless it is greater than the last.
     Step {
-        /// Whose step.
+        /// The credential.
         credential: CredentialId,
         /// The new step.
         step: u64,
     },
     /// The secret with this hash is marked used. Refused if it is unknown or was used.
     Secret {
-        /// Whose secret.
+        /// The credential.
         credential: CredentialId,
         /// SHA-256 of the secret.
         hash: [u8; 32],
     },
-    /// The credential's data changes from what the proof was checked against to what follows from it: a signature counter, for example.
-    /// Refused as [`Used`](Completed::Used) if the data is not what is expected, since then another proof was quicker.
+    /// The credential's data changes from the value that the proof was checked against to the next one: a signature counter, for
+    /// example. Refused as [`Used`](Completed::Used) if the data is not as expected: then another proof was quicker.
     Data {
-        /// Whose data.
+        /// The credential.
         credential: CredentialId,
-        /// The data as it was read, byte by byte.
+        /// The data as it was read, compared byte by byte.
         expected: Vec<u8>,
-        /// The data from now on.
+        /// The new data.
         data: Vec<u8>,
     },
     /// Nothing, but the credential must still exist.
     Present {
-        /// Which credential.
+        /// The credential.
         credential: CredentialId,
     },
 }
@@ -72,7 +72,7 @@ impl fmt::Debug for Consumption {
     }
 }
 
-/// A change of a subject's credentials. One that names a credential which the subject does not have changes nothing.
+/// A change of a subject's credentials. If it names a credential that the subject does not have, it changes nothing.
 ///
 /// A store answers a variant that it does not know with [`StoreErrorKind::Unsupported`](super::StoreErrorKind::Unsupported), and changes
 /// nothing at all.
@@ -83,30 +83,29 @@ pub enum CredentialChange {
     Add(Credential),
     /// Add this one in place of all credentials of the same method.
     Replace(Credential),
-    /// Remove this one. Whoever means all of a method names those that were read, with [`Completion::expect_credentials`] set.
+    /// Remove this one. To remove all of a method, name those that were read, and set [`Completion::expect_credentials`].
     Remove(CredentialId),
-    /// Put this in place of a credential's data and leave all else as it is, its last step above all. If the data is not what is
-    /// expected, the whole completion is refused as [`CredentialsChanged`](Completed::CredentialsChanged): a proof may have changed it
-    /// since it was read.
+    /// Replace a credential's data and nothing else: its last step stays. If the data is not as expected, the whole completion is
+    /// refused as [`CredentialsChanged`](Completed::CredentialsChanged): a proof may have changed it since it was read.
     SetData {
-        /// Whose data.
+        /// The credential.
         credential: CredentialId,
-        /// The data as it was read, byte by byte.
+        /// The data as it was read, compared byte by byte.
         expected: Vec<u8>,
         /// The new data.
         data: Vec<u8>,
     },
-    /// Give a credential this name, or none.
+    /// Give a credential a name, or take its name away.
     SetName {
-        /// Whose name.
+        /// The credential.
         credential: CredentialId,
-        /// The new name.
+        /// The new name; `None` takes it away.
         name: Option<CredentialName>,
     },
 }
 
 impl CredentialChange {
-    /// Makes it, unless it expects other credentials than these. Says whether it was so.
+    /// Makes the change, unless it expects other data. Returns whether it did.
     #[must_use]
     pub(crate) fn apply(&self, credentials: &mut Vec<Credential>) -> bool {
         let place = |credentials: &[Credential], id| credentials.iter().position(|known| known.summary.id == id);
@@ -156,7 +155,7 @@ impl fmt::Debug for CredentialChange {
     }
 }
 
-/// The session that takes another's place.
+/// A session that replaces another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
     /// The session that ends.
@@ -165,30 +164,32 @@ pub struct Rotation {
     pub new: StoredSession,
 }
 
-/// All that a completed ceremony changes. A store applies the whole of it in one transaction, or nothing.
+/// Everything that a completed ceremony changes. A store applies all of it in one transaction, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Completion {
-    /// Whose sessions and credentials.
+    /// The subject of the sessions and credentials.
     pub subject: Subject,
-    /// When.
+    /// When it was completed.
     pub now: Timestamp,
-    /// The ids of all credentials that the decision was made on, in any order. Refused if the subject has others by now.
+    /// The ids of all credentials that the decision was based on, in any order. Refused if the subject has others by now.
     pub expect_credentials: Option<Vec<CredentialId>>,
     /// What the proof uses up.
     pub consume: Option<Consumption>,
-    /// Steps that rise at least to these values whatever they were; unknown credentials are passed over.
+    /// Steps that rise to at least these values. Unknown credentials are skipped.
     pub raise_steps: Vec<(CredentialId, u64)>,
     /// What changes among the credentials.
     pub credentials: Vec<CredentialChange>,
     /// The session that is replaced.
     pub rotate: Option<Rotation>,
-    /// The session that begins where none is replaced, as [`SubjectStore::create_session`](super::SubjectStore::create_session) would
-    /// begin it. Refused if it is not the subject's, or was issued before the subject's not-before.
+    /// A session that begins without replacing one, as with
+    /// [`SubjectStore::create_session`](super::SubjectStore::create_session). Refused if it is another subject's, or was issued
+    /// before the subject's not-before.
     pub begin: Option<StoredSession>,
-    /// The flow that is completed, if this store keeps it: ends as [`FlowStore::complete_flow`](super::FlowStore::complete_flow) does.
+    /// The flow that is completed, if this store keeps it. It ends as with
+    /// [`FlowStore::complete_flow`](super::FlowStore::complete_flow).
     pub flow: Option<StoredFlow>,
-    /// The counter that starts anew, if this store keeps it.
+    /// The counter to reset, if this store keeps it.
     pub reset: Option<AttemptKey>,
 }
 
@@ -209,7 +210,7 @@ impl Completion {
         }
     }
 
-    /// Puts `new` in place of the session with the id `old`, or lets it begin where there is none.
+    /// Replaces the session `old` with `new`, or begins `new` if there is no old one.
     pub(crate) fn put_in_place(&mut self, old: Option<SessionId>, new: StoredSession) {
         match old {
             Some(old) => self.rotate = Some(Rotation { old, new }),
@@ -217,28 +218,28 @@ impl Completion {
         }
     }
 
-    /// The sessions that are there once it was applied.
+    /// The sessions that exist once it is applied.
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn new_sessions(&self) -> impl Iterator<Item = &StoredSession> {
         self.rotate.iter().map(|rotation| &rotation.new).chain(&self.begin)
     }
 }
 
-/// How a completion ended. In all cases but `Done`, nothing was changed.
+/// How a completion ended. If it is not `Done`, nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "a completion that is not `Done` changed nothing"]
 pub enum Completed {
     /// All of it was applied.
     Done,
-    /// The step is not greater than the last, the secret was used, or the data is not what was expected.
+    /// The step is not greater than the last, the secret was used, or the data is not as expected.
     Used,
     /// The credential or the secret does not exist.
     Unknown,
-    /// The subject's credentials, or the data of one of them, are not those that were expected.
+    /// The subject's credentials, or the data of one of them, are not as expected.
     CredentialsChanged,
-    /// The old session does not exist any more or has expired, the subject's not-before has passed it or the one that was to begin, or
-    /// one of the sessions is not the subject's.
+    /// The old session is gone or has expired; or it or the new one was issued before the subject's not-before; or one of the
+    /// sessions is another subject's.
     SessionGone,
     /// The flow does not exist, has expired or was completed.
     FlowGone,

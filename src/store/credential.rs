@@ -20,24 +20,24 @@ use crate::{clock::Timestamp, standing::CredentialSummary};
 pub struct Credential {
     /// Id, method and level.
     pub summary: CredentialSummary,
-    /// What its owner calls it, if they have said: one of several of a method is told from the others by it. Shown, never trusted.
+    /// The owner's name for it, if there is one. It tells apart several credentials of one method. It is shown, never trusted.
     pub name: Option<CredentialName>,
-    /// What the factor keeps for itself; sealed if it is a secret.
+    /// The factor's own data; sealed if it is a secret.
     pub data: Vec<u8>,
-    /// Hashes of single-use secrets, each with whether it was used. Empty for factors that have none.
+    /// Hashes of single-use secrets, each with when it was used. Empty for factors without such secrets.
     pub secrets: Vec<StoredSecret>,
-    /// The last accepted step (TOTP) or counter; 0 if none was accepted yet. It only ever rises. At most [`i64::MAX`], since that
-    /// is what databases can keep.
+    /// The last accepted step (TOTP) or counter; 0 if none was accepted yet. It only rises, to at most [`i64::MAX`]: databases
+    /// keep no greater number.
     pub last_step: u64,
     /// When it was enrolled.
     pub created_at: Timestamp,
-    /// When a proof last used it; `None` if none did yet. The store sets it to [`Completion::now`](super::Completion::now) with each
+    /// When a proof last used it; `None` if none has. The store sets it to [`Completion::now`](super::Completion::now) with each
     /// [`Consumption`](super::Consumption).
     pub last_used_at: Option<Timestamp>,
 }
 
 impl Credential {
-    /// A credential without a name, data or secrets, of which nothing was used yet.
+    /// A new, unused credential without name, data and secrets.
     pub const fn new(summary: CredentialSummary, created_at: Timestamp) -> Self {
         Self {
             summary,
@@ -56,7 +56,7 @@ impl Credential {
         Self { name: Some(name), ..self }
     }
 
-    /// The same with this data of the factor's.
+    /// The same with this data of the factor.
     #[must_use]
     pub fn with_data(self, data: Vec<u8>) -> Self {
         Self { data, ..self }
@@ -78,20 +78,20 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// What its owner calls a credential, such as "blue key": 1 to 255 bytes without control characters.
+/// The owner's name for a credential, such as "blue key": 1 to 255 bytes without control characters.
 ///
-/// It is the owner's own text: escape it where it is shown, and decide nothing by it. Two credentials may have the same.
+/// It is untrusted text: escape it where you show it, and decide nothing by it. Two credentials may have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialName(Arc<str>);
 
 impl CredentialName {
     const MAX_BYTES: usize = 255;
 
-    /// Takes the text as a name.
+    /// Makes a name of this text.
     ///
     /// # Errors
     ///
-    /// The text is empty, longer than 255 bytes, or has a control character.
+    /// The text is empty, longer than 255 bytes, or contains a control character.
     pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
         let text = text.into();
         if text.is_empty() || text.len() > Self::MAX_BYTES || text.chars().any(char::is_control) {

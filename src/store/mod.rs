@@ -1,9 +1,9 @@
-//! What must survive a request, behind two traits, and what of it must be atomic.
+//! Everything that must survive a request, behind two traits.
 //!
 //! [`SubjectStore`] keeps what is durable: sessions and credentials. [`FlowStore`] keeps what is short-lived: flows and counters
-//! of attempts. A store knows nothing of HTTP, of levels or of cryptography: secrets reach it sealed or hashed.
+//! of attempts. A store knows no HTTP, no levels and no cryptography: it receives secrets sealed or hashed.
 //!
-//! Wherever two requests could race, the trait has *one* operation that checks and writes, and a store must carry it out as one
+//! Wherever two requests could race, the trait has *one* operation that checks and writes. A store must carry it out as one
 //! conditional statement or one transaction, never as a read and a later write.
 
 pub(crate) mod access;
@@ -39,14 +39,14 @@ use crate::{
     standing::CredentialSummary,
 };
 
-/// What the methods of the store traits return.
+/// The return type of the methods of the store traits.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// What one read tells of a session and its subject.
+/// A session and its subject's credentials, from one read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredStanding {
-    /// The session as it was created. What the token says beyond its id does not count.
+    /// The session as it was created. Of the token, only the id counts.
     pub session: StoredSession,
     /// The subject's credentials, in any order.
     pub credentials: Vec<CredentialSummary>,
@@ -68,7 +68,7 @@ pub enum Revocation {
     One(SessionId),
     /// All but this one.
     Others(SessionId),
-    /// All, and those first issued before this instant, even if they are being created right now.
+    /// All that exist, and any that was first issued before this instant, even if it is being created right now.
     All(Timestamp),
 }
 
@@ -76,18 +76,18 @@ pub enum Revocation {
 ///
 /// `tower_step_up::store::contract` (feature `test-util`) checks an implementation.
 pub trait SubjectStore: Send + Sync + 'static {
-    /// Creates a session and forgets expired ones of the subject.
+    /// Creates a session, and removes expired ones of the subject.
     ///
     /// # Errors
     ///
-    /// `Conflict` if the id exists; nothing is changed then.
+    /// `Conflict` if the id exists. Then nothing is changed.
     fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()>;
 
-    /// The session of that subject and id with the subject's standing, in one read; `None` if it is not there (never was, was
-    /// revoked or replaced). Expired sessions may or may not be there.
+    /// The subject's session with this id, and the subject's standing, in one read. `None` if it never existed, was revoked or
+    /// was replaced. Expired sessions may or may not be there.
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>>;
 
-    /// The subject's newest session with that binding that is alive, with the subject's standing, in one read; `None` if there is none.
+    /// The subject's newest live session with this binding, and the subject's standing, in one read; `None` if there is none.
     fn session_of<'a>(
         &'a self,
         subject: &'a Subject,
@@ -95,24 +95,25 @@ pub trait SubjectStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreFuture<'a, Option<StoredStanding>>;
 
-    /// The subject's sessions that are alive (not expired, not issued before the subject's not-before), newest first.
+    /// The subject's live sessions (not expired, not issued before the subject's not-before), newest first.
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>>;
 
-    /// Ends sessions of the subject and returns how many. A not-before only ever moves forward.
+    /// Ends sessions of the subject, and returns how many. A not-before only moves forward.
     fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64>;
 
     /// The subject's credentials, oldest first.
     fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>>;
 
-    /// Applies a completion as a whole or not at all.
+    /// Applies the whole completion or nothing.
     ///
-    /// Checks in this order: flow, old session, session that begins, expected credentials, consumption. Then it applies the consumption, the
-    /// raised steps, and the changes of credentials in their order. Where a session begins, expired ones of the subject are forgotten.
+    /// Checks in this order: flow, old session, session that begins, expected credentials, consumption. Then it applies the
+    /// consumption, the raised steps, and the changes of credentials in their order. If a session begins, expired ones of the
+    /// subject are removed.
     ///
     /// # Errors
     ///
-    /// `Conflict` if the id of a new session or of an added credential exists, `Unsupported` if the completion has a consumption or a
-    /// change that this store does not know; nothing is changed then.
+    /// `Conflict` if the id of a new session or of an added credential exists. `Unsupported` if the completion has a consumption
+    /// or a change that this store does not know. In both cases nothing is changed.
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed>;
 }
 
@@ -154,7 +155,7 @@ pub struct StoredFlow {
     pub id: FlowId,
     /// Whose flow it is; `None` if it was begun without a session.
     pub subject: Option<Subject>,
-    /// The session that it was begun in, by what survives the session's rotations; `None` if it was begun without one.
+    /// The binding of the session that it was begun in, which survives rotations; `None` if it was begun without a session.
     pub binding: Option<BindingKey>,
     /// When it ends.
     pub expires_at: Timestamp,
@@ -162,12 +163,12 @@ pub struct StoredFlow {
     pub version: u64,
     /// Whether it was completed. A completed flow stays readable until it expires, but is never written again.
     pub completed: bool,
-    /// All else, as JSON text that only the crate reads.
+    /// Everything else, as JSON text that only the crate reads.
     pub body: String,
 }
 
 impl StoredFlow {
-    /// A new flow of nobody's. A store that reads one sets the other fields.
+    /// A new flow without a subject. A store that reads a flow sets the other fields.
     ///
     /// ```
     /// use tower_step_up::{Subject, clock::Timestamp, session::BindingKey, store::{FlowId, StoredFlow}};
@@ -195,7 +196,7 @@ impl fmt::Debug for StoredFlow {
     }
 }
 
-/// Whose attempts at what.
+/// A subject and a method, whose attempts are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttemptKey {
     /// The subject.
@@ -204,20 +205,20 @@ pub struct AttemptKey {
     pub method: Method,
 }
 
-/// How many wrong attempts in a row are allowed, and what follows.
+/// How many failed attempts in a row are allowed, and what follows.
 ///
-/// After `free` failures in a row each further attempt has to wait: `first_delay` at first, twice as long each time, at most
-/// `longest_delay`. After `hard_stop` failures in a row nothing is evaluated any more (NIST SP 800-63B-4 section 3.2.2 asks for at
-/// most 100), until the factor is bound again or the application lifts it.
+/// After `free` failures in a row, each further attempt has to wait: first `first_delay`, then twice as long each time, at most
+/// `longest_delay`. After `hard_stop` failures in a row, no attempt is evaluated (NIST SP 800-63B-4 section 3.2.2 asks for at
+/// most 100) until the factor is bound again or the application unlocks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptPolicy {
-    /// Failures in a row that cost nothing.
+    /// Failures in a row that cause no wait.
     pub free: u32,
     /// The wait after the last free failure.
     pub first_delay: Duration,
     /// The longest wait.
     pub longest_delay: Duration,
-    /// Failures in a row after which there is no further attempt.
+    /// Failures in a row after which no attempt is evaluated.
     pub hard_stop: u32,
 }
 
@@ -227,13 +228,13 @@ impl Default for AttemptPolicy {
     }
 }
 
-/// How often the flows without a session are counted: at each creation whose number is a multiple of this.
+/// Flows without a session are counted at each creation whose number is a multiple of this.
 const PRUNE_EVERY: i64 = 32;
 
-/// For how long expired flows stay readable.
+/// How long expired flows stay readable.
 const EXPIRED_FLOWS_KEPT: Duration = Duration::from_secs(86_400);
 
-/// Whether an attempt may be evaluated. It has been counted as failed already if it may.
+/// Whether an attempt may be evaluated. If it may, it already counts as failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "an attempt that is not `Allowed` must not be evaluated"]
@@ -251,22 +252,22 @@ pub enum Attempt {
 #[non_exhaustive]
 #[must_use = "a superseded flow was not written: do not show what it says"]
 pub enum Written {
-    /// The store has it as it was given.
+    /// It was written as given.
     Done,
-    /// Nothing was written. Somebody else was quicker and has written, completed or removed the flow; or it has expired, and was to be
-    /// completed. What is true now, only a new read tells.
+    /// Nothing was written. Another request has written, completed or removed the flow; or the flow to complete has expired. Read
+    /// it again to see how it is now.
     Superseded,
 }
 
 impl Written {
-    /// Whether the store has it as it was given.
+    /// Whether it was written.
     pub const fn is_done(self) -> bool {
         matches!(self, Self::Done)
     }
 }
 
 impl From<bool> for Written {
-    /// Of what a store knows: whether a row was changed.
+    /// `Done` if a row was changed.
     fn from(changed: bool) -> Self {
         if changed { Self::Done } else { Self::Superseded }
     }
@@ -276,12 +277,11 @@ impl From<bool> for Written {
 ///
 /// `tower_step_up::store::contract` (feature `test-util`) checks an implementation.
 pub trait FlowStore: Send + Sync + 'static {
-    /// Creates a flow. At most `keep` flows of one session stay, that is of one binding: those created first give way. They are not
-    /// counted by subject, so that whoever else is signed in as the subject cannot push out its flows; a subject's flows are
-    /// bounded by `keep` for each of its sessions. The flows without a session are counted all together; but of these a hundred
-    /// more may stay, so that a store need not count them each time.
+    /// Creates a flow. At most `keep` flows of one session, that is of one binding, stay: the oldest give way. They are not
+    /// counted by subject, so that another session of the subject cannot push them out. Flows without a session are all counted
+    /// together. Of these, a hundred more may stay, so that a store need not count them each time.
     ///
-    /// Flows that expired a day ago may be removed: until then they stay, so that a late user learns that the flow has expired and
+    /// A flow may be removed a day after it has expired. Until then it stays, so that a late user learns that it has expired and
     /// what it was for.
     ///
     /// # Errors
@@ -289,15 +289,15 @@ pub trait FlowStore: Send + Sync + 'static {
     /// `Conflict` if the id exists.
     fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()>;
 
-    /// The flow, also when it has expired, as long as it has not been removed.
+    /// The flow, even if it has expired; `None` if it does not exist or was removed.
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>>;
 
-    /// Replaces the flow's body and raises its version by one, if the stored version still is `flow.version` and the flow
-    /// was not completed. Says whether it was so.
+    /// Replaces the flow's body and raises its version by one, if the stored version still is `flow.version` and the flow was not
+    /// completed. Returns whether it did.
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written>;
 
-    /// Marks the flow completed, replaces its body and raises its version by one, if by what is stored it has not expired and was
-    /// not completed. Says whether it was so.
+    /// Marks the flow completed, replaces its body and raises its version by one, if the stored flow has not expired and was not
+    /// completed. Returns whether it did.
     ///
     /// Versions are not compared: a wrong answer that was written meanwhile does not spoil the right one.
     fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written>;
@@ -305,13 +305,13 @@ pub trait FlowStore: Send + Sync + 'static {
     /// Removes all flows of the subject, whatever their sessions, except the named one.
     fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()>;
 
-    /// Counts an attempt as failed *before* it is evaluated, unless it is locked; a success resets the count afterwards.
+    /// Counts an attempt as failed *before* it is evaluated, unless it is locked. A success resets the count afterwards.
     ///
     /// With `n` failures counted including this one, the next attempt is locked until `now` + [`AttemptPolicy::delay_after`] of `n`.
     /// A delay of zero is no lock, not even for a machine whose clock is behind. An attempt that is refused changes nothing.
     ///
-    /// A counter may be forgotten [`AttemptPolicy::REMEMBERED_FOR`] after its last attempt, but not sooner, and never when it
-    /// has reached the hard stop.
+    /// A counter may be forgotten [`AttemptPolicy::REMEMBERED_FOR`] after its last attempt, but not sooner. A counter that has
+    /// reached the hard stop is never forgotten.
     fn begin_attempt<'a>(
         &'a self,
         key: &'a AttemptKey,
@@ -319,18 +319,18 @@ pub trait FlowStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt>;
 
-    /// The count starts anew.
+    /// Resets the count.
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()>;
 }
 
 impl AttemptPolicy {
-    /// For how long a store remembers failures at least: 30 days after the last attempt.
+    /// How long a store remembers failures at least: 30 days after the last attempt.
     ///
-    /// Long, because whoever waits for a counter to be forgotten starts anew and never meets the hard stop: this way at about
+    /// It is long because an attacker who waits until a counter is forgotten never meets the hard stop. This way they make about
     /// three guesses a day.
     pub const REMEMBERED_FOR: Duration = Duration::from_secs(30 * 86_400);
 
-    /// Until when the next attempt is locked after `failures` in a row, the last of them at `now`; `None` if it is not.
+    /// Until when the next attempt is locked after `failures` in a row, the last of them at `now`; `None` if it is not locked.
     #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
     fn locked_until(&self, failures: u32, now: Timestamp) -> Option<Timestamp> {
         let delay = self.delay_after(failures);

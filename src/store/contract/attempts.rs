@@ -1,4 +1,4 @@
-//! Attempts: counted before they are judged, delayed as the policy says, stopped for good.
+//! Attempts: counted before they are evaluated, delayed as the policy says, stopped for good.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub async fn delays_grow_as_the_policy_says<S: FlowStore>(store: S) {
     assert_eq!(locked, Attempt::LockedUntil(NOW + Duration::MAX));
 }
 
-/// Attempts that are refused neither count nor move the lock.
+/// Refused attempts neither count nor move the lock.
 pub async fn locked_ones_change_nothing<S: FlowStore>(store: S) {
     let key = key(&kim(), Method::Totp);
     let policy = AttemptPolicy { free: 1, first_delay: MINUTE, ..AttemptPolicy::default() };
@@ -113,7 +113,7 @@ pub async fn are_remembered<S: FlowStore>(store: S) {
     assert_eq!(attempt(&store, &key, &policy, now).await, Attempt::Stopped);
 }
 
-/// After a reset the count starts anew, and the lock is gone.
+/// After a reset the count starts at zero, and the lock is gone.
 pub async fn start_anew_after_a_reset<S: FlowStore>(store: S) {
     let key = key(&kim(), Method::Totp);
     let policy = AttemptPolicy::default();

@@ -1,4 +1,4 @@
-//! Completions: what a proof uses up, and the session that takes another's place.
+//! Completions: what a proof uses up, and the session that replaces another.
 
 use super::{
     Attempt, AttemptPolicy, Completed, Completion, Consumption, DAY, HOUR, MINUTE, NOW, Rotation, attempt, beginning,
@@ -32,7 +32,7 @@ pub async fn steps_only_rise<S: SubjectStore>(store: S) {
     assert_eq!(consume(&store, &kim, step(&totp(), 5)).await, Completed::Unknown);
 }
 
-/// Raised steps end at least where they are told to, never lower; unknown credentials are passed over.
+/// Raised steps end at this value or higher. Unknown credentials are skipped.
 pub async fn raised_steps_never_fall<S: SubjectStore>(store: S) {
     let kim = kim();
     let (app, other) = (enrolled(&store, &kim, totp()).await, enrolled(&store, &kim, totp()).await);
@@ -77,7 +77,7 @@ pub async fn secrets_are_single_use<S: SubjectStore>(store: S) {
     assert_eq!(read[1], others);
 }
 
-/// Data changes if it is what was expected, to the byte, and is refused as used otherwise. All else stays.
+/// Data changes if it is as expected, byte for byte, and is refused as used otherwise. Everything else stays.
 pub async fn data_is_compared_and_set<S: SubjectStore>(store: S) {
     let kim = kim();
     let key = enrolled(&store, &kim, credential(Method::WebAuthn, &[])).await;
@@ -99,7 +99,7 @@ pub async fn data_is_compared_and_set<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await, [expected, other]);
 }
 
-/// Whatever is consumed, the credential was used then; what is refused leaves the date, and others keep theirs.
+/// Every consumption sets the date of last use. A refused one leaves it, and so do those of other credentials.
 pub async fn uses_are_dated<S: SubjectStore>(store: S) {
     let kim = kim();
     let app = enrolled(&store, &kim, credential(Method::Totp, &[[1; 32]])).await;
@@ -146,7 +146,8 @@ pub async fn rotation_replaces_the_session<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await[0].last_step, 7);
 }
 
-/// A session that was revoked, replaced, has expired, is another subject's or lies before the not-before is not replaced.
+/// A session is not replaced if it was revoked or replaced, has expired, is another subject's, or was issued before the
+/// not-before.
 pub async fn rotation_needs_a_live_session<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let gone = |rotate: Rotation, now| Completion { rotate: Some(rotate), ..Completion::new(kim.clone(), now) };
@@ -212,7 +213,7 @@ pub async fn rotation_needs_a_new_id<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await, [app]);
 }
 
-/// A session begins as one that is created, with all else that the completion changes; beside a rotation too.
+/// A session begins together with everything else that the completion changes, also beside a rotation.
 pub async fn a_session_begins<S: SubjectStore>(store: S) {
     let kim = kim();
     let app = enrolled(&store, &kim, totp()).await;
@@ -237,7 +238,7 @@ pub async fn a_session_begins<S: SubjectStore>(store: S) {
     assert_eq!(store.sessions(&kim, last.issued_at()).await.unwrap(), [last]);
 }
 
-/// No session of another subject begins, nor one that the subject's not-before has passed; one that was issued at that instant does.
+/// No session begins that is another subject's, or was issued before the subject's not-before. One issued at that instant begins.
 pub async fn a_session_begins_for_its_subject_alone<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let lees = signed_in_at(&lee, NOW);
@@ -256,7 +257,7 @@ pub async fn a_session_begins_for_its_subject_alone<S: SubjectStore>(store: S) {
     done(&store, &beginning(&lees, NOW)).await;
 }
 
-/// A session that begins under an id that exists is a conflict, whoever has it, and nothing is changed.
+/// A session that begins under an existing id is a conflict, even if the id is another subject's. Nothing is changed.
 pub async fn a_session_begins_under_a_new_id<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let app = enrolled(&store, &kim, totp()).await;
@@ -280,7 +281,7 @@ pub async fn check_session_before_consumption<S: SubjectStore>(store: S) {
     assert_eq!(complete(&store, &completion).await, Completed::SessionGone);
 }
 
-/// A completion ends its flow and lets the count start anew.
+/// A completion ends its flow and resets the count.
 pub async fn end_the_flow_and_the_count<S: SubjectStore + FlowStore>(store: S) {
     let kim = kim();
     let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };

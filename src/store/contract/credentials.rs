@@ -1,4 +1,4 @@
-//! Credentials: what changes shows at once, in the list and in the standing.
+//! Credentials: changes show at once, in the list and in the standing.
 
 use super::{
     Completed, Completion, MINUTE, NOW, change, complete, consuming, created, credential, credentials_of, done,
@@ -38,7 +38,7 @@ pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &subject("lee")).await, []);
 }
 
-/// After each kind of change the standing has just the credentials that there are.
+/// After each kind of change, the standing has exactly the credentials that exist.
 pub async fn change_and_show_in_the_standing<S: SubjectStore>(store: S) {
     let kim = kim();
     let session = created(&store, &kim, NOW).await;
@@ -86,7 +86,7 @@ pub async fn are_applied_in_order<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await, [new]);
 }
 
-/// One goes and the others of its method stay; its secrets go with it. An id that nobody has changes nothing.
+/// One is removed with its secrets, and the others of its method stay. An unknown id changes nothing.
 pub async fn are_removed_by_id<S: SubjectStore>(store: S) {
     let kim = kim();
     let sets = [[1; 32], [2; 32], [3; 32]].map(|hash| credential(Method::LookupSecret, &[hash]));
@@ -98,7 +98,7 @@ pub async fn are_removed_by_id<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await, [first.clone(), last.clone()]);
     change(&store, &kim, [remove(&middle)]).await;
     assert_eq!(complete(&store, &consuming(&kim, secret(&middle, [2; 32]))).await, Completed::Unknown);
-    // Under the same id comes back what is added, and nothing of what was there.
+    // The same id comes back only with what is added, and with nothing of what it had.
     let again = Credential { secrets: Vec::new(), ..middle };
     change(&store, &kim, [CredentialChange::Add(again.clone())]).await;
     let read = credentials_of(&store, &kim).await;
@@ -117,7 +117,7 @@ async fn two_in_use<S: SubjectStore>(store: &S) -> [Credential; 2] {
     credentials_of(store, &kim).await.try_into().expect("two")
 }
 
-/// A new name changes nothing else, and can be taken away.
+/// A new name changes nothing else, and can be removed.
 pub async fn are_named_in_place<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let [first, second] = two_in_use(&store).await;
@@ -129,7 +129,7 @@ pub async fn are_named_in_place<S: SubjectStore>(store: S) {
         let expected = Credential { name: Some(name.parse().expect("a name")), ..first.clone() };
         assert_eq!(credentials_of(&store, &kim).await, [expected, second.clone()], "{name}");
     }
-    // Two may have the same.
+    // Two may have the same name.
     change(&store, &kim, [set_name(&first, "key"), set_name(&second, "key")]).await;
     assert!(credentials_of(&store, &kim).await.iter().all(|one| one.name == Some("key".parse().expect("a name"))));
     for credential in [first.summary.id, second.summary.id] {
@@ -167,7 +167,7 @@ pub async fn data_is_set_only_as_expected<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await[0].data, b"3", "each sees what the one before has set");
 }
 
-/// An id that exists is a conflict, whoever's it is; nothing of that completion is applied.
+/// An existing id is a conflict, even if it is another subject's. Nothing of that completion is applied.
 pub async fn existing_ids_are_refused<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let existing = enrolled(&store, &kim, totp()).await;
@@ -182,7 +182,7 @@ pub async fn existing_ids_are_refused<S: SubjectStore>(store: S) {
     }
 }
 
-/// Ten thousand credentials of one subject and its neighbours are read whole, and go as they came.
+/// Ten thousand credentials of one subject and its neighbour are read completely, and can be removed.
 pub async fn ten_thousand_are_no_trouble<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let mut ids: Vec<CredentialId> = Vec::new();

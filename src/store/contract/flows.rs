@@ -7,7 +7,7 @@ use crate::{
     store::{FlowId, FlowStore, StoreErrorKind, StoredFlow},
 };
 
-/// A flow is read as it was written, with or without a session, for some time after it has expired too.
+/// A flow is read as it was written, with or without a session, and for some time after it has expired.
 pub async fn come_back_as_they_were<S: FlowStore>(store: S) {
     let odd = Timestamp::from_unix_milliseconds(NOW.unix_milliseconds() + 7);
     for subject in [None, Some(kim())] {
@@ -22,7 +22,7 @@ pub async fn come_back_as_they_were<S: FlowStore>(store: S) {
     assert_eq!(flow_of(&store, FlowId::random()).await, None);
 }
 
-/// An id that exists is a conflict, and the flow that has it stays.
+/// An existing id is a conflict, and the flow that has it stays.
 pub async fn existing_ids_are_refused<S: FlowStore>(store: S) {
     let flow = begun(&store, Some(&kim())).await;
     for owner in [Some(kim()), Some(subject("lee")), None] {
@@ -33,7 +33,7 @@ pub async fn existing_ids_are_refused<S: FlowStore>(store: S) {
     assert_eq!(flow_of(&store, flow.id).await, Some(flow));
 }
 
-/// Only who knows the present version may write; the version then rises by one. Nothing but the body is written.
+/// Only a writer that knows the current version may write. The version then rises by one, and only the body changes.
 pub async fn are_updated_by_version<S: FlowStore>(store: S) {
     let kim = kim();
     let flow = begun(&store, Some(&kim)).await;
@@ -62,7 +62,7 @@ pub async fn are_updated_by_version<S: FlowStore>(store: S) {
     assert!(!is_updated(&store, &new_flow(Some(&kim))).await, "it does not exist");
 }
 
-/// A flow is completed once, with what it says from then on; it stays readable, and is never written again.
+/// A flow is completed once, with its last body. It stays readable, and is never written again.
 pub async fn are_completed_once<S: FlowStore>(store: S) {
     let flow = begun(&store, Some(&kim())).await;
     let last = StoredFlow { body: "last".to_owned(), expires_at: NOW + DAY, binding: None, ..flow.clone() };
@@ -102,7 +102,7 @@ pub async fn are_not_completed_when_expired<S: FlowStore>(store: S) {
     assert!(is_completed(&store, &flow, last).await);
 }
 
-/// Of one session's flows the newest stay, whether or not they were completed; those of others do not count.
+/// The newest flows of a session stay, completed or not. Flows of other sessions do not count.
 pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let lees = begun(&store, Some(&lee)).await;
@@ -146,7 +146,7 @@ pub async fn of_another_session_stay<S: FlowStore>(store: S) {
     }
 }
 
-/// The flows that belong to nobody are bounded together: the newest stay, and about a hundred more at most.
+/// Flows without a session are limited together: the newest stay, and about a hundred more at most.
 pub async fn anonymous_ones_are_bounded<S: FlowStore>(store: S) {
     let kims = begun(&store, Some(&kim())).await;
     let mut flows = Vec::new();
@@ -165,7 +165,7 @@ pub async fn anonymous_ones_are_bounded<S: FlowStore>(store: S) {
     assert!(flow_of(&store, kims.id).await.is_some(), "a session's own flow had to give way");
 }
 
-/// Removal takes a subject's flows of all sessions but the named one, and nobody else's.
+/// Removal takes all flows of a subject but the named one, and no other subject's.
 pub async fn are_removed_by_subject<S: FlowStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let (first, second, third) =
@@ -182,7 +182,7 @@ pub async fn are_removed_by_subject<S: FlowStore>(store: S) {
     assert_eq!(flow_of(&store, anonymous.id).await, Some(anonymous));
 }
 
-/// Flows that were removed do not count any more, and neither do those that gave way.
+/// Removed flows no longer count, and neither do those that gave way.
 pub async fn removed_ones_make_room<S: FlowStore>(store: S) {
     let kim = kim();
     let of_one_session = new_flow(Some(&kim));

@@ -11,7 +11,7 @@ use crate::{
     store::{Credential, FlowStore, Revocation, SubjectStore},
 };
 
-/// Subjects that a careless store takes for one another.
+/// Subjects that a careless store confuses.
 fn lookalikes() -> Vec<Subject> {
     let long = "x".repeat(254);
     [
@@ -55,7 +55,7 @@ fn lookalikes() -> Vec<Subject> {
     .collect()
 }
 
-/// What one of them does to its sessions and credentials does not touch the others'.
+/// A change to one subject's sessions and credentials does not touch the others'.
 pub async fn sessions_and_credentials_of_lookalikes<S: SubjectStore>(store: S) {
     let mut all = Vec::new();
     for subject in lookalikes() {
@@ -81,7 +81,7 @@ pub async fn sessions_and_credentials_of_lookalikes<S: SubjectStore>(store: S) {
     }
 }
 
-/// A credential is consumed only in its own subject's name; naming it in another's changes nothing.
+/// A credential is consumed only for its own subject. For another subject, nothing changes.
 pub async fn others_credentials_are_unknown<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let app = enrolled(&store, &kim, totp()).await;
@@ -97,7 +97,7 @@ pub async fn others_credentials_are_unknown<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await, [app, codes]);
 }
 
-/// A change that names another subject's credential changes nothing of theirs, and is no reason to refuse the rest.
+/// A change that names another subject's credential does not touch it, and the rest is applied.
 pub async fn others_credentials_are_not_changed<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let codes = enrolled(&store, &kim, credential(Method::LookupSecret, &[[1; 32]])).await;
@@ -115,7 +115,7 @@ pub async fn others_credentials_are_not_changed<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &lee).await, [own]);
 }
 
-/// What one of them does to its flows and counters does not touch the others'.
+/// A change to one subject's flows and counters does not touch the others'.
 pub async fn flows_and_counters_of_lookalikes<S: SubjectStore + FlowStore>(store: S) {
     let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };
     let mut flows = Vec::new();

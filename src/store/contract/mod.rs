@@ -1,10 +1,10 @@
-//! What every store must do, as checks that panic where one does not. For tests only: feature `test-util`.
+//! Checks of what every store must do. They panic if a store does not. For tests only: feature `test-util`.
 //!
 //! [`run`] takes a store that is both a [`SubjectStore`] and a [`FlowStore`]; [`run_subjects`] and [`run_flows`] take one that is
 //! only one of them. Each check can also be called by itself, with an empty store. The stores of this crate pass all of them.
 //!
-//! Call them on a multi-thread runtime: otherwise a race shows only where the store happens to yield. The clock of the checks is
-//! their own; none of them sleeps.
+//! Call them on a multi-threaded runtime: otherwise a race shows only where the store yields. The checks have their own clock,
+//! and none of them sleeps.
 //!
 //! ```
 //! use tower_step_up::store::{MemoryStore, contract};
@@ -20,14 +20,14 @@
 //!
 //! # Panics
 //!
-//! Every function in here panics when the store breaks the contract, or when it returns an error that the check does not ask for. The
-//! last thing that [`run`] says then is the name of the check.
+//! Every function in here panics if the store breaks the contract, or returns an error that the check does not ask for. [`run`]
+//! ends with the name of the failed check.
 //!
 //! # Changes that a store does not know
 //!
-//! [`Consumption`] and [`CredentialChange`] may have further variants in later versions of this crate, and [`Completion`]
-//! further fields. A store that does not know them answers [`Unsupported`](super::StoreErrorKind::Unsupported) and fails the check that
-//! is about them: so an upgrade of this crate shows by name what the store has to learn.
+//! [`Consumption`] and [`CredentialChange`] may have further variants in later versions of this crate, and [`Completion`] further
+//! fields. A store that does not know them answers [`Unsupported`](super::StoreErrorKind::Unsupported) and fails their check. So
+//! after an upgrade of this crate, the failed checks name what the store has to learn.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -252,7 +252,7 @@ fn secret(credential: &Credential, hash: [u8; 32]) -> Consumption {
     Consumption::Secret { credential: credential.summary.id, hash }
 }
 
-/// The credential's data goes from what it was when it was enrolled to this.
+/// Changes the credential's data from its first value to this one.
 fn data(credential: &Credential, data: &[u8]) -> Consumption {
     Consumption::Data { credential: credential.summary.id, expected: credential.data.clone(), data: data.to_vec() }
 }
@@ -297,7 +297,7 @@ async fn credentials_of<S: SubjectStore>(store: &S, subject: &Subject) -> Vec<Cr
     store.credentials(subject).await.expect("credentials")
 }
 
-/// A flow in a session of its own, if it is somebody's.
+/// A flow in a session of its own, if it has a subject.
 fn new_flow(subject: Option<&Subject>) -> StoredFlow {
     StoredFlow {
         id: FlowId::random(),

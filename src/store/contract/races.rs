@@ -1,4 +1,4 @@
-//! Many tasks at once: of those that want the same thing, one gets it.
+//! Many tasks at once: if they want the same thing, one gets it.
 //!
 //! To race two stores on one database, give a store that sends every second call to the other.
 
@@ -17,7 +17,7 @@ use crate::{
 
 const TASKS: usize = 100;
 
-/// Runs the completions at once and checks that one was applied and all others were refused in this way. Returns which one.
+/// Runs the completions at once, and checks that one was applied and all others were refused in this way. Returns the winner.
 async fn one_wins<S: SubjectStore>(store: &Arc<S>, completions: Vec<Completion>, refused: Completed) -> usize {
     let outcomes = at_once(completions.len(), |number| {
         let (store, completion) = (Arc::clone(store), completions[number].clone());
@@ -38,7 +38,7 @@ pub async fn one_task_takes_a_step<S: SubjectStore>(store: S) {
     let kim = kim();
     let app = enrolled(&*store, &kim, totp()).await;
     let mut completions = Vec::new();
-    // Each in a session of its own, so that nothing but the step decides.
+    // Each in a session of its own, so that only the step decides.
     for _ in 0..TASKS {
         let old = created(&*store, &kim, NOW).await;
         completions.push(Completion { rotate: Some(rotation(&old, NOW)), ..super::consuming(&kim, step(&app, 5)) });
@@ -63,7 +63,7 @@ pub async fn one_task_takes_a_secret<S: SubjectStore>(store: S) {
     assert_eq!(used, [Some(NOW), None]);
 }
 
-/// One task takes a credential's data to the next, and only its session begins.
+/// One task changes a credential's data, and only its session begins.
 pub async fn one_task_takes_data<S: SubjectStore>(store: S) {
     let store = Arc::new(store);
     let kim = kim();
@@ -80,7 +80,7 @@ pub async fn one_task_takes_data<S: SubjectStore>(store: S) {
     assert_eq!(store.sessions(&kim, NOW).await.unwrap(), Vec::from_iter(begun));
 }
 
-/// One task sets a credential's data; the others are told that it is not what they have read.
+/// One task sets a credential's data. The others learn that it is not what they have read.
 pub async fn one_task_sets_data<S: SubjectStore>(store: S) {
     let store = Arc::new(store);
     let kim = kim();
@@ -95,7 +95,7 @@ pub async fn one_task_sets_data<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&*store, &kim).await[0].data, winner.to_string().as_bytes());
 }
 
-/// Names that are given while steps are taken change nothing of those, nor those of the names: all are done, and the last of each stays.
+/// Names and steps that change at once do not undo each other: all changes are made, and the last of each stays.
 pub async fn names_and_steps_at_once_are_both_kept<S: SubjectStore>(store: S) {
     let store = Arc::new(store);
     let kim = kim();
@@ -132,7 +132,7 @@ pub async fn one_task_begins_a_session<S: SubjectStore>(store: S) {
     }
 }
 
-/// One task replaces a session: never two live sessions of one.
+/// One task replaces a session: it never becomes two live ones.
 pub async fn one_task_rotates_a_session<S: SubjectStore>(store: S) {
     let store = Arc::new(store);
     let kim = kim();
@@ -157,7 +157,7 @@ pub async fn one_task_creates_a_session<S: SubjectStore>(store: S) {
     assert_eq!(outcomes.iter().filter(|created| **created).count(), 1);
 }
 
-/// Either the revocation ends the session or one of the step-ups in flight does: who signs out stays signed out.
+/// Either the revocation ends the session, or one of the step-ups in flight does. A user who signs out stays signed out.
 pub async fn one_of_rotation_and_revocation_ends_a_session<S: SubjectStore>(store: S) {
     let store = Arc::new(store);
     let kim = kim();
@@ -180,7 +180,7 @@ pub async fn one_of_rotation_and_revocation_ends_a_session<S: SubjectStore>(stor
     }
 }
 
-/// Whichever comes first, a revocation of all and the step-ups in flight: no session is left.
+/// A revocation of all and step-ups in flight, whichever comes first: no session is left.
 pub async fn revocation_of_all_leaves_no_session<S: SubjectStore>(store: S) {
     let store = Arc::new(store);
     let kim = kim();
@@ -207,7 +207,7 @@ pub async fn revocation_of_all_leaves_no_session<S: SubjectStore>(store: S) {
     }
 }
 
-/// Whichever comes first, a revocation of all and the sign-ins in flight: no session is left that was issued before.
+/// A revocation of all and sign-ins in flight, whichever comes first: no session is left that was issued before.
 pub async fn revocation_of_all_leaves_no_session_that_begins<S: SubjectStore>(store: S) {
     let store = Arc::new(store);
     let kim = kim();
@@ -234,7 +234,7 @@ pub async fn revocation_of_all_leaves_no_session_that_begins<S: SubjectStore>(st
     }
 }
 
-/// However many guesses come at one instant, as many are allowed as are free.
+/// However many guesses come at once, only the free ones are allowed.
 pub async fn parallel_guesses_stay_within_the_limit<S: FlowStore>(store: S) {
     let store = Arc::new(store);
     let policy = AttemptPolicy { free: 5, ..AttemptPolicy::default() };
@@ -301,7 +301,7 @@ pub async fn one_session_begins_by_a_flow<S: SubjectStore + FlowStore>(store: S)
     assert_eq!(store.sessions(&kim(), NOW).await.unwrap(), Vec::from_iter(completions[winner].begin.clone()));
 }
 
-/// The right answer completes the flow whatever wrong ones are written at the same moment, and has the last word.
+/// The right answer completes the flow, whatever wrong ones are written at the same moment, and has the last word.
 pub async fn wrong_answers_do_not_stop_the_right_one<S: FlowStore>(store: S) {
     let store = Arc::new(store);
     for round in 0..10 {
@@ -323,7 +323,7 @@ pub async fn wrong_answers_do_not_stop_the_right_one<S: FlowStore>(store: S) {
     }
 }
 
-/// However many flows are begun in a session at once, no more stay than are kept.
+/// However many flows are begun in a session at once, only `keep` of them stay.
 pub async fn flows_created_at_once_stay_within_the_limit<S: FlowStore>(store: S) {
     let store = Arc::new(store);
     let of_one_session = new_flow(Some(&kim()));

@@ -1,4 +1,4 @@
-//! Whatever refuses a completion, nothing of it is applied.
+//! A refused completion changes nothing, whatever the reason.
 
 use super::{
     Attempt, AttemptPolicy, Completed, Completion, Consumption, CredentialChange, HOUR, NOW, attempt, begun, complete,
@@ -30,7 +30,7 @@ impl Scene {
         Self { kim, session, app, codes }
     }
 
-    /// Changes all that a completion can change, and would be accepted.
+    /// Changes everything that a completion can change, and would be accepted.
     fn completion(&self) -> Completion {
         Completion {
             consume: Some(step(&self.app, 11)),
@@ -52,7 +52,7 @@ impl Scene {
         Completion { expect_credentials: Some(credentials), ..self.completion() }
     }
 
-    /// The last of them is made for data that is not there.
+    /// The last of them expects data that is not there.
     fn changes_of_other_data(&self) -> Vec<CredentialChange> {
         let other = Credential { data: vec![1], ..self.app.clone() };
         vec![set_name(&self.app, "new app"), remove(&self.codes), set_data(&other, b"new")]
@@ -116,8 +116,8 @@ pub async fn change_nothing<S: SubjectStore>(store: S) {
     assert!(!is_there(&store, &scene.session).await);
 }
 
-/// A flow that is unknown, has expired or was completed refuses the completion, before anything else is looked at; and whatever
-/// else refuses it leaves the flow open.
+/// A flow that is unknown, has expired or was completed refuses the completion before anything else is checked. Any other refusal
+/// leaves the flow open.
 pub async fn of_a_flow_change_nothing<S: SubjectStore + FlowStore>(store: S) {
     let scene = Scene::set(&store).await;
     let before = scene.seen(&store).await;

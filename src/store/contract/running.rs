@@ -8,7 +8,7 @@ use std::{
     task::Poll,
 };
 
-/// Says which check it was that the store fails.
+/// Names the check that the store fails.
 pub(super) async fn named(name: &str, check: impl Future<Output = ()>) {
     let mut check = Box::pin(check);
     let outcome = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| check.as_mut().poll(context))) {
@@ -23,7 +23,7 @@ pub(super) async fn named(name: &str, check: impl Future<Output = ()>) {
     }
 }
 
-/// Makes so many calls at once, and returns what each gave.
+/// Makes this many calls at once, and returns all results.
 ///
 /// Several tasks run side by side, and each polls a few of the calls in turn. So a store that reads, awaits and then writes is
 /// caught on a machine with one processor too: all calls of a task have read before the first of them writes.

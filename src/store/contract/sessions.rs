@@ -30,7 +30,7 @@ pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
     assert_eq!(store.sessions(&kim, odd).await.unwrap(), [session]);
 }
 
-/// An id that exists is a conflict, whoever's it is, and the session that has it stays.
+/// An existing id is a conflict, even if it is another subject's, and the session that has it stays.
 pub async fn existing_ids_are_refused<S: SubjectStore>(store: S) {
     let first = created(&store, &kim(), NOW).await;
     for owner in [kim(), subject("lee")] {
@@ -61,7 +61,7 @@ pub async fn are_listed_newest_first_while_alive<S: SubjectStore>(store: S) {
     assert_eq!(store.sessions(&kim, newest.expires_at()).await.unwrap(), []);
 }
 
-/// By a binding comes the newest session that has it and is alive, with the subject's standing, through every rotation.
+/// A binding finds the newest live session that has it, with the subject's standing, through every rotation.
 pub async fn are_found_by_binding<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let found =
@@ -85,7 +85,7 @@ pub async fn are_found_by_binding<S: SubjectStore>(store: S) {
     assert_eq!(found(&kim, first.binding(), NOW + MINUTE).await.expect("the successor").session, second);
     assert_eq!(found(&kim, first.binding(), second.expires_at()).await, None, "expired");
 
-    // Of several with one binding the newest; of two that are equally old, the one that came last.
+    // Of several with one binding, it finds the newest; of two that are equally old, the later one.
     for issued_at in [NOW + HOUR, NOW + MINUTE, NOW + HOUR] {
         let proofs = second.proofs().to_vec();
         let id = SessionId::random();
@@ -104,7 +104,7 @@ pub async fn are_found_by_binding<S: SubjectStore>(store: S) {
     assert_eq!((standing.session, standing.not_before), (last, Some(NOW + HOUR + MINUTE)));
 }
 
-/// Revoking one ends this one, once.
+/// Revoking one session ends it, once.
 pub async fn one_is_revoked<S: SubjectStore>(store: S) {
     let kim = kim();
     let (ended, kept) = (created(&store, &kim, NOW).await, created(&store, &kim, NOW).await);
@@ -130,7 +130,7 @@ pub async fn others_are_revoked<S: SubjectStore>(store: S) {
     assert!(is_there(&store, &lees).await);
 }
 
-/// Revoking all ends them all, and a session that was issued before but is created only now is dead too; a later one is not.
+/// Revoking all ends them all, and also a session that was issued before but is created only now. A later one lives.
 pub async fn all_are_revoked<S: SubjectStore>(store: S) {
     let kim = kim();
     let first = created(&store, &kim, NOW).await;
@@ -155,7 +155,7 @@ pub async fn all_are_revoked<S: SubjectStore>(store: S) {
     assert_eq!(store.standing(lees.subject(), lees.id()).await.unwrap().unwrap().not_before, None);
 }
 
-/// An earlier revocation that comes late takes nothing back.
+/// An earlier revocation that arrives late takes nothing back.
 pub async fn not_before_only_moves_forward<S: SubjectStore>(store: S) {
     let kim = kim();
     store.revoke(&kim, Revocation::All(NOW + HOUR)).await.unwrap();
@@ -165,7 +165,7 @@ pub async fn not_before_only_moves_forward<S: SubjectStore>(store: S) {
     assert_eq!(standing.not_before, Some(NOW + HOUR));
 }
 
-/// Many sessions that expire one after the other leave those alive that have not.
+/// Sessions that expire one after the other leave those alive that have not.
 pub async fn expired_ones_make_room<S: SubjectStore>(store: S) {
     let kim = kim();
     let mut last = created(&store, &kim, NOW).await;

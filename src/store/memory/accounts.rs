@@ -26,7 +26,7 @@ impl Account {
         self.sessions.is_empty() && self.credentials.is_empty() && self.not_before.is_none()
     }
 
-    /// Whether a session that was first issued then may live.
+    /// Whether a session that was first issued at this time may live.
     fn lets_live(&self, issued_at: Timestamp) -> bool {
         self.not_before.is_none_or(|not_before| issued_at >= not_before)
     }
@@ -51,13 +51,13 @@ impl State {
         Ok(())
     }
 
-    /// Room for one more session.
+    /// Makes room for one more session.
     fn make_room(&mut self, now: Timestamp, capacity: usize) -> Result<(), StoreError> {
         self.sweep(now, self.sessions.len() >= capacity);
         if self.sessions.len() >= capacity { Err(full()) } else { Ok(()) }
     }
 
-    /// The subject's expired ones go.
+    /// Adds the session, and removes expired ones of the subject.
     fn insert_session(&mut self, session: &StoredSession, now: Timestamp) {
         let account = self.accounts.entry(session.subject().clone()).or_default();
         account.sessions.retain(|id| {
@@ -119,7 +119,7 @@ impl State {
     }
 
     /// A revocation is never refused for lack of room. The earliest not-before gives way instead: the sessions that it ended are
-    /// gone in any case, and it only has work to do while a session is being created.
+    /// gone anyway, and it matters only while a session is being created.
     fn bound_not_befores(&mut self, capacity: usize) {
         if self.accounts.len() < capacity.saturating_mul(2) {
             return;
@@ -141,7 +141,7 @@ impl State {
         credentials
     }
 
-    /// Everything that can refuse comes first, on a copy of the credentials; then everything is written.
+    /// Checks everything first, on a copy of the credentials. Then writes everything.
     pub(super) fn carry_out(&mut self, completion: &Completion, capacity: usize) -> Result<Completed, StoreError> {
         let Completion { subject, now, .. } = completion;
         if let Some(flow) = &completion.flow
@@ -229,7 +229,7 @@ impl State {
         new.subject() == subject && self.accounts.get(subject).is_none_or(|account| account.lets_live(new.issued_at()))
     }
 
-    /// Whether the ids of the sessions that come are free.
+    /// Whether the ids of the new sessions are free.
     fn check_new_sessions(&self, completion: &Completion) -> Result<(), StoreError> {
         let rotate = completion.rotate.as_ref();
         let replaced = rotate.map(|rotation| rotation.old);
@@ -242,7 +242,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether a subject's credentials may change so, as far as other subjects' ids and the capacity go.
+    /// Whether the ids of other subjects and the capacity allow this change of a subject's credentials.
     fn check_ids(&self, before: &[Credential], after: &[Credential], capacity: usize) -> Result<(), StoreError> {
         let own: HashSet<CredentialId> = before.iter().map(|credential| credential.summary.id).collect();
         let mut seen = HashSet::with_capacity(after.len());

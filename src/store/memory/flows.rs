@@ -67,7 +67,7 @@ impl State {
         self.flow_order.insert(place, flow.id);
         self.flows_of.entry(flow.binding).or_default().insert(place, flow.id);
         self.flows.insert(flow.id, Kept { flow: flow.clone(), place });
-        // A session has few flows; of nobody's, many may go at once.
+        // A session has few flows. Without a session, many may go at once.
         if flow.binding.is_some() || place.is_multiple_of(PRUNE_EVERY.unsigned_abs()) {
             self.prune_flows(flow.binding, keep);
         }

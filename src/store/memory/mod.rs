@@ -20,7 +20,7 @@ use crate::{
     session::{BindingKey, SessionId, StoredSession, Subject},
 };
 
-/// Keeps everything in this process's memory: for tests, for trying out, for one process that may forget.
+/// Keeps everything in this process's memory. Use it for tests, for a first try, or for one process that may forget.
 ///
 /// A restart forgets all of it: sessions, enrolled credentials, which codes were used, who is locked. Several processes do not
 /// share it. In production use a durable store.
@@ -28,9 +28,9 @@ use crate::{
 /// It is bounded: at most [`capacity`](Self::with_capacity) sessions, credentials, flows and counters of attempts, each. What has
 /// expired is dropped as the store is used. When it is full of live entries,
 ///
-/// * the oldest flows give way to new ones: their users begin again;
-/// * new sessions, credentials and counters are refused with [`StoreErrorKind::Unavailable`]: nobody's live session is thrown
-///   out, and no attempt goes uncounted.
+/// * the oldest flows give way to new ones: their users start again;
+/// * new sessions, credentials and counters are refused with [`StoreErrorKind::Unavailable`]: no live session is thrown out, and
+///   no attempt goes uncounted.
 ///
 /// If a panic ever interrupts a change, the store answers `Unavailable` from then on rather than trust what is left.
 ///
@@ -45,26 +45,26 @@ pub struct MemoryStore {
     capacity: usize,
 }
 
-/// What the lock guards. Nothing in it is reachable but through [`MemoryStore::with`].
+/// The data behind the lock. It is reached only through [`MemoryStore::with`].
 #[derive(Default)]
 struct State {
     accounts: HashMap<Subject, Account>,
     sessions: HashMap<SessionId, StoredSession>,
     credential_ids: HashSet<CredentialId>,
     flows: HashMap<FlowId, flows::Kept>,
-    /// Flows by age, so that the oldest is at hand.
+    /// Flows by age, oldest first.
     flow_order: BTreeMap<u64, FlowId>,
-    /// The same for each session, and for those of nobody.
+    /// The same for each session, and for flows without a session.
     flows_of: HashMap<Option<BindingKey>, BTreeMap<u64, FlowId>>,
     attempts: HashMap<AttemptKey, Counter>,
-    /// Since it last looked through itself.
+    /// How many since the last sweep.
     writes: usize,
 }
 
 impl MemoryStore {
     const DEFAULT_CAPACITY: usize = 20_000;
-    /// After how many writes at least the store looks through itself for what has expired. When it holds a lot it does so after as many
-    /// as a quarter of its entries, so that a write costs the same however much there is.
+    /// The store removes expired entries after at least this many writes. A large store does so after a quarter as many
+    /// writes as it has entries, so that a write costs the same however much there is.
     const SWEEP_EVERY: usize = 256;
 
     /// A store that keeps at most this many sessions, credentials, flows and counters of attempts, each. The default is 20 000.

@@ -185,7 +185,7 @@ async fn nothing_happens_before_the_future_is_polled() {
     assert!(store.standing(&subject(0), session.id()).await.unwrap().is_none());
 }
 
-/// However flows go, the orders by age know each that is there and no other.
+/// However flows go, the orders by age know exactly those that exist.
 #[tokio::test]
 async fn orders_by_age_have_what_is_there() {
     let store = MemoryStore::with_capacity(40);

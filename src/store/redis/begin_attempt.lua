@@ -1,6 +1,6 @@
 -- KEYS: the counter. ARGV: now, free failures, hard stop, milliseconds to remember it, and until when the next attempt is locked
--- after so many failures as are free, after one more, and so on; empty if it is not. Returns {} if the attempt is allowed,
--- {'locked', until} or {'stopped'} if not.
+-- after the free failures, after one more, and so on; empty if it is not. Returns {} if the attempt is allowed, {'locked', until}
+-- or {'stopped'} if not.
 local failures = tonumber(redis.call('HGET', KEYS[1], 'failures') or '0')
 local locked_until = redis.call('HGET', KEYS[1], 'locked_until')
 if failures >= tonumber(ARGV[3]) then
@@ -21,7 +21,7 @@ end
 if failures < tonumber(ARGV[3]) then
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
 else
-    -- What is stopped stays so until somebody lifts it.
+    -- A stopped counter stays stopped until it is reset.
     redis.call('PERSIST', KEYS[1])
 end
 return {}

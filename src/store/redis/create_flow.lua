@@ -1,6 +1,6 @@
--- KEYS: the flow, the list of its session's flows (or of nobody's), and the list of its subject's if it has one. ARGV: prefix of flows,
--- id, expires_at, version, completed, body, milliseconds to keep it, how many to keep, the binding or nothing, and the subject if there
--- is one. Returns whether it was created.
+-- KEYS: the flow, the list of its session's flows (or of those without a session), and the list of its subject's if it has one.
+-- ARGV: prefix of flows, id, expires_at, version, completed, body, milliseconds to keep it, how many to keep, the binding or
+-- nothing, and the subject if there is one. Returns whether it was created.
 if redis.call('EXISTS', KEYS[1]) == 1 then
     return 0
 end
@@ -26,7 +26,7 @@ for _ = 1, redis.call('LLEN', KEYS[2]) - tonumber(ARGV[8]) do
         redis.call('LREM', KEYS[3], 1, oldest)
     end
 end
--- A subject's flows are not counted: those that Redis has forgotten leave its list here. They are its oldest.
+-- A subject's flows are not counted. Flows that Redis has forgotten leave the subject's list here. They are its oldest.
 local function first()
     return KEYS[3] and redis.call('LINDEX', KEYS[3], 0)
 end

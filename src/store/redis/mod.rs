@@ -1,7 +1,7 @@
 //! Flows and counters of attempts in Redis.
 //!
-//! Each operation that could race is one script, which Redis runs by itself from its beginning to its end. All of them lie beside this
-//! file. Times come from the caller; Redis' own clock only decides when a key is forgotten.
+//! Each operation that could race is one script, which Redis runs atomically. The scripts are beside this file. Times come from
+//! the caller; the clock of Redis only decides when a key expires.
 
 use std::{fmt, time::Duration};
 
@@ -29,18 +29,18 @@ const LONGEST: Duration = Duration::from_secs(400 * 86_400);
 /// Keeps flows and counters of attempts in Redis or Valkey (feature `redis`), beside a [`SubjectStore`](super::SubjectStore) that keeps
 /// the rest: [`StepUpBuilder::flow_store`](crate::StepUpBuilder::flow_store).
 ///
-/// Sessions, credentials and used codes are not here, so whatever Redis forgets opens nothing: an open flow must be begun anew, and a
-/// user who was locked may try again.
+/// Sessions, credentials and used codes are not here, so nothing opens if Redis forgets something: users start an open flow
+/// again, and locked users may try again.
 ///
-/// Every key has an expiry, a flow's a day after its own end, a counter's 30 days after the last attempt. The exception is a
-/// counter that has reached the hard stop: it stays until the application or another factor lifts it.
+/// Every key expires: a flow's a day after its own end, a counter's 30 days after the last attempt. The exception is a counter
+/// that has reached the hard stop: it stays until the application or another factor unlocks it.
 ///
 /// # Redis
 ///
-/// Use a Redis that evicts nothing (`maxmemory-policy noeviction`): evicted counters forget failures. The store warns in the log
-/// where it finds another policy. Write `appendonly yes` if counters are to survive a restart of Redis. One server with any number
-/// of replicas will do; Redis Cluster is not supported, since a flow and the list of its owner's flows would lie on different nodes.
-/// After a failover the last moments may be missing.
+/// Use a Redis that evicts nothing (`maxmemory-policy noeviction`): evicted counters forget failures. The store logs a warning if
+/// it finds another policy. Set `appendonly yes` if counters must survive a restart of Redis. Use one server with any number of
+/// replicas. Redis Cluster is not supported, because a flow and the list of its owner's flows would be on different nodes. A
+/// failover may lose the last moments.
 ///
 /// `rediss://…` encrypts the connection and needs the feature `tls`.
 ///
@@ -72,11 +72,11 @@ impl fmt::Debug for RedisStore {
 impl RedisStore {
     /// Connects to the server at this URL: `redis://…`, or `rediss://…` with TLS.
     ///
-    /// All calls share one connection, which comes back by itself when it was lost. Calls that meet its loss fail.
+    /// All calls share one connection, which reconnects by itself. Calls fail while it is lost.
     ///
     /// # Errors
     ///
-    /// `Unavailable` if the URL is not one of Redis', or the server cannot be reached or does not answer in two seconds.
+    /// `Unavailable` if the URL is not a Redis URL, or the server cannot be reached or does not answer within two seconds.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         #[cfg(feature = "tls")]
         choose_cryptography();
@@ -98,14 +98,14 @@ impl RedisStore {
         Self { connection, prefix: "step_up:".to_owned() }
     }
 
-    /// What the names of all keys begin with: `step_up:` by default. Applications that share a server need one each.
+    /// The prefix of all keys: `step_up:` by default. Applications that share a server need one each.
     #[must_use]
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The list of the subject's flows. The subject comes last in a key, so that no text in it can make two keys one.
+    /// The list of the subject's flows. The subject comes last in the key, so that no text in it can make two keys equal.
     fn flows_of(&self, subject: &Subject) -> String {
         format!("{}flows:of:{subject}", self.prefix)
     }
@@ -138,7 +138,7 @@ impl RedisStore {
         script.invoke_async(&mut self.connection.clone()).await.map_err(failed)
     }
 
-    /// Managed servers may not tell; then nothing is said.
+    /// Managed servers may not tell. Then nothing is logged.
     async fn warn_of_eviction(&self) {
         let memory: Result<String, _> =
             redis::cmd("INFO").arg("memory").query_async(&mut self.connection.clone()).await;
@@ -183,8 +183,8 @@ impl RedisStore {
         stored(id, fields)
     }
 
-    /// The delays are those of [`AttemptPolicy::delay_after`], computed there and nowhere else: the script gets the locks that could
-    /// follow, one for each failure from the last free one on until they no longer change, and picks its own.
+    /// The delays are those of [`AttemptPolicy::delay_after`] and are computed only there. The script gets the locks that could
+    /// follow, one for each failure from the last free one until they no longer change, and picks the right one.
     async fn counted(&self, key: &AttemptKey, policy: &AttemptPolicy, now: Timestamp) -> Result<Attempt, StoreError> {
         const DOUBLINGS: u32 = 31;
         let script = Script::new(include_str!("begin_attempt.lua"));
@@ -206,13 +206,13 @@ impl RedisStore {
                 let until = until.parse().map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
                 Ok(Attempt::LockedUntil(Timestamp::from_unix_milliseconds(until)))
             }
-            // What a script of another version says is no permission.
+            // An unknown answer, from a script of another version, permits nothing.
             _ => Ok(Attempt::Stopped),
         }
     }
 }
 
-/// `subject, binding, expires_at, version, completed, body` of a flow, as far as they are there.
+/// `subject, binding, expires_at, version, completed, body` of a flow, as far as they exist.
 type Fields = (Option<String>, Option<String>, Option<i64>, Option<u64>, Option<u8>, Option<String>);
 
 fn stored(id: FlowId, fields: Fields) -> Result<Option<StoredFlow>, StoreError> {
@@ -230,7 +230,7 @@ fn stored(id: FlowId, fields: Fields) -> Result<Option<StoredFlow>, StoreError> 
     }))
 }
 
-/// A flow out of the bytes of Redis' answer.
+/// Reads a flow from the bytes that Redis returns.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_answer(id: FlowId, answer: &[u8]) -> Result<Option<StoredFlow>, StoreError> {
     let fields = redis::parse_redis_value(answer).map_err(failed)?;
@@ -293,16 +293,16 @@ impl FlowStore for RedisStore {
     }
 }
 
-/// rustls panics where it cannot tell which cryptography to use, and that depends on what other crates have switched on.
+/// rustls panics if it cannot tell which cryptography to use. That depends on the features of other crates.
 #[cfg(feature = "tls")]
 fn choose_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // If somebody else chooses at this moment, theirs will do.
+        // If other code chooses at this moment, its choice will do.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     }
 }
 
-/// A time to live that Redis takes: neither zero nor for ever.
+/// A time to live that Redis accepts: neither zero nor for ever.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.clamp(Duration::from_millis(1), LONGEST).as_millis()).unwrap_or(u64::MAX)
 }
@@ -311,7 +311,7 @@ fn unavailable(cause: &'static str) -> StoreError {
     StoreError::with_source(StoreErrorKind::Unavailable, cause)
 }
 
-/// What Redis answers may repeat arguments, which are flows; so of its own errors only the kind is kept.
+/// Errors of Redis may repeat arguments, which are flows. So only their kind is kept.
 fn failed(error: RedisError) -> StoreError {
     let kind = if error.kind() == redis::ErrorKind::UnexpectedReturnType {
         StoreErrorKind::Corrupt

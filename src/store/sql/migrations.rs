@@ -18,10 +18,10 @@ fn migration(&(version, description, sql): &Script) -> Migration {
     Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
 }
 
-/// The migrations that the database has not seen.
+/// The migrations that the database still lacks.
 ///
-/// Those that this version does not know are no fault: a newer one may have been here, and may be again, while processes are
-/// replaced one by one.
+/// Migrations that this version does not know are no error: while processes are replaced one by one, a newer version may have
+/// been here and may come back.
 pub(super) async fn missing<C: Migrate>(
     connection: &mut C,
     scripts: &[Script],
@@ -38,7 +38,7 @@ pub(super) async fn missing<C: Migrate>(
     Ok(missing)
 }
 
-/// Call it where only one process at a time can be.
+/// Call it where only one process at a time can run it.
 pub(super) async fn apply_missing<C: Migrate>(connection: &mut C, scripts: &[Script]) -> Result<(), MigrateError> {
     for migration in missing(connection, scripts).await? {
         connection.apply(TABLE, &migration).await?;

@@ -1,8 +1,7 @@
 //! A durable store in an SQL database.
 //!
-//! This file is the type that applications hold, `rows` what all databases share of the way to and from columns, `migrations` how
-//! their tables are brought up to date, and `sqlite` and `postgres` the statements. All tables are named `step_up_…`, the record of
-//! migrations too.
+//! This file has the type that applications use. `rows` converts columns, `migrations` updates the tables, and `sqlite` and
+//! `postgres` have the statements. All tables are named `step_up_…`, the record of migrations too.
 
 mod migrations;
 #[cfg(feature = "postgres")]
@@ -28,31 +27,31 @@ use crate::{
 
 /// Keeps everything in an SQL database: `SQLite` (feature `sqlite`) or `PostgreSQL` (feature `postgres`).
 ///
-/// Sessions, credentials, used codes, flows and locks survive a restart. Several processes on one machine may share a file, and any
-/// number of processes on any number of machines a `PostgreSQL` database. What has expired is removed little by little as the store
-/// is used; there is no job to run.
+/// Sessions, credentials, used codes, flows and locks survive a restart. Several processes on one machine may share a file. Any
+/// number of processes on any number of machines may share a `PostgreSQL` database. Expired rows are removed little by little as
+/// the store is used; there is no job to run.
 ///
-/// The tables are created and brought up to date when the store is opened, in one transaction that only one process at a time can
-/// be in. Their names begin with `step_up_`, so that they get along with an application's own tables and migrations in the same
-/// database. A migration only ever adds, so that processes of the version before go on working.
+/// Opening the store creates the tables and brings them up to date, in one transaction that only one process at a time can be in.
+/// Their names begin with `step_up_`, so they do not clash with an application's own tables and migrations in the same database.
+/// A migration only adds, so processes of the previous version go on working.
 ///
 /// # Durability
 ///
-/// [`connect`](Self::connect) opens `SQLite` with a write-ahead log and `synchronous=FULL`: what was answered is on the disk, also
-/// after a power cut. The faster `synchronous=NORMAL` survives `kill -9` but may lose the last moments before a power cut, and
-/// with them the note that a code was used. With [`from_pool`](Self::from_pool) this choice is the application's.
+/// [`connect`](Self::connect) opens `SQLite` with a write-ahead log and `synchronous=FULL`: once a call has returned, its data is
+/// on disk, even after a power cut. The faster `synchronous=NORMAL` survives `kill -9` but may lose the last moments before a
+/// power cut, and with them the record of used codes. With [`from_pool`](Self::from_pool) this choice is the application's.
 ///
-/// `PostgreSQL` is as durable as its `synchronous_commit`, which is on by default. When a standby that lags behind takes the place of
-/// a lost primary, what it has not seen is forgotten: used codes of the last moments too, unless the replication is synchronous.
+/// `PostgreSQL` is as durable as its `synchronous_commit`, which is on by default. If a standby that lags behind replaces a lost
+/// primary, the last moments are lost, used codes included, unless the replication is synchronous.
 ///
 /// # `PostgreSQL`
 ///
-/// The tables are made in the first schema of the `search_path`. Where none is missing, opening the store writes nothing: so one
-/// process may make them under a role that owns the schema, and all others run under one that may only `SELECT`, `INSERT`, `UPDATE`
-/// and `DELETE`. Every statement is right at `READ COMMITTED`.
+/// The tables are created in the first schema of the `search_path`. If none is missing, opening the store writes nothing. So one
+/// process may create them under a role that owns the schema, and all others may run under a role that may only `SELECT`,
+/// `INSERT`, `UPDATE` and `DELETE`. Every statement is correct at `READ COMMITTED`.
 ///
-/// Whether the connection is encrypted is what the URL's `sslmode` says, which needs the feature `tls`; write `sslmode=verify-full`
-/// wherever the database is on another machine. A lost connection is replaced by the pool: calls that meet it fail, the next ones do
+/// The URL's `sslmode` decides whether the connection is encrypted, and needs the feature `tls`. Write `sslmode=verify-full`
+/// wherever the database is on another machine. The pool replaces a lost connection: calls that meet it fail, the next ones do
 /// not.
 pub struct SqlStore {
     backend: Backend,
@@ -65,7 +64,7 @@ enum Backend {
     Postgres(Postgres),
 }
 
-/// A pool of connections to one of the databases of [`SqlStore`]: made of an `sqlx::SqlitePool` or an `sqlx::PgPool`.
+/// A pool of connections to one of the databases of [`SqlStore`], made from an `sqlx::SqlitePool` or an `sqlx::PgPool`.
 pub struct SqlPool(Pool);
 
 enum Pool {
@@ -98,10 +97,10 @@ impl From<sqlx::PgPool> for SqlPool {
 impl SqlStore {
     /// Opens the database at this URL and brings the tables up to date: `sqlite://…` or `postgres://…`.
     ///
-    /// The store has a pool of its own, with at most five connections to `SQLite` and ten to `PostgreSQL`. A file that is missing is
-    /// created; `sqlite::memory:` gives a database that ends with the store, with a single connection. On `PostgreSQL` no statement
-    /// takes longer than ten seconds, and none waits longer than five for somebody else's; behind a `PgBouncer` that refuses
-    /// these settings, configure a pool and use [`from_pool`](Self::from_pool).
+    /// The store has its own pool, with at most five connections to `SQLite` and ten to `PostgreSQL`. A missing file is created.
+    /// `sqlite::memory:` gives a database that ends with the store, with a single connection. On `PostgreSQL` no statement takes
+    /// longer than ten seconds, and none waits longer than five for a lock. Behind a `PgBouncer` that refuses these settings,
+    /// configure a pool and use [`from_pool`](Self::from_pool).
     ///
     #[cfg_attr(feature = "sqlite", doc = "```")]
     #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
@@ -123,8 +122,9 @@ impl SqlStore {
     ///
     /// # Errors
     ///
-    /// `Unavailable` if the URL is of no database that was built in, if the file cannot be opened or written or stays locked for five
-    /// seconds, or if the server cannot be reached. `Corrupt` if it is not a database, or if its tables are not those of this crate.
+    /// `Unavailable` if the crate was built without the URL's database, if the file cannot be opened or written or stays locked for
+    /// five seconds, or if the server cannot be reached. `Corrupt` if it is not a database, or if its tables are not those of this
+    /// crate.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let backend = match url.split_once(':').map_or("", |(scheme, _)| scheme) {
             #[cfg(feature = "sqlite")]
@@ -141,10 +141,10 @@ impl SqlStore {
     /// For `SQLite`, use a write-ahead log (`journal_mode=WAL`), a busy timeout, and `synchronous=FULL` unless losing the last moments
     /// before a power cut is acceptable. Do not hold a write transaction of your own while you wait for this crate.
     ///
-    /// For `PostgreSQL`, set `statement_timeout`, `lock_timeout` and `idle_in_transaction_session_timeout`, so that a request that was
-    /// given up leaves nothing that others wait for, and keep the default isolation. With sqlx 0.9.0 give it a pool that nothing else begins
-    /// transactions on: one whose beginning is cancelled stays open (transact-rs/sqlx#4393), and what is written after it over the same
-    /// connection is undone. This crate itself never leaves one so.
+    /// For `PostgreSQL`, set `statement_timeout`, `lock_timeout` and `idle_in_transaction_session_timeout`, so that a cancelled
+    /// request leaves no locks that others wait for. Keep the default isolation. With sqlx 0.9.0, use a pool that nothing else
+    /// begins transactions on: a transaction whose beginning is cancelled stays open (transact-rs/sqlx#4393), and later writes
+    /// over the same connection are undone. This crate itself never leaves one open.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use crate::{
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// A column holds what this crate never wrote there.
+/// A column holds a value that this crate never wrote.
 fn corrupt(cause: impl Into<Cause>) -> StoreError {
     StoreError::with_source(StoreErrorKind::Corrupt, cause)
 }
@@ -102,7 +102,7 @@ pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Opti
 pub(crate) type CredentialRow =
     (Uuid, String, String, Option<String>, Vec<u8>, i64, i64, Option<i64>, Option<Vec<u8>>, Option<i64>);
 
-/// One row for each secret, or one without a secret; rows of one credential stand together.
+/// One row for each secret, or one without a secret; rows of one credential are adjacent.
 pub(crate) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, StoreError> {
     let mut credentials: Vec<Credential> = Vec::new();
     for (id, method, aal, name, data, last_step, created_at, last_used_at, hash, used_at) in rows {

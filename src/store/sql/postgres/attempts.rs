@@ -18,7 +18,7 @@ impl Postgres {
         policy: &AttemptPolicy,
         now: Timestamp,
     ) -> Result<Attempt, StoreError> {
-        /// Between the refusal and the look at its reason somebody may have started the count anew; hardly ever twice.
+        /// Between the refusal and reading its reason, another request may reset the count; hardly ever twice.
         const TRIES: usize = 4;
         if policy.hard_stop == 0 {
             return Ok(Attempt::Stopped);
@@ -42,11 +42,11 @@ impl Postgres {
     }
 }
 
-/// Counts the attempt if it is neither locked nor stopped, and says whether it did: one statement, committed by itself.
+/// Counts the attempt if it is neither locked nor stopped, and returns whether it did: one statement, committed by itself.
 ///
-/// How many failures there will be only the statement knows. It gets the locks that could follow as a list, one for each failure
-/// from the last free one on until they no longer change, and picks its own: so the delays are those of
-/// [`AttemptPolicy::delay_after`], computed there and nowhere else.
+/// Only the statement knows how many failures there will be. It gets a list of the locks that could follow, one for each failure
+/// from the last free one until they no longer change, and picks the right one. So the delays are those of
+/// [`AttemptPolicy::delay_after`] and are computed only there.
 async fn count_attempt(
     connection: &mut PgConnection,
     key: &AttemptKey,
@@ -84,7 +84,7 @@ async fn count_attempt(
     Ok(counted.rows_affected() == 1)
 }
 
-/// `None` if there is no reason any more.
+/// `None` if there is no longer a reason.
 async fn why_refused(
     connection: &mut PgConnection,
     key: &AttemptKey,

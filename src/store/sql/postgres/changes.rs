@@ -1,4 +1,4 @@
-//! Changes of credentials, within a completion's transaction. One that names a credential of somebody else's changes nothing.
+//! Changes of credentials, within a completion's transaction. A change that names another subject's credential changes nothing.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Makes the change, unless it expects other credentials than there are. Says whether it was so.
+/// Makes the change, unless it expects other data. Returns whether it did.
 pub(super) async fn make(
     connection: &mut PgConnection,
     subject: &Subject,
@@ -110,7 +110,7 @@ async fn set_name(
     Ok(())
 }
 
-/// Fails with a conflict if the id exists, whoever's it is.
+/// Fails with a conflict if the id exists, even at another subject.
 async fn insert_credential(
     connection: &mut PgConnection,
     subject: &Subject,

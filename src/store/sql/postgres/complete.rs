@@ -32,7 +32,7 @@ impl Postgres {
     }
 }
 
-/// Whoever calls this commits only what is `Done`.
+/// The caller commits only what is `Done`.
 async fn carry_out(connection: &mut PgConnection, completion: &Completion) -> Result<Completed, StoreError> {
     let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
         completion;
@@ -115,7 +115,7 @@ async fn end_old_session(
     Ok(ended.rows_affected() == 1)
 }
 
-/// Read behind the subject's lock, which all take who change its credentials: they stay so until the transaction ends.
+/// Read behind the subject's lock, which every change of credentials takes. So they stay the same until the transaction ends.
 async fn has_exactly(
     connection: &mut PgConnection,
     subject: &Subject,
@@ -130,7 +130,7 @@ async fn has_exactly(
     Ok(ids.into_iter().collect::<HashSet<_>>() == expected)
 }
 
-/// Says `Used` or `Unknown` if it is refused; then whatever it wrote is rolled back.
+/// Returns `Used` or `Unknown` if it is refused. Then everything it wrote is rolled back.
 async fn use_up(
     connection: &mut PgConnection,
     subject: &Subject,
@@ -194,7 +194,7 @@ async fn use_up(
     Ok(if exists { Completed::Used } else { Completed::Unknown })
 }
 
-/// Whether the subject has such a credential, which then was used now.
+/// Marks the credential as used now. Returns whether the subject has it.
 async fn touch(
     connection: &mut PgConnection,
     subject: &Subject,
@@ -211,7 +211,7 @@ async fn touch(
     Ok(touched.rows_affected() == 1)
 }
 
-/// Of a credential that is known to be the subject's.
+/// The credential is known to be the subject's.
 async fn secret_exists(
     connection: &mut PgConnection,
     credential: CredentialId,

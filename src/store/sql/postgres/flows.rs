@@ -111,7 +111,7 @@ impl Postgres {
     }
 }
 
-/// Behind the subject's lock, so that what many begin at once is counted in full.
+/// Behind the subject's lock, so that flows that begin at once are all counted.
 async fn prune_flows(connection: &mut PgConnection, binding: BindingKey, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM step_up_flows WHERE binding = $1 AND seq NOT IN \
@@ -139,7 +139,7 @@ async fn prune_anonymous_flows(connection: &mut PgConnection, keep: u32) -> Resu
     Ok(())
 }
 
-/// Done if the flow was open: there, not expired, not completed.
+/// Done if the flow was open: it exists, has not expired and was not completed.
 pub(super) async fn complete_flow(
     connection: &mut PgConnection,
     flow: &StoredFlow,

@@ -1,11 +1,11 @@
-//! `PostgreSQL`: how it is opened, and how what is done to one subject happens in turn.
+//! `PostgreSQL`: how it is opened, and how changes to one subject take turns.
 //!
-//! Everything is right at `READ COMMITTED`, the level that a transaction has when nobody says otherwise. A single statement with a
-//! condition is evaluated on the row's last version, after whoever held the row has committed. Where several statements belong together,
-//! the first takes the lock of the subject's row, and each later one sees all that was committed until then.
+//! Everything is correct at `READ COMMITTED`, the default isolation level. A conditional statement is evaluated on the row's last
+//! version, after the holder of the row has committed. Where several statements belong together, the first locks the subject's
+//! row, and each later one sees everything that was committed until then.
 //!
-//! Locks are taken in one order: subject, flow, session, credentials, secrets, attempts. Whatever removes rows of several subjects
-//! passes over those that somebody holds. So nobody waits in a circle.
+//! Locks are taken in one order: subject, flow, session, credentials, secrets, attempts. Statements that remove rows of several
+//! subjects skip locked rows. So there are no deadlocks.
 
 mod attempts;
 mod changes;
@@ -37,7 +37,7 @@ const MIGRATIONS: [Script; 3] = [
     (3, "names of credentials", include_str!("../../../../migrations/postgres/0003_names_of_credentials.sql")),
 ];
 
-/// The key of the advisory lock under which tables are made. Any number will do that others do not happen to use.
+/// The key of the advisory lock for creating tables. Any number will do that nothing else uses.
 const MIGRATION_LOCK: i64 = 0x7374_6570_5f75_7000;
 
 /// How many expired rows a write removes beside its own work.
@@ -46,8 +46,8 @@ const SWEPT_AT_ONCE: i64 = 64;
 /// How long to wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
 
-/// Settings of the sessions of a pool of our own. A request that was given up must not leave a statement that waits for a lock,
-/// or a transaction that holds one, for longer than anybody waits for an answer.
+/// Session settings of our own pool. A cancelled request must not leave a statement that waits for a lock, or a transaction that
+/// holds one, for longer than anybody waits for an answer.
 const SETTINGS: [(&str, &str); 3] =
     [("statement_timeout", "10s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "10s")];
 
@@ -56,7 +56,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Boxed, as the next: the compiler cannot see that sqlx's futures are `Send` once they are part of another function's.
+    /// Boxed, like the next: the compiler cannot see that sqlx's futures are `Send` inside another function's future.
     pub(super) fn connect(url: &str) -> StoreFuture<'_, Self> {
         Box::pin(async move {
             let options: PgConnectOptions = url.parse().map_err(failed)?;
@@ -78,10 +78,10 @@ impl Postgres {
     }
 }
 
-/// Dropped without a commit, also by a cancelled future, it is rolled back.
+/// A transaction. If it is dropped without a commit, also by a cancelled future, it is rolled back.
 ///
-/// It begins in a task of its own, which goes on when this future is given up. sqlx 0.9.0 forgets a transaction whose beginning is
-/// cancelled (<https://github.com/transact-rs/sqlx/issues/4393>): whatever came next over that connection would be in it, hold its
+/// It begins in its own task, which goes on if this future is cancelled. sqlx 0.9.0 forgets a transaction whose beginning is
+/// cancelled (<https://github.com/transact-rs/sqlx/issues/4393>): later statements over that connection would be in it, hold its
 /// locks and be undone with it, such as the count of an attempt.
 async fn begin(pool: &PgPool) -> Result<Transaction<'static, Database>, StoreError> {
     let pool = pool.clone();
@@ -91,8 +91,7 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Database>, StoreErr
     }
 }
 
-/// Waits until nobody else is changing this subject, makes others wait until the transaction ends, and returns the subject's
-/// not-before.
+/// Locks the subject until the transaction ends, and returns its not-before.
 async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Result<Option<Timestamp>, StoreError> {
     const LOCK: &str = "SELECT not_before FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
     let known: Option<Option<i64>> =
@@ -100,7 +99,7 @@ async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Resul
     let not_before: Option<i64> = if let Some(not_before) = known {
         not_before
     } else {
-        // If somebody else inserts it at this moment, this waits for them and does nothing.
+        // If another transaction inserts it at this moment, this waits for it and does nothing.
         sqlx::query("INSERT INTO step_up_subjects (subject) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(subject.as_str())
             .execute(&mut *connection)
@@ -111,7 +110,7 @@ async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Resul
     Ok(not_before.map(Timestamp::from_unix_milliseconds))
 }
 
-/// Of what the database says, the message and its code are kept, without the details: those repeat the values of rows.
+/// Keeps the database's message and code, without the details: those repeat the values of rows.
 fn failed(error: sqlx::Error) -> StoreError {
     let told = match &error {
         sqlx::Error::Database(inner) if !inner.is_unique_violation() => {
@@ -127,8 +126,8 @@ fn failed(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Tables are made by one process at a time, in one transaction. Where nothing is missing nothing is locked or written, so a
-/// process may run under a role that can only read and write rows.
+/// One process at a time creates tables, in one transaction. If nothing is missing, nothing is locked or written, so a process
+/// may run under a role that can only read and write rows.
 async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
     let not_migrated = |error| migrations::not_migrated(error, failed);
     let mut transaction = begin(pool).await?;

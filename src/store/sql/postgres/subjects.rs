@@ -1,4 +1,4 @@
-//! Sessions and credentials, but for what a completion does to them.
+//! Sessions and credentials, apart from completions.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Postgres {
-    /// Without the subject's lock: a session that begins while all of its subject's are revoked is dead by its date.
+    /// Without the subject's lock: a session that begins during a revocation of all is dead by its date.
     pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         let now = session.authenticated_at();
         let mut transaction = self.begin().await?;
@@ -91,8 +91,8 @@ impl Postgres {
         rows.iter().map(|row| rows::session(subject, row)).collect()
     }
 
-    /// Behind the subject's lock, so that the session of a completion in flight is either there to be ended, or finds its predecessor
-    /// gone. To end one session needs no lock: whoever deletes the row has ended it.
+    /// Behind the subject's lock. So a completion in flight has already begun its session, which ends here, or finds the old
+    /// session gone. Ending one session needs no lock: deleting the row ends it.
     pub(in crate::store::sql) async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         let delete = match which {
@@ -107,7 +107,7 @@ impl Postgres {
             }
             Revocation::All(not_before) => {
                 lock_subject(&mut transaction, subject).await?;
-                // `greatest` passes over NULL.
+                // `greatest` ignores NULL.
                 sqlx::query("UPDATE step_up_subjects SET not_before = greatest(not_before, $2) WHERE subject = $1")
                     .bind(subject.as_str())
                     .bind(not_before.unix_milliseconds())
@@ -153,7 +153,7 @@ pub(super) async fn forget_expired(
     Ok(())
 }
 
-/// Whether it was inserted: it is not if the id exists.
+/// Returns whether it was inserted: it is not if the id exists.
 pub(super) async fn insert_session(connection: &mut PgConnection, session: &StoredSession) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at) \

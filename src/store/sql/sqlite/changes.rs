@@ -1,4 +1,4 @@
-//! Changes of credentials, within a completion's transaction. One that names a credential of somebody else's changes nothing.
+//! Changes of credentials, within a completion's transaction. A change that names another subject's credential changes nothing.
 
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::{
     store::{Credential, CredentialChange, CredentialName, StoreError, sql::rows::signed},
 };
 
-/// Makes the change, unless it expects other credentials than there are. Says whether it was so.
+/// Makes the change, unless it expects other data. Returns whether it did.
 pub(super) async fn make(
     connection: &mut SqliteConnection,
     subject: &Subject,
@@ -48,7 +48,7 @@ pub(super) async fn credential_exists(
         .map_err(failed)
 }
 
-/// The secrets go first and by hand, as below: an application's pool may have foreign keys off.
+/// Deletes the secrets first and explicitly, as below: an application's pool may have foreign keys off.
 async fn remove_method(connection: &mut SqliteConnection, subject: &Subject, method: Method) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM step_up_secrets WHERE credential IN \
@@ -118,7 +118,7 @@ async fn set_name(
     Ok(())
 }
 
-/// Fails with a conflict if the id exists, whoever's it is.
+/// Fails with a conflict if the id exists, even at another subject.
 async fn insert_credential(
     connection: &mut SqliteConnection,
     subject: &Subject,

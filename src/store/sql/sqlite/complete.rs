@@ -29,7 +29,7 @@ impl Sqlite {
     }
 }
 
-/// Whoever calls this commits only what is `Done`.
+/// The caller commits only what is `Done`.
 async fn carry_out(connection: &mut SqliteConnection, completion: &Completion) -> Result<Completed, StoreError> {
     let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
         completion;
@@ -126,7 +126,7 @@ async fn may_begin(
     Ok(!passed && new.subject() == subject)
 }
 
-/// Read within the transaction, which holds the write lock from its start: nobody changes them before it ends.
+/// Read within the transaction, which holds the write lock from its start, so nothing changes them before it ends.
 async fn has_exactly(
     connection: &mut SqliteConnection,
     subject: &Subject,
@@ -141,7 +141,7 @@ async fn has_exactly(
     Ok(ids.into_iter().collect::<HashSet<_>>() == expected)
 }
 
-/// Says `Used` or `Unknown` if it is refused; then whatever it wrote is rolled back.
+/// Returns `Used` or `Unknown` if it is refused. Then everything it wrote is rolled back.
 async fn use_up(
     connection: &mut SqliteConnection,
     subject: &Subject,
@@ -205,7 +205,7 @@ async fn use_up(
     Ok(if exists { Completed::Used } else { Completed::Unknown })
 }
 
-/// Whether the subject has such a credential, which then was used now.
+/// Marks the credential as used now. Returns whether the subject has it.
 async fn touch(
     connection: &mut SqliteConnection,
     subject: &Subject,
@@ -222,7 +222,7 @@ async fn touch(
     Ok(touched.rows_affected() == 1)
 }
 
-/// Of a credential that is known to be the subject's.
+/// The credential is known to be the subject's.
 async fn secret_exists(
     connection: &mut SqliteConnection,
     credential: CredentialId,

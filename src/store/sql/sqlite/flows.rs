@@ -184,11 +184,11 @@ async fn prune_anonymous_flows(connection: &mut SqliteConnection, keep: u32) -> 
     Ok(())
 }
 
-/// Counts the attempt if it is neither locked nor stopped, and says whether it did: one statement.
+/// Counts the attempt if it is neither locked nor stopped, and returns whether it did: one statement.
 ///
-/// How many failures there will be only the statement knows. It gets the locks that could follow as a list, one for each failure
-/// from the last free one on until they no longer change, and picks its own: so the delays are those of
-/// [`AttemptPolicy::delay_after`], computed there and nowhere else.
+/// Only the statement knows how many failures there will be. It gets a list of the locks that could follow, one for each failure
+/// from the last free one until they no longer change, and picks the right one. So the delays are those of
+/// [`AttemptPolicy::delay_after`] and are computed only there.
 async fn count_attempt(
     connection: &mut SqliteConnection,
     key: &AttemptKey,
@@ -238,7 +238,7 @@ async fn sweep_attempts(connection: &mut SqliteConnection, now: Timestamp) -> Re
     Ok(())
 }
 
-/// Done if the flow was open: there, not expired, not completed.
+/// Done if the flow was open: it exists, has not expired and was not completed.
 pub(super) async fn complete_flow(
     connection: &mut SqliteConnection,
     flow: &StoredFlow,

@@ -1,4 +1,4 @@
-//! `SQLite`: how it is opened, and how a write gets its turn.
+//! `SQLite`: how it is opened, and how writes take turns.
 
 mod changes;
 mod complete;
@@ -34,19 +34,20 @@ const BUSY: Duration = Duration::from_secs(5);
 
 pub(super) struct Sqlite {
     pool: SqlitePool,
-    /// `SQLite` lets one connection write at a time. Waiting here is fair and holds no connection, so that reads go on; `SQLite`'s
-    /// own way is to try again and again.
+    /// `SQLite` lets one connection write at a time. Waiting here is fair and holds no connection, so reads go on. `SQLite`
+    /// itself only tries again and again.
     turn: Mutex<()>,
 }
 
-/// A transaction that nobody else can write during. Dropped without a commit, also by a cancelled future, it is rolled back.
+/// A transaction during which nothing else can write. If it is dropped without a commit, also by a cancelled future, it is rolled
+/// back.
 struct Write<'a> {
     transaction: Transaction<'static, sqlx::Sqlite>,
     _turn: MutexGuard<'a, ()>,
 }
 
 impl Sqlite {
-    /// Boxed, as the next: the compiler cannot see that sqlx's futures are `Send` once they are part of another function's.
+    /// Boxed, like the next: the compiler cannot see that sqlx's futures are `Send` inside another function's future.
     pub(super) fn connect(url: &str) -> StoreFuture<'_, Self> {
         Box::pin(Self::connected(url))
     }
@@ -89,8 +90,8 @@ impl Write<'_> {
     }
 }
 
-/// The file remembers this, so one connection is enough. `SQLite` does not wait by itself when the switch meets another
-/// connection at work, such as that of a process that starts at the same moment.
+/// The file keeps this setting, so one connection is enough. `SQLite` does not wait by itself if another connection is busy
+/// during the switch, such as that of a process that starts at the same moment.
 async fn use_write_ahead_log(pool: &SqlitePool) -> Result<(), StoreError> {
     const PAUSE: Duration = Duration::from_millis(20);
     let mut waited = Duration::ZERO;
@@ -124,8 +125,8 @@ fn failed(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// All in one transaction, since sqlx takes no lock of its own on `SQLite`: two processes that start together would both find the
-/// same migration missing.
+/// All in one transaction, because sqlx takes no lock of its own on `SQLite`: two processes that start together would both find
+/// the same migration missing.
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
     let not_migrated = |error| migrations::not_migrated(error, failed);
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Sessions and credentials, but for what a completion does to them.
+//! Sessions and credentials, apart from completions.
 
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -145,7 +145,7 @@ pub(super) async fn forget_expired(
     Ok(())
 }
 
-/// Whether it was inserted: it is not if the id exists.
+/// Returns whether it was inserted: it is not if the id exists.
 pub(super) async fn insert_session(
     connection: &mut SqliteConnection,
     session: &StoredSession,
