@@ -176,12 +176,13 @@ impl Requirement {
         }
     }
 
-    /// Checks whether the session meets the requirement now.
+    /// Checks whether the session meets the requirement now. Not public, since a remembered standing may lack a second factor:
+    /// [`SessionContext::decide`](crate::SessionContext::decide) takes care of that.
     ///
     /// # Errors
     ///
     /// The shortfall, if it does not.
-    pub fn check(&self, session: &Session, standing: &Standing, now: Timestamp) -> Result<(), Shortfall> {
+    pub(crate) fn check(&self, session: &Session, standing: &Standing, now: Timestamp) -> Result<(), Shortfall> {
         let level = standing.level(session, now);
         if level == Aal::Aal0 || session.has_ended(now) {
             return Err(Shortfall::NoSession);
@@ -352,5 +353,24 @@ mod tests {
         assert_eq!(check(Requirement::aal1(), &first_only, &standing), Ok(()));
         let ended = session.expires_at();
         assert_eq!(Requirement::aal1().check(session.as_ref(), &standing, ended), Err(Shortfall::NoSession));
+    }
+
+    #[test]
+    fn a_session_of_an_unknown_time_never_meets_an_age() {
+        let proofs =
+            vec![Proof::at_unknown_time(Method::Password, Aal::Aal1), Proof::at_unknown_time(Method::Totp, Aal::Aal2)];
+        let session = Session::external(Subject::new("kim").unwrap(), proofs);
+        let check =
+            |requirement: Requirement, standing: &Standing| requirement.check(&session, standing, at(1_800_000_000));
+        let forever = Duration::from_secs(u64::MAX);
+        for enrolled in [Enrolled::Yes, Enrolled::No, Enrolled::Unknown] {
+            let standing = Standing::external(enrolled);
+            for requirement in [Requirement::aal1(), Requirement::aal2(), Requirement::highest_available()] {
+                assert_eq!(check(requirement, &standing), Ok(()), "two factors, whenever");
+                assert!(matches!(check(requirement.max_age(forever), &standing), Err(Shortfall::TooOld { .. })));
+            }
+            let lapsing = standing.second_factor_lifespan(Some(forever));
+            assert!(check(Requirement::aal2(), &lapsing).is_err(), "it may have lapsed");
+        }
     }
 }

@@ -149,6 +149,9 @@ impl SessionContext {
 
     /// The [`Standing`] of the session now, if there is a valid session. Waits only if it must be looked up.
     ///
+    /// To decide whether a request may pass, use [`decide`](Self::decide): the standing may be remembered, and then lack a second factor
+    /// that was enrolled a moment ago on another process.
+    ///
     /// # Errors
     ///
     /// As [`session`](Self::session).

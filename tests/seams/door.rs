@@ -18,7 +18,7 @@ use axum::{
 };
 use tower::{Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 use tower_step_up::{
-    Aal2, AccessDenied, CurrentSession, Method, Proven, RequireAal, RequireAal2, Required, Requirement, SessionContext,
+    Aal2, AccessDenied, CurrentSession, Proven, RequireAal, RequireAal2, Required, Requirement, SessionContext,
     Shortfall,
 };
 
@@ -350,29 +350,4 @@ async fn a_denial_says_what_it_is() {
     let answer = send(&bare, request("GET", "/", &[])).await;
     let expected = "access denied: the application is not set up correctly | 500 Internal Server Error | None";
     assert_eq!(answer.body, expected);
-}
-
-#[tokio::test]
-async fn a_session_of_an_unknown_time_never_meets_an_age() {
-    use tower_step_up::{
-        Aal, Subject,
-        aal::Proof,
-        session::Session,
-        standing::{Enrolled, Standing},
-    };
-    let proofs =
-        vec![Proof::at_unknown_time(Method::Password, Aal::Aal1), Proof::at_unknown_time(Method::Totp, Aal::Aal2)];
-    let session = Session::external(Subject::new("kim").unwrap(), proofs);
-    let now = tower_step_up::clock::Timestamp::from_unix_seconds(1_800_000_000);
-    let check = |requirement: Requirement, standing: &Standing| requirement.check(&session, standing, now);
-    let forever = Duration::from_secs(u64::MAX);
-    for enrolled in [Enrolled::Yes, Enrolled::No, Enrolled::Unknown] {
-        let standing = Standing::external(enrolled);
-        for requirement in [Requirement::aal1(), Requirement::aal2(), Requirement::highest_available()] {
-            assert_eq!(check(requirement, &standing), Ok(()), "two factors, whenever");
-            assert!(matches!(check(requirement.max_age(forever), &standing), Err(Shortfall::TooOld { .. })));
-        }
-        let lapsing = standing.second_factor_lifespan(Some(forever));
-        assert!(check(Requirement::aal2(), &lapsing).is_err(), "it may have lapsed");
-    }
 }
