@@ -4,8 +4,9 @@
 
 use super::{failure::Failure, scope::Scope, stored_flow::stored_flow};
 use crate::{
+    aal::Method,
     factor::FactorError,
-    flow::record::Flow,
+    flow::record::{Flow, Purpose},
     store::Written,
     wire::ui::{Text, message},
 };
@@ -58,6 +59,43 @@ pub(crate) async fn write(
         }
     }
     Ok(Kept::LeftAsItIs)
+}
+
+/// Keeps what a factor needs for its next step, and what the user reads there. If another request counts instead, nothing is kept: show
+/// what that one stored, and not, for example, recovery codes that would not work.
+pub(crate) async fn keep_step(
+    scope: &Scope,
+    flow: &mut Flow,
+    method: Method,
+    state: &[u8],
+    message: Option<&Text>,
+) -> Result<Written, Failure> {
+    let (engine, now) = (scope.engine(), scope.now());
+    let keep = |flow: &mut Flow, again: bool| {
+        flow.keep_state(engine, method, state)?;
+        // The page shows this factor's next step.
+        flow.active = Some(method);
+        if !again {
+            flow.clear_messages(now);
+        }
+        flow.messages.extend(message.cloned());
+        if let Purpose::Settings { success } = &mut flow.purpose {
+            *success = false;
+        }
+        flow.release();
+        Ok(())
+    };
+    if !flow.is_claimed() && !message.is_some_and(Text::is_error) {
+        keep(flow, false)?;
+        return write_once(scope, flow).await;
+    }
+    // A code may be on its way, or a challenge is used up. Keep its state, whatever others have written in the meantime.
+    match write(scope, flow, keep).await? {
+        Kept::Stored => Ok(Written::Done),
+        Kept::LeftAsItIs if flow.completed => Ok(Written::Superseded),
+        Kept::LeftAsItIs => Err(Failure::Unavailable),
+        Kept::Gone => Err(Failure::UnknownFlow),
+    }
 }
 
 /// Reads the flow again. Returns whether it still exists.

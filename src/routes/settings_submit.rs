@@ -218,34 +218,10 @@ impl<'a> Change<'a> {
 
     /// Nothing is saved yet: keeps the factor's state and shows the flow again.
     async fn go_on(mut self, method: Method, state: &[u8], message: Option<Text>) -> Result<Response, Failure> {
-        let (engine, now) = (self.engine(), self.scope.now());
-        let failed = message.as_ref().is_some_and(Text::is_error);
-        let keep = |flow: &mut Flow, again: bool| {
-            flow.keep_state(engine, method, state)?;
-            flow.active = Some(method);
-            if !again {
-                flow.clear_messages(now);
-            }
-            flow.messages.extend(message.clone());
-            flow.purpose = Purpose::Settings { success: false };
-            flow.release();
-            Ok(())
-        };
-        if self.flow.is_claimed() || failed {
-            // A code may be on its way, or a challenge is used up. Keep its state, whatever others have written in the meantime.
-            match saving::write(self.scope, &mut self.flow, keep).await? {
-                Kept::Stored => {}
-                Kept::LeftAsItIs => return Err(Failure::Unavailable),
-                Kept::Gone => return Err(Failure::UnknownFlow),
-            }
-        } else {
-            keep(&mut self.flow, false).map_err(Failure::from)?;
-            // Do not show what was not kept: for example recovery codes that would not work.
-            if !saving::write_once(self.scope, &mut self.flow).await?.is_done() {
-                return self.refuse_second().await;
-            }
+        if !saving::keep_step(self.scope, &mut self.flow, method, state, message.as_ref()).await?.is_done() {
+            return self.refuse_second().await;
         }
-        if failed {
+        if message.is_some_and(|text| text.is_error()) {
             self.scope.context.report_refusal(AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed });
             return self.show(StatusCode::BAD_REQUEST, None).await;
         }
