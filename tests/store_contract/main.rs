@@ -20,6 +20,8 @@ mod redis_store;
 #[cfg(all(unix, any(feature = "postgres", feature = "redis")))]
 #[path = "../servers/mod.rs"]
 mod servers;
+#[cfg(any(feature = "sqlite", all(unix, feature = "postgres")))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "postgres", feature = "redis"))]

@@ -19,14 +19,14 @@ use tower_step_up::{
     session::{BindingKey, SessionId, StoredSession},
     standing::CredentialSummary,
     store::{
-        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
-        FlowStore, Revocation, Rotation, SqlStore, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredSecret,
-        StoredStanding, SubjectStore, Written, contract,
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, CredentialChange, FlowId, FlowStore,
+        Revocation, Rotation, SqlStore, StoreErrorKind, StoreFuture, StoredFlow, StoredSecret, StoredStanding,
+        SubjectStore, Written, contract,
     },
 };
 
-const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
-const HOUR: Duration = Duration::from_secs(3600);
+use crate::sql::{HOUR, NOW, assert_credentials_stay, assert_flow_stays, flow, kim, kind, step};
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A directory of its own for the database and what `SQLite` puts beside it, removed at the end.
@@ -178,10 +178,6 @@ async fn a_database_in_memory_keeps_the_contract() {
     contract::run(|| async { SqlStore::connect("sqlite::memory:").await.unwrap() }).await;
 }
 
-fn kim() -> Subject {
-    Subject::new("kim").unwrap()
-}
-
 fn session_at(now: Timestamp) -> StoredSession {
     StoredSession::new(kim(), Proof::new(Method::Password, Aal::Aal1, now), now, DAY)
 }
@@ -199,16 +195,6 @@ async fn enrolled(store: &SqlStore) -> Credential {
     completion.credentials = vec![CredentialChange::Add(credential.clone())];
     assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
     credential
-}
-
-fn step(credential: &Credential, step: u64) -> Completion {
-    let mut completion = Completion::new(kim(), NOW);
-    completion.consume = Some(Consumption::Step { credential: credential.summary.id, step });
-    completion
-}
-
-fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
-    result.unwrap_err().kind()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,12 +228,6 @@ async fn what_was_answered_is_there_after_a_restart() {
     assert_eq!(store.complete_flow(&flow, NOW).await.unwrap(), Written::Superseded);
 }
 
-fn flow(binding: Option<BindingKey>) -> StoredFlow {
-    let mut flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "{}");
-    (flow.subject, flow.binding) = (Some(kim()), binding);
-    flow
-}
-
 /// A flow that was begun by a version that knew no column for its session is read, used and removed as before; it expires soon.
 #[tokio::test]
 async fn flows_of_the_version_before_stay() {
@@ -261,7 +241,7 @@ async fn flows_of_the_version_before_stay() {
     ] {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
-    let (old, new) = (flow(None), flow(Some(BindingKey::random())));
+    let old = flow(None);
     sqlx::query("INSERT INTO step_up_flows (id, subject, expires_at, version, completed, body) VALUES (?1, 'kim', ?2, 0, 0, '{}')")
         .bind(uuid::Uuid::from(old.id))
         .bind(old.expires_at.unix_milliseconds())
@@ -269,12 +249,7 @@ async fn flows_of_the_version_before_stay() {
         .await
         .unwrap();
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
-    store.create_flow(&new, 1, NOW).await.unwrap();
-    assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(&old));
-    assert_eq!(store.update_flow(&old).await.unwrap(), Written::Done);
-    assert_eq!(store.complete_flow(&old, NOW).await.unwrap(), Written::Done);
-    store.remove_flows(&kim(), Some(new.id)).await.unwrap();
-    assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
+    assert_flow_stays(&store, &old).await;
 }
 
 /// A credential that a version wrote which knew neither names nor uses is read, named and used; and that version's statements go on.
@@ -301,19 +276,7 @@ async fn credentials_of_the_version_before_stay() {
     let before = insert(NOW).await;
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
     let beside = insert(NOW + HOUR).await;
-    let known = |id, created_at| {
-        let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
-        let mut known = Credential::new(summary, created_at).with_data(vec![7]);
-        known.last_step = 5;
-        known
-    };
-    let (mut first, second) = (known(before, NOW), known(beside, NOW + HOUR));
-    assert_eq!(store.credentials(&kim()).await.unwrap(), [first.clone(), second.clone()]);
-    let mut used = step(&first, 6);
-    used.credentials = vec![CredentialChange::SetName { credential: before, name: Some("old app".parse().unwrap()) }];
-    assert_eq!(store.complete(&used).await.unwrap(), Completed::Done);
-    (first.name, first.last_step, first.last_used_at) = (Some("old app".parse().unwrap()), 6, Some(NOW));
-    assert_eq!(store.credentials(&kim()).await.unwrap(), [first, second]);
+    assert_credentials_stay(&store, (before, NOW), (beside, NOW + HOUR)).await;
 }
 
 /// Opens many stores at once and checks that they share one set of tables.

@@ -1,0 +1,70 @@
+//! What the tests of both databases share.
+
+use std::time::Duration;
+
+use tower_step_up::{
+    Aal, Method, Subject,
+    aal::CredentialId,
+    clock::Timestamp,
+    session::BindingKey,
+    standing::CredentialSummary,
+    store::{
+        Completed, Completion, Consumption, Credential, CredentialChange, FlowId, FlowStore as _, SqlStore, StoreError,
+        StoreErrorKind, StoredFlow, SubjectStore as _, Written,
+    },
+};
+
+pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+pub(crate) fn kim() -> Subject {
+    Subject::new("kim").unwrap()
+}
+
+pub(crate) fn flow(binding: Option<BindingKey>) -> StoredFlow {
+    let mut flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "{}");
+    (flow.subject, flow.binding) = (Some(kim()), binding);
+    flow
+}
+
+pub(crate) fn step(credential: &Credential, step: u64) -> Completion {
+    let mut completion = Completion::new(kim(), NOW);
+    completion.consume = Some(Consumption::Step { credential: credential.summary.id, step });
+    completion
+}
+
+pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
+    result.unwrap_err().kind()
+}
+
+/// A flow that was begun by a version that knew no column for its session is read, used and removed as before.
+pub(crate) async fn assert_flow_stays(store: &SqlStore, old: &StoredFlow) {
+    let new = flow(Some(BindingKey::random()));
+    store.create_flow(&new, 1, NOW).await.unwrap();
+    assert_eq!(store.flow(old.id).await.unwrap().as_ref(), Some(old));
+    assert_eq!(store.update_flow(old).await.unwrap(), Written::Done);
+    assert_eq!(store.complete_flow(old, NOW).await.unwrap(), Written::Done);
+    store.remove_flows(&kim(), Some(new.id)).await.unwrap();
+    assert_eq!((store.flow(old.id).await.unwrap(), store.flow(new.id).await.unwrap()), (None, Some(new)));
+}
+
+/// Credentials that a version wrote which knew neither names nor uses are read, named and used.
+pub(crate) async fn assert_credentials_stay(
+    store: &SqlStore,
+    before: (CredentialId, Timestamp),
+    beside: (CredentialId, Timestamp),
+) {
+    let known = |(id, created_at)| {
+        let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
+        let mut known = Credential::new(summary, created_at).with_data(vec![7]);
+        known.last_step = 5;
+        known
+    };
+    let (mut first, second) = (known(before), known(beside));
+    assert_eq!(store.credentials(&kim()).await.unwrap(), [first.clone(), second.clone()]);
+    let mut used = step(&first, 6);
+    used.credentials = vec![CredentialChange::SetName { credential: before.0, name: Some("old app".parse().unwrap()) }];
+    assert_eq!(store.complete(&used).await.unwrap(), Completed::Done);
+    (first.name, first.last_step, first.last_used_at) = (Some("old app".parse().unwrap()), 6, Some(NOW));
+    assert_eq!(store.credentials(&kim()).await.unwrap(), [first, second]);
+}
