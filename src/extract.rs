@@ -57,7 +57,7 @@ impl IntoResponseParts for SignedIn {
 }
 
 fn denied(context: &SessionContext, shortfall: Shortfall, requirement: Requirement, parts: &Parts) -> AccessDenied {
-    AccessDenied::new(context.clone(), shortfall, requirement, RequestHead::of(parts.into()))
+    AccessDenied::new(context.clone(), shortfall, requirement, RequestHead::of(parts.into(), context.edge()))
 }
 
 async fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, AccessDenied> {

@@ -73,6 +73,7 @@
 )]
 
 // From the ground up: a module uses only modules listed above it. ARCHITECTURE.md says why, and tests/architecture.rs checks it.
+pub mod client;
 pub mod clock;
 pub mod error;
 mod headers;

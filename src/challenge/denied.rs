@@ -126,7 +126,7 @@ impl SessionContext {
             Some(Ok(_)) => requirement.proven_anew(),
             None => Shortfall::LevelTooLow,
         };
-        let head = self.head().cloned().unwrap_or_else(super::rejection::head_of_a_program);
+        let head = self.head().cloned().unwrap_or_else(RequestHead::of_a_program);
         AccessDenied::new(self.clone(), shortfall, requirement, head)
     }
 }

@@ -1,7 +1,7 @@
 //! A shortfall on its way out. The guard puts it into the response's extensions, and the outer layer renders it.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Uri, header, response};
+use http::{Method, Uri, header, response};
 
 use super::{answer::Challenge, bearer, htmx, json, return_to};
 use crate::{
@@ -36,12 +36,6 @@ impl std::fmt::Debug for Rejection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rejection").field("shortfall", &self.shortfall).finish_non_exhaustive()
     }
-}
-
-/// The assumed head of a request whose head is not known.
-pub(super) fn head_of_a_program() -> RequestHead {
-    let headers = [(header::ACCEPT, HeaderValue::from_static("application/json"))];
-    RequestHead { method: Method::GET, headers: headers.into_iter().collect() }
 }
 
 impl Rejection {

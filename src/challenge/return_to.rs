@@ -15,7 +15,7 @@ use crate::{
 /// For `GET` and `HEAD` it is the requested page, if it is allowed. For other methods it is the configured page, or the page that the
 /// user was on, or the default.
 pub(super) fn of(context: &SessionContext, head: &RequestHead) -> Option<Url> {
-    let RequestHead { method, headers } = head;
+    let RequestHead { method, headers, .. } = head;
     let urls = &context.edge().urls;
     let htmx = negotiation::is_htmx(headers);
     let safe = matches!(*method, Method::GET | Method::HEAD);

@@ -64,6 +64,7 @@ impl StepUpBuilder {
             clock: Arc::clone(&self.clock),
             audit: self.audit.clone(),
             on_refusal: self.on_refusal,
+            client_address: self.client_address,
         };
         let engine = Engine {
             application_name,

@@ -1,15 +1,15 @@
 //! The configuration of a guard for sessions from another system.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::Response;
 
 use crate::{
     audit::{Audit, AuditSink},
     clock::{Clock, SystemClock},
-    context::{Edge, Refusal, RefusalHook},
+    context::{ClientAddress, Edge, Refusal, RefusalHook},
     error::{BuildError, BuildErrorKind},
-    source::SessionSource,
+    source::{Head, SessionSource},
     step_up::{StepUp, StepUpGuard},
     urls::{GivenUrls, Urls},
 };
@@ -51,6 +51,7 @@ impl StepUp {
             clock: Arc::new(SystemClock),
             audit: Audit::default(),
             on_refusal: None,
+            client_address: None,
         }
     }
 }
@@ -65,6 +66,7 @@ pub struct GuardBuilder {
     clock: Arc<dyn Clock>,
     audit: Audit,
     on_refusal: Option<Arc<dyn RefusalHook>>,
+    client_address: Option<ClientAddress>,
 }
 
 impl fmt::Debug for GuardBuilder {
@@ -175,6 +177,16 @@ impl GuardBuilder {
         self
     }
 
+    /// How the application knows the address of a client: see
+    /// [`StepUpBuilder::client_address`](crate::StepUpBuilder::client_address).
+    pub fn client_address<F>(mut self, address: F) -> Self
+    where
+        F: Fn(Head<'_>) -> Option<IpAddr> + Send + Sync + 'static,
+    {
+        self.client_address = Some(Arc::new(address));
+        self
+    }
+
     /// Checks everything and builds.
     ///
     /// # Errors
@@ -184,7 +196,7 @@ impl GuardBuilder {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         let help = "no source of sessions: call source(..) with your SessionSource";
         let source = self.source.ok_or_else(|| BuildError::new(BuildErrorKind::Source, help))?;
-        let Self { clock, audit, on_refusal, .. } = self;
-        Ok(StepUpGuard::new(Arc::new(Edge { source, urls: Arc::new(urls), clock, audit, on_refusal })))
+        let Self { clock, audit, on_refusal, client_address, .. } = self;
+        Ok(StepUpGuard::new(Arc::new(Edge { source, urls: Arc::new(urls), clock, audit, on_refusal, client_address })))
     }
 }

@@ -1,9 +1,17 @@
 //! What the layer and the guards need. It knows the source of sessions, but no stores, keys or factors.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::RefusalHook;
-use crate::{audit::Audit, clock::Clock, source::SessionSource, urls::Urls};
+use crate::{
+    audit::Audit,
+    clock::Clock,
+    source::{Head, SessionSource},
+    urls::Urls,
+};
+
+/// How the application knows the address of a client.
+pub(crate) type ClientAddress = Arc<dyn Fn(Head<'_>) -> Option<IpAddr> + Send + Sync>;
 
 pub(crate) struct Edge {
     pub(crate) source: Arc<dyn SessionSource>,
@@ -11,6 +19,14 @@ pub(crate) struct Edge {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) audit: Audit,
     pub(crate) on_refusal: Option<Arc<dyn RefusalHook>>,
+    pub(crate) client_address: Option<ClientAddress>,
+}
+
+impl Edge {
+    /// The address of the client, if the application says how to know it.
+    pub(super) fn client_address(&self, head: Head<'_>) -> Option<IpAddr> {
+        self.client_address.as_ref()?(head)
+    }
 }
 
 impl std::fmt::Debug for Edge {

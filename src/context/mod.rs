@@ -6,18 +6,24 @@
 
 mod door;
 mod edge;
+mod head;
 mod refusal;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
-use http::{Extensions, HeaderMap, Method, uri::PathAndQuery};
+use http::{Extensions, uri::PathAndQuery};
 use tokio::sync::OnceCell;
 use url::Url;
 
 pub use self::refusal::Refusal;
-pub(crate) use self::{edge::Edge, refusal::RefusalHook};
+pub(crate) use self::{
+    edge::{ClientAddress, Edge},
+    head::RequestHead,
+    refusal::RefusalHook,
+};
 use crate::{
     audit::AuditEventKind,
+    client::Client,
     clock::Timestamp,
     requirement::{Requirement, Shortfall},
     session::Session,
@@ -76,19 +82,6 @@ struct Shared {
 /// The answer of a source.
 type Answer = Result<Option<Arc<Evidence>>, Unavailable>;
 
-/// Method and headers of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestHead {
-    pub(crate) method: Method,
-    pub(crate) headers: HeaderMap,
-}
-
-impl RequestHead {
-    pub(crate) fn of(head: Head<'_>) -> Self {
-        Self { method: head.method.clone(), headers: head.headers.clone() }
-    }
-}
-
 /// The source of sessions did not answer, so the request's session is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -113,11 +106,11 @@ impl SessionContext {
         extensions.get()
     }
 
-    /// The same context with the head of its request. [`challenge`](Self::challenge) needs it to answer in this client's format. Under
-    /// axum, a context in the handler's arguments has it already.
+    /// The same context with the head of its request. [`challenge`](Self::challenge) needs it to answer in this client's format, and
+    /// [`client`](Self::client) to say who it is. Under axum, a context in the handler's arguments has it already.
     #[must_use]
     pub fn with_head(&self, head: Head<'_>) -> Self {
-        Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(RequestHead::of(head))) }
+        Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(RequestHead::of(head, &self.shared.edge))) }
     }
 
     /// Decides whether the request's session meets the requirement. Waits only if the session must be looked up.
@@ -203,6 +196,23 @@ impl SessionContext {
 
     pub(crate) fn head(&self) -> Option<&RequestHead> {
         self.head.as_deref()
+    }
+
+    /// Who sent the request: for a list of sessions or a log, never for a decision.
+    ///
+    /// It is known only to a context that has its [head](Self::with_head). Under axum, take the context from the handler's arguments.
+    ///
+    #[cfg_attr(feature = "axum", doc = "```")]
+    #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+    /// use tower_step_up::SessionContext;
+    ///
+    /// async fn hello(context: SessionContext) -> String {
+    ///     format!("You use {}", context.client())
+    /// }
+    /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(hello));
+    /// ```
+    pub fn client(&self) -> Client {
+        self.head().map(RequestHead::client).unwrap_or_default()
     }
 
     /// What the client can do about a shortfall.

@@ -39,7 +39,8 @@ fn denied<B>(
     requirement: Requirement,
     request: &Request<B>,
 ) -> AccessDenied {
-    AccessDenied::new(context, shortfall, requirement, RequestHead::of(request.into()))
+    let head = RequestHead::of(request.into(), context.edge());
+    AccessDenied::new(context, shortfall, requirement, head)
 }
 
 /// The context of the outer layer.

@@ -18,7 +18,7 @@ use crate::{
     engine::Engine,
     error::{Error, ErrorKind},
     session::StoredSession,
-    source::{Carried, Evidence},
+    source::{Carried, Evidence, Head},
     standing::Standing,
     wire::Envelope,
 };
@@ -56,7 +56,8 @@ impl FromRequestParts<Site> for Scope {
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Self::Rejection> {
         match SessionContext::of(&parts.extensions) {
             Some(context) if context.belongs_to(&site.edge) => {
-                Ok(Self { site: site.clone(), context: context.clone(), headers: parts.headers.clone() })
+                let context = context.with_head(Head::from(&*parts));
+                Ok(Self { site: site.clone(), context, headers: parts.headers.clone() })
             }
             _ => {
                 if !MISWIRED.swap(true, Ordering::Relaxed) {

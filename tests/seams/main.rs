@@ -13,6 +13,7 @@
 mod common;
 
 mod bodies;
+mod client;
 mod door;
 mod refusal;
 mod source;

@@ -1,6 +1,6 @@
 //! What the application provides: stores, factors, a directory, a clock, an audit sink, its own answers.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::StepUpBuilder;
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     context::Refusal,
     directory::Directory,
     factor::Factor,
+    source::Head,
     store::{FlowStore, SubjectStore},
 };
 
@@ -154,6 +155,43 @@ impl StepUpBuilder {
         F: Fn(&Refusal<'_>) -> Option<http::Response<bytes::Bytes>> + Send + Sync + 'static,
     {
         self.on_refusal = Some(Arc::new(answer));
+        self
+    }
+
+    /// How the application knows the address of a client. Audit events and lists of sessions show it; nothing is decided by it. By default
+    /// nobody knows it, and nothing is read from `X-Forwarded-For`, `Forwarded` and their like: anybody can send these headers.
+    ///
+    /// Without a proxy, the client is the peer of the connection. axum has it in `ConnectInfo`:
+    ///
+    #[cfg_attr(feature = "axum", doc = "```")]
+    #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use std::net::SocketAddr;
+    /// use axum::extract::ConnectInfo;
+    ///
+    /// // serve the application with `into_make_service_with_connect_info::<SocketAddr>()`
+    /// let builder = builder.client_address(|head| Some(head.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
+    /// # drop(builder);
+    /// ```
+    ///
+    /// Behind a proxy, that peer is the proxy. Read a header that the proxy *sets*, in place of what the client sent, and let nobody reach
+    /// the application around the proxy. With nginx, `proxy_set_header X-Real-IP $remote_addr;` does so:
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.client_address(|head| head.headers.get("x-real-ip")?.to_str().ok()?.parse().ok());
+    /// # drop(builder);
+    /// ```
+    ///
+    /// A proxy *appends* to `X-Forwarded-For`. Its first entry is whatever the client wrote; only as many entries at the end as there are
+    /// proxies of yours can be believed.
+    ///
+    /// It must not block. It is called when a request is refused, and for each request to the companion router.
+    pub fn client_address<F>(mut self, address: F) -> Self
+    where
+        F: Fn(Head<'_>) -> Option<IpAddr> + Send + Sync + 'static,
+    {
+        self.client_address = Some(Arc::new(address));
         self
     }
 }

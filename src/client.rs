@@ -1,0 +1,152 @@
+//! Who sent a request, as far as it says so itself: for audit events and lists of sessions, never for decisions.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::Serialize;
+
+/// The client of a request: its software, its address and the request's id.
+///
+/// Everything but the address is what the client says. Show it to users, write it into logs, and decide nothing by it. The address is known
+/// only if the application says how: see [`StepUpBuilder::client_address`](crate::StepUpBuilder::client_address).
+///
+/// ```
+/// use http::HeaderMap;
+/// use tower_step_up::client::Client;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("user-agent", "Mozilla/5.0 (X11; Linux x86_64)".parse()?);
+/// headers.insert("x-forwarded-for", "192.0.2.7".parse()?); // anybody can send this
+/// let client = Client::of(&headers).with_address("198.51.100.4".parse()?);
+/// assert_eq!(client.user_agent(), Some("Mozilla/5.0 (X11; Linux x86_64)"));
+/// assert_eq!(client.address(), Some("198.51.100.4".parse()?));
+/// assert_eq!(client.request_id(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Client {
+    user_agent: Option<Arc<str>>,
+    #[serde(rename = "client_address")]
+    address: Option<IpAddr>,
+    request_id: Option<Arc<str>>,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+impl Client {
+    /// The longest user agent that is kept. A longer one is cut.
+    pub const MAX_USER_AGENT: usize = 512;
+
+    /// The longest request id that is believed. A longer one is dropped: a part of an id names nothing.
+    pub const MAX_REQUEST_ID: usize = 128;
+
+    /// What the headers say: `User-Agent` and `X-Request-ID`, without an address.
+    ///
+    /// Of the user agent, everything but printable ASCII becomes `?`. A request id has letters, digits and `-_.:+/=@`; any other is dropped.
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self {
+            user_agent: headers.get(header::USER_AGENT).and_then(printable),
+            address: None,
+            request_id: headers.get(REQUEST_ID).and_then(identifier),
+        }
+    }
+
+    /// The same client at this address. An IPv4 address that is written as IPv6 becomes IPv4.
+    #[must_use]
+    pub const fn with_address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address.to_canonical());
+        self
+    }
+
+    /// The software, as it calls itself: at most [`MAX_USER_AGENT`](Self::MAX_USER_AGENT) characters of printable ASCII.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
+    }
+
+    /// The address, if the application says how to know it.
+    pub const fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The id of the request, to find it in the logs of a proxy. If no proxy sets it, the client may have chosen it.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+}
+
+impl fmt::Display for Client {
+    /// The address and the user agent, as far as they are known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, &self.user_agent) {
+            (Some(address), Some(agent)) => write!(f, "{agent} at {address}"),
+            (Some(address), None) => address.fmt(f),
+            (None, Some(agent)) => f.write_str(agent),
+            (None, None) => f.write_str("unknown"),
+        }
+    }
+}
+
+fn printable(value: &HeaderValue) -> Option<Arc<str>> {
+    let bytes = value.as_bytes().trim_ascii();
+    let shown = |&byte: &u8| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '?' };
+    let text: String = bytes.iter().take(Client::MAX_USER_AGENT).map(shown).collect();
+    (!text.is_empty()).then(|| text.into())
+}
+
+fn identifier(value: &HeaderValue) -> Option<Arc<str>> {
+    let text = value.to_str().ok()?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=@".contains(&byte);
+    ((1..=Client::MAX_REQUEST_ID).contains(&text.len()) && text.bytes().all(fits)).then(|| text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: HeaderName, value: &[u8]) -> Client {
+        Client::of(&[(name, HeaderValue::from_bytes(value).unwrap())].into_iter().collect())
+    }
+
+    #[test]
+    fn a_user_agent_is_printable_and_bounded() {
+        for (sent, kept) in [
+            (&b"curl/8.5"[..], Some("curl/8.5")),
+            (b"  curl\t\xe2\x80\xae\xff ", Some("curl?????")),
+            (b"  ", None),
+            (b"", None),
+        ] {
+            assert_eq!(of(header::USER_AGENT, sent).user_agent(), kept);
+        }
+        let long = "x".repeat(Client::MAX_USER_AGENT + 1);
+        assert_eq!(of(header::USER_AGENT, long.as_bytes()).user_agent(), Some(&long[1..]));
+    }
+
+    #[test]
+    fn a_request_id_is_whole_or_missing() {
+        let longest = "a".repeat(Client::MAX_REQUEST_ID);
+        let good = ["0b6c8b3e-6f0c-4d53-a7b8-3a3f0e1f7d55", "Root=1-67891233-abcdef012345678912345678", &longest];
+        for sent in good {
+            assert_eq!(of(REQUEST_ID, sent.as_bytes()).request_id(), Some(sent));
+        }
+        for sent in ["", "a b", "a\"b", "{}", &format!("{longest}a"), "é"] {
+            assert_eq!(of(REQUEST_ID, sent.as_bytes()).request_id(), None, "{sent}");
+        }
+    }
+
+    #[test]
+    fn no_header_says_where_a_client_is() {
+        for name in ["x-forwarded-for", "forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip"] {
+            assert_eq!(of(HeaderName::from_static(name), b"192.0.2.7"), Client::default());
+        }
+        let mapped = Client::default().with_address("::ffff:192.0.2.7".parse().unwrap());
+        assert_eq!(mapped.address(), Some("192.0.2.7".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_known_of_a_client_reads_well() {
+        let agent = of(header::USER_AGENT, b"curl/8.5");
+        let at = |client: Client| client.with_address("192.0.2.7".parse().unwrap()).to_string();
+        assert_eq!((agent.to_string(), Client::default().to_string()), ("curl/8.5".into(), "unknown".into()));
+        assert_eq!((at(agent), at(Client::default())), ("curl/8.5 at 192.0.2.7".into(), "192.0.2.7".into()));
+    }
+}
