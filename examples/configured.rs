@@ -17,7 +17,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use tower_step_up::{Config, Method, RequireAal2, SignedIn, StepUp, Subject, store::MemoryStore};
+use tower_step_up::{Config, Method, RequireAal2, SignedIn, SigningKey, StepUp, Subject, store::MemoryStore};
 use url::Url;
 
 const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
@@ -28,7 +28,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config: Config =
         serde_json::from_str(&fs::read_to_string(&path)?).map_err(|error| format!("{path}: {error}"))?;
     let public_url = config.public_url().ok_or("serve.public.base_url is missing")?;
-    let step_up = StepUp::builder(public_url).configure(&config).store(MemoryStore::default()).build()?;
+    let step_up = StepUp::builder(public_url)
+        .configure(&config)
+        // The file that comes with this example has no `secrets.cookie`, since everybody can read it. The keys of yours come first.
+        .signing_key(SigningKey::generate("demo")?)
+        .store(MemoryStore::default())
+        .build()?;
     step_up.import_totp(&Subject::new("alice")?, SECRET).await?;
 
     let app = Router::new()

@@ -20,11 +20,9 @@ const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)?;
     let step_up = StepUp::builder("http://127.0.0.1:3000")
         .insecure_http_on_loopback()
-        .signing_key(SigningKey::hs256("demo", key)?)
+        .signing_key(SigningKey::generate("demo")?)
         .store(MemoryStore::default())
         .factor(Totp::new("Minimal"))
         .build()?;

@@ -15,7 +15,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let secret = [7; 32];
+//! # let secret = "a secret of 32 or more random bytes";
 //! let step_up = StepUp::builder("https://bank.example") // cookies, redirects and CSRF protection follow from this
 //!     .signing_key(SigningKey::hs256("2026-11", secret)?)
 //!     .store(MemoryStore::default())

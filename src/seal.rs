@@ -14,7 +14,10 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::session::{InvalidKey, SigningKey, key::check_key};
+use crate::session::{
+    InvalidKey, SigningKey,
+    key::{check_key, random_secret},
+};
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
@@ -27,7 +30,8 @@ const NONCE_BYTES: usize = 24;
 /// ```
 /// use tower_step_up::seal::EncryptionKey;
 ///
-/// let key = EncryptionKey::new("2026-11", [7; 32])?;
+/// # let secret = "a secret of 32 or more random bytes";
+/// let key = EncryptionKey::new("2026-11", secret)?;
 /// assert!(EncryptionKey::new("2026-11", b"too short").is_err());
 /// # Ok::<(), tower_step_up::session::InvalidKey>(())
 /// ```
@@ -42,11 +46,20 @@ impl EncryptionKey {
     ///
     /// # Errors
     ///
-    /// The secret is shorter than 32 bytes, or the id does not have 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
+    /// As [`SigningKey::hs256`].
     pub fn new(id: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
         let id = id.into();
         check_key(&id, secret.as_ref())?;
         Ok(Self { key: derive(secret.as_ref())?, id })
+    }
+
+    /// A key with a new random secret, for tests and demonstrations: when the process ends, nobody can open what it sealed.
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::generate`].
+    pub fn generate(id: impl Into<String>) -> Result<Self, InvalidKey> {
+        Self::new(id, random_secret()?.as_slice())
     }
 
     /// Derives a key from a signing key, for applications without an encryption key.
@@ -151,11 +164,12 @@ fn split(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sha2::Digest as _;
 
     use super::*;
 
     fn sealer(ids: &[&str]) -> Sealer {
-        Sealer::new(ids.iter().map(|id| EncryptionKey::new(*id, id.repeat(32)).unwrap()).collect())
+        Sealer::new(ids.iter().map(|id| EncryptionKey::new(*id, Sha256::digest(id)).unwrap()).collect())
     }
 
     #[test]

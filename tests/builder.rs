@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn key(id: &str) -> SigningKey {
-    SigningKey::hs256(id, [7; 32]).unwrap()
+    SigningKey::generate(id).unwrap()
 }
 
 fn at(public_url: &str) -> StepUpBuilder {
@@ -44,7 +44,7 @@ fn what_is_right_is_built() {
         at("http://localhost").insecure_http_on_loopback(),
         at("http://[::1]:3000").insecure_http_on_loopback(),
         bank().factor(LookupSecrets::default()).factor(Password::default()),
-        bank().encryption_key(EncryptionKey::new("2026-11", [8; 32]).unwrap()).signing_key(key("2026-10")),
+        bank().encryption_key(EncryptionKey::generate("2026-11").unwrap()).signing_key(key("2026-10")),
         bank().cookie_name("__Host-session").standing_max_age(Duration::ZERO).session_absolute_lifespan(DAY),
         bank().allowed_return_url("https://*.bank.example/").default_return_url("https://www.bank.example/home"),
     ] {
@@ -72,11 +72,13 @@ fn keys_must_be_there_strong_and_told_apart() {
     let without = StepUp::builder("https://bank.example").store(MemoryStore::default()).factor(Totp::new("Bank"));
     refused(without, Key, "signing_key(");
     refused(bank().signing_key(key("2026-11")), Key, "name of its own");
-    let encryption = || EncryptionKey::new("a", [8; 32]).unwrap();
+    let encryption = || EncryptionKey::generate("a").unwrap();
     refused(bank().encryption_key(encryption()).encryption_key(encryption()), Key, "name of its own");
     assert!(SigningKey::hs256("a", [7; 31]).unwrap_err().to_string().contains("32"));
     assert!(EncryptionKey::new("a", [7; 31]).unwrap_err().to_string().contains("32"));
-    assert!(SigningKey::hs256("a b", [7; 32]).unwrap_err().to_string().contains("A-Z"));
+    assert!(SigningKey::generate("a b").unwrap_err().to_string().contains("A-Z"));
+    assert!(SigningKey::hs256("a", [7; 32]).unwrap_err().to_string().contains("openssl rand 32"));
+    assert!(EncryptionKey::new("a", [7; 32]).unwrap_err().to_string().contains("openssl rand 32"));
 }
 
 #[test]
@@ -192,7 +194,11 @@ fn limits_are_within_reason() {
 
 #[test]
 fn nothing_secret_is_shown() {
-    let step_up = bank().build().unwrap();
-    let shown = format!("{step_up:?} {:?} {:?}", bank(), key("2026-11"));
-    assert!(!shown.contains("7, 7"), "{shown}");
+    let secret = "signs in tests, and nowhere else.";
+    let keys = || (SigningKey::hs256("new", secret).unwrap(), EncryptionKey::new("new", secret).unwrap());
+    let builder = || bank().signing_key(keys().0).encryption_key(keys().1);
+    let step_up = builder().build().unwrap();
+    let shown = format!("{step_up:?} {:?} {:?}", builder(), keys());
+    let bytes = format!("{:?}", secret.as_bytes());
+    assert!(!shown.contains(secret) && !shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
 }

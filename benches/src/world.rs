@@ -17,7 +17,7 @@ use tower_step_up::{
 
 use crate::servers::{self, postgres::Postgres, redis::Redis};
 
-pub const SECRET: [u8; 32] = [7; 32];
+pub const SECRET: [u8; 32] = *b"signs in tests and nowhere else.";
 pub const COOKIE: &str = "__Host-step_up_session";
 
 pub struct World {

@@ -24,11 +24,9 @@ use self::mail_code::MailCode;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)?;
     let step_up = StepUp::builder("http://127.0.0.1:3000")
         .insecure_http_on_loopback()
-        .signing_key(SigningKey::hs256("demo", key)?)
+        .signing_key(SigningKey::generate("demo")?)
         .store(MemoryStore::default())
         .factor(MailCode::new(|address, code| println!("mail to {address}: your code is {code}")))
         .build()?;

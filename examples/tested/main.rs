@@ -46,9 +46,7 @@ const RECENT: Requirement = Requirement::aal2().max_age(Duration::from_secs(300)
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)?;
-    let step_up = step_up(key, SystemClock)?;
+    let step_up = step_up(SystemClock)?;
     step_up.import_totp(&Subject::new("alice")?, SECRET).await?;
     println!("Open {PUBLIC_URL}/payments and confirm with: oathtool --totp -b {SECRET}");
     axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app(&step_up)).await?;
@@ -56,10 +54,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The tests use the same, with a fixed clock.
-fn step_up(key: [u8; 32], clock: impl Clock) -> Result<StepUp, Box<dyn Error>> {
+fn step_up(clock: impl Clock) -> Result<StepUp, Box<dyn Error>> {
     Ok(StepUp::builder(PUBLIC_URL)
         .insecure_http_on_loopback()
-        .signing_key(SigningKey::hs256("demo", key)?)
+        .signing_key(SigningKey::generate("demo")?)
         .store(MemoryStore::default())
         .factor(Totp::new("Tested"))
         .clock(clock)

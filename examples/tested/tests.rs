@@ -37,7 +37,7 @@ struct Bank {
 impl Bank {
     fn new() -> Self {
         let clock = FixedClock::default();
-        let step_up = step_up([7; 32], clock.clone()).unwrap();
+        let step_up = step_up(clock.clone()).unwrap();
         let app = app(&step_up);
         Self { step_up, clock, app }
     }

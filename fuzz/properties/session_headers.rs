@@ -15,8 +15,8 @@ use tower_service::Service;
 use uuid::Uuid;
 
 use super::world::{
-    COOKIE, NOW, SIGNING_SECRET, block_on, builder, credential_id, credentials, expand, password, session, subject,
-    totp,
+    COOKIE, NOW, OLD_SECRET, SIGNING_SECRET, block_on, builder, credential_id, credentials, expand, password, session,
+    subject, totp,
 };
 use crate::{
     aal::Aal,
@@ -52,8 +52,9 @@ fn ring(keys: &[SigningKey], issuer: &str) -> KeyRing {
 
 impl World {
     fn new() -> Self {
-        let [new, old, foreign] = [("new", SIGNING_SECRET), ("old", [8; 32]), ("new", [9; 32])]
-            .map(|(id, secret)| SigningKey::hs256(id, secret).unwrap());
+        let [new, old, foreign] =
+            [("new", SIGNING_SECRET), ("old", OLD_SECRET), ("new", *b"a key of somebody else entirely!")]
+                .map(|(id, secret)| SigningKey::hs256(id, secret).unwrap());
         let kim = session("kim", 1, vec![password()]);
         let lee = session("lee", 2, vec![password(), totp(credential_id(10))]);
         let ann = session("kim", 3, vec![password()]);

@@ -27,7 +27,8 @@ pub(super) const COOKIE: &str = "__Host-step_up_session";
 pub(super) const PASSWORD: &str = "correct horse battery staple";
 pub(super) const TOTP_SECRET: &[u8] = b"a secret of twenty b";
 pub(super) const LOOKUP_CODES: [&str; 2] = ["ABCD-EFGH-IJKL-2345", "BCDE-FGHI-JKLM-3456"];
-pub(super) const SIGNING_SECRET: [u8; 32] = [7; 32];
+pub(super) const SIGNING_SECRET: [u8; 32] = *b"signs in tests and nowhere else.";
+pub(super) const OLD_SECRET: [u8; 32] = *b"signed in tests but not any more";
 
 struct Still;
 
@@ -58,7 +59,7 @@ pub(super) fn subject(name: &str) -> Subject {
 pub(super) fn builder() -> StepUpBuilder {
     StepUp::builder("https://bank.example")
         .signing_key(SigningKey::hs256("new", SIGNING_SECRET).unwrap())
-        .signing_key(SigningKey::hs256("old", [8; 32]).unwrap())
+        .signing_key(SigningKey::hs256("old", OLD_SECRET).unwrap())
         .store(MemoryStore::default())
         .factor(Totp::new("Example Bank"))
         .factor(LookupSecrets::default())

@@ -26,7 +26,7 @@ const TARGET: &str = "tower_step_up::audit";
 ///
 /// let (sender, receiver) = mpsc::channel();
 /// let step_up = StepUp::builder("https://bank.example")
-///     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+///     .signing_key(SigningKey::generate("2026-11")?)
 ///     .store(MemoryStore::default())
 ///     .factor(Totp::new("Example Bank"))
 ///     .audit(move |event: &AuditEvent| drop(sender.send(event.clone())))

@@ -33,7 +33,7 @@ use crate::{
 ///             "flows": { "settings": { "privileged_session_max_age": "15m" } },
 ///             "methods": { "totp": { "enabled": true, "config": { "issuer": "Example Bank" } } }
 ///         },
-///         "secrets": { "cookie": ["a-secret-of-at-least-32-random-bytes"] }
+///         "secrets": { "cookie": ["a secret of 32 or more random bytes"] }
 ///     }"#,
 /// )?;
 /// let step_up = StepUp::builder(config.public_url().unwrap_or_default())
@@ -309,6 +309,8 @@ mod tests {
     use super::*;
     use crate::{StepUp, store::MemoryStore};
 
+    const SECRET: &str = "signs in tests, and nowhere else.";
+
     fn read(tree: Value) -> Result<Config, String> {
         serde_json::from_value(tree).map_err(|error| error.to_string())
     }
@@ -324,7 +326,7 @@ mod tests {
                 Kind::Level(_) => json!("aal1"),
                 Kind::Count(_) => json!(7),
                 Kind::Flag(_) => json!(true),
-                Kind::SigningKeys | Kind::EncryptionKeys => json!(["x".repeat(32)]),
+                Kind::SigningKeys | Kind::EncryptionKeys => json!([SECRET]),
             };
             let tree = key.rsplit('.').fold(value, |inner, name| json!({ name: inner }));
             let config = read(tree).unwrap_or_else(|error| panic!("{key}: {error}"));
@@ -367,7 +369,7 @@ mod tests {
                 "flows": {"settings": {"required_aal": "aal2", "privileged_session_max_age": "-1s"}},
                 "methods": {"totp": {"enabled": true, "config": {"issuer": "Bank"}}, "lookup_secret": {"enabled": true}},
             },
-            "secrets": {"cookie": ["x".repeat(32), "y".repeat(32)]},
+            "secrets": {"cookie": [SECRET, "what was the secret until last May"]},
             "step_up": {"insecure_http_on_loopback": true, "attempts": {"free": 3}},
         }))
         .unwrap();

@@ -378,7 +378,7 @@ mod tests {
 
     fn step_up() -> crate::StepUp {
         crate::StepUp::builder("https://bank.example")
-            .signing_key(crate::SigningKey::hs256("2026-11", [7; 32]).unwrap())
+            .signing_key(crate::SigningKey::generate("2026-11").unwrap())
             .store(crate::store::MemoryStore::default())
             .factor(crate::factor::Totp::new("Example Bank"))
             .build()

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_change_is_of_the_factor_that_the_form_names() {
         let step_up = crate::StepUp::builder("https://bank.example")
-            .signing_key(crate::SigningKey::hs256("2026-11", [7; 32]).unwrap())
+            .signing_key(crate::SigningKey::generate("2026-11").unwrap())
             .store(crate::store::MemoryStore::default())
             .factor(crate::factor::Totp::new("Example Bank"))
             .factor(crate::factor::Password::default())

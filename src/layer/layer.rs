@@ -29,7 +29,7 @@ impl StepUpLayer {
     /// use http_body_util::{BodyExt, Full};
     ///
     /// # let step_up = StepUp::builder("https://bank.example")
-    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .signing_key(SigningKey::generate("2026-11")?)
     /// #     .store(MemoryStore::default())
     /// #     .factor(Totp::new("Example Bank"))
     /// #     .build()?;

@@ -55,7 +55,7 @@ impl StepUp {
     /// use tower_layer::Layer;
     ///
     /// # let step_up = StepUp::builder("https://bank.example")
-    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .signing_key(SigningKey::generate("2026-11")?)
     /// #     .store(MemoryStore::default())
     /// #     .factor(Totp::new("Example Bank"))
     /// #     .build()?;
@@ -76,7 +76,7 @@ impl StepUp {
     /// use axum::Router;
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
     /// # let step_up = StepUp::builder("https://bank.example")
-    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .signing_key(SigningKey::generate("2026-11")?)
     /// #     .store(MemoryStore::default())
     /// #     .factor(Totp::new("Example Bank"))
     /// #     .build()?;

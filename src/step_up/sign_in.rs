@@ -129,7 +129,7 @@ impl StepUp {
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
     /// # let step_up = StepUp::builder("https://bank.example")
-    /// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+    /// #     .signing_key(SigningKey::generate("2026-11")?)
     /// #     .store(MemoryStore::default())
     /// #     .factor(Totp::new("Example Bank"))
     /// #     .build()?;

@@ -18,7 +18,7 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let step_up = StepUp::builder("https://bank.example")
-/// #     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+/// #     .signing_key(SigningKey::generate("2026-11")?)
 /// #     .store(MemoryStore::default())
 /// #     .factor(Totp::new("Example Bank"))
 /// #     .build()?;

@@ -197,7 +197,7 @@ async fn used_step_stays_used_for_the_whole_window() {
     }
     let built = |skew| {
         StepUp::builder("https://bank.example")
-            .signing_key(SigningKey::hs256("a", [7; 32]).unwrap())
+            .signing_key(SigningKey::generate("a").unwrap())
             .store(MemoryStore::default())
             .factor(Totp::new("Example Bank").skew(skew))
             .build()

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const HEADER: &str = r#"{"typ":"session+jwt","alg":"HS256","kid":"2026-11"}"#;
-const KEY: [u8; 32] = [7; 32];
+const KEY: [u8; 32] = *b"signs in tests and nowhere else.";
 
 /// Claims as a text, so that they can be broken in every way.
 fn signed(header: &str, claims: &str, key: &[u8], algorithm: Algorithm) -> String {
@@ -246,8 +246,8 @@ async fn jwt_of_a_retired_key_is_refused() {
     let users = crate::site::Users::default();
     let store = crate::stores::one();
     let old = || SigningKey::hs256("2026-11", KEY).unwrap();
-    let new = || SigningKey::hs256("2027-01", [8; 32]).unwrap();
-    let sealing = || tower_step_up::seal::EncryptionKey::new("seal", [9; 32]).unwrap();
+    let new = || SigningKey::hs256("2027-01", b"signs from the next year onwards.").unwrap();
+    let sealing = || tower_step_up::seal::EncryptionKey::new("seal", b"seals in tests and nowhere else.").unwrap();
     // The site signs with a key of its own first, so the configuration is written out.
     let site = |keys: Vec<SigningKey>| {
         let builder = tower_step_up::StepUp::builder(crate::site::ORIGIN).audit(crate::witness::hear);
@@ -284,7 +284,7 @@ async fn jwt_of_a_retired_key_is_refused() {
     after.clock.advance(Duration::from_secs(30));
     assert!(renewed.pays(&after).await);
     // A new key under the old name does not bring old tokens back.
-    late.assert_dead(&site(vec![SigningKey::hs256("2026-11", [10; 32]).unwrap()])).await;
+    late.assert_dead(&site(vec![SigningKey::generate("2026-11").unwrap()])).await;
 }
 
 #[tokio::test]

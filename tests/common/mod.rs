@@ -88,7 +88,7 @@ impl Bank {
     pub fn on(store: TestStore, configure: impl FnOnce(StepUpBuilder) -> StepUpBuilder) -> Self {
         let clock = TestClock(Arc::new(AtomicI64::new(1_800_000_000_000)));
         let builder = StepUp::builder("https://bank.example")
-            .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
+            .signing_key(SigningKey::hs256("2026-11", b"signs in tests and nowhere else.").unwrap())
             .clock(clock.clone())
             .factor(Totp::new("Example Bank"));
         let builder = store.give_to(builder);

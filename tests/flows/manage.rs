@@ -189,7 +189,7 @@ async fn sessions_are_listed_and_ended() {
 #[tokio::test]
 async fn keys_at_rest_can_be_replaced() {
     let store = TestStore::default();
-    let key = |id: &str, byte| EncryptionKey::new(id, [byte; 32]).unwrap();
+    let key = |id: &str, byte: u8| EncryptionKey::new(id, format!("a secret with the number {byte:08}")).unwrap();
     let site = |keys: Vec<EncryptionKey>| {
         Site::on(store.clone(), |builder| keys.into_iter().fold(builder, StepUpBuilder::encryption_key))
     };

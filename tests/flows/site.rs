@@ -106,7 +106,7 @@ impl Site {
         let clock = FixedClock::default();
         let users = Users::default();
         let builder = StepUp::builder(ORIGIN)
-            .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
+            .signing_key(SigningKey::hs256("2026-11", b"signs in tests and nowhere else.").unwrap())
             .store(store)
             .clock(clock.clone())
             .directory(users.clone())

@@ -43,7 +43,7 @@ fn step_up_on(store: &TestStore) -> StepUp {
 
 fn configured(store: &TestStore, configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> StepUp {
     let builder = StepUp::builder("https://bank.example")
-        .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
+        .signing_key(SigningKey::generate("2026-11").unwrap())
         .store(store.clone())
         .factor(Totp::new("Example Bank"))
         .factor(LookupSecrets::default());
@@ -437,7 +437,7 @@ async fn a_step_up_that_does_not_work_is_found() {
 #[tokio::test]
 async fn an_application_below_a_path_is_attacked_there() {
     let step_up = StepUp::builder("https://bank.example/app")
-        .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
+        .signing_key(SigningKey::generate("2026-11").unwrap())
         .store(TestStore::default())
         .factor(Totp::new("Example Bank"))
         .build()
@@ -470,7 +470,7 @@ async fn a_plain_tower_service_is_attacked_as_well() {
 async fn an_application_on_a_database_holds() {
     let store = tower_step_up::store::SqlStore::connect("sqlite::memory:").await.unwrap();
     let step_up = StepUp::builder("https://bank.example")
-        .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
+        .signing_key(SigningKey::generate("2026-11").unwrap())
         .store(store)
         .factor(Totp::new("Example Bank"))
         .build()
@@ -484,7 +484,7 @@ async fn an_application_on_a_database_holds() {
 #[tokio::test]
 async fn a_factor_must_be_there_to_step_up() {
     let step_up = StepUp::builder("https://bank.example")
-        .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
+        .signing_key(SigningKey::generate("2026-11").unwrap())
         .store(TestStore::default())
         .factor(LookupSecrets::default())
         .build()

@@ -34,7 +34,7 @@ use tower_step_up::{
 async fn a_minted_session_has_the_level_of_its_proofs() {
     let clock = FixedClock::default();
     let step_up = StepUp::builder("https://bank.example")
-        .signing_key(SigningKey::hs256("2026-11", [7; 32]).unwrap())
+        .signing_key(SigningKey::generate("2026-11").unwrap())
         .store(MemoryStore::default())
         .factor(Totp::new("Example Bank"))
         .clock(clock.clone())

@@ -33,7 +33,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
 ///
 /// let step_up = StepUp::builder("https://bank.example")
-///     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+///     .signing_key(SigningKey::generate("2026-11")?)
 ///     .store(MemoryStore::default())
 ///     .factor(Totp::new("Example Bank"))
 ///     .build()?;
@@ -127,7 +127,7 @@ impl StepUpBuilder {
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
     /// use tower_step_up::SigningKey;
     ///
-    /// # let (new_secret, old_secret) = ([7; 32], [8; 32]);
+    /// # let (new_secret, old_secret) = ("a secret of 32 or more random bytes", "what was the secret until last May");
     /// let builder = builder
     ///     .signing_key(SigningKey::hs256("2026-11", new_secret)?)
     ///     .signing_key(SigningKey::hs256("2026-05", old_secret)?); // until the last session that it signed has ended
@@ -148,7 +148,7 @@ impl StepUpBuilder {
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
     /// use tower_step_up::seal::EncryptionKey;
     ///
-    /// # let secret = [9; 32];
+    /// # let secret = "a secret of 32 or more random bytes";
     /// let builder = builder.encryption_key(EncryptionKey::new("2026-11", secret)?);
     /// # drop(builder);
     /// # Ok::<(), tower_step_up::session::InvalidKey>(())

@@ -49,7 +49,7 @@ const LONGEST: Duration = Duration::from_secs(400 * 86_400);
 ///
 /// # async fn build() -> Result<(), Box<dyn std::error::Error>> {
 /// let step_up = StepUp::builder("https://bank.example")
-///     .signing_key(SigningKey::hs256("2026-11", [7; 32])?)
+///     .signing_key(SigningKey::generate("2026-11")?)
 ///     .store(MemoryStore::default()) // a durable one
 ///     .flow_store(RedisStore::connect("redis://127.0.0.1/").await?.key_prefix("bank:"))
 ///     .factor(Totp::new("Example Bank"))

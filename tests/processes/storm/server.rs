@@ -39,7 +39,7 @@ pub(crate) fn lookup_code(user: usize, number: usize) -> String {
 fn step_up(store: SqlStore, flows: Option<RedisStore>) -> StepUp {
     let builder = StepUp::builder("http://127.0.0.1:1")
         .insecure_http_on_loopback()
-        .signing_key(SigningKey::hs256("storm", [7; 32]).unwrap())
+        .signing_key(SigningKey::hs256("storm", b"signs in tests and nowhere else.").unwrap())
         .store(store)
         .factor(Totp::new("Storm"))
         .factor(LookupSecrets::default());
