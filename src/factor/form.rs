@@ -1,7 +1,14 @@
 //! The fields of a submitted body, in any media type.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+};
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -24,9 +31,36 @@ pub struct Form {
     values: BTreeMap<String, Value>,
 }
 
-/// The form has a field twice, and nobody can tell which one is meant.
+/// The form has a field twice with different values, and nobody can tell which one is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RepeatedField;
+
+/// An object whose keys may stand there more than once, as its text has it. `serde_json::Value` would keep the last one.
+pub(crate) struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
 
 impl Form {
     /// The field's value, if it is present and not empty. Numbers and booleans of a JSON body are returned as text. Objects and arrays
@@ -50,20 +84,37 @@ impl Form {
         self.fields.is_empty() && self.values.is_empty()
     }
 
-    /// A form of these fields, each at most once.
+    /// A form of these fields. Some clients send a field twice: it counts once if its values are equal.
     pub(crate) fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, RepeatedField> {
-        let mut form = Self::default();
+        Self::from_values(pairs.into_iter().map(|(name, value)| (name, Value::String(value))))
+    }
+
+    /// The same for a JSON object, as it was sent.
+    pub(crate) fn from_object(Pairs(pairs): Pairs) -> Result<Self, RepeatedField> {
+        Self::from_values(pairs)
+    }
+
+    fn from_values(pairs: impl IntoIterator<Item = (String, Value)>) -> Result<Self, RepeatedField> {
+        let mut first = BTreeMap::new();
         for (name, value) in pairs {
-            if form.fields.insert(name, Zeroizing::new(value)).is_some() {
-                return Err(RepeatedField);
+            match first.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(place) if *place.get() == value => {}
+                Entry::Occupied(_) => return Err(RepeatedField),
             }
         }
-        Ok(form)
+        Ok(Self::of(first))
     }
 
     /// The fields of a JSON body, for tests of a factor; `None` if it is not an object. A `null` counts as missing.
     pub fn from_json(body: Value) -> Option<Self> {
         let Value::Object(object) = body else { return None };
+        Some(Self::of(object))
+    }
+
+    fn of(object: impl IntoIterator<Item = (String, Value)>) -> Self {
         let mut form = Self::default();
         for (name, value) in object {
             let text = match value {
@@ -81,7 +132,7 @@ impl Form {
             };
             form.fields.insert(name, Zeroizing::new(text));
         }
-        Some(form)
+        form
     }
 }
 
@@ -97,9 +148,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeated_field_is_refused() {
+    fn a_repeated_field_counts_once_if_its_values_are_equal() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert!(Form::from_pairs([pair("totp_code", "1"), pair("totp_code", "1")]).is_err());
+        assert!(Form::from_pairs([pair("totp_code", "1"), pair("totp_code", "2")]).is_err());
+        assert!(Form::from_pairs([pair("totp_code", "1"), pair("totp_code", "")]).is_err());
+        let form = Form::from_pairs([pair("method", "totp"), pair("a", "1"), pair("method", "totp")]).unwrap();
+        assert_eq!((form.get("method"), form.get("a")), (Some("totp"), Some("1")));
+        let object = |text: &str| Form::from_object(serde_json::from_str(text).unwrap());
+        for refused in [
+            r#"{"a": "1", "a": "2"}"#,
+            r#"{"a": "1", "a": 1}"#,
+            r#"{"a": "1", "a": null}"#,
+            r#"{"a": {}, "a": {"b": 1}}"#,
+        ] {
+            assert!(object(refused).is_err(), "{refused}");
+        }
+        let form = object(r#"{"method": "totp", "n": {"b": [1]}, "method": "totp", "n": {"b": [1]}}"#).unwrap();
+        assert_eq!((form.get("method"), form.json("n").is_some()), (Some("totp"), true));
+        assert!(serde_json::from_str::<Pairs>("[]").is_err() && serde_json::from_str::<Pairs>("{").is_err());
         let form = Form::from_pairs([pair("a", "1"), pair("b", "")]).unwrap();
         assert_eq!((form.get("a"), form.get("b"), form.get("c")), (Some("1"), None, None));
         assert_eq!(format!("{form:?}"), r#"{"a", "b"}"#);

@@ -5,7 +5,6 @@ use axum::{
     extract::{FromRequest, Multipart},
     http::{HeaderMap, Request, header},
 };
-use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::{factor::Form, headers::negotiation::has_media_type};
@@ -20,6 +19,9 @@ pub(crate) enum BodyError {
 }
 
 const UNREADABLE: BodyError = BodyError::Unreadable("The form could not be read. Please send it again.");
+
+const REPEATED: BodyError =
+    BodyError::Unreadable("The form has a field twice, with different values. Please send each field once.");
 
 /// Reads the whole body as a form.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Form, BodyError> {
@@ -56,14 +58,12 @@ fn has_known_charset(headers: &HeaderMap) -> bool {
 
 fn json(bytes: &[u8]) -> Result<Form, BodyError> {
     // serde_json refuses more than 128 levels of nesting.
-    let body: Value = serde_json::from_slice(bytes).map_err(|_| UNREADABLE)?;
-    Form::from_json(body).ok_or(UNREADABLE)
+    let body = serde_json::from_slice(bytes).map_err(|_| UNREADABLE)?;
+    Form::from_object(body).map_err(|_| REPEATED)
 }
 
 fn urlencoded(bytes: &[u8]) -> Result<Form, BodyError> {
-    let fields = form_urlencoded::parse(bytes).into_owned();
-    Form::from_pairs(fields)
-        .map_err(|_| BodyError::Unreadable("The form has a field twice. Please send each field once."))
+    Form::from_pairs(form_urlencoded::parse(bytes).into_owned()).map_err(|_| REPEATED)
 }
 
 async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError> {
@@ -77,8 +77,7 @@ async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError>
         let name = field.name().unwrap_or_default().to_owned();
         fields.push((name, field.text().await.map_err(|_| UNREADABLE)?));
     }
-    Form::from_pairs(fields)
-        .map_err(|_| BodyError::Unreadable("The form has a field twice. Please send each field once."))
+    Form::from_pairs(fields).map_err(|_| REPEATED)
 }
 
 #[cfg(test)]
@@ -100,6 +99,8 @@ mod tests {
         for (content_type, body) in [
             ("application/json", r#"{"totp_code":"001234","nested":{"totp_code":"x"}}"#),
             ("application/json; charset=UTF-8", r#"{"totp_code":"001234"}"#),
+            ("application/json", r#"{"method":"totp","totp_code":"001234","method":"totp"}"#),
+            (FORM, "totp_code=001234&totp_code=001234"),
             (FORM, "totp_code=001234&method=totp"),
             (MULTIPART, multipart),
         ] {
@@ -117,6 +118,7 @@ mod tests {
             ("application/json", "{"),
             ("application/json", "totp_code=001234"),
             ("application/json", "{}"),
+            ("application/json", r#"{"totp_code":"1","totp_code":"2"}"#),
             ("application/json", &format!("{{\"a\":{deep}}}")),
             ("application/json; charset=utf-16", r#"{"totp_code":"001234"}"#),
             (FORM, "totp_code=1&totp_code=2"),

@@ -312,7 +312,7 @@ async fn one_request_is_one_guess() {
             format!("method=totp&totp_code={WRONG}&totp_code={code}&csrf_token={escaped}"),
             format!("method=totp&totp_code={code}&totp_code={WRONG}&csrf_token={escaped}"),
             format!("method=totp&method=lookup_secret&totp_code={code}&csrf_token={escaped}"),
-            format!("method=totp&totp_code={code}&csrf_token={escaped}&csrf_token={escaped}"),
+            format!("method=totp&totp_code={code}&totp_code=&csrf_token={escaped}"),
         ] {
             assert_says(&send(&kim, &flow, FORM, body).await, 4_000_001);
         }
@@ -329,8 +329,7 @@ async fn one_request_is_one_guess() {
             assert_says(&kim.totp(&flow, &several).await, 4_000_008);
         }
         let body = format!(r#"{{"method":"totp","totp_code":"{code}","totp_code":"{WRONG}","csrf_token":"{csrf}"}}"#);
-        let twice = send(&kim, &flow, JSON, body).await;
-        assert_eq!(twice.status, 400, "one of them is judged, and it is not the hidden one: {twice:?}");
+        assert_says(&send(&kim, &flow, JSON, body).await, 4_000_001);
         assert_eq!(world.known("kim").await, before);
         site.step_up.unlock(&subject("kim"), Method::Totp).await.unwrap();
 

@@ -19,6 +19,8 @@
     reason = "a test that fails panics"
 )]
 
+#[path = "../common/answers.rs"]
+mod answers;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/naive.rs"]

@@ -15,6 +15,8 @@
     reason = "a test that fails panics"
 )]
 
+#[path = "../common/answers.rs"]
+mod answers;
 mod journeys;
 mod login_begin;
 mod login_submit;

@@ -27,7 +27,7 @@ use tower_step_up::{
     test_util::FixedClock,
 };
 
-use crate::witness;
+use crate::{answers, witness};
 
 pub const ORIGIN: &str = "https://bank.example";
 pub const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
@@ -306,6 +306,7 @@ impl Client {
         }
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
+        answers::assert_readable(&parts.headers, text.as_bytes());
         Answer { status: parts.status, headers: parts.headers, text }
     }
 

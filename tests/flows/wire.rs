@@ -584,3 +584,38 @@ async fn an_expired_submit_says_since_when() {
     assert_eq!(context["expired_at"], flow.view["expires_at"]);
     assert!(context["expired_at_unix"].is_i64());
 }
+
+/// Ory's Rust crate sends `method` twice, and Ory's reference front end `identifier`.
+#[tokio::test]
+async fn a_field_that_is_repeated_with_the_same_value_is_taken_once() {
+    for kind in KINDS {
+        let site = Site::new();
+        site.enrol("kim").await;
+        let mut kim = client(&site, kind, "kim").await;
+        let flow = kim.begin("login", "?aal=aal2").await;
+        let (code, csrf) = (site.code(), flow.csrf());
+        for (again, passes) in [("lookup_secret", false), ("totp", true)] {
+            let (media_type, body) = if kind == Kind::Browser {
+                let fields = [("method", "totp"), ("totp_code", &code), ("csrf_token", &csrf), ("method", again)];
+                let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+                ("application/x-www-form-urlencoded", body)
+            } else {
+                let fields = format!(r#""method":"totp","totp_code":"{code}","csrf_token":"{csrf}""#);
+                ("application/json", format!(r#"{{{fields},"method":"{again}"}}"#))
+            };
+            let request = kim.request(Method::POST, &flow.action()).header(header::CONTENT_TYPE, media_type);
+            let answer = kim.send(request.body(Body::from(body)).unwrap()).await;
+            if passes {
+                if kind == Kind::Native {
+                    kim.keep_token(&answer);
+                }
+                assert_eq!(kim.whoami().await.status, 200, "{kind:?} {answer:?}");
+            } else if kind == Kind::Browser {
+                assert!(answer.location().contains(flow.id()), "{answer:?}");
+                assert_eq!(kim.read("login", flow.id()).await.messages(), [4_000_001]);
+            } else {
+                assert_eq!((answer.status.as_u16(), answer.messages()), (400, vec![4_000_001]), "{answer:?}");
+            }
+        }
+    }
+}

@@ -15,6 +15,7 @@
 
 mod balanced;
 mod client;
+mod native_client;
 mod program;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -69,7 +69,7 @@ impl Drop for Program {
 }
 
 /// Cargo has no variable for an example's path. It lies beside the folder of this test's own executable.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let own = env::current_exe().unwrap();
     let profile = own.parent().and_then(Path::parent).unwrap();
     let path = profile.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX));
