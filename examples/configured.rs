@@ -17,7 +17,9 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use tower_step_up::{Config, Method, RequireAal2, SignedIn, SigningKey, StepUp, Subject, store::MemoryStore};
+use tower_step_up::{
+    Config, Method, RequireAal2, RouterExt, SignedIn, SigningKey, StepUp, Subject, store::MemoryStore,
+};
 use url::Url;
 
 const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
@@ -41,8 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/login", get(async || Html("<form method=post><button>I am alice</button></form>")).post(login))
         .route("/api/login", post(api_login))
         .with_state(step_up.clone())
-        .merge(step_up.router())
-        .layer(step_up.layer());
+        .with_step_up(&step_up);
 
     let address = Url::parse(public_url)?.socket_addrs(|| None)?;
     let listener = tokio::net::TcpListener::bind(address.as_slice()).await?;

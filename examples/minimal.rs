@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use tower_step_up::{Method, RequireAal2, SigningKey, StepUp, Subject, factor::Totp, store::MemoryStore};
+use tower_step_up::{Method, RequireAal2, RouterExt, SigningKey, StepUp, Subject, factor::Totp, store::MemoryStore};
 
 const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
@@ -32,8 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/", get(async || "Welcome. You got here with two factors.").layer(RequireAal2))
         .route("/login", get(async || Html("<form method=post><button>I am alice</button></form>")).post(login))
         .with_state(step_up.clone())
-        .merge(step_up.router())
-        .layer(step_up.layer());
+        .with_step_up(&step_up);
 
     println!("Open http://127.0.0.1:3000/ and confirm with: oathtool --totp -b {SECRET}");
     axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;

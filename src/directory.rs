@@ -51,8 +51,14 @@ pub trait Directory: Send + Sync + 'static {
         Box::pin(async move { Ok(subject.as_str().to_owned()) })
     }
 
+    /// Whether [`check_password`](Self::check_password) is implemented. By default it is not, and then `build()` refuses the factor
+    /// [`Password`](crate::factor::Password): otherwise every right password would end in an error.
+    fn checks_passwords(&self) -> bool {
+        false
+    }
+
     /// The subject with this identifier and password; `None` if they are wrong. Needed only with the factor
-    /// [`Password`](crate::factor::Password).
+    /// [`Password`](crate::factor::Password), and then [`checks_passwords`](Self::checks_passwords) must say `true`.
     ///
     /// It should take as long for an unknown identifier as for a wrong password. It should also limit the attempts of strangers:
     /// this crate cannot count those without giving strangers a way to lock users out.

@@ -17,6 +17,40 @@
 //! }
 //! # let _: axum::Router = axum::Router::new().route("/limits/{id}", axum::routing::put(change));
 //! ```
+//!
+//! # If a handler does not compile
+//!
+//! axum's own traits decide what a handler may take and return, and the compiler only says that it is no handler:
+//!
+//! ```text
+//! error[E0277]: the trait bound `fn(Json<u64>, Proven<TwoFactors>) -> ... {change}: Handler<_, _>` is not satisfied
+//!   = note: Consider using `#[axum::debug_handler]` to improve the error message
+//! ```
+//!
+//! | the handler | why | instead |
+//! |---|---|---|
+//! | takes `(Json(limit): Json<u64>, user: Aal2)` | only the last argument may read the body | `(user: Aal2, Json(limit): Json<u64>)` |
+//! | returns `(Redirect, SignedIn)` | only the last part of a response is the response; those before it add to it | `(SignedIn, Redirect)` |
+//! | returns `Result<_, tower_step_up::Error>` | an [`Error`](crate::Error) is for your log and is no response | `.map_err(..)`, for example to 503 |
+//!
+//! ```compile_fail,E0277
+//! # use axum::{Json, Router, routing::put};
+//! # use tower_step_up::Aal2;
+//! async fn change(Json(limit): Json<u64>, user: Aal2) -> String {
+//!     format!("{} sets {limit}", user.subject())
+//! }
+//! let _: Router = Router::new().route("/limits", put(change));
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # use axum::{Router, response::Redirect, routing::post};
+//! # use tower_step_up::SignedIn;
+//! # fn signed_in() -> SignedIn { unimplemented!() }
+//! async fn log_in() -> (Redirect, SignedIn) {
+//!     (Redirect::to("/payments"), signed_in())
+//! }
+//! let _: Router = Router::new().route("/login", post(log_in));
+//! ```
 
 use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc};
 
@@ -46,6 +80,13 @@ impl IntoResponse for AccessDenied {
     }
 }
 
+/// An empty answer with the session cookie.
+impl IntoResponse for SignedIn {
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
+    }
+}
+
 impl IntoResponseParts for SignedIn {
     type Error = Infallible;
 
@@ -61,7 +102,7 @@ fn denied(context: &SessionContext, shortfall: Shortfall, requirement: Requireme
 }
 
 async fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, AccessDenied> {
-    let context = find_context(None, &parts.extensions)?;
+    let context = find_context(None, &parts.uri, &parts.extensions)?;
     match context.verdict(&requirement).await {
         Ok(evidence) => Ok(CurrentSession::new(evidence, context)),
         Err(shortfall) => Err(denied(context, shortfall, requirement, parts)),
@@ -73,7 +114,7 @@ impl<S: Sync> FromRequestParts<S> for SessionContext {
     type Rejection = AccessDenied;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let context = find_context(None, &parts.extensions)?;
+        let context = find_context(None, &parts.uri, &parts.extensions)?;
         Ok(context.with_head(Head::from(&*parts)))
     }
 }

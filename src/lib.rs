@@ -27,8 +27,7 @@
 //!     .route("/payments", get(|| async { "payments" }).layer(RequireAal2)) // 1. a layer
 //!     .route_requiring("/transfer", five_minutes, get(|| async { "transfer" })) // 2. a requirement for the whole route
 //!     .route("/limits", get(|user: Aal2| async move { user.subject().to_string() })) // 3. a proof in the handler's signature
-//!     .merge(step_up.router()) // /self-service/..., /sessions/whoami and the built-in pages
-//!     .layer(step_up.layer()); // finds the session, renders every refusal
+//!     .with_step_up(&step_up); // last: the companion router and its pages, and the layer that finds sessions and renders refusals
 //!
 //! // Call this at the end of your own login, and set the cookie in the response.
 //! let signed_in = step_up.sign_in(Subject::new("kim")?, Method::Password).await?;

@@ -1,8 +1,8 @@
-//! Routes with a requirement, for axum.
+//! Routes with a requirement, and the whole step-up in one call, for axum.
 
 use axum::{Router, routing::MethodRouter};
 
-use crate::{guard::RequireAal, requirement::Requirement};
+use crate::{guard::RequireAal, requirement::Requirement, step_up::StepUp};
 
 mod sealed {
     pub trait Sealed {}
@@ -43,6 +43,32 @@ pub trait RouterExt<S>: sealed::Sealed + Sized {
     /// As [`Router::route`]: the path is invalid, or already has the method.
     #[must_use]
     fn route_requiring(self, path: &str, requirement: Requirement, method_router: MethodRouter<S>) -> Self;
+
+    /// Adds the companion router, and puts the outer layer around it and around all routes that are there already. Call it last.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use tower_step_up::{RequireAal2, RouterExt};
+    ///
+    /// # let step_up = tower_step_up::StepUp::builder("https://bank.example")
+    /// #     .signing_key(tower_step_up::SigningKey::generate("2026-11")?)
+    /// #     .store(tower_step_up::store::MemoryStore::default())
+    /// #     .factor(tower_step_up::factor::Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// let app: Router = Router::new()
+    ///     .route("/payments", get(|| async { "payments" }).layer(RequireAal2))
+    ///     .with_step_up(&step_up);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// It is short for `.merge(step_up.router()).layer(step_up.layer())`. A route that is added afterwards is outside the layer: its guards
+    /// answer 500, and the log names it.
+    ///
+    /// # Panics
+    ///
+    /// The companion router is there already, or a route of your own has one of its paths.
+    #[must_use]
+    fn with_step_up(self, step_up: &StepUp) -> Self;
 }
 
 impl<S> RouterExt<S> for Router<S>
@@ -52,5 +78,10 @@ where
     #[track_caller]
     fn route_requiring(self, path: &str, requirement: Requirement, method_router: MethodRouter<S>) -> Self {
         self.route(path, method_router.layer(RequireAal::new(requirement)))
+    }
+
+    #[track_caller]
+    fn with_step_up(self, step_up: &StepUp) -> Self {
+        self.merge(step_up.router()).layer(step_up.layer())
     }
 }

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use tower_step_up::{
-    Method, SigningKey, StepUp, StepUpBuilder,
+    Method, SigningKey, StepUp, StepUpBuilder, Subject,
+    directory::{Directory, DirectoryFuture, Identity},
     error::BuildErrorKind::{self, Cookie, Factor, Key, Limit, PublicUrl, Store, Url},
     factor::{self, LookupSecrets, Password, Totp},
     seal::EncryptionKey,
@@ -43,7 +44,7 @@ fn what_is_right_is_built() {
         at("http://127.0.0.1:3000").insecure_http_on_loopback(),
         at("http://localhost").insecure_http_on_loopback(),
         at("http://[::1]:3000").insecure_http_on_loopback(),
-        bank().factor(LookupSecrets::default()).factor(Password::default()),
+        bank().factor(LookupSecrets::default()).factor(Password::default()).directory(Users { check: true }),
         bank().encryption_key(EncryptionKey::generate("2026-11").unwrap()).signing_key(key("2026-10")),
         bank().cookie_name("__Host-session").standing_max_age(Duration::ZERO).session_absolute_lifespan(DAY),
         bank().allowed_return_url("https://*.bank.example/").default_return_url("https://www.bank.example/home"),
@@ -160,6 +161,67 @@ fn urls_must_be_urls_and_allowed() {
     refused(bank().default_return_url("https://evil.example/"), Url, "allowed_return_urls");
     refused(bank().after_unsafe_url("https://evil.example/"), Url, "allowed_return_urls");
     refused(bank().allowed_return_url("about:blank"), Url, "allowed_return_urls");
+}
+
+#[test]
+fn what_is_no_address_is_refused_where_it_is_configured() {
+    for text in [
+        "",
+        " ",
+        "login",
+        "bank.example/login",
+        "my login page",
+        "/log in",
+        " /login",
+        "/login\n",
+        "//evil.example/login",
+        "/\\evil.example",
+        "http:login",
+        "https:///login page",
+        "https://user:secret@bank.example/login",
+        "https://",
+        "?x",
+        "#x",
+        "javascript:alert(1)",
+    ] {
+        refused(bank().login_url(text), Url, "login_url");
+        refused(bank().login_ui_url(text), Url, "login_ui_url");
+        refused(bank().settings_ui_url(text), Url, "settings_ui_url");
+        refused(bank().error_ui_url(text), Url, "error_ui_url");
+        refused(bank().default_return_url(text), Url, "default_return_url");
+        refused(bank().after_unsafe_url(text), Url, "after_unsafe_url");
+        refused(bank().allowed_return_url(text), Url, "allowed_return_urls");
+    }
+    for text in
+        ["/", "/login", "/login?from=bank", "/#/login", "https://bank.example/login", "HTTPS://bank.example:8443"]
+    {
+        assert!(
+            bank().login_url(text).login_ui_url(text).settings_ui_url(text).error_ui_url(text).build().is_ok(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_password_needs_somebody_who_checks_it() {
+    refused(bank().factor(Password::default()), Factor, "directory(");
+    refused(bank().factor(Password::default()).directory(Users { check: false }), Factor, "checks_passwords");
+    assert!(bank().factor(Password::default()).directory(Users { check: true }).build().is_ok());
+    assert!(bank().directory(Users { check: false }).build().is_ok(), "without passwords there is nothing to check");
+}
+
+struct Users {
+    check: bool,
+}
+
+impl Directory for Users {
+    fn identity<'a>(&'a self, _: &'a Subject) -> DirectoryFuture<'a, Option<Identity>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn checks_passwords(&self) -> bool {
+        self.check
+    }
 }
 
 #[test]

@@ -7,13 +7,16 @@ use std::time::Duration;
 use axum::{
     Router,
     body::Body,
+    extract::State,
+    http::StatusCode,
+    response::Redirect,
     routing::{any, get},
 };
 use common::{BROWSER, Bank, NO_STORE, User, VARY, request, send};
 use http::{Request, header};
 use tower_step_up::{
-    Aal, Aal2, CurrentSession, Method, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, aal::Proof,
-    clock::Clock,
+    Aal, Aal2, CurrentSession, Method, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, Subject,
+    aal::Proof, clock::Clock,
 };
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -170,6 +173,71 @@ async fn a_guard_bound_to_one_step_up_believes_no_other() {
     let user = bank.aal2("kim").await;
     assert_eq!(send(&right, request("GET", "/", &[("cookie", &user.cookie())])).await.status, 200);
     assert_eq!(bank.calls.take(), 1);
+}
+
+#[tokio::test]
+async fn a_missing_layer_is_told_once_for_each_route() {
+    let bank = Bank::new();
+    let nested = Router::new().route("/{id}", get(async |_: CurrentSession| "nested").layer(RequireAal2));
+    let app = Router::new()
+        .route("/forgotten/{id}", get(async || "guarded").layer(RequireAal2))
+        .route("/extracted", get(async |user: Aal2| user.subject().to_string()))
+        .nest("/inner", nested)
+        .merge(bank.step_up.router());
+    let (log, _guard) = common::log::Log::begin();
+    for path in ["/forgotten/1", "/forgotten/2", "/extracted", "/inner/1", "/inner/2", "/sessions/whoami"].repeat(2) {
+        assert_eq!(send(&app, request("GET", path, &[])).await.status, 500, "{path}");
+    }
+    let errors: Vec<_> = log.take().into_iter().filter(|line| line.contains("ERROR")).collect();
+    let routes = ["/forgotten/{id}", "/extracted", "/inner/{id}", "/sessions/whoami"];
+    assert_eq!(errors.len(), routes.len(), "{errors:?}");
+    for (error, route) in errors.iter().zip(routes) {
+        assert!(error.contains(&format!("route={route:?}")) && error.contains("with_step_up"), "{error}");
+    }
+}
+
+/// `with_step_up` is the router and the layer, in the right order, whatever comes first in the application.
+#[tokio::test]
+async fn one_call_adds_router_and_layer() {
+    let bank = Bank::new();
+    let handler = async |State(greeting): State<&'static str>, user: Aal2| format!("{greeting} {}", user.subject());
+    let app: Router = Router::new()
+        .route("/", get(handler))
+        .route("/guarded", get(async || "in").layer(RequireAal2))
+        .fallback(async || "nothing here")
+        .with_step_up(&bank.step_up)
+        .route("/late", get(async || "in").layer(RequireAal2))
+        .with_state("hello");
+    let kim = bank.aal2("kim").await;
+    let get = |path| request("GET", path, &[("cookie", &kim.cookie()), ("accept", "application/json")]);
+    assert_eq!(send(&app, get("/")).await.body, "hello kim");
+    assert_eq!(send(&app, get("/guarded")).await.body, "in");
+    assert_eq!(send(&app, get("/sessions/whoami")).await.status, 200);
+    assert_eq!(send(&app, get("/elsewhere")).await.body, "nothing here");
+    for (path, status) in [("/", 401), ("/guarded", 401), ("/sessions/whoami", 401)] {
+        assert_eq!(send(&app, request("GET", path, &[("accept", "application/json")])).await.status, status, "{path}");
+    }
+    assert_eq!(send(&app, get("/late")).await.status, 500, "outside the layer nothing gets through");
+}
+
+#[tokio::test]
+async fn a_sign_in_is_a_response_of_its_own_or_a_part_of_one() {
+    let bank = Bank::new();
+    let sign_in = move || {
+        let step_up = bank.step_up.clone();
+        async move { step_up.sign_in(Subject::new("kim").unwrap(), Method::Password).await.unwrap() }
+    };
+    let (alone, part, first) = (sign_in.clone(), sign_in.clone(), sign_in);
+    let app: Router = Router::new()
+        .route("/alone", get(alone))
+        .route("/part", get(async move || (part().await, Redirect::to("/payments"))))
+        .route("/status", get(async move || (StatusCode::CREATED, first().await, "welcome")));
+    for (path, status) in [("/alone", 200), ("/part", 303), ("/status", 201)] {
+        let answer = send(&app, request("GET", path, &[])).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.header("set-cookie").unwrap().starts_with("__Host-step_up_session="), "{path}");
+        assert_eq!(answer.header("cache-control").as_deref(), Some(NO_STORE), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ use tokio::{net::TcpListener, signal};
 #[cfg(feature = "redis")]
 use tower_step_up::store::RedisStore;
 use tower_step_up::{
-    Requirement, SigningKey, StepUp,
+    Requirement, RouterExt, SigningKey, StepUp,
     factor::{LookupSecrets, Password, Totp},
     seal::EncryptionKey,
     store::{MemoryStore, SqlStore},
@@ -141,7 +141,7 @@ async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error
         .with_state(bank);
     // The crate's router sets its own headers and protects its own forms. The layer comes last, so that it is around everything
     // that asks for a session.
-    Ok(pages.merge(step_up.router()).layer(step_up.layer()))
+    Ok(pages.with_step_up(&step_up))
 }
 
 async fn step_up(

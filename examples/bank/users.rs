@@ -116,6 +116,10 @@ impl Directory for Users {
         })
     }
 
+    fn checks_passwords(&self) -> bool {
+        true
+    }
+
     fn check_password<'a>(&'a self, identifier: &'a str, password: &'a str) -> DirectoryFuture<'a, Option<Subject>> {
         Box::pin(self.verify(identifier, password))
     }

@@ -18,7 +18,7 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
-use tower_step_up::{Method, RequireAal2, SigningKey, StepUp, Subject, store::MemoryStore};
+use tower_step_up::{Method, RequireAal2, RouterExt, SigningKey, StepUp, Subject, store::MemoryStore};
 
 use self::mail_code::MailCode;
 
@@ -37,8 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/", get(async || "Welcome. You got here with two factors.").layer(RequireAal2))
         .route("/login", get(async || Html("<form method=post><button>I am alice</button></form>")).post(login))
         .with_state(step_up.clone())
-        .merge(step_up.router())
-        .layer(step_up.layer());
+        .with_step_up(&step_up);
 
     println!("Open http://127.0.0.1:3000/");
     axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;

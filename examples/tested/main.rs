@@ -73,8 +73,7 @@ fn app(step_up: &StepUp) -> Router {
         .route_requiring("/transfer", RECENT, get(form).post(send))
         .route("/limits", get(limits))
         .with_state(step_up.clone())
-        .merge(step_up.router())
-        .layer(step_up.layer())
+        .with_step_up(step_up)
         .layer(middleware::from_fn(same_origin))
 }
 

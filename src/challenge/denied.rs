@@ -39,6 +39,7 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "the request is denied only if its response is returned"]
 pub struct AccessDenied(Why);
 
 #[derive(Clone, Debug)]

@@ -142,6 +142,12 @@ impl StepUpBuilder {
         for (position, factor) in self.factors.iter().enumerate() {
             factor.check_configuration()?;
             let method = factor.method();
+            if factor.needs_passwords() && !self.directory.checks_passwords() {
+                return fail(format!(
+                    "the factor {method} needs a Directory that checks passwords: call directory(..), and implement \
+                     check_password and checks_passwords"
+                ));
+            }
             if self.factors.iter().take(position).any(|earlier| earlier.method() == method) {
                 return fail(format!(
                     "two factors have the method {method}: remove one, or give it a method of its own"

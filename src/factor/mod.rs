@@ -192,6 +192,12 @@ pub trait Factor: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether the factor calls [`Directory::check_password`](crate::directory::Directory::check_password). Then `build()` makes sure that
+    /// the application has a directory that [checks passwords](crate::directory::Directory::checks_passwords). By default, it does not.
+    fn needs_passwords(&self) -> bool {
+        false
+    }
+
     /// Whether the credentials can be used now. A set whose secrets are all used is enrolled, but not usable.
     fn is_usable(&self, credentials: &[Credential]) -> bool {
         !credentials.is_empty()

@@ -12,7 +12,7 @@ use crate::{
 
 /// The application's password. Users confirm with it that it is still them (`refresh=true`), or sign in.
 ///
-/// [`Directory::check_password`](crate::directory::Directory::check_password) checks it.
+/// [`Directory::check_password`](crate::directory::Directory::check_password) checks it. Without a directory that does, `build()` fails.
 ///
 /// ```
 /// use tower_step_up::factor::Password;
@@ -29,6 +29,10 @@ impl Factor for Password {
 
     fn aal(&self) -> Aal {
         Aal::Aal1
+    }
+
+    fn needs_passwords(&self) -> bool {
+        true
     }
 
     /// Only the application knows whether a subject has a password.

@@ -152,11 +152,24 @@ mod tests {
     use super::*;
     use crate::{
         aal::{CredentialId, Proof},
+        directory::{DirectoryFuture, Identity},
         session::{StoredSession, Subject},
         standing::CredentialSummary,
     };
 
     const HOUR: Duration = Duration::from_secs(3600);
+
+    struct Users;
+
+    impl crate::directory::Directory for Users {
+        fn identity<'a>(&'a self, _: &'a Subject) -> DirectoryFuture<'a, Option<Identity>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn checks_passwords(&self) -> bool {
+            true
+        }
+    }
 
     #[test]
     fn a_change_is_of_the_factor_that_the_form_names() {
@@ -165,6 +178,7 @@ mod tests {
             .store(crate::store::MemoryStore::default())
             .factor(crate::factor::Totp::new("Example Bank"))
             .factor(crate::factor::Password::default())
+            .directory(Users)
             .build()
             .unwrap();
         for (field, value, expected) in [

@@ -19,6 +19,7 @@ use crate::{context::Edge, requirement::Requirement};
 ///
 /// See the [module](super) for what it does not cover, and [`Requirement::aal2`] for what it requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "a layer does nothing until it is put around a service"]
 pub struct RequireAal2;
 
 impl RequireAal2 {

@@ -1,7 +1,7 @@
 //! Guards: they stand before a handler and let a request through only if its session meets a requirement.
 //!
 //! A guard only decides. The [outer layer](crate::layer), which must be around it, renders what the client sees. Without the layer, a
-//! guard answers 500 and logs once how to fix it. It never lets such a request through.
+//! guard answers 500 and logs, once per route, how to fix it. It never lets such a request through.
 //!
 //! # A layer guards what is inside it
 //!
@@ -11,16 +11,15 @@
 
 mod future;
 mod layer;
+mod miswired;
 mod service;
 mod waiting;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
-use http::{Extensions, Request};
+use http::{Extensions, Request, Uri};
 
+pub(crate) use self::miswired::tell_miswired;
 use self::waiting::Waiting;
 pub use self::{
     future::ResponseFuture,
@@ -46,37 +45,31 @@ fn denied<B>(
 /// The context of the outer layer.
 pub(crate) fn find_context<'a>(
     within: Option<&Arc<Edge>>,
+    uri: &Uri,
     extensions: &'a Extensions,
 ) -> Result<&'a SessionContext, AccessDenied> {
-    static MISSING: AtomicBool = AtomicBool::new(false);
-    static FOREIGN: AtomicBool = AtomicBool::new(false);
-    static MISWIRED: AtomicBool = AtomicBool::new(false);
     let Some(context) = SessionContext::of(extensions) else {
-        log_once(
-            &MISSING,
+        tell_miswired(
             "a guard or extractor has no StepUpLayer around it and refuses every request with 500: \
-             put `.layer(step_up.layer())` on the router after all routes (in a ServiceBuilder: before the guard)",
+             put `.with_step_up(&step_up)` or `.layer(step_up.layer())` on the router after all routes \
+             (in a ServiceBuilder: before the guard)",
+            uri,
+            extensions,
         );
         return Err(AccessDenied::miswired());
     };
     if within.is_some_and(|edge| !context.belongs_to(edge)) {
-        log_once(
-            &FOREIGN,
+        tell_miswired(
             "a guard is bound to another StepUp than the StepUpLayer around it and refuses every request with 500: \
              give `RequireAal::within` the StepUp whose layer is the innermost around the route",
+            uri,
+            extensions,
         );
         return Err(AccessDenied::miswired());
     }
     if let Some(help) = context.miswired() {
-        log_once(&MISWIRED, help);
+        tell_miswired(help, uri, extensions);
         return Err(AccessDenied::miswired());
     }
     Ok(context)
-}
-
-/// Logs once how to fix the application.
-fn log_once(told: &AtomicBool, help: &str) {
-    if !told.swap(true, Ordering::Relaxed) {
-        tracing::error!(target: "tower_step_up::guard", "{help}");
-    }
 }

@@ -44,7 +44,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let requirement = &self.requirement;
-        let context = match find_context(self.within.as_ref(), request.extensions()) {
+        let context = match find_context(self.within.as_ref(), request.uri(), request.extensions()) {
             Ok(context) => context,
             Err(denied) => return ResponseFuture::refused(denied.into_empty_response()),
         };

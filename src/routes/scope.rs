@@ -1,9 +1,6 @@
 //! What every route needs: the engine, and the context from the outer layer of the *same* `StepUp`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
@@ -17,6 +14,7 @@ use crate::{
     context::{Edge, SessionContext, Unavailable},
     engine::Engine,
     error::{Error, ErrorKind},
+    guard::tell_miswired,
     session::StoredSession,
     source::{Carried, Evidence, Head},
     standing::Standing,
@@ -48,8 +46,6 @@ pub(crate) struct Scope {
     pub(crate) headers: HeaderMap,
 }
 
-static MISWIRED: AtomicBool = AtomicBool::new(false);
-
 impl FromRequestParts<Site> for Scope {
     type Rejection = Response;
 
@@ -60,12 +56,12 @@ impl FromRequestParts<Site> for Scope {
                 Ok(Self { site: site.clone(), context, headers: parts.headers.clone() })
             }
             _ => {
-                if !MISWIRED.swap(true, Ordering::Relaxed) {
-                    tracing::error!(
-                        "the router of a StepUp needs the layer of the same StepUp around it: \
-                         write Router::new().merge(step_up.router()).layer(step_up.layer())"
-                    );
-                }
+                tell_miswired(
+                    "the router of a StepUp needs the layer of the same StepUp around it: write \
+                     `.with_step_up(&step_up)` after all routes, or `.merge(step_up.router()).layer(step_up.layer())`",
+                    &parts.uri,
+                    &parts.extensions,
+                );
                 let envelope = Envelope::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     None,

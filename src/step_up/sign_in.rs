@@ -16,8 +16,35 @@ use crate::{
 /// A new session, with its cookie and token.
 ///
 /// For a browser, send [`cookie`](Self::cookie) as `Set-Cookie`. Under axum, return this value as part of the response. For a native
-/// client, send [`token`](Self::token) in the body.
+/// client, send [`token`](Self::token) in the body. A session whose cookie or token is not sent helps nobody:
+///
+#[cfg_attr(feature = "axum", doc = "```compile_fail")]
+#[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+/// #![deny(unused_must_use)]
+/// # use tower_step_up::{Error, Method, StepUp, Subject};
+/// async fn log_in(step_up: &StepUp, user: Subject) -> Result<(), Error> {
+///     step_up.sign_in(user, Method::Password).await?; // unused `SignedIn` that must be used
+///     Ok(())
+/// }
+/// ```
+///
+/// Under axum it is a part of a response, before the response itself, or an empty response of its own:
+///
+#[cfg_attr(feature = "axum", doc = "```")]
+#[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+/// use axum::response::Redirect;
+/// use tower_step_up::{Error, Method, SignedIn, StepUp, Subject};
+///
+/// async fn log_in(step_up: &StepUp, user: Subject) -> Result<(SignedIn, Redirect), Error> {
+///     Ok((step_up.sign_in(user, Method::Password).await?, Redirect::to("/payments")))
+/// }
+///
+/// async fn log_in_by_fetch(step_up: &StepUp, user: Subject) -> Result<SignedIn, Error> {
+///     step_up.sign_in(user, Method::Password).await
+/// }
+/// ```
 #[derive(Clone, Debug)]
+#[must_use = "the session is lost if its cookie or token is not sent to the client"]
 pub struct SignedIn {
     session: StoredSession,
     token: SessionToken,
@@ -95,6 +122,7 @@ impl StepUp {
 
     /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for your own logout. It does not end the
     /// session: call [`sign_out`](Self::sign_out) too.
+    #[must_use = "the cookie stays if this is not sent as Set-Cookie"]
     pub fn removal_cookie(&self) -> Option<HeaderValue> {
         self.engine().sessions.cookies.session_removal()
     }

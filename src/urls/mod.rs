@@ -64,11 +64,29 @@ fn public_url(text: &str, loopback_http: bool) -> Result<Url, BuildError> {
     Ok(url)
 }
 
+/// Whether a configured text is an address, and not something that only becomes one when it is resolved: `login`, `bank.example/login`, a
+/// text with blanks. Browsers read a backslash as a slash, so `/\\evil.example` is another host.
+fn is_address(text: &str) -> bool {
+    let absolute = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let path = text.starts_with('/') && !text.starts_with("//");
+    let url = || {
+        (absolute("https://") || absolute("http://"))
+            && Url::parse(text).is_ok_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none())
+    };
+    !text.contains(|char: char| char.is_whitespace() || char.is_control() || char == '\\') && (path || url())
+}
+
 impl Urls {
     pub(crate) fn new(public: &str, loopback_http: bool, given: &GivenUrls) -> Result<Self, BuildError> {
         let public = public_url(public, loopback_http)?;
         let resolve = |name: &str, given: Option<&str>, default: &str| {
             let text = given.unwrap_or(default);
+            if given.is_some_and(|text| !is_address(text)) {
+                let help = format!(
+                    "{name} {text:?} is no address: write a path from the root, such as \"/login\", or an http(s) URL"
+                );
+                return Err(BuildError::new(BuildErrorKind::Url, help));
+            }
             public.join(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host()).ok_or_else(
                 || {
                     BuildError::new(

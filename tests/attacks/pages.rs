@@ -270,6 +270,10 @@ impl Directory for Hostile {
     fn identifier<'a>(&'a self, _: &'a Subject) -> DirectoryFuture<'a, String> {
         Box::pin(async { Ok(NAME.to_owned()) })
     }
+
+    fn checks_passwords(&self) -> bool {
+        true
+    }
 }
 
 #[tokio::test]
