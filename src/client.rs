@@ -25,9 +25,11 @@ use serde::Serialize;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Client {
+    #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<Arc<str>>,
-    #[serde(rename = "client_address")]
+    #[serde(rename = "client_address", skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Arc<str>>,
 }
 

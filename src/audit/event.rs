@@ -1,5 +1,6 @@
 //! Audit events, in types that have no room for a secret.
 
+use super::{Actor, AuditRequest};
 use crate::{
     aal::{CredentialId, Method},
     clock::Timestamp,
@@ -8,6 +9,27 @@ use crate::{
 };
 
 /// A decision or an action.
+///
+/// It serialises to a flat object, for logs and queues. The names of the fields and of the events stay as they are; later versions may add
+/// some. A field that does not apply is missing. No field ever has a secret.
+///
+/// | field | what it says |
+/// |---|---|
+/// | `at` | when, as RFC 3339 in UTC |
+/// | `event` | what happened: [`AuditEventKind::name`] |
+/// | `actor` | who did it: `user`, `administrator` or `system` |
+/// | `subject` | whose session or factor it is |
+/// | `session` | the id of the session from now on |
+/// | `method` | the authentication method, such as `totp` |
+/// | `credential` | the id of the credential |
+/// | `reason` | why something was refused or failed |
+/// | `replaced` | the id that the session had before |
+/// | `count` | how many sessions or credentials |
+/// | `retry_after` | how many seconds the factor stays locked |
+/// | `request.method` | the HTTP method |
+/// | `request.route` | the pattern of the matched route, such as `/accounts/{id}` |
+/// | `request.request_id`, `request.user_agent` | what the headers say: see [`Client`](crate::client::Client) |
+/// | `request.client_address` | the address, once [`client_address`](crate::StepUpBuilder::client_address) says how to know it |
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditEvent {
@@ -19,6 +41,10 @@ pub struct AuditEvent {
     pub session: Option<SessionId>,
     /// What happened.
     pub kind: AuditEventKind,
+    /// Who caused it.
+    pub actor: Actor,
+    /// The request that it belongs to, if it belongs to one that is known.
+    pub request: Option<AuditRequest>,
 }
 
 /// What happened.
@@ -242,6 +268,27 @@ impl AuditEventKind {
             Self::Enrolled { credential, .. } | Self::Removed { credential, .. } | Self::Renamed { credential, .. } => {
                 Some(*credential)
             }
+            _ => None,
+        }
+    }
+
+    pub(super) const fn replaced(&self) -> Option<SessionId> {
+        match self {
+            Self::Rotated { replaced } => *replaced,
+            _ => None,
+        }
+    }
+
+    pub(super) const fn count(&self) -> Option<u64> {
+        match self {
+            Self::Revoked { sessions: count } | Self::Resealed { credentials: count } => Some(*count),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Locked { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }

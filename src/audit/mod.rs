@@ -3,14 +3,21 @@
 //! All events are made and sent here. None carries a secret: no code, token, key or answer is within their reach.
 
 mod event;
+mod json;
+mod origin;
 
 use std::{fmt, sync::Arc};
 
-pub use self::event::{AuditEvent, AuditEventKind, ChallengeReason, FailureReason, RefusalReason};
+pub(crate) use self::origin::Origin;
+pub use self::{
+    event::{AuditEvent, AuditEventKind, ChallengeReason, FailureReason, RefusalReason},
+    origin::{Actor, AuditRequest},
+};
 use crate::{
     aal::Method,
+    client::Client,
     clock::Timestamp,
-    session::{Session, Subject},
+    session::{Session, SessionId, Subject},
 };
 
 /// The `tracing` target of the events.
@@ -63,19 +70,37 @@ impl Audit {
     }
 
     /// Records an event in a session.
-    pub(crate) fn record_in_session(&self, at: Timestamp, session: impl AsRef<Session>, kind: AuditEventKind) {
+    pub(crate) fn record_in_session(
+        &self,
+        at: Timestamp,
+        origin: &Origin,
+        session: impl AsRef<Session>,
+        kind: AuditEventKind,
+    ) {
         let session = session.as_ref();
-        self.send(&AuditEvent { at, subject: Some(session.subject().clone()), session: session.id(), kind });
+        self.record(at, origin, Some(session.subject().clone()), session.id(), kind);
     }
 
     /// Records an event about a subject, outside a session.
-    pub(crate) fn record_for_subject(&self, at: Timestamp, subject: &Subject, kind: AuditEventKind) {
-        self.send(&AuditEvent { at, subject: Some(subject.clone()), session: None, kind });
+    pub(crate) fn record_for_subject(&self, at: Timestamp, origin: &Origin, subject: &Subject, kind: AuditEventKind) {
+        self.record(at, origin, Some(subject.clone()), None, kind);
     }
 
     /// Records an event without a known subject.
-    pub(crate) fn record_anonymous(&self, at: Timestamp, kind: AuditEventKind) {
-        self.send(&AuditEvent { at, subject: None, session: None, kind });
+    pub(crate) fn record_anonymous(&self, at: Timestamp, origin: &Origin, kind: AuditEventKind) {
+        self.record(at, origin, None, None, kind);
+    }
+
+    fn record(
+        &self,
+        at: Timestamp,
+        origin: &Origin,
+        subject: Option<Subject>,
+        session: Option<SessionId>,
+        kind: AuditEventKind,
+    ) {
+        let Origin { actor, request } = origin.clone();
+        self.send(&AuditEvent { at, subject, session, kind, actor, request });
     }
 
     fn send(&self, event: &AuditEvent) {
@@ -87,29 +112,32 @@ impl Audit {
 }
 
 fn log(event: &AuditEvent) {
-    let AuditEvent { subject, session, kind, .. } = event;
-    let name = kind.name();
+    let AuditEvent { subject, session, kind, actor, request, .. } = event;
+    let (event, actor) = (kind.name(), actor.as_str());
     let (method, reason) = (kind.method(), kind.reason());
     let method = method.as_ref().map(Method::as_str);
     // Written with Debug, so that no subject breaks the line.
     let subject = subject.as_ref().map(|subject| tracing::field::debug(subject.as_str()));
     let session = session.map(tracing::field::display);
     let credential = kind.credential().map(tracing::field::display);
-    let (mut replaced, mut count, mut retry_after) = (None, None, None);
-    match *kind {
-        AuditEventKind::Rotated { replaced: id } => replaced = id.map(tracing::field::display),
-        AuditEventKind::Revoked { sessions: number } | AuditEventKind::Resealed { credentials: number } => {
-            count = Some(number);
-        }
-        AuditEventKind::Locked { retry_after: seconds, .. } => retry_after = Some(seconds),
-        _ => {}
+    let replaced = kind.replaced().map(tracing::field::display);
+    let (count, retry_after) = (kind.count(), kind.retry_after());
+    let client = request.as_ref().map(|request| &request.client);
+    let http_method = request.as_ref().map(|request| request.method.as_str());
+    let route = request.as_ref().and_then(|request| request.route.as_deref());
+    let request_id = client.and_then(Client::request_id);
+    let user_agent = client.and_then(Client::user_agent);
+    let client_address = client.and_then(Client::address).map(tracing::field::display);
+    macro_rules! write {
+        ($level:expr) => {
+            tracing::event!(
+                target: TARGET, $level, event, actor, reason, method, credential, subject, session, replaced, count, retry_after,
+                http_method, route, request_id, client_address, user_agent,
+            )
+        };
     }
     match kind {
-        AuditEventKind::Locked { .. } | AuditEventKind::CredentialsRefused => {
-            tracing::warn!(target: TARGET, event = name, reason, method, subject, session, retry_after);
-        }
-        _ => {
-            tracing::info!(target: TARGET, event = name, reason, method, credential, subject, session, replaced, count);
-        }
+        AuditEventKind::Locked { .. } | AuditEventKind::CredentialsRefused => write!(tracing::Level::WARN),
+        _ => write!(tracing::Level::INFO),
     }
 }

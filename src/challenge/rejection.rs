@@ -58,7 +58,7 @@ impl Rejection {
 
     /// Turns the refused response into the challenge and returns its body. Headers that other layers added, such as those of CORS, stay.
     pub(crate) fn render(self, parts: &mut response::Parts) -> Bytes {
-        self.context.report_refusal(self.shortfall);
+        self.context.with_known_head(self.head.clone()).report_refusal(self.shortfall);
         for name in OF_THE_BODY {
             parts.headers.remove(name);
         }

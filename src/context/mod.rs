@@ -22,7 +22,7 @@ pub(crate) use self::{
     refusal::RefusalHook,
 };
 use crate::{
-    audit::AuditEventKind,
+    audit::{Actor, AuditEventKind, Origin},
     client::Client,
     clock::Timestamp,
     requirement::{Requirement, Shortfall},
@@ -110,7 +110,11 @@ impl SessionContext {
     /// [`client`](Self::client) to say who it is. Under axum, a context in the handler's arguments has it already.
     #[must_use]
     pub fn with_head(&self, head: Head<'_>) -> Self {
-        Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(RequestHead::of(head, &self.shared.edge))) }
+        self.with_known_head(RequestHead::of(head, &self.shared.edge))
+    }
+
+    pub(crate) fn with_known_head(&self, head: RequestHead) -> Self {
+        Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(head)) }
     }
 
     /// Decides whether the request's session meets the requirement. Waits only if the session must be looked up.
@@ -229,6 +233,17 @@ impl SessionContext {
         self.known().map(|evidence| &evidence.session)
     }
 
+    /// Who causes what this request does.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { actor: Actor::User, request: self.head().and_then(RequestHead::audited) }
+    }
+
+    /// Records what happened in a session because of this request.
+    pub(crate) fn record(&self, session: impl AsRef<Session>, kind: AuditEventKind) {
+        let Edge { audit, clock, .. } = &*self.shared.edge;
+        audit.record_in_session(clock.now(), &self.origin(), session, kind);
+    }
+
     /// Reports to the audit why this request is refused.
     pub(crate) fn report_refusal(&self, why: impl Into<AuditEventKind>) {
         let kind = why.into();
@@ -237,11 +252,12 @@ impl SessionContext {
         if matches!(self.shared.look, Look::Ambiguous(_)) && tells_of_the_request {
             return;
         }
-        let Edge { audit, clock, .. } = &*self.shared.edge;
-        match self.known_session() {
-            Some(session) => audit.record_in_session(clock.now(), session, kind),
-            None => audit.record_anonymous(clock.now(), kind),
+        if let Some(session) = self.known_session() {
+            self.record(session, kind);
+            return;
         }
+        let Edge { audit, clock, .. } = &*self.shared.edge;
+        audit.record_anonymous(clock.now(), &self.origin(), kind);
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Engine, Limits};
 use crate::{
     aal::Proof,
-    audit::AuditEventKind,
+    audit::{AuditEventKind, Origin},
     clock::Timestamp,
     error::{Error, ErrorKind, StoreError},
     session::{Session, StoredSession, Subject, renewed_end},
@@ -38,25 +38,30 @@ impl Engine {
     }
 
     /// Ends sessions, and drops their cache entries.
-    pub(crate) async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, StoreError> {
+    pub(crate) async fn revoke(
+        &self,
+        subject: &Subject,
+        which: Revocation,
+        origin: &Origin,
+    ) -> Result<u64, StoreError> {
         let revoked = {
             let _forget = self.sessions.standing.forget_afterwards(subject);
             self.stores.revoke(subject, which).await?
         };
-        self.audit.record_for_subject(self.now(), subject, AuditEventKind::Revoked { sessions: revoked });
+        self.audit.record_for_subject(self.now(), origin, subject, AuditEventKind::Revoked { sessions: revoked });
         Ok(revoked)
     }
 
     /// Ends the session. If a step-up has replaced it meanwhile, the new one ends.
-    pub(crate) async fn sign_out(&self, session: &Session) -> Result<(), Error> {
+    pub(crate) async fn sign_out(&self, session: &Session, origin: &Origin) -> Result<(), Error> {
         let subject = session.subject();
         let mut id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
-        while self.revoke(subject, Revocation::One(id)).await? == 0 {
+        while self.revoke(subject, Revocation::One(id), origin).await? == 0 {
             let Some(binding) = session.binding() else { break };
             let Some(successor) = self.stores.session_of(subject, binding, self.now()).await? else { break };
             id = successor.session.id();
         }
-        self.audit.record_in_session(self.now(), session, AuditEventKind::SignedOut);
+        self.audit.record_in_session(self.now(), origin, session, AuditEventKind::SignedOut);
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use tower_service::Service;
 
 use super::{MakeBody, ResponseFuture};
 use crate::{
-    audit::AuditEventKind,
-    context::{Edge, SessionContext},
+    audit::{Actor, AuditEventKind, Origin},
+    context::{Edge, RequestHead, SessionContext},
     source::{Head, Look},
 };
 
@@ -47,7 +47,9 @@ where
         let now = edge.clock.now();
         let look = edge.source.look(Head::from(&request));
         if let Look::Ambiguous(_) = look {
-            edge.audit.record_anonymous(now, AuditEventKind::CredentialsRefused);
+            let request = RequestHead::of(Head::from(&request), edge).audited();
+            let origin = Origin { actor: Actor::User, request };
+            edge.audit.record_anonymous(now, &origin, AuditEventKind::CredentialsRefused);
         }
         let context = SessionContext::new(Arc::clone(edge), look, now, request.uri().path_and_query().cloned());
         request.extensions_mut().insert(context.clone());

@@ -216,13 +216,9 @@ impl<'a> Submission<'a> {
         let (completed, session) = login_success::grant(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
-                let audit = &self.engine().audit;
-                audit.record_in_session(self.scope.now(), &session, AuditEventKind::Passed { method: factor.method() });
-                audit.record_in_session(
-                    self.scope.now(),
-                    &session,
-                    AuditEventKind::Rotated { replaced: found.session.id() },
-                );
+                let context = &self.scope.context;
+                context.record(&session, AuditEventKind::Passed { method: factor.method() });
+                context.record(&session, AuditEventKind::Rotated { replaced: found.session.id() });
                 login_success::answer(&self, &session, owner, identity)
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,

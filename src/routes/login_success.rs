@@ -94,7 +94,7 @@ pub(crate) async fn begin(
             return Err(Failure::Unavailable);
         }
     }
-    engine.audit.record_in_session(now, &session, AuditEventKind::SignedIn { method });
+    submission.scope.context.record(&session, AuditEventKind::SignedIn { method });
     Ok(Some(session))
 }
 

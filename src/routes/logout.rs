@@ -56,7 +56,7 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
         return Err(Failure::WrongLogoutToken);
     }
-    scope.engine().sign_out(&found.session).await?;
+    scope.engine().sign_out(&found.session, &scope.context.origin()).await?;
     let mut response = if json {
         answer::empty(StatusCode::NO_CONTENT)
     } else {
@@ -99,7 +99,7 @@ async fn native_logout(scope: &Scope, body: &Bytes) -> Result<Response, Failure>
     let id: SessionId = verified.id;
     let sessions = engine.stores.sessions(&verified.subject, now).await?;
     if let Some(session) = sessions.iter().find(|session| session.id() == id) {
-        scope.engine().sign_out(session.as_ref()).await?;
+        scope.engine().sign_out(session.as_ref(), &scope.context.origin()).await?;
     } else if sessions.iter().any(|session| session.binding() == verified.binding) {
         return Err(Failure::WrongSessionToken);
     }

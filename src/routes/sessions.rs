@@ -109,7 +109,7 @@ pub(crate) async fn revoke_others(State(_): State<Site>, scope: Scope) -> Respon
     let revoked = async {
         let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
         let which = Revocation::Others(found.session.id().ok_or(Failure::NoSession)?);
-        let count = scope.engine().revoke(found.session.subject(), which).await?;
+        let count = scope.engine().revoke(found.session.subject(), which, &scope.context.origin()).await?;
         Ok::<_, Failure>(answer::json(StatusCode::OK, &json!({ "count": count })))
     };
     revoked.await.unwrap_or_else(|failure| failure.respond(&scope, true))
@@ -131,7 +131,7 @@ pub(crate) async fn revoke_one(
         }
         let sessions = scope.engine().stores.sessions(found.session.subject(), scope.now()).await?;
         if let Some(session) = sessions.iter().find(|session| session.id() == id) {
-            scope.engine().sign_out(session.as_ref()).await?;
+            scope.engine().sign_out(session.as_ref(), &scope.context.origin()).await?;
         }
         Ok(answer::empty(StatusCode::NO_CONTENT))
     };

@@ -89,9 +89,9 @@ impl Change<'_> {
             }
         }
         for kind in events {
-            engine.audit.record_in_session(now, &session, kind);
+            self.scope.context.record(&session, kind);
         }
-        engine.audit.record_in_session(now, &session, AuditEventKind::Rotated { replaced: self.found.session.id() });
+        self.scope.context.record(&session, AuditEventKind::Rotated { replaced: self.found.session.id() });
         after.keep(method, removes).await;
         Ok(response)
     }

@@ -3,7 +3,7 @@
 use super::{ROUNDS, StepUp};
 use crate::{
     aal::{CredentialId, Method},
-    audit::AuditEventKind,
+    audit::{Actor, AuditEventKind},
     error::{Error, ErrorKind},
     factor::{self, LookupSecrets, Totp},
     session::Subject,
@@ -26,7 +26,7 @@ impl StepUp {
         let secret = factor::decode_totp_secret(base32_secret)?;
         let credential = Totp::credential(subject, &secret, 0, &engine.sealer, engine.now())
             .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?;
-        self.import(subject, credential).await
+        self.import(subject, credential, Actor::System).await
     }
 
     /// Stores look-up secrets that the subject got elsewhere. They replace the present ones. Each works once.
@@ -39,12 +39,12 @@ impl StepUp {
         let engine = self.engine();
         engine.factor(Method::LookupSecret).ok_or(Error::new(ErrorKind::Credential))?;
         let credential = LookupSecrets::imported(codes, engine.now()).ok_or(Error::new(ErrorKind::LookupSecrets))?;
-        self.import(subject, credential).await
+        self.import(subject, credential, Actor::System).await
     }
 
-    async fn import(&self, subject: &Subject, credential: Credential) -> Result<CredentialId, Error> {
+    async fn import(&self, subject: &Subject, credential: Credential, actor: Actor) -> Result<CredentialId, Error> {
         let summary = credential.summary;
-        self.store(subject, summary, CredentialChange::Replace(credential)).await
+        self.store(subject, summary, CredentialChange::Replace(credential), actor).await
     }
 
     async fn store(
@@ -52,6 +52,7 @@ impl StepUp {
         subject: &Subject,
         summary: CredentialSummary,
         change: CredentialChange,
+        actor: Actor,
     ) -> Result<CredentialId, Error> {
         let engine = self.engine();
         let CredentialSummary { id, method, .. } = summary;
@@ -63,7 +64,8 @@ impl StepUp {
         if engine.commit(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Conflict));
         }
-        engine.audit.record_for_subject(at, subject, AuditEventKind::Enrolled { method, credential: id });
+        let origin = self.origin(actor);
+        engine.audit.record_for_subject(at, &origin, subject, AuditEventKind::Enrolled { method, credential: id });
         Ok(id)
     }
 
@@ -78,7 +80,7 @@ impl StepUp {
     /// No factor of this method is configured (`Credential`), or the store did not answer.
     pub async fn bind(&self, subject: &Subject, method: Method, data: Vec<u8>) -> Result<CredentialId, Error> {
         let credential = self.credential(method, data)?;
-        self.import(subject, credential).await
+        self.import(subject, credential, Actor::Administrator).await
     }
 
     /// Gives the subject one more credential of a factor of your own, for example a second phone, and keeps the others of the method. The
@@ -109,7 +111,7 @@ impl StepUp {
     ) -> Result<CredentialId, Error> {
         let mut credential = self.credential(method, data)?;
         credential.name = name;
-        self.store(subject, credential.summary, CredentialChange::Add(credential)).await
+        self.store(subject, credential.summary, CredentialChange::Add(credential), Actor::Administrator).await
     }
 
     /// A new credential of a configured factor.
@@ -177,8 +179,14 @@ impl StepUp {
             let at = completion.now;
             if engine.commit(completion).await? == Completed::Done {
                 engine.stores.remove_flows(subject, None).await?;
+                let origin = self.origin(Actor::Administrator);
                 for CredentialSummary { id: credential, method, .. } in gone {
-                    engine.audit.record_for_subject(at, subject, AuditEventKind::Removed { method, credential });
+                    engine.audit.record_for_subject(
+                        at,
+                        &origin,
+                        subject,
+                        AuditEventKind::Removed { method, credential },
+                    );
                 }
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 use super::{ROUNDS, StepUp};
 use crate::{
     aal::Method,
-    audit::AuditEventKind,
+    audit::{Actor, AuditEventKind},
     engine::Engine,
     error::{Error, ErrorKind},
     session::{Session, StoredSession, Subject},
@@ -26,7 +26,7 @@ impl StepUp {
     ///
     /// The store did not answer; whether the session was ended is not known.
     pub async fn sign_out(&self, session: impl AsRef<Session>) -> Result<(), Error> {
-        self.engine().sign_out(session.as_ref()).await
+        self.engine().sign_out(session.as_ref(), &self.origin(Actor::User)).await
     }
 
     /// Ends sessions of the subject and returns how many. This process refuses them at once, others as soon as they read the store again
@@ -36,7 +36,7 @@ impl StepUp {
     ///
     /// The store did not answer; whether sessions were ended is not known.
     pub async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, Error> {
-        Ok(self.engine().revoke(subject, which).await?)
+        Ok(self.engine().revoke(subject, which, &self.origin(Actor::Administrator)).await?)
     }
 
     /// Ends all sessions of the subject, also those being created at this moment, and returns how many. Use it when a user is disabled or
@@ -62,7 +62,8 @@ impl StepUp {
     pub async fn unlock(&self, subject: &Subject, method: Method) -> Result<(), Error> {
         let engine = self.engine();
         engine.stores.reset_attempts(&AttemptKey { subject: subject.clone(), method }).await?;
-        engine.audit.record_for_subject(engine.now(), subject, AuditEventKind::Unlocked { method });
+        let origin = self.origin(Actor::Administrator);
+        engine.audit.record_for_subject(engine.now(), &origin, subject, AuditEventKind::Unlocked { method });
         Ok(())
     }
 
@@ -86,7 +87,8 @@ impl StepUp {
             }
             let at = completion.now;
             if engine.commit(completion).await? == Completed::Done {
-                engine.audit.record_for_subject(at, subject, AuditEventKind::Resealed { credentials });
+                let origin = self.origin(Actor::System);
+                engine.audit.record_for_subject(at, &origin, subject, AuditEventKind::Resealed { credentials });
                 return Ok(credentials);
             }
         }

@@ -9,7 +9,8 @@ use std::{fmt, sync::Arc};
 
 pub use self::{guard::StepUpGuard, sign_in::SignedIn};
 use crate::{
-    context::Edge,
+    audit::{Actor, AuditRequest, Origin},
+    context::{Edge, SessionContext},
     engine::Engine,
     guard::{RequireAal, RequireAal2},
     layer::StepUpLayer,
@@ -27,6 +28,9 @@ const ROUNDS: u32 = 3;
 pub struct StepUp {
     engine: Arc<Engine>,
     edge: Arc<Edge>,
+    /// Who asks for what the application does with this handle, if it says so.
+    actor: Option<Actor>,
+    request: Option<AuditRequest>,
 }
 
 impl fmt::Debug for StepUp {
@@ -37,7 +41,7 @@ impl fmt::Debug for StepUp {
 
 impl StepUp {
     pub(crate) const fn new(engine: Arc<Engine>, edge: Arc<Edge>) -> Self {
-        Self { engine, edge }
+        Self { engine, edge, actor: None, request: None }
     }
 
     pub(crate) const fn engine(&self) -> &Arc<Engine> {
@@ -46,6 +50,47 @@ impl StepUp {
 
     pub(crate) const fn edge(&self) -> &Arc<Edge> {
         &self.edge
+    }
+
+    /// The same step-up, for what the application does because of this request. Its audit events name the request, and a session that it
+    /// begins names the [client](SessionContext::client).
+    ///
+    /// Under axum, take the context from the handler's arguments; elsewhere it needs its [head](SessionContext::with_head).
+    ///
+    /// ```
+    /// use tower_step_up::{Method, SessionContext, SignedIn, StepUp, Subject};
+    ///
+    /// async fn sign_in(step_up: StepUp, context: SessionContext, user: Subject) -> Result<SignedIn, tower_step_up::Error> {
+    ///     step_up.for_request(&context).sign_in(user, Method::Password).await
+    /// }
+    /// # drop(sign_in);
+    /// ```
+    #[must_use]
+    pub fn for_request(&self, context: &SessionContext) -> Self {
+        Self { request: context.origin().request, ..self.clone() }
+    }
+
+    /// The same step-up, for what this actor asks the application to do. Its audit events say so.
+    ///
+    /// Without it, [`sign_in`](Self::sign_in), [`reauthenticate`](Self::reauthenticate) and [`sign_out`](Self::sign_out) are the user's
+    /// doing; `import_..` and [`reseal`](Self::reseal) the system's; everything else an administrator's.
+    ///
+    /// ```
+    /// use tower_step_up::{Error, StepUp, Subject, audit::Actor};
+    ///
+    /// async fn sign_out_everywhere(step_up: StepUp, user: &Subject) -> Result<u64, Error> {
+    ///     step_up.acting_as(Actor::User).revoke_all(user).await
+    /// }
+    /// # drop(sign_out_everywhere);
+    /// ```
+    #[must_use]
+    pub fn acting_as(&self, actor: Actor) -> Self {
+        Self { actor: Some(actor), ..self.clone() }
+    }
+
+    /// Who causes what a call does, if the application does not say otherwise.
+    pub(crate) fn origin(&self, usual: Actor) -> Origin {
+        Origin { actor: self.actor.unwrap_or(usual), request: self.request.clone() }
     }
 
     /// The layer: guards find each request's session through it, and it renders every refusal.

@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::StepUp;
 use crate::{
     aal::{Method, Proof},
-    audit::AuditEventKind,
+    audit::{Actor, AuditEventKind},
     error::{Error, ErrorKind},
     session::{Session, StoredSession, Subject, token::SessionToken},
     source::Carried,
@@ -87,7 +87,8 @@ impl StepUp {
         let session = StoredSession::new(subject, Proof::new(method, level, now), now, engine.limits.session_lifespan);
         engine.stores.create_session(&session).await?;
         engine.lift_lock(session.subject(), method).await;
-        engine.audit.record_in_session(now, &session, AuditEventKind::SignedIn { method });
+        let origin = self.origin(Actor::User);
+        engine.audit.record_in_session(now, &origin, &session, AuditEventKind::SignedIn { method });
         // At sign-in only the first factor counts, whatever is enrolled.
         self.hand_out(session, &engine.judge(Vec::new()))
     }
@@ -115,8 +116,9 @@ impl StepUp {
         if engine.commit(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Inactive));
         }
-        engine.audit.record_in_session(now, &renewed, AuditEventKind::Passed { method });
-        engine.audit.record_in_session(now, &renewed, AuditEventKind::Rotated { replaced: Some(id) });
+        let origin = self.origin(Actor::User);
+        engine.audit.record_in_session(now, &origin, &renewed, AuditEventKind::Passed { method });
+        engine.audit.record_in_session(now, &origin, &renewed, AuditEventKind::Rotated { replaced: Some(id) });
         self.hand_out(renewed, &found.standing)
     }
 

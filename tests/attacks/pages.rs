@@ -145,9 +145,11 @@ async fn untrusted_text_forges_no_header_or_log_line() {
         assert!(kim.submit(&flow, &fields).await.status.is_client_error());
         for line in log.take() {
             assert!(!line.contains(['\n', '\r', '\u{2028}']), "{line:?}");
-            // The audit names the subject, escaped and in quotes; nothing else that a client says is repeated.
+            // The audit names the subject and, at the end, the user agent, escaped and in quotes; nothing else that a client says is repeated.
             let said = line.replace(&format!("subject={text:?}"), "");
+            let (said, agent) = said.split_once(" user_agent=").unwrap_or((&said, "\"\""));
             assert!(!said.contains("X-Evil: 1"), "{line:?}");
+            assert!(serde_json::from_str::<String>(agent).is_ok_and(|agent| agent.is_ascii()), "{line:?}");
         }
     }
     for text in ["a\r\nX-Evil: 1", "a\nb", "\0", "\u{85}"] {

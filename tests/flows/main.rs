@@ -24,6 +24,7 @@ mod logout;
 #[path = "../../examples/own_factor/mail_code.rs"]
 mod mail_code;
 mod manage;
+mod operations;
 mod own_factor;
 mod own_method;
 mod push;
