@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics")]
 
+#[path = "common/log.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with tests that use all of it")]
+mod log;
+
 use std::time::Duration;
 
 use tower_step_up::{
@@ -10,6 +14,7 @@ use tower_step_up::{
     error::BuildErrorKind::{self, Cookie, Factor, Key, Limit, PublicUrl, Store, Url},
     factor::{self, LookupSecrets, Password, Totp},
     seal::EncryptionKey,
+    session::CookiePrefix,
     store::{AttemptPolicy, MemoryStore},
     wire::ui::{Node, Text},
 };
@@ -143,13 +148,58 @@ fn each_factor_is_shown_by_a_name_that_ory_knows_and_no_other_has() {
 
 #[test]
 fn cookies_are_host_only_unless_on_loopback() {
-    refused(bank().cookie_name("session"), Cookie, "__Host-");
     refused(bank().cookie_name("__Secure-session"), Cookie, "__Host-");
+    refused(bank().cookie_name("__host-session"), Cookie, "__Host-");
     refused(bank().cookie_name("__Host-a b"), Cookie, "letters");
     refused(bank().cookie_name(""), Cookie, "letters");
     let loopback = || at("http://127.0.0.1:3000").insecure_http_on_loopback();
     refused(loopback().cookie_name("__Host-session"), Cookie, "plain HTTP");
-    assert!(loopback().cookie_name("session").build().is_ok());
+    refused(loopback().cookie_prefix(CookiePrefix::Host), Cookie, "plain HTTP");
+    refused(loopback().cookie_prefix(CookiePrefix::Secure), Cookie, "plain HTTP");
+    refused(loopback().cookie_prefix(CookiePrefix::None).cookie_domain("localhost"), Cookie, "HTTPS");
+    assert!(loopback().cookie_name("session").cookie_prefix(CookiePrefix::None).build().is_ok());
+    for name in ["session", "__Host-session"] {
+        assert!(bank().cookie_name(name).cookie_prefix(CookiePrefix::Host).build().is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn weaker_cookies_are_warned_about() {
+    let (log, _guard) = log::Log::begin();
+    let warnings = |builder: StepUpBuilder| {
+        assert!(builder.build().is_ok());
+        log.take().into_iter().filter(|line| line.contains("WARN") && line.contains("cookie tossing")).count()
+    };
+    assert_eq!(warnings(bank()), 0);
+    assert_eq!(warnings(at("http://127.0.0.1:3000").insecure_http_on_loopback()), 0, "its name has warned already");
+    for prefix in [CookiePrefix::Secure, CookiePrefix::None] {
+        assert_eq!(warnings(bank().cookie_prefix(prefix)), 1);
+        assert_eq!(warnings(bank().cookie_prefix(prefix).cookie_domain("bank.example")), 1);
+    }
+}
+
+/// A domain takes a second word, and must be one that browsers accept.
+#[test]
+fn a_cookie_domain_is_no_accident() {
+    let named = |domain: &str| at("https://id.bank.example").cookie_domain(domain);
+    refused(named("bank.example"), Cookie, "receives the session cookie");
+    refused(named("bank.example").cookie_prefix(CookiePrefix::Host), Cookie, "receives the session cookie");
+    for prefix in [CookiePrefix::Secure, CookiePrefix::None] {
+        let named = |domain: &str| named(domain).cookie_prefix(prefix);
+        for foreign in ["evil.example", "k.example", "other.bank.example", "xid.bank.example", "a.id.bank.example"] {
+            refused(named(foreign), Cookie, "or a parent of it");
+        }
+        for wide in ["example", "bank.example."] {
+            refused(named(wide), Cookie, "two labels");
+        }
+        for wrong in ["", ".", "127.0.0.1", "[::1]", "bank example", "bank.example; Path=/x", "https://bank.example"] {
+            let error = named(wrong).build().unwrap_err();
+            assert_eq!(error.kind(), Cookie, "{wrong}");
+        }
+        for right in ["bank.example", "id.bank.example", "BANK.example", ".bank.example"] {
+            assert!(named(right).build().is_ok(), "{right}");
+        }
+    }
 }
 
 #[test]

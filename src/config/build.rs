@@ -2,9 +2,7 @@
 
 use std::{panic, sync::Arc, time::Duration};
 
-use sha2::{Digest, Sha256};
-
-use super::{StepUpBuilder, hex};
+use super::StepUpBuilder;
 use crate::{
     aal::{Aal, Method, Proof},
     context::Edge,
@@ -12,7 +10,7 @@ use crate::{
     engine::{Engine, Switch},
     error::{BuildError, BuildErrorKind},
     seal::{EncryptionKey, Sealer},
-    session::{StoredSession, Subject, cookie::CookieJar, token::KeyRing},
+    session::{StoredSession, Subject, token::KeyRing},
     source::own::{OwnSessions, StandingCache},
     step_up::StepUp,
     store::access::Stores,
@@ -38,7 +36,7 @@ impl StepUpBuilder {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         self.check_limits()?;
         self.check_factors()?;
-        let cookies = self.cookies(&urls)?;
+        let cookies = self.cookie_jar(&urls.public)?;
         let keys = self.key_ring(&urls)?;
         let sealer = self.sealer()?;
         let help = "no store: call store(..), for example with SqlStore, or with MemoryStore::default() for tests";
@@ -171,26 +169,6 @@ impl StepUpBuilder {
             }
         }
         Ok(())
-    }
-
-    fn cookies(&self, urls: &Urls) -> Result<CookieJar, BuildError> {
-        let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Cookie, help));
-        let secure = urls.public.scheme() == "https";
-        let prefix = if secure { "__Host-" } else { "" };
-        let session = self.cookie_name.clone().unwrap_or_else(|| format!("{prefix}step_up_session"));
-        // RFC 6265 section 4.1.1: a cookie's name is a token.
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if session.is_empty() || session.len() > 128 || !session.bytes().all(token) {
-            return fail("cookie_name must be 1 to 128 characters: letters, digits, - or _");
-        }
-        if secure && !session.starts_with("__Host-") {
-            return fail("cookie_name must begin with __Host-: then neither other hosts nor plain HTTP can set it");
-        }
-        if !secure && session.starts_with("__") {
-            return fail("cookie_name must not begin with __ on plain HTTP: browsers would refuse the cookie");
-        }
-        let digest = Sha256::digest(urls.public.as_str().trim_end_matches('/'));
-        Ok(CookieJar { session, csrf: format!("{prefix}csrf_token_{}", hex(&digest)), secure })
     }
 
     fn key_ring(&self, urls: &Urls) -> Result<KeyRing, BuildError> {

@@ -2,6 +2,7 @@
 
 mod build;
 mod builder;
+mod cookies;
 #[cfg(feature = "config")]
 mod file;
 mod guard;

@@ -148,25 +148,56 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
+/// A promise that browsers keep for a cookie by its name (RFC 6265bis section 4.1.3). Every cookie is also `HttpOnly` and `SameSite=Lax`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CookiePrefix {
+    /// `__Host-`: only the host of the public URL can set the cookie, only over HTTPS, and only it gets the cookie. The default.
+    #[default]
+    Host,
+    /// `__Secure-`: any host of the site can set it, over HTTPS. An attacker who controls one of them can sign users out or into an account
+    /// of their own.
+    Secure,
+    /// No prefix: any host of the site can set it, even over plain HTTP. So can anybody in the user's network, who can answer for
+    /// `http://anything.bank.example`. The cookie is still sent only over HTTPS.
+    None,
+}
+
+impl CookiePrefix {
+    /// The beginning of the cookie's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "__Host-",
+            Self::Secure => "__Secure-",
+            Self::None => "",
+        }
+    }
+}
+
 /// The names and attributes of our cookies. The public URL decides them.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieJar {
     pub(crate) session: String,
     pub(crate) csrf: String,
     pub(crate) secure: bool,
+    /// The hosts that get the cookies: this one and all below it. Without it, only the host that sets them.
+    pub(crate) domain: Option<String>,
+    /// Whether the session cookie outlives the browser.
+    pub(crate) persistent: bool,
 }
 
 /// One year: the CSRF cookie outlives sessions.
 const CSRF_SECONDS: i64 = 31_536_000;
 
 impl CookieJar {
-    fn build(&self, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
-        let cookie = Cookie::build((name, value))
-            .http_only(true)
-            .secure(self.secure)
-            .same_site(SameSite::Lax)
-            .path("/")
-            .max_age(cookie::time::Duration::seconds(seconds));
+    /// `seconds` until the browser forgets it; `None` until it is closed.
+    fn build(&self, name: &str, value: &str, seconds: Option<i64>) -> Option<HeaderValue> {
+        let mut cookie =
+            Cookie::build((name, value)).http_only(true).secure(self.secure).same_site(SameSite::Lax).path("/").build();
+        cookie.set_max_age(seconds.map(cookie::time::Duration::seconds));
+        if let Some(domain) = &self.domain {
+            cookie.set_domain(domain.as_str());
+        }
         HeaderValue::try_from(cookie.to_string()).ok().map(|mut value| {
             value.set_sensitive(true);
             value
@@ -176,17 +207,17 @@ impl CookieJar {
     /// The `Set-Cookie` that carries the token until the session ends.
     pub(crate) fn session(&self, token: &SessionToken, expires_at: Timestamp, now: Timestamp) -> Option<HeaderValue> {
         let seconds = expires_at.unix_seconds().saturating_sub(now.unix_seconds()).max(0);
-        self.build(&self.session, token.as_str(), seconds)
+        self.build(&self.session, token.as_str(), self.persistent.then_some(seconds))
     }
 
     /// The `Set-Cookie` that deletes the session cookie.
     pub(crate) fn session_removal(&self) -> Option<HeaderValue> {
-        self.build(&self.session, "", 0)
+        self.build(&self.session, "", Some(0))
     }
 
     /// The `Set-Cookie` of the CSRF token.
     pub(crate) fn csrf(&self, token: &str) -> Option<HeaderValue> {
-        self.build(&self.csrf, token, CSRF_SECONDS)
+        self.build(&self.csrf, token, Some(CSRF_SECONDS))
     }
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 pub(crate) use self::stored::renewed_end;
 pub use self::{
+    cookie::CookiePrefix,
     key::{InvalidKey, SigningKey},
     stored::StoredSession,
     token::SessionToken,

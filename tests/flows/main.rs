@@ -17,6 +17,7 @@
 
 #[path = "../common/answers.rs"]
 mod answers;
+mod cookies;
 mod journeys;
 mod login_begin;
 mod login_submit;

@@ -1,11 +1,13 @@
 //! The builder: all settings and their defaults. `build` has the checks.
 
+mod cookies;
 mod pages;
 mod parts;
 mod times;
 
 use std::{sync::Arc, time::Duration};
 
+use self::cookies::GivenCookies;
 use crate::{
     audit::Audit,
     clock::{Clock, SystemClock},
@@ -54,7 +56,7 @@ pub struct StepUpBuilder {
     pub(in crate::config) audit: Audit,
     pub(in crate::config) on_refusal: Option<Arc<dyn RefusalHook>>,
     pub(in crate::config) client_address: Option<ClientAddress>,
-    pub(in crate::config) cookie_name: Option<String>,
+    pub(in crate::config) cookies: GivenCookies,
     pub(in crate::config) urls: GivenUrls,
     pub(in crate::config) whoami: RequiredAal,
     pub(in crate::config) settings: RequiredAal,
@@ -86,7 +88,7 @@ impl StepUpBuilder {
             audit: Audit::default(),
             on_refusal: None,
             client_address: None,
-            cookie_name: None,
+            cookies: GivenCookies::default(),
             urls: GivenUrls::default(),
             whoami: RequiredAal::default(),
             settings: RequiredAal::default(),
@@ -168,18 +170,6 @@ impl StepUpBuilder {
     /// ```
     pub fn insecure_http_on_loopback(mut self) -> Self {
         self.loopback_http = true;
-        self
-    }
-
-    /// The session cookie's name. By default `__Host-step_up_session`, on plain HTTP `step_up_session`.
-    ///
-    /// ```
-    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
-    /// let builder = builder.cookie_name("__Host-bank_session");
-    /// # drop(builder);
-    /// ```
-    pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
-        self.cookie_name = Some(name.into());
         self
     }
 
