@@ -21,6 +21,20 @@ pub(crate) struct Config {
     pub(crate) model: RequiredAal,
     /// How old the second factor may be for a transfer.
     pub(crate) transfer_max_age: Duration,
+    pub(crate) pages: Pages,
+    /// How long a step-up may take, and a session may last; `None`: as the crate has it.
+    pub(crate) login_lifespan: Option<Duration>,
+    pub(crate) session_lifespan: Option<Duration>,
+}
+
+/// Pages of a front end of one's own, as absolute addresses or paths. `None`: the bank's and the crate's.
+pub(crate) struct Pages {
+    pub(crate) login: Option<String>,
+    pub(crate) login_ui: Option<String>,
+    pub(crate) settings_ui: Option<String>,
+    pub(crate) error_ui: Option<String>,
+    /// Where else browsers may be sent back to; empty: to the bank alone.
+    pub(crate) allowed_return: Vec<String>,
 }
 
 /// Where the bank keeps its data.
@@ -62,6 +76,7 @@ impl Config {
         if flows.is_some() {
             return Err(BadSetting::new("BANK_FLOWS: build the bank with the feature redis, or leave it unset"));
         }
+        let lifespan = |name| get(name).map(|text| seconds(name, &text)).transpose();
         Ok(Self {
             address: address(get("BANK_ADDR").as_deref().unwrap_or("127.0.0.1:3000"))?,
             public_url: get("BANK_PUBLIC_URL"),
@@ -70,7 +85,19 @@ impl Config {
             store: store(get("BANK_STORE").as_deref().unwrap_or("sqlite://bank.db"))?,
             secret: get("BANK_SECRET").as_deref().map(secret).transpose()?,
             model: model(get("BANK_MODEL").as_deref().unwrap_or("strict"))?,
-            transfer_max_age: seconds(get("BANK_TRANSFER_MAX_AGE").as_deref().unwrap_or("300"))?,
+            transfer_max_age: seconds(
+                "BANK_TRANSFER_MAX_AGE",
+                get("BANK_TRANSFER_MAX_AGE").as_deref().unwrap_or("300"),
+            )?,
+            pages: Pages {
+                login: get("BANK_LOGIN_URL"),
+                login_ui: get("BANK_LOGIN_UI_URL"),
+                settings_ui: get("BANK_SETTINGS_UI_URL"),
+                error_ui: get("BANK_ERROR_UI_URL"),
+                allowed_return: list(get("BANK_ALLOWED_RETURN_URLS").as_deref()),
+            },
+            login_lifespan: lifespan("BANK_LOGIN_LIFESPAN")?,
+            session_lifespan: lifespan("BANK_SESSION_LIFESPAN")?,
         })
     }
 }
@@ -114,8 +141,17 @@ fn model(text: &str) -> Result<RequiredAal, BadSetting> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, BadSetting> {
+fn seconds(name: &str, text: &str) -> Result<Duration, BadSetting> {
     text.parse()
         .map(Duration::from_secs)
-        .map_err(|_| BadSetting::new("BANK_TRANSFER_MAX_AGE must be a whole number of seconds, for example 300"))
+        .map_err(|_| BadSetting::new(format!("{name} must be a whole number of seconds, for example 300")))
+}
+
+/// The parts between commas.
+fn list(text: Option<&str>) -> Vec<String> {
+    text.iter()
+        .flat_map(|text| text.split(','))
+        .map(|part| part.trim().to_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
 }

@@ -42,14 +42,14 @@ use tokio::{net::TcpListener, signal};
 #[cfg(feature = "redis")]
 use tower_step_up::store::RedisStore;
 use tower_step_up::{
-    Requirement, RouterExt, SigningKey, StepUp,
+    Requirement, RouterExt, SigningKey, StepUp, StepUpBuilder,
     factor::{LookupSecrets, Password, Totp},
     seal::EncryptionKey,
     store::{MemoryStore, SqlStore},
 };
 
 use self::{
-    config::{BadSetting, Config, StoreSetting},
+    config::{BadSetting, Config, Pages, StoreSetting},
     database::Database,
     security::OwnOrigin,
     transfers::Transfers,
@@ -165,6 +165,13 @@ async fn step_up(
         .directory(users.clone())
         .whoami_required_aal(config.model)
         .settings_required_aal(config.model);
+    builder = pages(builder, &config.pages);
+    if let Some(lifespan) = config.login_lifespan {
+        builder = builder.login_flow_lifespan(lifespan);
+    }
+    if let Some(lifespan) = config.session_lifespan {
+        builder = builder.session_lifespan(lifespan);
+    }
     if public_url.starts_with("http://") {
         builder = builder.insecure_http_on_loopback();
     }
@@ -180,6 +187,27 @@ async fn step_up(
         None => builder,
     };
     Ok(builder.build()?)
+}
+
+/// Leads browsers to a front end of one's own, where the settings name one.
+fn pages(mut builder: StepUpBuilder, pages: &Pages) -> StepUpBuilder {
+    if let Some(url) = &pages.login {
+        builder = builder.login_url(url);
+    }
+    if let Some(url) = &pages.login_ui {
+        builder = builder.login_ui_url(url);
+    }
+    if let Some(url) = &pages.settings_ui {
+        builder = builder.settings_ui_url(url);
+    }
+    if let Some(url) = &pages.error_ui {
+        builder = builder.error_ui_url(url);
+    }
+    // The crate's default is the bank itself, and a list replaces it.
+    if !pages.allowed_return.is_empty() {
+        builder = builder.allowed_return_url("/");
+    }
+    pages.allowed_return.iter().fold(builder, StepUpBuilder::allowed_return_url)
 }
 
 #[cfg(feature = "redis")]
