@@ -21,9 +21,9 @@ pub enum StoreErrorKind {
     Conflict,
     /// A stored value cannot be read.
     Corrupt,
-    /// The store does not know this [`Consumption`](crate::store::Consumption) or
-    /// [`CredentialChange`](crate::store::CredentialChange): it is older than the crate or the factor that uses it. Nothing was
-    /// changed. The crate refuses with 503.
+    /// The store does not know this [`Consumption`](crate::store::Consumption),
+    /// [`CredentialChange`](crate::store::CredentialChange) or call: it is older than the crate or the factor that uses it. Nothing
+    /// was changed. The crate refuses with 503.
     Unsupported,
 }
 
@@ -137,8 +137,10 @@ pub enum ErrorKind {
     TotpSecret,
     /// No recovery code was given, or one has fewer than 13 or more than 64 characters, or appears twice.
     LookupSecrets,
-    /// A session needs at least one proof.
+    /// There are no proofs, or they make no sense: the source of the error says why.
     Proof,
+    /// The store does not know this call: it is older than the crate. Nothing was done.
+    Unsupported,
     /// Other requests kept changing the same thing at the same moment. Nothing was done.
     Conflict,
 }
@@ -171,7 +173,8 @@ impl fmt::Display for Error {
             ErrorKind::LookupSecrets => {
                 "give at least one recovery code; each needs 13 to 64 characters, and all must differ"
             }
-            ErrorKind::Proof => "a session needs at least one proof",
+            ErrorKind::Proof => "these proofs cannot begin a session",
+            ErrorKind::Unsupported => "the store does not know how to do this, so nothing was done",
             ErrorKind::Conflict => "another request changed it at the same moment, so nothing was done; try again",
         })
     }
@@ -185,6 +188,7 @@ impl StdError for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::with_source(ErrorKind::Store, error)
+        let unsupported = error.kind() == StoreErrorKind::Unsupported;
+        Self::with_source(if unsupported { ErrorKind::Unsupported } else { ErrorKind::Store }, error)
     }
 }

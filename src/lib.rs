@@ -128,7 +128,7 @@ pub use self::{
     guard::{RequireAal, RequireAal2},
     requirement::{RequiredAal, Requirement, Shortfall},
     session::{SigningKey, Subject},
-    step_up::{SignedIn, StepUp, StepUpGuard},
+    step_up::{CredentialDetails, SignedIn, StepUp, StepUpGuard},
 };
 #[cfg(feature = "axum")]
 pub use self::{

@@ -90,7 +90,8 @@ impl Standing {
         session.proofs().iter().filter(move |proof| self.counts(proof, now))
     }
 
-    fn counts(&self, proof: &Proof, now: Timestamp) -> bool {
+    /// Whether the proof counts now.
+    pub(crate) fn counts(&self, proof: &Proof, now: Timestamp) -> bool {
         let alive = proof.credential().is_none_or(|id| self.credentials.iter().any(|known| known.id == id));
         let made = proof.completed_at().is_none_or(|at| at <= now + self.leeway);
         // A proof of unknown time may have lapsed.

@@ -71,7 +71,7 @@ impl fmt::Debug for CustomMethod {
 }
 
 impl Method {
-    const BUILT_IN: [Self; 11] = [
+    pub(crate) const BUILT_IN: [Self; 11] = [
         Self::Password,
         Self::Oidc,
         Self::Saml,

@@ -128,6 +128,13 @@ pub enum AuditEventKind {
         /// How many.
         sessions: u64,
     },
+    /// Everything of the subject was removed.
+    Deleted,
+    /// All sessions of all subjects were ended.
+    RevokedEveryone {
+        /// How many were found.
+        sessions: u64,
+    },
     /// Credentials were sealed again, under the newest key.
     Resealed {
         /// How many.
@@ -245,6 +252,8 @@ impl AuditEventKind {
             Self::Removed { .. } => "removed",
             Self::Renamed { .. } => "renamed",
             Self::Revoked { .. } => "revoked",
+            Self::Deleted => "deleted",
+            Self::RevokedEveryone { .. } => "revoked_everyone",
             Self::Resealed { .. } => "resealed",
         }
     }
@@ -281,7 +290,9 @@ impl AuditEventKind {
 
     pub(super) const fn count(&self) -> Option<u64> {
         match self {
-            Self::Revoked { sessions: count } | Self::Resealed { credentials: count } => Some(*count),
+            Self::Revoked { sessions: count }
+            | Self::RevokedEveryone { sessions: count }
+            | Self::Resealed { credentials: count } => Some(*count),
             _ => None,
         }
     }

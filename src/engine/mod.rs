@@ -3,6 +3,7 @@
 //! It knows no HTTP requests, no router and no pages.
 
 mod limits;
+mod proofs;
 mod sessions;
 mod shown;
 
@@ -74,6 +75,14 @@ impl Engine {
         let subject = completion.subject.clone();
         let _forget = self.sessions.standing.forget_afterwards(&subject);
         self.stores.apply(completion).await
+    }
+
+    /// Removes everything of a subject, and drops its cache entries.
+    pub(crate) async fn delete_subject(&self, subject: &Subject) -> Result<(), StoreError> {
+        let own = self.factors.iter().map(|factor| factor.method()).filter(|method| method.custom_name().is_some());
+        let methods: Vec<_> = Method::BUILT_IN.into_iter().chain(own).collect();
+        let _forget = self.sessions.standing.forget_afterwards(subject);
+        self.stores.delete_subject(subject, &methods).await
     }
 
     /// The factor was proven, so earlier failures no longer count. If this fails, the owner may have to wait longer, and nothing

@@ -52,6 +52,16 @@ impl Engine {
         Ok(revoked)
     }
 
+    /// Ends all sessions of all subjects, and drops all cache entries, even if the store does not answer in time.
+    pub(crate) async fn revoke_everyone(&self, origin: &Origin) -> Result<u64, StoreError> {
+        let now = self.now();
+        let revoked = self.stores.revoke_everyone(now).await;
+        self.sessions.standing.forget_everyone();
+        let sessions = revoked?;
+        self.audit.record_anonymous(now, origin, AuditEventKind::RevokedEveryone { sessions });
+        Ok(sessions)
+    }
+
     /// Ends the session. If a step-up has replaced it meanwhile, the new one ends.
     pub(crate) async fn sign_out(&self, session: &Session, origin: &Origin) -> Result<(), Error> {
         let subject = session.subject();

@@ -124,6 +124,37 @@ impl From<Uuid> for SessionId {
     }
 }
 
+/// Reads what `Display` writes: hyphenated hexadecimal, in either case.
+///
+/// ```
+/// use tower_step_up::session::SessionId;
+///
+/// let id = SessionId::random();
+/// assert_eq!(id.to_string().parse(), Ok(id));
+/// assert!("{67e55044-10b1-426f-9247-bb680e5fe0c8}".parse::<SessionId>().is_err());
+/// ```
+impl std::str::FromStr for SessionId {
+    type Err = InvalidSessionId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let id = Uuid::try_parse(text).map_err(|_| InvalidSessionId(()))?;
+        // The parser takes other shapes too.
+        if id.to_string().eq_ignore_ascii_case(text) { Ok(Self(id)) } else { Err(InvalidSessionId(())) }
+    }
+}
+
+/// The text is not the id of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidSessionId(());
+
+impl fmt::Display for InvalidSessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a session's id is a UUID in its hyphenated form")
+    }
+}
+
+impl std::error::Error for InvalidSessionId {}
+
 impl From<SessionId> for Uuid {
     fn from(id: SessionId) -> Self {
         id.0

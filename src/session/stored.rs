@@ -25,6 +25,13 @@ impl StoredSession {
         Self::from_parts(SessionId::random(), subject, BindingKey::random(), vec![proof], now, expires_at)
     }
 
+    /// A new session with several proofs, the first factor first. It is valid for `lifespan` from `now` on.
+    pub(crate) fn of_proofs(subject: Subject, mut proofs: Vec<Proof>, now: Timestamp, lifespan: Duration) -> Self {
+        proofs.sort_by_key(|proof| (proof.aal(), proof.completed_at()));
+        let expires_at = now.whole_seconds() + lifespan;
+        Self::from_parts(SessionId::random(), subject, BindingKey::random(), proofs, now, expires_at)
+    }
+
     /// A session as a store has read it.
     pub const fn from_parts(
         id: SessionId,

@@ -3,11 +3,12 @@
 mod credentials;
 mod guard;
 mod manage;
+mod operations;
 mod sign_in;
 
 use std::{fmt, sync::Arc};
 
-pub use self::{guard::StepUpGuard, sign_in::SignedIn};
+pub use self::{guard::StepUpGuard, operations::CredentialDetails, sign_in::SignedIn};
 use crate::{
     audit::{Actor, AuditRequest, Origin},
     context::{Edge, SessionContext},

@@ -93,6 +93,60 @@ impl StepUp {
         self.hand_out(session, &engine.judge(Vec::new()))
     }
 
+    /// Begins a session with proofs that the application has checked itself: a login with a passkey, a provider that has seen two factors,
+    /// a second factor of your own.
+    ///
+    /// The session has the level that these proofs reach: `aal2` takes a first and a second factor by different methods, or `oidc` or
+    /// `saml` at `aal2`, where the provider vouches for both. A second factor must name its credential, which the subject must have here:
+    /// it stops counting when that credential is removed. A proof of [unknown time](Proof::at_unknown_time) never counts for an age.
+    ///
+    /// ```
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// use tower_step_up::{Aal, Method, Subject, aal::Proof, clock::{Clock, SystemClock}};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::generate("2026-11")?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// // The provider's `acr` and `auth_time` say that it has seen two factors just now.
+    /// let at = SystemClock.now();
+    /// let proof = Proof::new(Method::Oidc, Aal::Aal2, at).with_provider("https://id.example");
+    /// let signed_in = step_up.sign_in_with(Subject::new("kim")?, vec![proof]).await?;
+    /// # drop(signed_in);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The proofs make no sense (`Proof`; the error's source says why): there are none or two of one kind, one is in the future, there are
+    /// only second factors, a level does not fit its method, a second factor names no credential or one that the subject does not have.
+    /// Otherwise as [`sign_in`](Self::sign_in).
+    pub async fn sign_in_with(&self, subject: Subject, proofs: Vec<Proof>) -> Result<SignedIn, Error> {
+        let engine = self.engine();
+        let now = engine.now();
+        let known = engine.stores.credentials(&subject).await?;
+        let known: Vec<_> = known.iter().map(|one| one.summary).collect();
+        engine.check_proofs(&proofs, &known, now).map_err(|why| Error::with_source(ErrorKind::Proof, why))?;
+        if !engine.users.is_active(&subject).await? {
+            return Err(Error::new(ErrorKind::Inactive));
+        }
+        let session = StoredSession::of_proofs(subject, proofs, now, engine.limits.session_lifespan);
+        engine.stores.create_session(&session).await?;
+        let origin = self.origin(Actor::User);
+        for (position, proof) in session.proofs().iter().enumerate() {
+            let method = proof.method();
+            engine.lift_lock(session.subject(), method).await;
+            let kind =
+                if position == 0 { AuditEventKind::SignedIn { method } } else { AuditEventKind::Passed { method } };
+            engine.audit.record_in_session(now, &origin, &session, kind);
+        }
+        self.hand_out(session, &engine.judge(known))
+    }
+
     /// Renews the first factor of a session whose user has just proven it to the application again.
     ///
     /// The session continues under a new id. Second factors keep counting and keep their age, and open flows stay valid. The old cookie

@@ -7,6 +7,7 @@ use super::{
     StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
+    aal::Method,
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
 };
@@ -67,6 +68,25 @@ impl Stores {
 
     pub(crate) async fn revoke(&self, subject: &Subject, which: Revocation) -> Result<u64, StoreError> {
         self.within(self.subjects.revoke(subject, which)).await
+    }
+
+    /// Removes everything of a subject. With two stores, what opens something goes first.
+    pub(crate) async fn delete_subject(&self, subject: &Subject, methods: &[Method]) -> Result<(), StoreError> {
+        self.within(self.subjects.delete_subject(subject)).await?;
+        if self.one { Ok(()) } else { self.within(self.flows.forget_subject(subject, methods)).await }
+    }
+
+    pub(crate) async fn revoke_everyone(&self, not_before: Timestamp) -> Result<u64, StoreError> {
+        self.within(self.subjects.revoke_everyone(not_before)).await
+    }
+
+    /// Whether both stores answer: reads what nobody has.
+    pub(crate) async fn ready(&self) -> Result<(), StoreError> {
+        let nobody =
+            Subject::new("readiness probe").map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
+        self.standing(&nobody, SessionId::random()).await?;
+        self.flow(FlowId::random()).await?;
+        Ok(())
     }
 
     pub(crate) async fn credentials(&self, subject: &Subject) -> Result<Vec<Credential>, StoreError> {

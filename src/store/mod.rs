@@ -115,6 +115,29 @@ pub trait SubjectStore: Send + Sync + 'static {
     /// `Conflict` if the id of a new session or of an added credential exists. `Unsupported` if the completion has a consumption
     /// or a change that this store does not know. In both cases nothing is changed.
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed>;
+
+    /// Removes everything of the subject: sessions, credentials and what else is known of it, such as its not-before. A store that is the
+    /// [`FlowStore`] too removes its flows and counters in the same transaction. It is no error if there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// By default `Unsupported`: a store that does not know it removes nothing, and says so.
+    fn delete_subject<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, ()> {
+        let _ = subject;
+        Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
+    }
+
+    /// Ends every session of every subject that was first issued before this instant, even if it is being created right now, and returns
+    /// how many it found. Such a not-before counts for each subject, now and later, beside the subject's own; the later of the two is the
+    /// [`not_before`](StoredStanding::not_before) of a standing. It only moves forward.
+    ///
+    /// # Errors
+    ///
+    /// By default `Unsupported`: a store that does not know it ends nothing, and says so.
+    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
+        let _ = not_before;
+        Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
+    }
 }
 
 /// Names one flow.
@@ -321,6 +344,17 @@ pub trait FlowStore: Send + Sync + 'static {
 
     /// Resets the count.
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()>;
+
+    /// Removes all flows of the subject and all its counters. `methods` names every method that may have a counter, for a store that finds
+    /// counters only by their keys. It is no error if there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// By default `Unsupported`: a store that does not know it removes nothing, and says so.
+    fn forget_subject<'a>(&'a self, subject: &'a Subject, methods: &'a [Method]) -> StoreFuture<'a, ()> {
+        let _ = (subject, methods);
+        Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
+    }
 }
 
 impl AttemptPolicy {

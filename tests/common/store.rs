@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use tower_step_up::{
-    StepUpBuilder, Subject,
+    Method, StepUpBuilder, Subject,
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
@@ -281,6 +281,20 @@ impl SubjectStore for TestStore {
         }
         self.within("complete", |inner| Box::pin(async move { inner.subjects.complete(&completion).await }))
     }
+
+    fn delete_subject<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, ()> {
+        if self.0.knows_less.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) });
+        }
+        self.within("delete_subject", |inner| inner.subjects.delete_subject(subject))
+    }
+
+    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
+        if self.0.knows_less.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) });
+        }
+        self.within("revoke_everyone", move |inner| inner.subjects.revoke_everyone(not_before))
+    }
 }
 
 impl FlowStore for TestStore {
@@ -315,5 +329,9 @@ impl FlowStore for TestStore {
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
         self.within("reset_attempts", |inner| inner.flows.reset_attempts(key))
+    }
+
+    fn forget_subject<'a>(&'a self, subject: &'a Subject, methods: &'a [Method]) -> StoreFuture<'a, ()> {
+        self.within("forget_subject", move |inner| inner.flows.forget_subject(subject, methods))
     }
 }

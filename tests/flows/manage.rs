@@ -270,7 +270,7 @@ async fn errors_say_what_happened_and_what_is_expected() {
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::TotpSecret, secret), "{bad:?}");
     }
     let error = test_util::mint(step_up, kim.clone(), []).await.unwrap_err();
-    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Proof, "a session needs at least one proof"));
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Proof, "these proofs cannot begin a session"));
     assert_eq!(step_up.bind(&kim, Method::WebAuthn, Vec::new()).await.unwrap_err().kind(), ErrorKind::Credential);
 
     // Others change the credentials each time that they were read.

@@ -126,6 +126,14 @@ impl SubjectStore for OnFile {
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
         self.next().complete(completion)
     }
+
+    fn delete_subject<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, ()> {
+        self.next().delete_subject(subject)
+    }
+
+    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
+        self.next().revoke_everyone(not_before)
+    }
 }
 
 impl FlowStore for OnFile {
@@ -160,6 +168,10 @@ impl FlowStore for OnFile {
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
         self.next().reset_attempts(key)
+    }
+
+    fn forget_subject<'a>(&'a self, subject: &'a Subject, methods: &'a [Method]) -> StoreFuture<'a, ()> {
+        self.next().forget_subject(subject, methods)
     }
 }
 

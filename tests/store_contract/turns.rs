@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tower_step_up::{
-    Subject,
+    Method, Subject,
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
@@ -60,6 +60,14 @@ impl<S: SubjectStore> SubjectStore for Turns<S> {
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
         self.next().complete(completion)
     }
+
+    fn delete_subject<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, ()> {
+        self.next().delete_subject(subject)
+    }
+
+    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
+        self.next().revoke_everyone(not_before)
+    }
 }
 
 impl<S: FlowStore> FlowStore for Turns<S> {
@@ -94,5 +102,9 @@ impl<S: FlowStore> FlowStore for Turns<S> {
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
         self.next().reset_attempts(key)
+    }
+
+    fn forget_subject<'a>(&'a self, subject: &'a Subject, methods: &'a [Method]) -> StoreFuture<'a, ()> {
+        self.next().forget_subject(subject, methods)
     }
 }

@@ -97,6 +97,13 @@ impl StandingCache {
         ForgetOnDrop { cache: self, subject }
     }
 
+    /// Drops everything that was read about anybody so far.
+    pub(crate) fn forget_everyone(&self) {
+        for epoch in &self.epochs {
+            epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     /// Drops everything that was read about this subject so far. Call it after every write, even one that failed.
     pub(crate) fn forget(&self, subject: &Subject) {
         if let Some(epoch) = self.epochs.get(self.slot_of(subject)) {

@@ -42,6 +42,7 @@
 pub mod attempts;
 pub mod completions;
 pub mod credentials;
+pub mod erasure;
 pub mod flows;
 pub mod isolation;
 pub mod races;
@@ -90,6 +91,7 @@ where
         races::one_completion_ends_a_flow,
         races::one_session_begins_by_a_flow,
         isolation::flows_and_counters_of_lookalikes,
+        erasure::flows_and_counters_go_with_the_subject,
     );
 }
 
@@ -148,6 +150,9 @@ where
         races::one_of_rotation_and_revocation_ends_a_session,
         races::revocation_of_all_leaves_no_session,
         races::revocation_of_all_leaves_no_session_that_begins,
+        erasure::a_subject_is_deleted,
+        erasure::everybody_is_revoked,
+        erasure::revocation_of_everybody_leaves_no_session,
     );
 }
 
@@ -183,6 +188,7 @@ where
         races::one_task_completes_a_flow,
         races::wrong_answers_do_not_stop_the_right_one,
         races::flows_created_at_once_stay_within_the_limit,
+        erasure::a_subject_is_forgotten,
     );
 }
 

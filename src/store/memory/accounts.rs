@@ -16,23 +16,28 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Account {
     /// In the order in which they were created.
-    sessions: Vec<SessionId>,
-    credentials: Vec<Credential>,
+    pub(super) sessions: Vec<SessionId>,
+    pub(super) credentials: Vec<Credential>,
     not_before: Option<Timestamp>,
 }
 
 impl Account {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.sessions.is_empty() && self.credentials.is_empty() && self.not_before.is_none()
-    }
-
-    /// Whether a session that was first issued at this time may live.
-    fn lets_live(&self, issued_at: Timestamp) -> bool {
-        self.not_before.is_none_or(|not_before| issued_at >= not_before)
     }
 }
 
 impl State {
+    /// The later of the account's not-before and that of everybody.
+    fn not_before(&self, account: &Account) -> Option<Timestamp> {
+        account.not_before.max(self.everyone_not_before)
+    }
+
+    /// Whether a session that was first issued at this time may live.
+    fn lets_live(&self, account: &Account, issued_at: Timestamp) -> bool {
+        self.not_before(account).is_none_or(|not_before| issued_at >= not_before)
+    }
+
     pub(super) fn sweep_accounts(&mut self, now: Timestamp) {
         self.sessions.retain(|_, session| session.expires_at() > now);
         for account in self.accounts.values_mut() {
@@ -82,14 +87,15 @@ impl State {
         Some(StoredStanding {
             session: session.clone(),
             credentials: account.credentials.iter().map(|credential| credential.summary).collect(),
-            not_before: account.not_before,
+            not_before: self.not_before(account),
         })
     }
 
     pub(super) fn sessions(&self, subject: &Subject, now: Timestamp) -> Vec<StoredSession> {
         let Some(account) = self.accounts.get(subject) else { return Vec::new() };
         let sessions = account.sessions.iter().rev().filter_map(|id| self.sessions.get(id));
-        let alive = |session: &&StoredSession| session.expires_at() > now && account.lets_live(session.issued_at());
+        let alive =
+            |session: &&StoredSession| session.expires_at() > now && self.lets_live(account, session.issued_at());
         let mut sessions: Vec<_> = sessions.filter(alive).cloned().collect();
         sessions.sort_by_key(|session| Reverse(session.issued_at()));
         sessions
@@ -221,12 +227,14 @@ impl State {
             && old.is_some_and(|old| {
                 old.subject() == subject
                     && old.expires_at() > now
-                    && self.accounts.get(subject).is_some_and(|account| account.lets_live(old.issued_at()))
+                    && self.accounts.get(subject).is_some_and(|account| self.lets_live(account, old.issued_at()))
             })
     }
 
     fn can_begin(&self, subject: &Subject, new: &StoredSession) -> bool {
-        new.subject() == subject && self.accounts.get(subject).is_none_or(|account| account.lets_live(new.issued_at()))
+        let account = self.accounts.get(subject);
+        let not_before = account.map_or(self.everyone_not_before, |account| self.not_before(account));
+        new.subject() == subject && not_before.is_none_or(|not_before| new.issued_at() >= not_before)
     }
 
     /// Whether the ids of the new sessions are free.

@@ -1,6 +1,7 @@
 //! A store in this process's memory.
 
 mod accounts;
+mod erase;
 mod flows;
 
 use std::{
@@ -15,7 +16,7 @@ use super::{
     StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
-    aal::CredentialId,
+    aal::{CredentialId, Method},
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
 };
@@ -57,6 +58,8 @@ struct State {
     /// The same for each session, and for flows without a session.
     flows_of: HashMap<Option<BindingKey>, BTreeMap<u64, FlowId>>,
     attempts: HashMap<AttemptKey, Counter>,
+    /// Sessions of whatever subject that were first issued before this instant are dead.
+    everyone_not_before: Option<Timestamp>,
     /// How many since the last sweep.
     writes: usize,
 }
@@ -154,6 +157,17 @@ impl SubjectStore for MemoryStore {
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
         self.with(|state, capacity| state.carry_out(completion, capacity))
     }
+
+    fn delete_subject<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, ()> {
+        self.with(|state, _| {
+            state.delete_subject(subject);
+            Ok(())
+        })
+    }
+
+    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
+        self.with(move |state, _| Ok(state.revoke_everyone(not_before)))
+    }
 }
 
 impl FlowStore for MemoryStore {
@@ -192,6 +206,13 @@ impl FlowStore for MemoryStore {
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
         self.with(|state, _| {
             state.attempts.remove(key);
+            Ok(())
+        })
+    }
+
+    fn forget_subject<'a>(&'a self, subject: &'a Subject, _: &'a [Method]) -> StoreFuture<'a, ()> {
+        self.with(|state, _| {
+            state.forget_subject(subject);
             Ok(())
         })
     }

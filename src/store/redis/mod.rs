@@ -16,6 +16,7 @@ use super::{
     StoredFlow, Written,
 };
 use crate::{
+    aal::Method,
     clock::Timestamp,
     session::{BindingKey, Subject},
 };
@@ -289,6 +290,18 @@ impl FlowStore for RedisStore {
         Box::pin(async move {
             let mut connection = self.connection.clone();
             redis::cmd("DEL").arg(self.counter(key)).query_async(&mut connection).await.map_err(failed)
+        })
+    }
+
+    fn forget_subject<'a>(&'a self, subject: &'a Subject, methods: &'a [Method]) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.remove_flows(subject, None).await?;
+            let counters = methods.iter().map(|&method| self.counter(&AttemptKey { subject: subject.clone(), method }));
+            let counters: Vec<_> = counters.collect();
+            if counters.is_empty() {
+                return Ok(());
+            }
+            redis::cmd("DEL").arg(counters).query_async(&mut self.connection.clone()).await.map_err(failed)
         })
     }
 }

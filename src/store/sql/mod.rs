@@ -21,6 +21,7 @@ use super::{
     StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
+    aal::Method,
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
 };
@@ -211,6 +212,14 @@ impl SubjectStore for SqlStore {
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed> {
         forward!(self.complete(completion))
     }
+
+    fn delete_subject<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, ()> {
+        forward!(self.delete_subject(subject))
+    }
+
+    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
+        forward!(self.revoke_everyone(not_before))
+    }
 }
 
 impl FlowStore for SqlStore {
@@ -245,5 +254,9 @@ impl FlowStore for SqlStore {
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
         forward!(self.reset_attempts(key))
+    }
+
+    fn forget_subject<'a>(&'a self, subject: &'a Subject, _: &'a [Method]) -> StoreFuture<'a, ()> {
+        forward!(self.forget_subject(subject))
     }
 }

@@ -11,6 +11,9 @@ use crate::{
     store::{Credential, CredentialName, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret, StoredStanding},
 };
 
+/// How many sessions one statement deletes when those of everybody end: no statement takes long.
+pub(super) const ENDED_AT_ONCE: u32 = 10_000;
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A column holds a value that this crate never wrote.

@@ -10,6 +10,7 @@
 mod attempts;
 mod changes;
 mod complete;
+mod erase;
 mod flows;
 mod subjects;
 
@@ -91,9 +92,11 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Database>, StoreErr
     }
 }
 
-/// Locks the subject until the transaction ends, and returns its not-before.
+/// Locks the subject until the transaction ends, and returns its not-before, or that of everybody if it is later.
 async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Result<Option<Timestamp>, StoreError> {
-    const LOCK: &str = "SELECT not_before FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
+    // `greatest` ignores NULL. The row of the empty subject is everybody's.
+    const LOCK: &str = "SELECT greatest(not_before, (SELECT e.not_before FROM step_up_subjects e WHERE e.subject = '')) \
+                        FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
     let known: Option<Option<i64>> =
         sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_optional(&mut *connection).await.map_err(failed)?;
     let not_before: Option<i64> = if let Some(not_before) = known {

@@ -99,7 +99,7 @@ async fn end_old_session(
     }
     let ended = sqlx::query(
         "DELETE FROM step_up_sessions WHERE id = ?1 AND subject = ?2 AND expires_at > ?3 AND NOT EXISTS \
-         (SELECT 1 FROM step_up_subjects u WHERE u.subject = ?2 AND u.not_before > step_up_sessions.issued_at)",
+         (SELECT 1 FROM step_up_subjects u WHERE u.subject IN (?2, '') AND u.not_before > step_up_sessions.issued_at)",
     )
     .bind(Uuid::from(rotation.old))
     .bind(subject.as_str())
@@ -116,13 +116,14 @@ async fn may_begin(
     subject: &Subject,
     new: &StoredSession,
 ) -> Result<bool, StoreError> {
-    let passed: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_subjects WHERE subject = ?1 AND not_before > ?2)")
-            .bind(subject.as_str())
-            .bind(new.issued_at().unix_milliseconds())
-            .fetch_one(connection)
-            .await
-            .map_err(failed)?;
+    let passed: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM step_up_subjects WHERE subject IN (?1, '') AND not_before > ?2)",
+    )
+    .bind(subject.as_str())
+    .bind(new.issued_at().unix_milliseconds())
+    .fetch_one(connection)
+    .await
+    .map_err(failed)?;
     Ok(!passed && new.subject() == subject)
 }
 

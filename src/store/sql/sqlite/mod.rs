@@ -2,6 +2,7 @@
 
 mod changes;
 mod complete;
+mod erase;
 mod flows;
 mod subjects;
 

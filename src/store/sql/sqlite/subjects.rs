@@ -13,6 +13,13 @@ use crate::{
     },
 };
 
+/// The later of the not-before of the subject of `s` and that of everybody, which has the row of the empty subject.
+macro_rules! not_before {
+    () => {
+        "(SELECT max(u.not_before) FROM step_up_subjects u WHERE u.subject IN (s.subject, ''))"
+    };
+}
+
 impl Sqlite {
     pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         let now = session.authenticated_at();
@@ -32,13 +39,13 @@ impl Sqlite {
         subject: &Subject,
         session: SessionId,
     ) -> Result<Option<StoredStanding>, StoreError> {
-        let rows: Vec<StandingRow> = sqlx::query_as(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, u.not_before, c.id, c.method, c.aal \
-             FROM step_up_sessions s \
-             LEFT JOIN step_up_subjects u ON u.subject = s.subject \
+        let rows: Vec<StandingRow> = sqlx::query_as(concat!(
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, ",
+            not_before!(),
+            ", c.id, c.method, c.aal FROM step_up_sessions s \
              LEFT JOIN step_up_credentials c ON c.subject = s.subject \
-             WHERE s.id = ?1 AND s.subject = ?2",
-        )
+             WHERE s.id = ?1 AND s.subject = ?2"
+        ))
         .bind(Uuid::from(session))
         .bind(subject.as_str())
         .fetch_all(&self.pool)
@@ -53,15 +60,16 @@ impl Sqlite {
         binding: BindingKey,
         now: Timestamp,
     ) -> Result<Option<StoredStanding>, StoreError> {
-        let rows: Vec<StandingRow> = sqlx::query_as(
+        let rows: Vec<StandingRow> = sqlx::query_as(concat!(
             "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.not_before, c.id, c.method, c.aal \
-             FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, u.not_before \
-                 FROM step_up_sessions s LEFT JOIN step_up_subjects u ON u.subject = s.subject \
-                 WHERE s.subject = ?1 AND s.binding = ?2 AND s.expires_at > ?3 \
-                     AND (u.not_before IS NULL OR s.issued_at >= u.not_before) \
-                 ORDER BY s.issued_at DESC, s.seq DESC LIMIT 1) s \
-             LEFT JOIN step_up_credentials c ON c.subject = s.subject",
-        )
+                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, ",
+            not_before!(),
+            " AS not_before FROM step_up_sessions s \
+                 WHERE s.subject = ?1 AND s.binding = ?2 AND s.expires_at > ?3 AND s.issued_at >= coalesce(",
+            not_before!(),
+            ", s.issued_at) ORDER BY s.issued_at DESC, s.seq DESC LIMIT 1) s \
+                 LEFT JOIN step_up_credentials c ON c.subject = s.subject"
+        ))
         .bind(subject.as_str())
         .bind(Uuid::from(binding))
         .bind(now.unix_milliseconds())
@@ -76,12 +84,12 @@ impl Sqlite {
         subject: &Subject,
         now: Timestamp,
     ) -> Result<Vec<StoredSession>, StoreError> {
-        let rows: Vec<SessionRow> = sqlx::query_as(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at \
-             FROM step_up_sessions s LEFT JOIN step_up_subjects u ON u.subject = s.subject \
-             WHERE s.subject = ?1 AND s.expires_at > ?2 AND (u.not_before IS NULL OR s.issued_at >= u.not_before) \
-             ORDER BY s.issued_at DESC, s.seq DESC",
-        )
+        let rows: Vec<SessionRow> = sqlx::query_as(concat!(
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at FROM step_up_sessions s \
+                 WHERE s.subject = ?1 AND s.expires_at > ?2 AND s.issued_at >= coalesce(",
+            not_before!(),
+            ", s.issued_at) ORDER BY s.issued_at DESC, s.seq DESC"
+        ))
         .bind(subject.as_str())
         .bind(now.unix_milliseconds())
         .fetch_all(&self.pool)

@@ -1,0 +1,73 @@
+//! What ends everything of one subject, or all sessions of everybody.
+
+use super::{Postgres, failed, lock_subject};
+use crate::{
+    clock::Timestamp,
+    session::Subject,
+    store::{StoreError, sql::rows::ENDED_AT_ONCE},
+};
+
+impl Postgres {
+    pub(in crate::store::sql) async fn delete_subject(&self, subject: &Subject) -> Result<(), StoreError> {
+        self.delete(
+            subject,
+            &[
+                "DELETE FROM step_up_sessions WHERE subject = $1",
+                // With their secrets.
+                "DELETE FROM step_up_credentials WHERE subject = $1",
+                "DELETE FROM step_up_flows WHERE subject = $1",
+                "DELETE FROM step_up_attempts WHERE subject = $1",
+                "DELETE FROM step_up_subjects WHERE subject = $1",
+            ],
+        )
+        .await
+    }
+
+    pub(in crate::store::sql) async fn forget_subject(&self, subject: &Subject) -> Result<(), StoreError> {
+        self.delete(
+            subject,
+            &["DELETE FROM step_up_flows WHERE subject = $1", "DELETE FROM step_up_attempts WHERE subject = $1"],
+        )
+        .await
+    }
+
+    /// Behind the subject's lock, so that a completion in flight comes before or finds nothing.
+    async fn delete(&self, subject: &Subject, statements: &[&'static str]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        lock_subject(&mut transaction, subject).await?;
+        for statement in statements {
+            sqlx::query(*statement).bind(subject.as_str()).execute(&mut *transaction).await.map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// The date ends the sessions, also those that a completion in flight is about to write. Their rows go afterwards, a part at a time:
+    /// no statement takes long, however many there are.
+    pub(in crate::store::sql) async fn revoke_everyone(&self, not_before: Timestamp) -> Result<u64, StoreError> {
+        sqlx::query(
+            "INSERT INTO step_up_subjects (subject, not_before) VALUES ('', $1) ON CONFLICT (subject) \
+             DO UPDATE SET not_before = greatest(step_up_subjects.not_before, excluded.not_before)",
+        )
+        .bind(not_before.unix_milliseconds())
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        let mut ended = 0_u64;
+        loop {
+            let part = sqlx::query(
+                "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
+                 WHERE issued_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+            )
+            .bind(not_before.unix_milliseconds())
+            .bind(i64::from(ENDED_AT_ONCE))
+            .execute(&self.pool)
+            .await
+            .map_err(failed)?
+            .rows_affected();
+            ended = ended.saturating_add(part);
+            if part < u64::from(ENDED_AT_ONCE) {
+                return Ok(ended);
+            }
+        }
+    }
+}

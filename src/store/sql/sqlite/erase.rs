@@ -1,0 +1,75 @@
+//! What ends everything of one subject, or all sessions of everybody.
+
+use super::{Sqlite, failed};
+use crate::{
+    clock::Timestamp,
+    session::Subject,
+    store::{StoreError, sql::rows::ENDED_AT_ONCE},
+};
+
+impl Sqlite {
+    pub(in crate::store::sql) async fn delete_subject(&self, subject: &Subject) -> Result<(), StoreError> {
+        self.delete(
+            subject,
+            &[
+                "DELETE FROM step_up_sessions WHERE subject = ?1",
+                "DELETE FROM step_up_secrets WHERE credential IN \
+                 (SELECT id FROM step_up_credentials WHERE subject = ?1)",
+                "DELETE FROM step_up_credentials WHERE subject = ?1",
+                "DELETE FROM step_up_flows WHERE subject = ?1",
+                "DELETE FROM step_up_attempts WHERE subject = ?1",
+                "DELETE FROM step_up_subjects WHERE subject = ?1",
+            ],
+        )
+        .await
+    }
+
+    pub(in crate::store::sql) async fn forget_subject(&self, subject: &Subject) -> Result<(), StoreError> {
+        self.delete(
+            subject,
+            &["DELETE FROM step_up_flows WHERE subject = ?1", "DELETE FROM step_up_attempts WHERE subject = ?1"],
+        )
+        .await
+    }
+
+    async fn delete(&self, subject: &Subject, statements: &[&'static str]) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        for statement in statements {
+            sqlx::query(*statement).bind(subject.as_str()).execute(&mut *write.transaction).await.map_err(failed)?;
+        }
+        write.commit().await
+    }
+
+    /// The date ends the sessions. Their rows go afterwards, a part at a time.
+    pub(in crate::store::sql) async fn revoke_everyone(&self, not_before: Timestamp) -> Result<u64, StoreError> {
+        let mut write = self.write().await?;
+        sqlx::query(
+            "INSERT INTO step_up_subjects (subject, not_before) VALUES ('', ?1) \
+             ON CONFLICT (subject) DO UPDATE SET not_before = max(not_before, excluded.not_before)",
+        )
+        .bind(not_before.unix_milliseconds())
+        .execute(&mut *write.transaction)
+        .await
+        .map_err(failed)?;
+        write.commit().await?;
+        let mut ended = 0_u64;
+        loop {
+            let mut write = self.write().await?;
+            let part = sqlx::query(
+                "DELETE FROM step_up_sessions WHERE seq IN \
+                 (SELECT seq FROM step_up_sessions WHERE issued_at < ?1 LIMIT ?2)",
+            )
+            .bind(not_before.unix_milliseconds())
+            .bind(ENDED_AT_ONCE)
+            .execute(&mut *write.transaction)
+            .await
+            .map_err(failed)?
+            .rows_affected();
+            write.commit().await?;
+            ended = ended.saturating_add(part);
+            if part < u64::from(ENDED_AT_ONCE) {
+                return Ok(ended);
+            }
+        }
+    }
+}
