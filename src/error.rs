@@ -89,6 +89,8 @@ pub enum BuildErrorKind {
     Url,
     /// A duration, count or size.
     Limit,
+    /// The configuration file has keys that set nothing, and it must not.
+    Config,
 }
 
 impl BuildError {

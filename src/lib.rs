@@ -55,6 +55,7 @@
 //! | `aws_lc_rs` | yes | signatures by AWS-LC |
 //! | `rust_crypto` | | signatures in pure Rust |
 //! | `config` | | `Config`, the configuration with serde under Ory's key names |
+//! | `cors` | | `StepUp::cors_layer`, for front ends on another host |
 //! | `sqlite` | | `store::SqlStore` on SQLite |
 //! | `postgres` | | `store::SqlStore` on PostgreSQL |
 //! | `redis` | | `store::RedisStore` for flows and counters of attempts |

@@ -240,6 +240,9 @@ fn what_is_no_address_is_refused_where_it_is_configured() {
         refused(bank().error_ui_url(text), Url, "error_ui_url");
         refused(bank().default_return_url(text), Url, "default_return_url");
         refused(bank().after_unsafe_url(text), Url, "after_unsafe_url");
+        refused(bank().after_login_url(text), Url, "after_login_url");
+        refused(bank().after_settings_url(text), Url, "after_settings_url");
+        refused(bank().after_logout_url(text), Url, "after_logout_url");
         refused(bank().allowed_return_url(text), Url, "allowed_return_urls");
     }
     for text in
@@ -250,6 +253,34 @@ fn what_is_no_address_is_refused_where_it_is_configured() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn allowed_origins_are_exact_and_as_safe_as_the_site() {
+    for text in ["*", "https://*.bank.example", "https://*"] {
+        refused(bank().allowed_origin(text), Url, "wildcard");
+    }
+    for text in [
+        "",
+        "null",
+        "app.bank.example",
+        "/",
+        "https://app.bank.example/path",
+        "https://app.bank.example/?x",
+        "ftp://app.bank.example",
+    ] {
+        refused(bank().allowed_origin(text), Url, "no origin");
+    }
+    refused(bank().allowed_origin("http://app.bank.example"), Url, "HTTPS");
+    assert!(
+        bank()
+            .allowed_origin("https://app.bank.example")
+            .allowed_origin("https://app.bank.example:8443/")
+            .build()
+            .is_ok()
+    );
+    let loopback = at("http://127.0.0.1:4433").insecure_http_on_loopback();
+    assert!(loopback.allowed_origin("http://127.0.0.1:3000").build().is_ok());
 }
 
 #[test]

@@ -33,6 +33,8 @@ impl StepUpBuilder {
     ///
     /// Something is missing, unsafe or contradictory. The error says what to change.
     pub fn build(mut self) -> Result<StepUp, BuildError> {
+        #[cfg(feature = "config")]
+        self.check_ignored()?;
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         self.check_limits()?;
         self.check_factors()?;

@@ -60,7 +60,7 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     let mut response = if json {
         answer::empty(StatusCode::NO_CONTENT)
     } else {
-        answer::see_other(return_to.as_ref().unwrap_or(&engine.urls.default_return))
+        answer::see_other(return_to.as_ref().unwrap_or(&engine.urls.after_logout))
     };
     answer::set_cookie(&mut response, engine.sessions.cookies.session_removal());
     // The next user of this browser gets a CSRF token of their own.

@@ -181,6 +181,8 @@ impl Change<'_> {
 
     /// Where the browser goes after a change.
     fn return_url(&self) -> Url {
-        self.flow.return_to.clone().unwrap_or_else(|| settings::page(&self.flow, self.engine()))
+        let configured = || self.engine().urls.after_settings.clone();
+        let stay = || settings::page(&self.flow, self.engine());
+        self.flow.return_to.clone().or_else(configured).unwrap_or_else(stay)
     }
 }

@@ -57,6 +57,6 @@ impl<'a> Submission<'a> {
 
     /// Where the browser goes at the end.
     pub(crate) fn return_url(&self) -> url::Url {
-        self.flow.return_to.as_ref().unwrap_or(&self.engine().urls.default_return).clone()
+        self.flow.return_to.as_ref().unwrap_or(&self.engine().urls.after_login).clone()
     }
 }

@@ -1,5 +1,7 @@
 //! [`StepUp`]: the application's handle, and its calls.
 
+#[cfg(feature = "cors")]
+mod cors;
 mod credentials;
 mod guard;
 mod manage;

@@ -16,6 +16,12 @@ pub(crate) struct Urls {
     pub(crate) settings_ui: Url,
     pub(crate) error_ui: Url,
     pub(crate) default_return: Url,
+    /// Where a browser goes after a step-up, if it gave no `return_to`.
+    pub(crate) after_login: Url,
+    /// Likewise after a change in the settings; `None` to stay there.
+    pub(crate) after_settings: Option<Url>,
+    /// Likewise after a logout.
+    pub(crate) after_logout: Url,
     /// Where a browser returns after a refused request that cannot be repeated, such as a POST.
     pub(crate) after_unsafe: Option<Url>,
     pub(crate) return_policy: ReturnPolicy,
@@ -31,6 +37,10 @@ pub(crate) struct GivenUrls {
     pub(crate) settings_ui: Option<String>,
     pub(crate) error_ui: Option<String>,
     pub(crate) default_return: Option<String>,
+    pub(crate) after_login: Option<String>,
+    pub(crate) after_settings: Option<String>,
+    pub(crate) after_logout: Option<String>,
+    pub(crate) allowed_origins: Vec<String>,
     pub(crate) after_unsafe: Option<String>,
     pub(crate) allowed_return: Vec<String>,
 }
@@ -76,6 +86,21 @@ fn is_address(text: &str) -> bool {
     !text.contains(|char: char| char.is_whitespace() || char.is_control() || char == '\\') && (path || url())
 }
 
+/// A single origin, which is as safe as the public URL.
+fn exact_origin(text: &str, public: &Url) -> Result<Origin, BuildError> {
+    let fail = |help: &str| BuildError::new(BuildErrorKind::Url, format!("allowed_origin {text:?} {help}"));
+    if text.contains('*') {
+        return Err(fail("has a wildcard: name each origin, since every one of them can act for your users"));
+    }
+    let url = Url::parse(text).ok().filter(|_| is_address(text));
+    let url = url.filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
+    let url = url.ok_or_else(|| fail("is no origin; write for example \"https://app.bank.example\""))?;
+    if public.scheme() == "https" && url.scheme() != "https" {
+        return Err(fail("has no HTTPS, so anybody in the network could act for your users"));
+    }
+    Ok(url.origin())
+}
+
 impl Urls {
     pub(crate) fn new(public: &str, loopback_http: bool, given: &GivenUrls) -> Result<Self, BuildError> {
         let public = public_url(public, loopback_http)?;
@@ -101,6 +126,11 @@ impl Urls {
         let settings_ui = resolve("settings_ui_url", given.settings_ui.as_deref(), "self-service/ui/settings")?;
         let error_ui = resolve("error_ui_url", given.error_ui.as_deref(), "self-service/ui/error")?;
         let default_return = resolve("default_return_url", given.default_return.as_deref(), "/")?;
+        let after =
+            |name: &str, given: &Option<String>| given.as_deref().map(|text| resolve(name, Some(text), "")).transpose();
+        let after_login = after("after_login_url", &given.after_login)?.unwrap_or_else(|| default_return.clone());
+        let after_settings = after("after_settings_url", &given.after_settings)?;
+        let after_logout = after("after_logout_url", &given.after_logout)?.unwrap_or_else(|| default_return.clone());
         let mut allowed = if given.allowed_return.is_empty() {
             vec![resolve("default", None, "/")?]
         } else {
@@ -130,6 +160,12 @@ impl Urls {
                 page_origins.push(page.origin());
             }
         }
+        for text in &given.allowed_origins {
+            let origin = exact_origin(text, &public)?;
+            if !page_origins.contains(&origin) {
+                page_origins.push(origin);
+            }
+        }
         Ok(Self {
             public,
             app_login,
@@ -137,10 +173,35 @@ impl Urls {
             settings_ui,
             error_ui,
             default_return,
+            after_login,
+            after_settings,
+            after_logout,
             after_unsafe,
             return_policy,
             page_origins,
         })
+    }
+
+    /// The origins to which a form of ours may lead in the end.
+    #[cfg(feature = "axum")]
+    pub(crate) fn form_targets(&self) -> Vec<String> {
+        let mut targets = self.return_policy.origins();
+        for url in [Some(&self.after_login), self.after_settings.as_ref()].into_iter().flatten() {
+            let origin = url.origin().ascii_serialization();
+            if !targets.contains(&origin) {
+                targets.push(origin);
+            }
+        }
+        targets
+    }
+
+    /// The origins of front ends on other hosts.
+    #[cfg(feature = "cors")]
+    pub(crate) fn foreign_origins(&self) -> Vec<String> {
+        let pages = self.page_origins.iter().cloned().chain([self.error_ui.origin()]);
+        let mut foreign: Vec<_> = pages.filter(|origin| *origin != self.public.origin()).collect();
+        foreign.dedup();
+        foreign.iter().map(Origin::ascii_serialization).collect()
     }
 
     /// A URL of the companion router. `path` has no leading slash.

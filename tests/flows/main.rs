@@ -30,6 +30,7 @@ mod own_factor;
 mod own_method;
 mod push;
 mod races;
+mod running;
 mod settings;
 mod site;
 #[path = "../common/store.rs"]

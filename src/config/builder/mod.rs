@@ -64,6 +64,10 @@ pub struct StepUpBuilder {
     pub(in crate::config) cached_sessions: usize,
     pub(in crate::config) store_timeout: Duration,
     pub(in crate::config) limits: Limits,
+    #[cfg(feature = "config")]
+    pub(in crate::config) ignored: Vec<super::file::Ignored>,
+    #[cfg(feature = "config")]
+    pub(in crate::config) strict_config: bool,
 }
 
 impl std::fmt::Debug for StepUpBuilder {
@@ -108,6 +112,10 @@ impl StepUpBuilder {
                 directory_timeout: DEFAULT_TIMEOUT,
                 attempts: AttemptPolicy::default(),
             },
+            #[cfg(feature = "config")]
+            ignored: Vec::new(),
+            #[cfg(feature = "config")]
+            strict_config: false,
         }
     }
 

@@ -63,6 +63,60 @@ impl StepUpBuilder {
         self
     }
 
+    /// Where a browser goes after a step-up that gave no `return_to`. By default the [default return URL](Self::default_return_url).
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.after_login_url("/welcome");
+    /// # drop(builder);
+    /// ```
+    pub fn after_login_url(mut self, url: impl Into<String>) -> Self {
+        self.urls.after_login = Some(url.into());
+        self
+    }
+
+    /// Where a browser goes after a change in the settings that gave no `return_to`. By default it stays on the settings page.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.after_settings_url("/profile");
+    /// # drop(builder);
+    /// ```
+    pub fn after_settings_url(mut self, url: impl Into<String>) -> Self {
+        self.urls.after_settings = Some(url.into());
+        self
+    }
+
+    /// Where a browser goes after a logout that gave no `return_to`. By default the [default return URL](Self::default_return_url).
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.after_logout_url("/goodbye");
+    /// # drop(builder);
+    /// ```
+    pub fn after_logout_url(mut self, url: impl Into<String>) -> Self {
+        self.urls.after_logout = Some(url.into());
+        self
+    }
+
+    /// Accepts forms and requests from pages of this origin, which serve a front end of yours on another host of the same site. The
+    /// origins of your own pages ([`login_ui_url`](Self::login_ui_url) and the like) are accepted already.
+    ///
+    /// Scripts of such a page can do everything that its user can do. A browser lets them read the answers only with CORS: see
+    /// `StepUp::cors_layer`, with the feature `cors`. From another *site*, browsers send no cookies at all.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://id.bank.example");
+    /// let builder = builder.allowed_origin("https://app.bank.example");
+    /// # drop(builder);
+    /// ```
+    ///
+    /// It must be exact, without a path or a wildcard, and with HTTPS if the public URL has it.
+    pub fn allowed_origin(mut self, origin: impl Into<String>) -> Self {
+        self.urls.allowed_origins.push(origin.into());
+        self
+    }
+
     /// Allows browsers to return to this URL and to pages under it. `*.` at the start of the host stands for any labels. By default,
     /// every page of the public URL's origin is allowed.
     ///

@@ -183,16 +183,16 @@ fn html(status: StatusCode, engine: &Engine, page: &impl Template) -> Result<Res
     })?;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    harden(response.headers_mut(), &engine.urls.return_policy.origins());
+    harden(response.headers_mut(), &engine.urls.form_targets());
     Ok(response)
 }
 
-/// `form-action` also restricts redirects after a submit, so it lists the allowed return origins.
-fn harden(headers: &mut HeaderMap, return_origins: &[String]) {
+/// `form-action` also restricts redirects after a submit, so it lists all origins to which one may lead.
+fn harden(headers: &mut HeaderMap, form_targets: &[String]) {
     forbid_storing(headers);
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
-        return_origins.join(" ")
+        form_targets.join(" ")
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
