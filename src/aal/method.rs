@@ -161,26 +161,6 @@ impl Method {
         }
     }
 
-    /// Whether a form can name it as a second factor. Custom methods use a built-in name there.
-    pub(crate) const fn is_second_factor(self) -> bool {
-        matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code)
-    }
-
-    /// Whether a form can name it: the user proves something right now. Custom methods use a built-in name there.
-    pub(crate) const fn is_interactive(self) -> bool {
-        matches!(
-            self,
-            Self::Password
-                | Self::Totp
-                | Self::LookupSecret
-                | Self::WebAuthn
-                | Self::Code
-                | Self::Passkey
-                | Self::Oidc
-                | Self::Saml
-        )
-    }
-
     /// The value for the token's `amr` claim: from the registry of RFC 8176, if it has one.
     pub(crate) fn reference(self) -> Cow<'static, str> {
         match self {
@@ -361,24 +341,13 @@ mod tests {
     #[test]
     fn what_a_method_can_be() {
         let only_second = [Method::Totp, Method::LookupSecret];
-        let second = [Method::Totp, Method::LookupSecret, Method::WebAuthn, Method::Code];
         for method in Method::BUILT_IN {
             let first = (!only_second.contains(&method)).then_some(Aal::Aal1);
             assert_eq!(method.first_factor_level(), first, "{method}");
-            assert_eq!(method.is_second_factor(), second.contains(&method), "{method}");
         }
         let own = Method::custom("push").unwrap();
-        assert_eq!((own.first_factor_level(), own.is_second_factor()), (Some(Aal::Aal1), false));
+        assert_eq!(own.first_factor_level(), Some(Aal::Aal1));
         assert_eq!(own.reference(), "custom:push");
-    }
-
-    #[test]
-    fn no_form_names_a_method_that_nobody_proves_by_a_form() {
-        let not_in_forms = [Method::Profile, Method::LinkRecovery, Method::CodeRecovery];
-        for method in Method::BUILT_IN {
-            assert_eq!(method.is_interactive(), !not_in_forms.contains(&method), "{method}");
-        }
-        assert!(!Method::custom("push").unwrap().is_interactive());
     }
 
     proptest! {

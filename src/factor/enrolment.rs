@@ -77,6 +77,12 @@ pub trait Enrolment: Send + Sync {
     /// A field is missing.
     fn check_fields(&self, context: FactorContext<'_>, form: &Form) -> Result<(), FieldError>;
 
+    /// The errors of all fields, as [`Factor::field_errors`](super::Factor::field_errors). By default, the one of
+    /// [`check_fields`](Self::check_fields).
+    fn field_errors(&self, context: FactorContext<'_>, form: &Form) -> Vec<FieldError> {
+        self.check_fields(context, form).err().into_iter().collect()
+    }
+
     /// Whether this form guesses no secret and sends nothing, such as a request for new codes. While the subject has no credential of the
     /// factor, such a form does not count as an attempt. By default, every form counts.
     fn guesses_nothing(&self, form: &Form) -> bool {

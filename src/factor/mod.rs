@@ -228,6 +228,12 @@ pub trait Factor: Send + Sync + 'static {
     /// A field is missing or too short.
     fn check_fields(&self, form: &Form) -> Result<(), FieldError>;
 
+    /// The same for forms with several fields: the errors of all of them, so that users see everything that is missing at once. Whatever
+    /// [`check_fields`](Self::check_fields) refuses must be among them. By default, its one error.
+    fn field_errors(&self, form: &Form) -> Vec<FieldError> {
+        self.check_fields(form).err().into_iter().collect()
+    }
+
     /// The answer step. The attempt already counts as failed; a success resets the count.
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict>;
 

@@ -45,18 +45,20 @@ impl Factor for Password {
             Node::hidden(Group::Default, "identifier", context.identifier),
             Node::field(Group::Password, "password", InputKind::Password, message::password_field())
                 .autocomplete("current-password"),
-            Node::button(Group::Password, "method", Method::Password.as_str(), message::password_button()),
+            Node::button(Group::Password, "method", Method::Password.as_str(), message::password_again_button()),
         ]
     }
 
     fn check_fields(&self, form: &Form) -> Result<(), FieldError> {
-        if identifier(form).is_none() {
-            return Err(FieldError { field: "identifier", text: message::missing("identifier") });
-        }
-        if form.get("password").is_none() {
-            return Err(FieldError { field: "password", text: message::missing("password") });
-        }
-        Ok(())
+        self.field_errors(form).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn field_errors(&self, form: &Form) -> Vec<FieldError> {
+        [("identifier", identifier(form)), ("password", form.get("password"))]
+            .into_iter()
+            .filter(|(_, value)| value.is_none())
+            .map(|(field, _)| FieldError { field, text: message::missing(field) })
+            .collect()
     }
 
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
@@ -92,9 +94,8 @@ pub trait FirstFactor: Send + Sync {
 impl FirstFactor for Password {
     fn nodes(&self) -> Vec<Node> {
         vec![
-            Node::field(Group::Default, "identifier", InputKind::Text, message::identifier_field())
-                .value("")
-                .autocomplete("username"),
+            // No `autocomplete`: Ory's clients know no `username`. The built-in page sets it.
+            Node::field(Group::Default, "identifier", InputKind::Text, message::identifier_field()).value(""),
             Node::field(Group::Password, "password", InputKind::Password, message::password_field())
                 .autocomplete("current-password"),
             Node::button(Group::Password, "method", Method::Password.as_str(), message::password_button()),
@@ -122,13 +123,18 @@ mod tests {
     #[test]
     fn both_fields_must_be_there() {
         for (fields, expected) in [
-            (&[("identifier", "kim"), ("password", "x")][..], Ok(())),
-            (&[("password", "x")], Err("identifier")),
-            (&[("identifier", "kim")], Err("password")),
+            (&[("identifier", "kim"), ("password", "x")][..], &[][..]),
+            (&[("password", "x")], &["identifier"]),
+            (&[("password", "x"), ("identifier", "  ")], &["identifier"]),
+            (&[("password_identifier", "kim")], &["password"]),
+            (&[("method", "password")], &["identifier", "password"]),
         ] {
             let pairs = fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
             let form = Form::from_pairs(pairs).unwrap();
-            assert_eq!(Password::default().check_fields(&form).map_err(|error| error.field), expected, "{fields:?}");
+            let missing: Vec<_> = Password::default().field_errors(&form).iter().map(|error| error.field).collect();
+            assert_eq!(missing, expected, "{fields:?}");
+            let first = Password::default().check_fields(&form).map_err(|error| error.field);
+            assert_eq!(first, expected.first().map_or(Ok(()), |field| Err(*field)), "{fields:?}");
         }
     }
 }

@@ -137,7 +137,9 @@ impl Factor for Totp {
         let text = match length {
             0 => message::missing("totp_code"),
             1..DIGITS => message::too_short(DIGITS, length),
-            _ => return Ok(()),
+            DIGITS if code.bytes().all(|byte| byte.is_ascii_digit()) => return Ok(()),
+            // It cannot be a code, so it guesses nothing.
+            _ => message::totp_wrong(),
         };
         Err(FieldError { field: "totp_code", text })
     }
@@ -366,7 +368,9 @@ mod tests {
         assert_eq!(check("   "), Err(4_000_002));
         assert_eq!(check("12345"), Err(4_000_003));
         assert_eq!(check(" 123456 "), Ok(()));
-        assert_eq!(check("1234567"), Ok(()), "too long is simply wrong");
+        for no_code in ["1234567", "abcdef", "12345a", "+12345", "12 34 56", "1234567890"] {
+            assert_eq!(check(no_code), Err(4_000_008), "{no_code}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use url::Url;
 use super::{
     csrf::CsrfToken,
     owner::Owner,
-    record::{Flow, Purpose},
+    record::{Flow, IDENTIFIER, Purpose},
 };
 use crate::{
     aal::{Aal, Method},
@@ -119,18 +119,12 @@ pub(crate) async fn challenge(
     Ok(())
 }
 
-/// The factor of this form, among those of the flow's level; `Err` with the method if it is not offered here.
-pub(crate) fn factor_of<'a>(engine: &'a Engine, asked: Asked, form: &Form) -> Result<Option<&'a dyn Factor>, Method> {
+/// The factor of this form, among those of the flow's level; `None` if the form names none that the flow offers.
+pub(crate) fn factor_of<'a>(engine: &'a Engine, asked: Asked, form: &Form) -> Option<&'a dyn Factor> {
     let fits = |factor: &&dyn Factor| factor.aal() == asked.level();
-    let Some(name) = form.get("method") else {
-        return Ok(engine.factors.iter().map(AsRef::as_ref).filter(fits).find(|factor| factor.claims(form)));
-    };
-    let Ok(method) = name.parse::<Method>() else { return Ok(None) };
-    match engine.factor_shown_as(method) {
-        Some(factor) => Ok(Some(factor).filter(fits)),
-        // A known method that is not offered here.
-        None if method.is_interactive() => Err(method),
-        None => Ok(None),
+    match form.get("method") {
+        None => engine.factors.iter().map(AsRef::as_ref).filter(fits).find(|factor| factor.claims(form)),
+        Some(name) => engine.factor_shown_as(name.parse().ok()?).filter(fits),
     }
 }
 
@@ -153,12 +147,18 @@ pub(crate) fn nodes(
         }
         None => {
             nodes.extend(engine.factors.iter().filter_map(|factor| factor.first_factor()).flat_map(FirstFactor::nodes));
+            flow.fill_in(&mut nodes);
         }
     }
     nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
     flow.annotate(&mut nodes);
     sort_login_nodes(&mut nodes);
     Ok(nodes)
+}
+
+/// Empties the user name.
+pub(crate) fn forget_identifier(nodes: &mut [Node]) {
+    nodes.iter_mut().filter(|node| node.name() == IDENTIFIER).for_each(|node| node.set_value(""));
 }
 
 /// The URL to submit the flow to.

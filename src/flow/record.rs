@@ -39,6 +39,12 @@ pub(crate) enum Purpose {
     Settings { success: bool },
 }
 
+/// The name of the field for the user name.
+pub(crate) const IDENTIFIER: &str = "identifier";
+
+/// In bytes. The longest email address has 254.
+const LONGEST_IDENTIFIER: usize = 512;
+
 /// The parts of a new flow.
 #[derive(Debug)]
 pub(crate) struct Opening<'a> {
@@ -68,6 +74,9 @@ pub(crate) struct Flow {
     /// Messages about fields, by field name.
     field_messages: Vec<(String, Text)>,
     pub(crate) active: Option<Method>,
+    /// The user name that somebody without a session has typed, so that nobody types it twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    typed_identifier: Option<String>,
     /// Wrong answers of a user without a session, who has no other counter.
     #[serde(default)]
     pub(crate) failures: u32,
@@ -114,6 +123,7 @@ impl Flow {
             messages: opening.messages,
             field_messages: Vec::new(),
             active: None,
+            typed_identifier: None,
             failures: 0,
             factor_states: BTreeMap::new(),
             sending_until: None,
@@ -136,6 +146,7 @@ impl Flow {
             messages,
             field_messages: Vec::new(),
             active: None,
+            typed_identifier: None,
             failures: 0,
             factor_states: BTreeMap::new(),
             sending_until: None,
@@ -236,6 +247,24 @@ impl Flow {
         }
     }
 
+    /// The flow as it stays once a factor is proven: nobody who goes back to it sees an old error, or who has signed in here.
+    pub(crate) fn pass(&mut self, method: Method, now: Timestamp) {
+        self.active = Some(method);
+        self.typed_identifier = None;
+        self.clear_messages(now);
+        self.release();
+    }
+
+    /// Keeps the user name for the next try. What is too long to be one is not kept.
+    pub(crate) fn keep_typed(&mut self, identifier: Option<&str>) {
+        self.typed_identifier = identifier.filter(|typed| typed.len() <= LONGEST_IDENTIFIER).map(str::to_owned);
+    }
+
+    /// Takes over the user name from another copy of this flow.
+    pub(crate) fn copy_typed(&mut self, from: &Self) {
+        self.typed_identifier.clone_from(&from.typed_identifier);
+    }
+
     /// Replaces all messages by this one, about the whole flow or about one field.
     pub(crate) fn say(&mut self, field: Option<&str>, text: Text, now: Timestamp) {
         self.clear_messages(now);
@@ -271,6 +300,14 @@ impl Flow {
         for node in nodes {
             let own = self.field_messages.iter().filter(|(field, _)| field == node.name());
             node.messages = own.map(|(_, text)| text.clone()).collect();
+        }
+    }
+
+    /// Fills in the user name of the last try.
+    pub(crate) fn fill_in(&self, nodes: &mut [Node]) {
+        let Some(typed) = &self.typed_identifier else { return };
+        for node in nodes.iter_mut().filter(|node| node.name() == IDENTIFIER) {
+            node.set_value(typed.clone());
         }
     }
 

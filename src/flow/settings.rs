@@ -77,20 +77,13 @@ pub(crate) async fn begin(
     Ok(())
 }
 
-/// The factor of this form; `Err` with the method if it is not offered here.
-pub(crate) fn factor_of<'a>(
-    engine: &'a Engine,
-    form: &Form,
-) -> Result<Option<(&'a dyn Factor, &'a dyn Enrolment)>, Method> {
+/// The factor of this form; `None` if the form names none that the settings offer.
+pub(crate) fn factor_of<'a>(engine: &'a Engine, form: &Form) -> Option<(&'a dyn Factor, &'a dyn Enrolment)> {
     let Some(name) = form.get("method") else {
-        return Ok(enrolments(engine).find(|(_, enrolment)| enrolment.claims(form)));
+        return enrolments(engine).find(|(_, enrolment)| enrolment.claims(form));
     };
-    let Ok(method) = name.parse::<Method>() else { return Ok(None) };
-    match enrolments(engine).find(|(factor, _)| factor.shown_as() == method) {
-        Some(found) => Ok(Some(found)),
-        None if engine.factor_shown_as(method).is_none() && method.is_second_factor() => Err(method),
-        None => Ok(None),
-    }
+    let method = name.parse::<Method>().ok()?;
+    enrolments(engine).find(|(factor, _)| factor.shown_as() == method)
 }
 
 /// The nodes of the flow, for its owner.
@@ -182,18 +175,18 @@ mod tests {
             .build()
             .unwrap();
         for (field, value, expected) in [
-            ("method", "totp", Ok(Some(Method::Totp))),
-            ("totp_unlink", "true", Ok(Some(Method::Totp))),
-            ("method", "webauthn", Err(Method::WebAuthn)),
-            ("method", "lookup_secret", Err(Method::LookupSecret)),
-            // Configured, but not changed here; never a second factor; unknown.
-            ("method", "password", Ok(None)),
-            ("method", "oidc", Ok(None)),
-            ("method", "nonsense", Ok(None)),
-            ("x", "y", Ok(None)),
+            ("method", "totp", Some(Method::Totp)),
+            ("totp_unlink", "true", Some(Method::Totp)),
+            // Not configured; configured, but not changed here; never a second factor; unknown.
+            ("method", "webauthn", None),
+            ("method", "lookup_secret", None),
+            ("method", "password", None),
+            ("method", "oidc", None),
+            ("method", "nonsense", None),
+            ("x", "y", None),
         ] {
             let form = Form::from_pairs([(field.to_owned(), value.to_owned())]).unwrap();
-            let found = factor_of(step_up.engine(), &form).map(|found| found.map(|(factor, _)| factor.method()));
+            let found = factor_of(step_up.engine(), &form).map(|(factor, _)| factor.method());
             assert_eq!(found, expected, "{field}={value}");
         }
     }

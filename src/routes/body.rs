@@ -29,7 +29,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     if bytes.is_empty() {
         return Err(BodyError::Unreadable("The form was empty. Please fill it in."));
     }
-    let form = if !has_known_charset(headers) {
+    if !has_known_charset(headers) {
         Err(BodyError::Unreadable("Please send the form in UTF-8."))
     } else if has_media_type(headers, "application/json") {
         json(&bytes)
@@ -39,8 +39,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
         multipart(headers, bytes).await
     } else {
         Err(BodyError::Unreadable("Please send the form as JSON, URL-encoded or multipart."))
-    }?;
-    if form.is_empty() { Err(BodyError::Unreadable("The form was empty. Please fill it in.")) } else { Ok(form) }
+    }
 }
 
 /// All three media types share only UTF-8.
@@ -117,7 +116,6 @@ mod tests {
             ("application/json", "\"x\""),
             ("application/json", "{"),
             ("application/json", "totp_code=001234"),
-            ("application/json", "{}"),
             ("application/json", r#"{"totp_code":"1","totp_code":"2"}"#),
             ("application/json", &format!("{{\"a\":{deep}}}")),
             ("application/json; charset=utf-16", r#"{"totp_code":"001234"}"#),
@@ -130,5 +128,15 @@ mod tests {
             assert!(matches!(parse(content_type, body).await, Err(BodyError::Unreadable(_))), "{content_type} {body}");
         }
         assert_eq!(parse(FORM, &"x".repeat(1001)).await, Err(BodyError::TooLarge));
+    }
+
+    /// It names no method, and that is what its sender reads.
+    #[tokio::test]
+    async fn a_body_without_fields_is_a_form() {
+        for (content_type, body) in
+            [("application/json", "{}"), ("application/json", r#"{"a":null}"#), (FORM, "&"), (MULTIPART, "--x--\r\n")]
+        {
+            assert_eq!(parse(content_type, body).await, Ok(None), "{content_type} {body}");
+        }
     }
 }

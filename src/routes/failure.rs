@@ -32,7 +32,6 @@ pub(crate) enum Failure {
     BadFlowQuery,
     UnknownFlow,
     UnknownError,
-    MethodOff,
     Csrf,
     IdentityMismatch,
     BodyTooLarge,
@@ -51,7 +50,7 @@ pub(crate) enum Failure {
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1f_3c52_91b8_4c37_8d0e_5a1b_c1f2_8e44);
 
 impl Failure {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 24] = [
         Self::NoSession,
         Self::FirstFactorRequired,
         Self::AlreadyAvailable,
@@ -64,7 +63,6 @@ impl Failure {
         Self::BadFlowQuery,
         Self::UnknownFlow,
         Self::UnknownError,
-        Self::MethodOff,
         Self::Csrf,
         Self::IdentityMismatch,
         Self::BodyTooLarge,
@@ -143,12 +141,6 @@ impl Failure {
                 None,
                 "unknown error",
                 "There is no error with this id. Please go back and try again.",
-            ),
-            Self::MethodOff => new(
-                StatusCode::NOT_FOUND,
-                None,
-                "method switched off",
-                "This application does not offer this way to confirm. Please choose another.",
             ),
             Self::Csrf => new(
                 StatusCode::FORBIDDEN,
@@ -234,7 +226,6 @@ impl Failure {
             | Self::FlowDisabled
             | Self::BadFlowQuery
             | Self::UnknownError
-            | Self::MethodOff
             | Self::BodyTooLarge
             | Self::WrongHttpMethod
             | Self::BadBody

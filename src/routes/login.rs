@@ -32,7 +32,7 @@ use crate::{
 /// `GET /self-service/login/browser`
 pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
     let json_error = negotiation::wants_json(&scope.headers);
-    let begun = match Request::read(&scope, &Query::of(&uri)).await {
+    let begun = match Request::read(&scope, FlowType::Browser, &Query::of(&uri)).await {
         Ok(request) => request.begin_in_browser(&scope).await,
         Err(failure) => Err(failure),
     };
@@ -41,7 +41,7 @@ pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: U
 
 /// `GET /self-service/login/api`
 pub(crate) async fn begin_by_api(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
-    let begun = match Request::read(&scope, &Query::of(&uri)).await {
+    let begun = match Request::read(&scope, FlowType::Api, &Query::of(&uri)).await {
         Ok(request) => request.begin_by_api(&scope).await,
         Err(failure) => Err(failure),
     };
@@ -82,7 +82,8 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
     if flow.flow_type == FlowType::Browser && !flow.was_begun_with(csrf.as_ref()) {
         return Err(Failure::Csrf);
     }
-    if let Some(found) = scope.evidence().await?
+    let found = scope.evidence().await?;
+    if let Some(found) = found
         && flow.is_bound()
         && !flow.belongs_to(&found.session)
     {
@@ -95,22 +96,29 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
         Some(subject) => Some(Owner::read(engine, subject).await?),
         None => None,
     };
-    let nodes = login::nodes(&flow, asked, engine, owner.as_ref(), csrf.as_ref(), scope.now())?;
+    let mut nodes = login::nodes(&flow, asked, engine, owner.as_ref(), csrf.as_ref(), scope.now())?;
+    // An API flow is read by its id alone. Who it is for is told only to them.
+    if flow.flow_type == FlowType::Api && (found.is_none() || !flow.is_bound()) {
+        login::forget_identifier(&mut nodes);
+    }
     Ok(Shown { flow, asked, owner, nodes: Some(nodes) })
 }
 
 /// The URL that begins a flow of this kind.
 pub(crate) fn begin_url(flow_type: FlowType, asked: Asked, return_to: Option<&Url>, scope: &Scope) -> Url {
-    let path = match flow_type {
-        FlowType::Browser => "self-service/login/browser",
-        FlowType::Api => "self-service/login/api",
-    };
     let parameters = [
         ("aal", asked.aal2.then_some("aal2")),
         ("refresh", asked.refresh.then_some("true")),
         ("return_to", return_to.map(Url::as_str)),
     ];
-    scope.engine().urls.route(path, &parameters)
+    scope.engine().urls.route(begin_path(flow_type), &parameters)
+}
+
+const fn begin_path(flow_type: FlowType) -> &'static str {
+    match flow_type {
+        FlowType::Browser => "self-service/login/browser",
+        FlowType::Api => "self-service/login/api",
+    }
 }
 
 /// 410: the flow has expired.
@@ -147,6 +155,7 @@ pub(crate) fn expired_envelope(flow: &Flow, scope: &Scope) -> Envelope {
 /// A request to begin a flow, checked in the order of the wire contract.
 struct Request {
     asked: Asked,
+    asked_url: Url,
     return_to: Option<Url>,
 }
 
@@ -158,7 +167,7 @@ struct Decision<'a> {
 }
 
 impl Request {
-    async fn read(scope: &Scope, query: &Query) -> Result<Self, Failure> {
+    async fn read(scope: &Scope, flow_type: FlowType, query: &Query) -> Result<Self, Failure> {
         let return_to = query.return_to(scope.engine())?;
         if query.one("login_challenge")?.is_some() {
             return Err(Failure::LoginChallenge);
@@ -166,7 +175,7 @@ impl Request {
         let mut asked = query.asked()?;
         // Without a session there is nothing to prove again.
         asked.refresh &= scope.evidence().await?.is_some();
-        Ok(Self { asked, return_to })
+        Ok(Self { asked, asked_url: query.asked_url(scope.engine(), begin_path(flow_type)), return_to })
     }
 
     async fn begin_in_browser(self, scope: &Scope) -> Result<Response, Failure> {
@@ -177,18 +186,17 @@ impl Request {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
             Begin::FirstLogin => {
                 let url = engine.urls.first_login(self.return_to.as_ref());
-                return Ok(if negotiation::wants_json(&scope.headers) {
-                    answer::from_bytes(leave_for(&url).respond(&scope.headers))
-                } else {
-                    answer::see_other(&url)
-                });
+                return Ok(lead_to(&url, negotiation::wants_json(&scope.headers), scope));
             }
             Begin::AlreadyAvailable if spa => return Err(Failure::AlreadyAvailable),
             Begin::AlreadyAvailable => {
                 return Ok(answer::see_other(self.return_to.as_ref().unwrap_or(&engine.urls.default_return)));
             }
-            Begin::EnrolFirst if !spa => return Ok(answer::see_other(&engine.urls.enrolment(self.return_to.as_ref()))),
-            Begin::EnrolFirst | Begin::NothingUsable | Begin::Flow => {}
+            Begin::EnrolFirst => {
+                let url = engine.urls.enrolment(self.return_to.as_ref());
+                return Ok(lead_to(&url, negotiation::wants_json(&scope.headers), scope));
+            }
+            Begin::NothingUsable | Begin::Flow => {}
         }
         let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
         let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
@@ -251,7 +259,7 @@ impl Request {
             flow_type,
             session: decision.found.map(|found| &found.session),
             return_to: self.return_to.clone(),
-            request_url: begin_url(flow_type, self.asked, return_to, scope),
+            request_url: self.asked_url.clone(),
             csrf: csrf.map(CsrfToken::hash),
             messages: opening_messages(self.asked, level, decision.outcome, &engine.urls.enrolment(return_to)),
             expires_at: now + engine.limits.login_flow_lifespan,
@@ -270,6 +278,11 @@ pub(crate) fn page_of(flow: &Flow, scope: &Scope) -> Url {
     let mut url = scope.engine().urls.login_ui.clone();
     url.query_pairs_mut().append_pair("flow", &flow.id().to_string());
     url
+}
+
+/// Leads a browser elsewhere: a redirect for one that shows pages, 422 for a script.
+pub(crate) fn lead_to(url: &Url, json: bool, scope: &Scope) -> Response {
+    if json { answer::from_bytes(leave_for(url).respond(&scope.headers)) } else { answer::see_other(url) }
 }
 
 /// 422: a script must send the browser to this URL.

@@ -8,8 +8,9 @@ use super::{
     body::{self, BodyError},
     checks::{self, Origin},
     failure::Failure,
-    login::{expired_envelope, page_of},
+    login::{expired_envelope, lead_to, page_of},
     login_success::{self, Proven},
+    said::Said,
     saving::{self, Kept},
     scope::{Scope, Site},
     submission::Submission,
@@ -63,12 +64,16 @@ impl<'a> Submission<'a> {
                 return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
             }
         };
-        let found = login::factor_of(self.engine(), self.asked, &form).map_err(|_| Failure::MethodOff)?;
-        let Some(factor) = found else {
+        let Some(factor) = login::factor_of(self.engine(), self.asked, &form) else {
             return self.refuse(RefusalReason::Invalid, None, message::no_login_method()).await;
         };
-        if let Err(error) = factor.check_fields(&form) {
-            return self.refuse(RefusalReason::Invalid, Some(error.field), error.text).await;
+        if !self.flow.is_bound() {
+            self.flow.keep_typed(identifier_of(&form));
+        }
+        let errors = factor.field_errors(&form);
+        if !errors.is_empty() {
+            self.scope.context.report_refusal(RefusalReason::Invalid);
+            return self.tell(Said::fields_of_login(errors, &factor.refusal(Refusal::Wrong)), false).await;
         }
         match checks::origin(self.scope, &self.flow, &form) {
             Origin::Trusted => {}
@@ -122,6 +127,10 @@ impl<'a> Submission<'a> {
             _ => Begin::Flow,
         };
         let enrolment = engine.urls.enrolment(self.flow.return_to.as_ref());
+        // As at the beginning: a new form would have nothing to fill in.
+        if outcome == Begin::EnrolFirst && self.flow.is_of_browser() {
+            return Ok(lead_to(&enrolment, self.json, self.scope));
+        }
         let mut messages = opening_messages(self.asked, self.level(), outcome, &enrolment);
         messages.push(message::login_expired(self.flow.expires_at));
         let mut successor = self.flow.reopen(messages, now + engine.limits.login_flow_lifespan, now);
@@ -211,8 +220,7 @@ impl<'a> Submission<'a> {
     ) -> Result<Response, Failure> {
         let factor = proven.factor;
         // Written together with the success: a completed flow is never written again.
-        self.flow.active = Some(factor.method());
-        self.flow.release();
+        self.flow.pass(factor.method(), self.scope.now());
         let (completed, session) = login_success::grant(&self, found, proven, owner).await?;
         match completed {
             Completed::Done => {
@@ -256,6 +264,7 @@ impl<'a> Submission<'a> {
         }
         let owner = Owner::read(engine, &subject).await?;
         let identity = engine.identity(&subject).await?;
+        self.flow.pass(factor.method(), self.scope.now());
         match login_success::begin(&self, factor, subject).await? {
             Some(session) => login_success::answer(&self, &session, &owner, &identity),
             None => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
@@ -282,11 +291,11 @@ impl<'a> Submission<'a> {
     async fn refuse(
         &mut self,
         why: impl Into<AuditEventKind>,
-        field: Option<&str>,
+        field: Option<&'static str>,
         text: Text,
     ) -> Result<Response, Failure> {
         self.scope.context.report_refusal(why);
-        self.tell(field, text, false).await
+        self.tell(Said::one(field, text), false).await
     }
 
     /// A form was sent twice at once, and the other one counts: shows the flow as the other left it, with a message.
@@ -296,23 +305,21 @@ impl<'a> Submission<'a> {
         }
         self.scope.context.report_refusal(RefusalReason::UsedFlow);
         let text = if self.flow.completed { message::completed_already() } else { saving::sent_twice() };
-        self.tell(None, text, true).await
+        self.tell(Said::one(None, text), true).await
     }
 
     /// `beside`: keeps the flow's messages, since a concurrent request wrote them.
-    async fn tell(&mut self, field: Option<&str>, text: Text, beside: bool) -> Result<Response, Failure> {
+    async fn tell(&mut self, said: Said, beside: bool) -> Result<Response, Failure> {
         let now = self.scope.now();
         if self.flow.completed {
             // A completed flow is never written again. Only this answer has the message.
-            self.flow.say(field, text, now);
+            said.put_into(&mut self.flow, false, now);
             return self.show(StatusCode::BAD_REQUEST).await;
         }
+        let ours = self.flow.clone();
         let say = |flow: &mut Flow, again: bool| {
-            if beside || again {
-                flow.say_too(field, text.clone(), now);
-            } else {
-                flow.say(field, text.clone(), now);
-            }
+            said.put_into(flow, beside || again, now);
+            flow.copy_typed(&ours);
             // A user at a factor's second step stays there.
             flow.active = flow.active.filter(|method| flow.has_state(*method));
             flow.release();

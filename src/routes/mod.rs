@@ -13,6 +13,7 @@ mod login_success;
 mod logout;
 mod pages;
 pub(crate) mod query;
+mod said;
 mod saving;
 mod scope;
 mod sessions;

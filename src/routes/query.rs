@@ -7,19 +7,35 @@ use uuid::Uuid;
 use super::failure::Failure;
 use crate::{engine::Engine, flow::login::Asked, store::FlowId};
 
-/// The decoded query of a request.
+/// The query of a request.
 #[derive(Debug)]
-pub(crate) struct Query(Vec<(String, String)>);
+pub(crate) struct Query {
+    /// As the client wrote it.
+    text: Option<String>,
+    decoded: Vec<(String, String)>,
+}
+
+/// In bytes. Servers and proxies take no more in an address either.
+const LONGEST_KEPT: usize = 8 * 1024;
 
 impl Query {
     pub(crate) fn of(uri: &Uri) -> Self {
-        let query = uri.query().unwrap_or_default().as_bytes();
-        Self(form_urlencoded::parse(query).into_owned().collect())
+        let text = uri.query();
+        let decoded = form_urlencoded::parse(text.unwrap_or_default().as_bytes()).into_owned().collect();
+        Self { text: text.map(str::to_owned), decoded }
+    }
+
+    /// The URL that was asked for, with the query as the client wrote it: front ends find their own parameters there. Flows keep it, so
+    /// one that is too long loses its query.
+    pub(crate) fn asked_url(&self, engine: &Engine, path: &str) -> Url {
+        let mut url = engine.urls.route(path, &[]);
+        url.set_query(self.text.as_deref().filter(|text| text.len() <= LONGEST_KEPT));
+        url
     }
 
     /// The parameter's value; `None` if it is missing or empty.
     pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
-        let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
+        let mut values = self.decoded.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(Failure::RepeatedParameter),
             (value, None) => Ok(value.filter(|value| !value.is_empty())),

@@ -100,8 +100,15 @@ async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let without = engine.urls.login(false, false, return_to.as_ref());
     let found = session(scope, without.clone()).await?;
     // A user who must step up first returns to this request, if it has a `return_to`.
-    let request_url = engine.urls.enrolment(return_to.as_ref());
-    gate(scope, return_to.as_ref().map(|_| &request_url), &without).await?;
+    let request_url = query.asked_url(engine, "self-service/settings/browser");
+    let back = match &return_to {
+        // One that is too long to return to is cut down to what counts.
+        Some(_) => Some(
+            engine.urls.return_policy.parse(request_url.as_str()).unwrap_or(engine.urls.enrolment(return_to.as_ref())),
+        ),
+        None => None,
+    };
+    gate(scope, back.as_ref(), &without).await?;
     let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
     let opening = Opening {
@@ -136,12 +143,11 @@ async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let return_to = query.return_to(engine)?;
     let found = session(scope, engine.urls.settings_ui.clone()).await?;
     gate(scope, None, &engine.urls.settings_ui).await?;
-    let parameters = [("return_to", return_to.as_ref().map(Url::as_str))];
     let opening = Opening {
         purpose: Purpose::Settings { success: false },
         flow_type: FlowType::Api,
         session: Some(&found.session),
-        request_url: engine.urls.route("self-service/settings/api", &parameters),
+        request_url: query.asked_url(engine, "self-service/settings/api"),
         return_to,
         csrf: None,
         messages: Vec::new(),

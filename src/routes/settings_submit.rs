@@ -15,6 +15,7 @@ use super::{
     failure::Failure,
     login::expired_envelope,
     query::Query,
+    said::Said,
     saving::{self, Kept},
     scope::{Scope, Site},
     settings::{Refused, find, session, show},
@@ -85,10 +86,8 @@ impl<'a> Change<'a> {
                 return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
             }
         };
-        let (factor, enrolment) = match settings::factor_of(self.engine(), &form) {
-            Ok(Some(found)) => found,
-            Ok(None) => return self.refuse(RefusalReason::Invalid, None, message::no_settings_method()).await,
-            Err(_) => return Err(Failure::MethodOff),
+        let Some((factor, enrolment)) = settings::factor_of(self.engine(), &form) else {
+            return self.refuse(RefusalReason::Invalid, None, message::no_settings_method()).await;
         };
         match checks::origin(self.scope, &self.flow, &form) {
             Origin::Trusted => {}
@@ -147,8 +146,10 @@ impl<'a> Change<'a> {
         let own = self.owner.credentials_of(method);
         let state = self.flow.state(engine, method)?;
         let context = self.owner.context(engine, &self.flow, &own, state.as_deref(), now);
-        if let Err(error) = enrolment.check_fields(context, form) {
-            return self.refuse(RefusalReason::Invalid, Some(error.field), error.text).await;
+        let errors = enrolment.field_errors(context, form);
+        if !errors.is_empty() {
+            self.scope.context.report_refusal(RefusalReason::Invalid);
+            return self.tell(Said::fields(errors), false, None).await;
         }
         // The same counter as at the login: an attacker gets no extra attempts here.
         let key = AttemptKey { subject: self.owner.subject.clone(), method };
@@ -183,7 +184,7 @@ impl<'a> Change<'a> {
                     settings::begin(&mut self.flow, engine, &self.owner, begun, now).await?;
                 }
                 self.scope.context.report_refusal(RefusalReason::Invalid);
-                self.tell(None, text, false, begun).await
+                self.tell(Said::one(None, text), false, begun).await
             }
             EnrolmentOutcome::Pending { state, message } => self.go_on(method, &state, message).await,
             EnrolmentOutcome::Enrolled(new) | EnrolmentOutcome::Added(new)
@@ -209,6 +210,11 @@ impl<'a> Change<'a> {
                 self.refuse(RefusalReason::Invalid, None, text).await
             }
             EnrolmentOutcome::RemovedOne(id) => self.remove(key, |known| known.id == id).await,
+            EnrolmentOutcome::Renamed { credential, name }
+                if own.iter().any(|known| known.summary.id == credential && known.name == name) =>
+            {
+                self.unchanged(key).await
+            }
             EnrolmentOutcome::Renamed { credential, name } => {
                 let session = engine.rotate(&self.found.session, None, now);
                 self.save(key, vec![CredentialChange::SetName { credential, name }], session).await
@@ -236,6 +242,9 @@ impl<'a> Change<'a> {
     ) -> Result<Response, Failure> {
         let engine = self.engine();
         let gone = engine.removed_with(&self.owner.credentials, is_removed);
+        if gone.is_empty() {
+            return self.unchanged(key).await;
+        }
         let session = engine.rotate(&self.found.session, None, self.scope.now());
         self.save(key, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
     }
@@ -268,11 +277,11 @@ impl<'a> Change<'a> {
     pub(super) async fn refuse(
         &mut self,
         why: impl Into<AuditEventKind>,
-        field: Option<&str>,
+        field: Option<&'static str>,
         text: Text,
     ) -> Result<Response, Failure> {
         self.scope.context.report_refusal(why);
-        self.tell(field, text, false, None).await
+        self.tell(Said::one(field, text), false, None).await
     }
 
     /// A form was sent twice at once, and the other one counts: shows the flow as the other left it, with a message.
@@ -281,26 +290,16 @@ impl<'a> Change<'a> {
             return Err(Failure::UnknownFlow);
         }
         self.scope.context.report_refusal(RefusalReason::UsedFlow);
-        self.tell(None, saving::sent_twice(), true, None).await
+        self.tell(Said::one(None, saving::sent_twice()), true, None).await
     }
 
     /// `beside`: keeps the flow's messages, since a concurrent request wrote them. `begun`: the method that was begun again, since the
     /// flow had no state for it.
-    async fn tell(
-        &mut self,
-        field: Option<&str>,
-        text: Text,
-        beside: bool,
-        begun: Option<Method>,
-    ) -> Result<Response, Failure> {
+    async fn tell(&mut self, said: Said, beside: bool, begun: Option<Method>) -> Result<Response, Failure> {
         let now = self.scope.now();
         let ours = self.flow.clone();
         let say = |flow: &mut Flow, again: bool| {
-            if beside || again {
-                flow.say_too(field, text.clone(), now);
-            } else {
-                flow.say(field, text.clone(), now);
-            }
+            said.put_into(flow, beside || again, now);
             if let Some(method) = begun.filter(|&method| !flow.has_state(method)) {
                 flow.copy_state(&ours, method);
             }

@@ -70,7 +70,7 @@ impl Change<'_> {
         let method = key.method;
         let mut after = self.saved(method, &changes).await?;
         let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
-        let response = after.succeed(carried).await?;
+        let response = after.succeed(Some(carried)).await?;
         let events = self.audited(&changes);
         let removes = changes.iter().any(|change| matches!(change, CredentialChange::Remove(_)));
         let mut completion = Completion::new(self.owner.subject.clone(), now);
@@ -93,6 +93,18 @@ impl Change<'_> {
         }
         self.scope.context.record(&session, AuditEventKind::Rotated { replaced: self.found.session.id() });
         after.keep(method, removes).await;
+        Ok(response)
+    }
+
+    /// The settings are already as the user wants them: says so. Nothing was stored, so the session keeps its token.
+    pub(super) async fn unchanged(self, key: AttemptKey) -> Result<Response, Failure> {
+        let mut after = self.saved(key.method, &[]).await?;
+        let response = after.succeed(None).await?;
+        if self.owner.credentials_of(key.method).is_empty() {
+            // Without a credential there was nothing to guess.
+            self.engine().stores.reset_attempts(&key).await?;
+        }
+        after.keep(key.method, false).await;
         Ok(response)
     }
 
@@ -157,26 +169,24 @@ impl Change<'_> {
         }
     }
 
-    async fn succeed(&self, carried: Carried) -> Result<Response, Failure> {
+    /// `carried`: the new token and cookie, if the session has rotated.
+    async fn succeed(&self, carried: Option<Carried>) -> Result<Response, Failure> {
         let next = self.return_url();
-        if !self.json {
-            let mut response = answer::see_other(&next);
-            answer::set_cookie(&mut response, Some(carried.cookie));
-            return Ok(response);
-        }
-        match self.flow.flow_type {
-            FlowType::Api => {
+        if self.flow.flow_type == FlowType::Api {
+            let go_on = carried.map(|carried| {
                 let token = carried.token.as_str();
-                let go_on = json!([{ "action": "set_ory_session_token", "ory_session_token": token }]);
-                self.show(StatusCode::OK, Some(go_on)).await
-            }
-            FlowType::Browser => {
-                let go_on = json!([{ "action": "redirect_browser_to", "redirect_browser_to": next }]);
-                let mut response = self.show(StatusCode::OK, Some(go_on)).await?;
-                answer::set_cookie(&mut response, Some(carried.cookie));
-                Ok(response)
-            }
+                json!([{ "action": "set_ory_session_token", "ory_session_token": token }])
+            });
+            return self.show(StatusCode::OK, go_on).await;
         }
+        let mut response = if self.json {
+            let go_on = json!([{ "action": "redirect_browser_to", "redirect_browser_to": next }]);
+            self.show(StatusCode::OK, Some(go_on)).await?
+        } else {
+            answer::see_other(&next)
+        };
+        answer::set_cookie(&mut response, carried.map(|carried| carried.cookie));
+        Ok(response)
     }
 
     /// Where the browser goes after a change.

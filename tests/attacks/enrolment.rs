@@ -229,9 +229,11 @@ async fn factor_removal_ends_aal2_everywhere() {
                 }
                 // Neither the old flow, nor the old codes, nor the old factor leads anywhere; nobody is asked for them.
                 assert_eq!(two.totp(&open, &world.next_code()).await.status, 404);
-                let flow = two.begin("login", "?aal=aal2").await;
-                assert_says(&two.lookup(&flow, &codes[0]).await, 4_000_014);
-                assert_says(&two.totp(&flow, &site.code()).await, 4_000_011);
+                assert_eq!(two.get("/self-service/login/browser?aal=aal2").await.status, 422);
+                let mut native = site.native(&name).await;
+                let flow = native.begin("login", "?aal=aal2").await;
+                assert_says(&native.lookup(&flow, &codes[0]).await, 4_000_014);
+                assert_says(&native.totp(&flow, &site.code()).await, 4_000_011);
                 two.assert_aal1(site).await;
                 assert!(site.spa(&name).await.opens(site, "/limits").await);
             }
@@ -257,8 +259,10 @@ async fn enrolment_trusts_only_its_own_flow() {
         }
         // What is not confirmed counts for nothing, and somebody else's flow confirms nothing.
         let mut other = site.spa("kim").await;
-        let login = other.begin("login", "?aal=aal2").await;
-        assert_says(&other.totp(&login, &code_of(&secret, site.seconds())).await, 4_000_011);
+        assert_eq!(other.get("/self-service/login/browser?aal=aal2").await.status, 422);
+        let mut native = site.native("kim").await;
+        let login = native.begin("login", "?aal=aal2").await;
+        assert_says(&native.totp(&login, &code_of(&secret, site.seconds())).await, 4_000_011);
         let mut eve = site.spa("eve").await;
         for client in [&mut eve, &mut other] {
             let answer = client.totp(&flow, &code_of(&secret, site.seconds())).await;

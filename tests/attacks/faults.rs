@@ -47,9 +47,8 @@ async fn store_down_fails_closed() {
                 if !matches!(route, "begin" | "read" | "submit" | "enrol") {
                     assert_eq!(kim.step_up(&site.code()).await.status, 200);
                 }
-                let login =
-                    kim.begin("login", if route == "enrol" { "?aal=aal2" } else { "?aal=aal2&refresh=true" }).await;
-                let settings = if route == "enrol" { Some(kim.begin("settings", "").await) } else { None };
+                let form = if route == "enrol" { "settings" } else { "login" };
+                let flow = kim.begin(form, if route == "enrol" { "" } else { "?aal=aal2&refresh=true" }).await;
                 let logout = kim.get("/self-service/logout/browser").await.json();
                 let before = world.known(&name).await;
                 site.step_up.forget(&subject(&name));
@@ -57,17 +56,16 @@ async fn store_down_fails_closed() {
                 world.store.fails_after(failing);
                 let answer = match route {
                     "begin" => kim.get("/self-service/login/browser?aal=aal2").await,
-                    "read" => kim.read("login", login.id()).await,
-                    "submit" => kim.totp(&login, &site.code()).await,
+                    "read" => kim.read("login", flow.id()).await,
+                    "submit" => kim.totp(&flow, &site.code()).await,
                     "whoami" => kim.whoami().await,
                     "list" => kim.get("/sessions").await,
                     "revoke" => kim.delete("/sessions", "").await,
                     "logout" => kim.get(logout["logout_url"].as_str().unwrap()).await,
                     "settings" => kim.get("/self-service/settings/browser").await,
                     _ => {
-                        let flow = settings.as_ref().unwrap();
                         let code = code_of(&secret_of(&flow.view), site.seconds());
-                        kim.totp(flow, &code).await
+                        kim.totp(&flow, &code).await
                     }
                 };
                 if !world.store.has_failed() {

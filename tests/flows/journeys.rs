@@ -76,7 +76,7 @@ async fn the_way_to_the_settings_survives_the_second_factor() {
     let flow = kim.begin("login", &login).await;
     let passed = kim.submit(&flow, &[("method", "totp"), ("totp_code", &site.code())]).await;
     let back = passed.location().to_owned();
-    assert_eq!(back, format!("{ORIGIN}/self-service/settings/browser?return_to=https%3A%2F%2Fbank.example%2Fpay"));
+    assert_eq!(back, format!("{ORIGIN}/self-service/settings/browser?return_to=/pay"), "as it was asked for");
     let settings =
         kim.begin("settings", back.strip_prefix(&format!("{ORIGIN}/self-service/settings/browser")).unwrap()).await;
     let saved = kim.submit(&settings, &[("totp_unlink", "true")]).await;

@@ -1,8 +1,19 @@
 //! Starting and reading a login flow: sections 4 to 6.
 
-use axum::http::StatusCode;
+use std::time::Duration;
 
-use crate::site::{KINDS, Kind, ORIGIN, Site};
+use axum::http::StatusCode;
+use serde_json::json;
+use tower_step_up::{
+    Subject,
+    clock::Clock,
+    store::{Completed, Completion, CredentialChange, SubjectStore},
+};
+
+use crate::{
+    site::{KINDS, Kind, ORIGIN, SECRET, Site},
+    store::TestStore,
+};
 
 fn login(kind: Kind, query: &str) -> String {
     let endpoint = if kind == Kind::Native { "api" } else { "browser" };
@@ -187,11 +198,53 @@ async fn without_a_second_factor_every_client_is_led_to_enrolment() {
     let url = format!("{ORIGIN}/self-service/settings/browser?return_to=https%3A%2F%2Fbank.example%2Fpay");
     let query = "?aal=aal2&return_to=/pay";
     assert_eq!(site.browser("bob").await.get(&login(Kind::Browser, query)).await.location(), url);
-    let spa = site.spa("bob").await.begin("login", query).await;
-    assert_eq!((spa.nodes(), spa.messages()), (vec!["default: csrf_token".to_owned()], vec![1_010_004, 1_990_001]));
-    assert_eq!(spa.view["ui"]["messages"][1]["context"]["settings_url"], url);
-    let native = site.native("bob").await.begin("login", "?aal=aal2&refresh=true").await;
+    for query in [query, "?aal=aal2&return_to=/pay&refresh=true"] {
+        let spa = site.spa("bob").await.get(&login(Kind::Spa, query)).await;
+        assert_eq!(
+            (spa.status.as_u16(), spa.error_id().as_str()),
+            (422, "browser_location_change_required"),
+            "{query}"
+        );
+        let body = spa.json();
+        assert_eq!([&body["redirect_browser_to"], &body["error"]["details"]["redirect_browser_to"]], [&url, &url]);
+    }
+    let native = site.native("bob").await.begin("login", "?aal=aal2&refresh=true&return_to=/pay").await;
     assert_eq!((native.nodes(), native.messages()), (Vec::<String>::new(), vec![1_010_003, 1_010_004, 1_990_001]));
+    assert_eq!(native.view["ui"]["messages"][2]["context"]["settings_url"], url);
+}
+
+/// A form whose factor was removed while it was open, sent too late: the new one would have nothing to fill in.
+#[tokio::test]
+async fn an_expired_form_without_a_factor_leads_to_enrolment_too() {
+    for kind in KINDS {
+        let store = TestStore::default();
+        let site = Site::on(store.clone(), |builder| builder);
+        let subject = Subject::new("bob").unwrap();
+        let credential = site.step_up.import_totp(&subject, SECRET).await.unwrap();
+        let mut bob = match kind {
+            Kind::Browser => site.browser("bob").await,
+            Kind::Spa => site.spa("bob").await,
+            Kind::Native => site.native("bob").await,
+        };
+        let flow = bob.begin("login", "?aal=aal2&return_to=/pay").await;
+        // By a process that ended before it could end the open forms.
+        let mut completion = Completion::new(subject.clone(), site.clock.now());
+        completion.credentials.push(CredentialChange::Remove(credential));
+        assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
+        site.step_up.forget(&subject);
+        site.clock.advance(Duration::from_secs(3601));
+        let answer = bob.submit(&flow, &[("method", "totp"), ("totp_code", "123456")]).await;
+        let url = format!("{ORIGIN}/self-service/settings/browser?return_to=https%3A%2F%2Fbank.example%2Fpay");
+        match kind {
+            Kind::Browser => assert_eq!(answer.location(), url),
+            Kind::Spa => {
+                assert_eq!((answer.status.as_u16(), &answer.json()["redirect_browser_to"]), (422, &json!(url)))
+            }
+            Kind::Native => {
+                assert_eq!((answer.status, answer.json()["use_flow_id"].is_string()), (StatusCode::GONE, true))
+            }
+        }
+    }
 }
 
 #[tokio::test]

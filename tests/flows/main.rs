@@ -18,6 +18,7 @@
 #[path = "../common/answers.rs"]
 mod answers;
 mod cookies;
+mod honest;
 mod journeys;
 mod login_begin;
 mod login_submit;

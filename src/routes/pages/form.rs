@@ -165,7 +165,7 @@ fn field<'a>(node: &'a Node, input: &'a Input, kind: &'static str, label: &'a st
         messages: &node.messages,
         described_by: describing(&input.name, &node.messages, messages),
         hints: hints(&input.name),
-        autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group)),
+        autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group, &input.name)),
     }
 }
 
@@ -223,10 +223,11 @@ fn hints(name: &str) -> &'static str {
     }
 }
 
-fn autocomplete(group: Group) -> &'static str {
-    match group {
-        Group::Totp | Group::Code => "one-time-code",
-        Group::Password => "current-password",
+fn autocomplete(group: Group, name: &str) -> &'static str {
+    match (group, name) {
+        (Group::Default, "identifier") => "username",
+        (Group::Totp | Group::Code, _) => "one-time-code",
+        (Group::Password, _) => "current-password",
         _ => "off",
     }
 }

@@ -45,9 +45,14 @@ pub(crate) fn identifier_field() -> Text {
     Text::info(1_070_004, "Username or email address")
 }
 
-/// 1010001: label of the password button.
+/// 1010022: label of the button that signs in with a password.
 pub(crate) fn password_button() -> Text {
-    Text::info(1_010_001, "Sign in")
+    Text::info(1_010_022, "Sign in")
+}
+
+/// 1010001: label of the same button where a signed-in user confirms the password.
+pub(crate) fn password_again_button() -> Text {
+    Text::info(1_010_001, "Confirm")
 }
 
 /// 1070006: label of the field for the first code of a new TOTP secret.

@@ -143,6 +143,12 @@ impl Node {
         self.edit_input(|input| input.value = Some(value.into()))
     }
 
+    pub(crate) fn set_value(&mut self, value: impl Into<Value>) {
+        if let Attributes::Input(input) = &mut self.attributes {
+            input.value = Some(value.into());
+        }
+    }
+
     /// The same input with an HTML `autocomplete` value.
     #[must_use]
     pub fn autocomplete(self, autocomplete: &'static str) -> Self {
