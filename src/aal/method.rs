@@ -161,6 +161,11 @@ impl Method {
         }
     }
 
+    /// Whether a form can name it as a second factor. Custom methods use a built-in name there.
+    pub(crate) const fn is_second_factor(self) -> bool {
+        matches!(self, Self::Totp | Self::LookupSecret | Self::WebAuthn | Self::Code)
+    }
+
     /// The value for the token's `amr` claim: from the registry of RFC 8176, if it has one.
     pub(crate) fn reference(self) -> Cow<'static, str> {
         match self {
@@ -341,12 +346,14 @@ mod tests {
     #[test]
     fn what_a_method_can_be() {
         let only_second = [Method::Totp, Method::LookupSecret];
+        let second = [Method::Totp, Method::LookupSecret, Method::WebAuthn, Method::Code];
         for method in Method::BUILT_IN {
             let first = (!only_second.contains(&method)).then_some(Aal::Aal1);
             assert_eq!(method.first_factor_level(), first, "{method}");
+            assert_eq!(method.is_second_factor(), second.contains(&method), "{method}");
         }
         let own = Method::custom("push").unwrap();
-        assert_eq!(own.first_factor_level(), Some(Aal::Aal1));
+        assert_eq!((own.first_factor_level(), own.is_second_factor()), (Some(Aal::Aal1), false));
         assert_eq!(own.reference(), "custom:push");
     }
 
