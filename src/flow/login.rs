@@ -138,17 +138,14 @@ pub(crate) fn nodes(
     now: Timestamp,
 ) -> Result<Vec<Node>, FactorError> {
     let mut nodes = Vec::new();
-    match owner {
-        Some(owner) => {
-            for (factor, own) in owner.usable_factors(engine, asked.level()) {
-                let state = flow.state(engine, factor.method())?;
-                nodes.extend(factor.nodes(owner.context(engine, flow, &own, state.as_deref(), now)));
-            }
+    if let Some(owner) = owner {
+        for (factor, own) in owner.usable_factors(engine, asked.level()) {
+            let state = flow.state(engine, factor.method())?;
+            nodes.extend(factor.nodes(owner.context(engine, flow, &own, state.as_deref(), now)));
         }
-        None => {
-            nodes.extend(engine.factors.iter().filter_map(|factor| factor.first_factor()).flat_map(FirstFactor::nodes));
-            flow.fill_in(&mut nodes);
-        }
+    } else {
+        nodes.extend(engine.factors.iter().filter_map(|factor| factor.first_factor()).flat_map(FirstFactor::nodes));
+        flow.fill_in(&mut nodes);
     }
     nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
     flow.annotate(&mut nodes);

@@ -101,13 +101,11 @@ async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let found = session(scope, without.clone()).await?;
     // A user who must step up first returns to this request, if it has a `return_to`.
     let request_url = query.asked_url(engine, "self-service/settings/browser");
-    let back = match &return_to {
+    let back = return_to.as_ref().map(|return_to| {
         // One that is too long to return to is cut down to what counts.
-        Some(_) => Some(
-            engine.urls.return_policy.parse(request_url.as_str()).unwrap_or(engine.urls.enrolment(return_to.as_ref())),
-        ),
-        None => None,
-    };
+        let asked = engine.urls.return_policy.parse(request_url.as_str());
+        asked.unwrap_or_else(|_| engine.urls.enrolment(Some(return_to)))
+    });
     gate(scope, back.as_ref(), &without).await?;
     let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
