@@ -168,14 +168,13 @@ async fn a_change_that_changes_nothing_rotates_no_token() {
         let answer = kim.submit(&flow, &[("method", "lookup_secret"), ("lookup_secret_disable", "true")]).await;
         assert_eq!(answer.headers.get(header::SET_COOKIE), None, "{kind:?}");
         let page = format!("{ORIGIN}/self-service/ui/settings?flow={}", flow.id());
-        match kind {
-            Kind::Browser => assert_eq!(answer.location(), page),
-            _ => {
-                let body = answer.json();
-                assert_eq!((answer.messages(), &body["state"]), (vec![1_050_001], &json!("success")));
-                let go_on = json!([{ "action": "redirect_browser_to", "redirect_browser_to": page }]);
-                assert_eq!(body.get("continue_with"), Some(&go_on).filter(|_| kind == Kind::Spa));
-            }
+        if kind == Kind::Browser {
+            assert_eq!(answer.location(), page);
+        } else {
+            let body = answer.json();
+            assert_eq!((answer.messages(), &body["state"]), (vec![1_050_001], &json!("success")));
+            let go_on = json!([{ "action": "redirect_browser_to", "redirect_browser_to": page }]);
+            assert_eq!(body.get("continue_with"), Some(&go_on).filter(|_| kind == Kind::Spa));
         }
         assert_eq!((kim.session_cookie().map(str::to_owned), kim.token.clone()), before);
         assert_eq!(kim.whoami().await.status, StatusCode::OK, "the same token goes on working");

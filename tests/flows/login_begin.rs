@@ -238,10 +238,10 @@ async fn an_expired_form_without_a_factor_leads_to_enrolment_too() {
         match kind {
             Kind::Browser => assert_eq!(answer.location(), url),
             Kind::Spa => {
-                assert_eq!((answer.status.as_u16(), &answer.json()["redirect_browser_to"]), (422, &json!(url)))
+                assert_eq!((answer.status.as_u16(), &answer.json()["redirect_browser_to"]), (422, &json!(url)));
             }
             Kind::Native => {
-                assert_eq!((answer.status, answer.json()["use_flow_id"].is_string()), (StatusCode::GONE, true))
+                assert_eq!((answer.status, answer.json()["use_flow_id"].is_string()), (StatusCode::GONE, true));
             }
         }
     }
