@@ -141,7 +141,7 @@ pub enum ErrorKind {
     LookupSecrets,
     /// There are no proofs, or they make no sense: the source of the error says why.
     Proof,
-    /// The store does not know this call: it is older than the crate. Nothing was done.
+    /// The store does not know this call or this kind of change: it is older than the crate. Nothing was done.
     Unsupported,
     /// Other requests kept changing the same thing at the same moment. Nothing was done.
     Conflict,

@@ -103,7 +103,7 @@ fn denied(context: &SessionContext, shortfall: Shortfall, requirement: Requireme
 
 async fn extract(parts: &Parts, requirement: Requirement) -> Result<CurrentSession, AccessDenied> {
     let context = find_context(None, &parts.uri, &parts.extensions)?;
-    match context.verdict(&requirement).await {
+    match context.verdict(&requirement, Some(&parts.extensions)).await {
         Ok(evidence) => Ok(CurrentSession::new(evidence, context)),
         Err(shortfall) => Err(denied(context, shortfall, requirement, parts)),
     }

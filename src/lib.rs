@@ -60,6 +60,7 @@
 //! | `postgres` | | `store::SqlStore` on PostgreSQL |
 //! | `redis` | | `store::RedisStore` for flows and counters of attempts |
 //! | `tls` | | encrypted connections to PostgreSQL and Redis |
+//! | `metrics` | | counters through the `metrics` facade: see [`audit`] |
 //! | `test-util` | | for tests: `test_util` (attacks on your own router, a fixed clock) and `store::contract` |
 //!
 //! Without `axum`, the layer and the guards work under plain tower and hyper.

@@ -78,6 +78,14 @@ pub struct Requirement {
     max_age: Option<Duration>,
 }
 
+/// The name of the level, and the age in seconds if there is one: `aal2`, or `aal2 within 300 s`.
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.level.as_str())?;
+        self.max_age.map_or(Ok(()), |age| write!(f, " within {} s", age.as_secs()))
+    }
+}
+
 /// Why a session does not meet a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

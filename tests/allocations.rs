@@ -54,8 +54,15 @@ fn answer() -> Response<Body> {
     response
 }
 
+/// Listens as applications do in production: the spans of decisions are for debugging, and cost nothing.
+fn listen() -> tracing::subscriber::DefaultGuard {
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::sink);
+    tracing::subscriber::set_default(log.finish())
+}
+
 #[test]
 fn a_guard_that_lets_through_allocates_nothing() {
+    let _listening = listen();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let bank = Bank::new();
     let kim = runtime.block_on(bank.aal2("kim"));
@@ -87,6 +94,7 @@ fn a_guard_that_lets_through_allocates_nothing() {
 
 #[test]
 fn the_outer_layer_allocates_twice_when_it_knows_the_session() {
+    let _listening = listen();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let bank = Bank::new();
     let kim = runtime.block_on(bank.aal2("kim"));

@@ -281,6 +281,11 @@ impl AuditEventKind {
         }
     }
 
+    /// The reason, or the name if there is none.
+    pub(crate) fn outcome(&self) -> &'static str {
+        self.reason().unwrap_or(self.name())
+    }
+
     pub(super) const fn replaced(&self) -> Option<SessionId> {
         match self {
             Self::Rotated { replaced } => *replaced,

@@ -1,14 +1,44 @@
 //! Audit: one typed event for every decision that matters, sent to `tracing` and to the application's own sink.
 //!
 //! All events are made and sent here. None carries a secret: no code, token, key or answer is within their reach.
+//!
+//! # Spans
+//!
+//! Each decision is a `tracing` span, and so is each submitted form of a step-up or of the settings. Events within it, those of the audit
+//! included, are its children. A span that nobody listens to costs a comparison.
+//!
+//! | span | target | level | fields |
+//! |---|---|---|---|
+//! | `decision` | `tower_step_up::decision` | debug | `requirement`, `route` if axum matched one, `outcome` |
+//! | `step_up` | `tower_step_up::flow` | info | `requirement`, `route`, `outcome` |
+//! | `settings` | `tower_step_up::flow` | info | `route`, `outcome` |
+//!
+//! The outcome of a decision is `passed`, or the reason of a challenge: `no_session`, `level_too_low`, `nothing_enrolled`, `too_old`,
+//! `cannot_tell`, `unavailable`. That of a form is the name of what happened (`passed`, `signed_in`, `enrolled`) or the reason why not
+//! (`wrong`, `used`, `cross_site`); it is missing if the flow goes on with a further step.
+//!
+//! # Counters
+//!
+//! With the feature `metrics`, these counters go to the recorder that the application has installed with the `metrics` crate. Their names and
+//! labels are stable; no label has text of a client.
+//!
+//! | counter | labels | counts |
+//! |---|---|---|
+//! | `tower_step_up_decisions_total` | `outcome`, as of the span | decisions |
+//! | `tower_step_up_events_total` | `event`, `method` and `reason` as in [`AuditEvent`], or `none` | audit events: sign-ins, step-ups, failures, locks |
+//! | `tower_step_up_store_errors_total` | `kind`: `unavailable`, `conflict`, `corrupt`, `unsupported` | calls of a store that failed |
 
+mod counters;
 mod event;
 mod json;
 mod origin;
 
 use std::{fmt, sync::Arc};
 
-pub(crate) use self::origin::Origin;
+pub(crate) use self::{
+    counters::{count_decision, count_store_error, outcome},
+    origin::Origin,
+};
 pub use self::{
     event::{AuditEvent, AuditEventKind, ChallengeReason, FailureReason, RefusalReason},
     origin::{Actor, AuditRequest},
@@ -105,6 +135,7 @@ impl Audit {
 
     fn send(&self, event: &AuditEvent) {
         log(event);
+        counters::count_event(&event.kind);
         if let Some(sink) = &self.sink {
             sink.record(event);
         }

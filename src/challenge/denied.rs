@@ -122,7 +122,7 @@ impl SessionContext {
     /// The context must know the kind of client: take it from the handler's arguments, or use [`with_head`](Self::with_head). Otherwise
     /// the client gets the answer for programs.
     pub fn challenge(&self, requirement: Requirement) -> AccessDenied {
-        let shortfall = match self.verdict_without_waiting(&requirement) {
+        let shortfall = match self.known_verdict(&requirement) {
             Some(Err(shortfall)) => shortfall,
             Some(Ok(_)) => requirement.proven_anew(),
             None => Shortfall::LevelTooLow,

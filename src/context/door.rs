@@ -2,8 +2,12 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Answer, SessionContext, Shared, Unavailable};
+use http::Extensions;
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{Answer, SessionContext, Shared, Unavailable, head::matched_route};
 use crate::{
+    audit::{count_decision, outcome},
     requirement::{Requirement, Shortfall},
     source::{Clue, Evidence, Look, Recalled},
     standing::Enrolled,
@@ -12,18 +16,52 @@ use crate::{
 /// The session that meets a requirement, or the shortfall.
 pub(crate) type Verdict<'a> = Result<&'a Arc<Evidence>, Shortfall>;
 
+fn conclude(decision: &Span, verdict: &Verdict<'_>) {
+    decision.record("outcome", outcome(verdict));
+    count_decision(verdict);
+}
+
 impl SessionContext {
-    /// Every verdict comes from here.
-    pub(crate) async fn verdict(&self, requirement: &Requirement) -> Verdict<'_> {
-        match self.verdict_without_waiting(requirement) {
+    /// Every verdict comes from here. The extensions are those of the request, if they are at hand: they name the matched route.
+    pub(crate) async fn verdict(&self, requirement: &Requirement, extensions: Option<&Extensions>) -> Verdict<'_> {
+        match self.verdict_without_waiting(requirement, extensions) {
             Some(verdict) => verdict,
-            // Boxed, or the future of every request would have room for this one.
-            None => self.judge(Box::pin(self.read()).await, requirement),
+            None => self.verdict_of_the_source(requirement, self.decision(requirement, extensions)).await,
         }
     }
 
     /// The part of [`verdict`](Self::verdict) that never waits.
-    pub(crate) fn verdict_without_waiting(&self, requirement: &Requirement) -> Option<Verdict<'_>> {
+    pub(crate) fn verdict_without_waiting(
+        &self,
+        requirement: &Requirement,
+        extensions: Option<&Extensions>,
+    ) -> Option<Verdict<'_>> {
+        let verdict = self.known_verdict(requirement)?;
+        conclude(&self.decision(requirement, extensions), &verdict);
+        Some(verdict)
+    }
+
+    /// The part that waits, within the span of the decision.
+    pub(crate) async fn verdict_of_the_source(&self, requirement: &Requirement, decision: Span) -> Verdict<'_> {
+        // Boxed, or the future of every request would have room for this one.
+        let verdict = self.judge(Box::pin(self.read().instrument(decision.clone())).await, requirement);
+        conclude(&decision, &verdict);
+        verdict
+    }
+
+    /// The span of a decision. While nobody listens, it costs a comparison.
+    pub(crate) fn decision(&self, requirement: &Requirement, extensions: Option<&Extensions>) -> Span {
+        tracing::debug_span!(
+            target: "tower_step_up::decision",
+            "decision",
+            %requirement,
+            route = extensions.and_then(matched_route).or_else(|| self.head()?.route()),
+            outcome = Empty,
+        )
+    }
+
+    /// The verdict, if nobody must be asked. It is told to nobody: it may be no decision.
+    pub(crate) fn known_verdict(&self, requirement: &Requirement) -> Option<Verdict<'_>> {
         self.consult();
         let clue = match &self.shared.look {
             Look::Clue(clue) => clue,

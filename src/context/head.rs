@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use tracing::Span;
+
 use http::{Extensions, HeaderMap, HeaderValue, Method, header};
 
 use super::Edge;
@@ -16,6 +18,8 @@ pub(crate) struct RequestHead {
     route: Option<Arc<str>>,
     /// Whether the request itself is not known.
     assumed: bool,
+    /// The submitted form that this request is, if it is one.
+    form: Span,
 }
 
 impl RequestHead {
@@ -26,6 +30,7 @@ impl RequestHead {
             address: edge.client_address(head),
             route: matched_route(head.extensions).map(Arc::from),
             assumed: false,
+            form: Span::none(),
         }
     }
 
@@ -33,12 +38,26 @@ impl RequestHead {
     pub(crate) fn of_a_program() -> Self {
         let headers = [(header::ACCEPT, HeaderValue::from_static("application/json"))];
         let headers = headers.into_iter().collect();
-        Self { method: Method::GET, headers, address: None, route: None, assumed: true }
+        Self { method: Method::GET, headers, address: None, route: None, assumed: true, form: Span::none() }
     }
 
     /// What the audit says of the request; `None` if it is not known.
     pub(crate) fn audited(&self) -> Option<AuditRequest> {
         (!self.assumed).then(|| AuditRequest::new(&self.method, self.route.clone(), self.client()))
+    }
+
+    /// The pattern of the matched route.
+    pub(super) fn route(&self) -> Option<&str> {
+        self.route.as_deref()
+    }
+
+    /// The same head, for a submitted form in this span.
+    pub(super) fn within(&self, form: Span) -> Self {
+        Self { form, ..self.clone() }
+    }
+
+    pub(super) const fn form(&self) -> &Span {
+        &self.form
     }
 
     /// Who sent the request.
@@ -53,11 +72,11 @@ impl RequestHead {
 
 /// The pattern of the route, such as `/accounts/{id}`, if axum matched one.
 #[cfg(feature = "axum")]
-fn matched_route(extensions: &Extensions) -> Option<&str> {
+pub(super) fn matched_route(extensions: &Extensions) -> Option<&str> {
     extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
 }
 
 #[cfg(not(feature = "axum"))]
-const fn matched_route(_: &Extensions) -> Option<&str> {
+pub(super) const fn matched_route(_: &Extensions) -> Option<&str> {
     None
 }

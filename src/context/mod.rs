@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use http::{Extensions, uri::PathAndQuery};
 use tokio::sync::OnceCell;
+use tracing::Span;
 use url::Url;
 
 pub use self::refusal::Refusal;
@@ -123,7 +124,7 @@ impl SessionContext {
     ///
     /// The shortfall, if the session does not meet it.
     pub async fn decide(&self, requirement: &Requirement) -> Result<&Evidence, Shortfall> {
-        self.verdict(requirement).await.map(AsRef::as_ref)
+        self.verdict(requirement, None).await.map(AsRef::as_ref)
     }
 
     /// The same without waiting; `None` if the source of sessions must be asked first.
@@ -132,7 +133,7 @@ impl SessionContext {
     ///
     /// As [`decide`](Self::decide).
     pub fn decided(&self, requirement: &Requirement) -> Option<Result<&Evidence, Shortfall>> {
-        self.verdict_without_waiting(requirement).map(|verdict| verdict.map(AsRef::as_ref))
+        self.verdict_without_waiting(requirement, None).map(|verdict| verdict.map(AsRef::as_ref))
     }
 
     /// The session, if there is a valid one. Waits only if it must be looked up.
@@ -238,8 +239,26 @@ impl SessionContext {
         Origin { actor: Actor::User, request: self.head().and_then(RequestHead::audited) }
     }
 
+    /// Begins a span for the form that this request submits. The context tells it what comes of it.
+    pub(crate) fn submits(&self, form: fn(Option<&str>) -> Span) -> (Self, Span) {
+        let Some(head) = self.head() else { return (self.clone(), Span::none()) };
+        let span = form(head.route());
+        (self.with_known_head(head.within(span.clone())), span)
+    }
+
+    /// Tells the span of the form, if this request submits one.
+    pub(crate) fn tell(&self, field: &str, text: &str) {
+        if let Some(head) = self.head() {
+            head.form().record(field, text);
+        }
+    }
+
     /// Records what happened in a session because of this request.
     pub(crate) fn record(&self, session: impl AsRef<Session>, kind: AuditEventKind) {
+        // A rotation only follows from what was told before.
+        if !matches!(kind, AuditEventKind::Rotated { .. }) {
+            self.tell("outcome", kind.outcome());
+        }
         let Edge { audit, clock, .. } = &*self.shared.edge;
         audit.record_in_session(clock.now(), &self.origin(), session, kind);
     }
@@ -256,6 +275,7 @@ impl SessionContext {
             self.record(session, kind);
             return;
         }
+        self.tell("outcome", kind.outcome());
         let Edge { audit, clock, .. } = &*self.shared.edge;
         audit.record_anonymous(clock.now(), &self.origin(), kind);
     }

@@ -24,6 +24,16 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// For logs.
+    pub(crate) const fn name(self) -> &'static str {
+        match (self.aal2, self.refresh) {
+            (true, false) => "aal2",
+            (true, true) => "aal2 anew",
+            (false, false) => "aal1",
+            (false, true) => "aal1 anew",
+        }
+    }
+
     pub(crate) const fn level(self) -> Aal {
         if self.aal2 { Aal::Aal2 } else { Aal::Aal1 }
     }

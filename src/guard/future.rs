@@ -56,7 +56,8 @@ where
     /// Asks the source of sessions before the verdict.
     pub(super) fn asking(waiting: Waiting<S, ReqBody>) -> Self {
         let (context, requirement) = (waiting.context.clone(), waiting.requirement);
-        let ask = Box::pin(async move { context.decide(&requirement).await.map(|_| ()) });
+        let decision = context.decision(&requirement, Some(waiting.request.extensions()));
+        let ask = Box::pin(async move { context.verdict_of_the_source(&requirement, decision).await.map(|_| ()) });
         Self { state: State::Asking { ask, waiting: Some(Box::new(waiting)) } }
     }
 }

@@ -48,7 +48,7 @@ where
             Ok(context) => context,
             Err(denied) => return ResponseFuture::refused(denied.into_empty_response()),
         };
-        match context.verdict_without_waiting(requirement) {
+        match context.verdict_without_waiting(requirement, Some(request.extensions())) {
             Some(Ok(_)) => ResponseFuture::passed(self.inner.call(request)),
             Some(Err(shortfall)) => {
                 let denied = denied(context.clone(), shortfall, *requirement, &request);

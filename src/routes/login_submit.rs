@@ -2,6 +2,7 @@
 
 use axum::{body::Body, extract::State, http::StatusCode, http::Uri, response::Response};
 use serde_json::Value;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     answer,
@@ -33,12 +34,20 @@ use crate::{
 
 /// `POST /self-service/login`
 pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: Body) -> Response {
-    match Submission::read(&scope, &uri).await {
+    let (scope, span) = scope.submits(|route| {
+        tracing::info_span!(target: "tower_step_up::flow", "step_up", route, requirement = Empty, outcome = Empty)
+    });
+    submitted(&scope, &uri, body).instrument(span).await
+}
+
+async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
+    match Submission::read(scope, uri).await {
         Ok(submission) => {
+            scope.context.tell("requirement", submission.asked.name());
             let json = submission.json;
-            submission.check(body).await.unwrap_or_else(|failure| failure.respond(&scope, json))
+            submission.check(body).await.unwrap_or_else(|failure| failure.respond(scope, json))
         }
-        Err(failure) => failure.respond(&scope, negotiation::wants_json(&scope.headers)),
+        Err(failure) => failure.respond(scope, negotiation::wants_json(&scope.headers)),
     }
 }
 

@@ -8,6 +8,8 @@ use axum::{
     response::Response,
 };
 
+use tracing::Span;
+
 use super::answer;
 use crate::{
     clock::Timestamp,
@@ -75,6 +77,12 @@ impl FromRequestParts<Site> for Scope {
 }
 
 impl Scope {
+    /// The same, for a request that submits a form, and the span of that.
+    pub(crate) fn submits(self, form: fn(Option<&str>) -> Span) -> (Self, Span) {
+        let (context, span) = self.context.submits(form);
+        (Self { context, ..self }, span)
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         self.site.engine()
     }

@@ -7,6 +7,7 @@ use axum::{
     response::Response,
 };
 use serde_json::Value;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     answer,
@@ -43,13 +44,19 @@ use crate::{
 
 /// `POST /self-service/settings`
 pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: Body) -> Response {
+    let (scope, span) =
+        scope.submits(|route| tracing::info_span!(target: "tower_step_up::flow", "settings", route, outcome = Empty));
+    submitted(&scope, &uri, body).instrument(span).await
+}
+
+async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
     let json = negotiation::wants_json(&scope.headers);
-    match Change::read(&scope, &Query::of(&uri)).await {
+    match Change::read(scope, &Query::of(uri)).await {
         Ok(change) => {
             let json = change.json;
-            change.check(body).await.unwrap_or_else(|failure| failure.respond(&scope, json))
+            change.check(body).await.unwrap_or_else(|failure| failure.respond(scope, json))
         }
-        Err(refused) => refused.respond(&scope, json),
+        Err(refused) => refused.respond(scope, json),
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     aal::Method,
+    audit::count_store_error,
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
 };
@@ -36,9 +37,10 @@ impl Stores {
     }
 
     async fn within<T>(&self, call: StoreFuture<'_, T>) -> Result<T, StoreError> {
-        tokio::time::timeout(self.timeout, call)
+        let answer = tokio::time::timeout(self.timeout, call)
             .await
-            .map_err(|elapsed| StoreError::with_source(StoreErrorKind::Unavailable, elapsed))?
+            .unwrap_or_else(|elapsed| Err(StoreError::with_source(StoreErrorKind::Unavailable, elapsed)));
+        answer.inspect_err(count_store_error)
     }
 
     pub(crate) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {

@@ -20,6 +20,8 @@ mod answers;
 mod cookies;
 mod honest;
 mod journeys;
+#[path = "../common/log.rs"]
+mod log;
 mod login_begin;
 mod login_submit;
 mod logout;

@@ -1,8 +1,19 @@
 //! What operators get: events with request and actor, spans, counters, and calls for the whole store or one subject.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::mpsc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::{Debug, Write},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use axum::{Router, extract::Request, http::HeaderValue, middleware::map_request, routing::post};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Recorder, SharedString, Unit};
 use serde_json::{Value, json};
 use tower_step_up::{
     Aal, Method, SessionContext, StepUpBuilder, Subject,
@@ -13,7 +24,14 @@ use tower_step_up::{
     store::{MemoryStore, Revocation},
 };
 
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+
 use crate::{
+    log,
     site::{Client, Kind, SECRET, Site},
     store::TestStore,
     witness,
@@ -331,4 +349,188 @@ async fn a_sign_in_with_proofs_that_make_no_sense_is_refused() {
     site.users.disable("kim");
     let error = site.step_up.sign_in_with(kim, vec![password()]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Inactive);
+}
+
+/// The spans of one thread, with their fields, in the order in which they closed.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<SpanState>>);
+
+#[derive(Default)]
+struct SpanState {
+    open: BTreeMap<u64, String>,
+    /// How often each was cloned.
+    clones: BTreeMap<u64, usize>,
+    closed: Vec<String>,
+    opened: u64,
+    entered: Vec<u64>,
+    /// Audit events, with the span that they are in.
+    events: Vec<String>,
+}
+
+struct Fields<'a>(&'a mut String);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Spans {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("tower_step_up")
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        let mut text = attributes.metadata().name().to_owned();
+        attributes.record(&mut Fields(&mut text));
+        let mut state = self.0.lock().unwrap();
+        state.opened += 1;
+        let id = state.opened;
+        state.open.insert(id, text);
+        Id::from_u64(id)
+    }
+
+    fn record(&self, id: &Id, record: &Record<'_>) {
+        let mut state = self.0.lock().unwrap();
+        if let Some(text) = state.open.get_mut(&id.into_u64()) {
+            record.record(&mut Fields(text));
+        }
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut state = self.0.lock().unwrap();
+        let around = state.entered.last().and_then(|id| state.open.get(id)).cloned().unwrap_or_default();
+        let target = event.metadata().target();
+        state.events.push(format!("{target} in {}", around.split(' ').next().unwrap_or_default()));
+    }
+
+    fn enter(&self, id: &Id) {
+        self.0.lock().unwrap().entered.push(id.into_u64());
+    }
+
+    fn exit(&self, _: &Id) {
+        self.0.lock().unwrap().entered.pop();
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        *self.0.lock().unwrap().clones.entry(id.into_u64()).or_default() += 1;
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let mut state = self.0.lock().unwrap();
+        let clones = state.clones.entry(id.into_u64()).or_default();
+        if *clones > 0 {
+            *clones -= 1;
+            return false;
+        }
+        if let Some(text) = state.open.remove(&id.into_u64()) {
+            state.closed.push(text);
+        }
+        true
+    }
+}
+
+#[tokio::test]
+async fn decisions_and_step_ups_are_spans_without_secrets() {
+    log::listen();
+    let spans = Spans::default();
+    let _guard = tracing::subscriber::set_default(spans.clone());
+    let take = || {
+        let mut state = spans.0.lock().unwrap();
+        (std::mem::take(&mut state.closed), std::mem::take(&mut state.events))
+    };
+    let (site, _events) = audited(|builder| builder);
+    site.enrol("kim").await;
+    let mut kim = site.native("kim").await;
+    take();
+    kim.get("/transfer?to=secret").await;
+    assert_eq!(take().0, ["decision requirement=aal2 within 300 s route=\"/transfer\" outcome=\"level_too_low\""]);
+    site.stranger(Kind::Native).get("/payments?to=secret").await;
+    assert_eq!(take().0, ["decision requirement=aal2 route=\"/payments\" outcome=\"no_session\""]);
+    let flow = kim.begin("login", "?aal=aal2").await;
+    take();
+    let code = site.code();
+    kim.submit(&flow, &[("method", "totp"), ("totp_code", "000000")]).await;
+    let (closed, events) = take();
+    assert_eq!(closed, ["step_up route=\"/self-service/login\" requirement=\"aal2\" outcome=\"wrong\""]);
+    assert_eq!(events, ["tower_step_up::audit in step_up"]);
+    let answer = kim.submit(&flow, &[("method", "totp"), ("totp_code", &code)]).await;
+    kim.token = answer.json()["session_token"].as_str().map(str::to_owned);
+    let (closed, events) = take();
+    assert_eq!(closed, ["step_up route=\"/self-service/login\" requirement=\"aal2\" outcome=\"passed\""]);
+    assert_eq!(events, ["tower_step_up::audit in step_up"; 2]);
+    for _cached in 0..2 {
+        kim.get("/payments").await;
+        assert_eq!(take().0, ["decision requirement=aal2 route=\"/payments\" outcome=\"passed\""]);
+    }
+    let settings = kim.begin("settings", "").await;
+    take();
+    kim.submit(&settings, &[("totp_unlink", "true")]).await;
+    let gate = "decision requirement=highest_available route=\"/self-service/settings\" outcome=\"passed\"";
+    assert_eq!(take().0, [gate, "settings route=\"/self-service/settings\" outcome=\"removed\""]);
+}
+
+/// Keeps what is counted, under the name and the labels.
+#[derive(Clone, Default)]
+struct Counted(Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>);
+
+impl Recorder for Counted {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &metrics::Metadata<'_>) -> Counter {
+        let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        let name = format!("{} {}", key.name(), labels.join(" "));
+        Counter::from_arc(Arc::clone(self.0.lock().unwrap().entry(name).or_default()))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &metrics::Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &metrics::Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn decisions_events_and_errors_of_the_store_are_counted() {
+    let counted = Counted::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    metrics::with_local_recorder(&counted, || {
+        runtime.block_on(async {
+            let store = TestStore::default();
+            let site = Site::on(store.clone(), |builder| builder);
+            site.enrol("kim").await;
+            let mut kim = site.native("kim").await;
+            kim.get("/payments").await;
+            kim.step_up("000000").await;
+            kim.step_up(&site.code()).await;
+            for _ in 0..3 {
+                kim.get("/payments").await;
+            }
+            store.is_down();
+            assert!(site.step_up.ready().await.is_err());
+        });
+    });
+    let counted = counted.0.lock().unwrap();
+    let expected = [
+        ("tower_step_up_decisions_total outcome=level_too_low", 1),
+        ("tower_step_up_decisions_total outcome=passed", 3),
+        ("tower_step_up_events_total event=challenged method=none reason=level_too_low", 1),
+        ("tower_step_up_events_total event=enrolled method=totp reason=none", 1),
+        ("tower_step_up_events_total event=failed method=totp reason=wrong", 1),
+        ("tower_step_up_events_total event=passed method=totp reason=none", 1),
+        ("tower_step_up_events_total event=rotated method=none reason=none", 1),
+        ("tower_step_up_events_total event=signed_in method=password reason=none", 1),
+        ("tower_step_up_store_errors_total kind=unavailable", 1),
+    ];
+    let found: Vec<_> = counted.iter().map(|(name, count)| (name.as_str(), count.load(Ordering::SeqCst))).collect();
+    assert_eq!(found, expected);
 }
