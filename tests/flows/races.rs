@@ -519,7 +519,7 @@ async fn what_a_store_does_not_know_is_refused() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
     assert!(answer.headers.get("set-cookie").is_none());
     let error = site.step_up.unbind(&Subject::new("kim").unwrap(), Method::Totp).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     store.knows_less(false);
     let answer = kim.submit(&flow, &[("method", "totp"), ("totp_code", &code)]).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
