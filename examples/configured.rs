@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The file is JSON here. [`Config`] takes any format that serde has a crate for. An unknown key or a bad value ends the program with the
-//! name of the key.
+//! name of the key. A key of Kratos that means nothing here is logged.
 
 use std::{env, error::Error, fs};
 
@@ -26,6 +26,7 @@ const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let path = env::args().nth(1).unwrap_or_else(|| "examples/configured.json".to_owned());
     let config: Config =
         serde_json::from_str(&fs::read_to_string(&path)?).map_err(|error| format!("{path}: {error}"))?;

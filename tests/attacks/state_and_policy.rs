@@ -393,8 +393,10 @@ async fn missing_or_misplaced_outer_layer_fails_closed() {
         }
     }
     let errors: Vec<_> = target.log.take().into_iter().filter(|line| line.contains("ERROR")).collect();
-    assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].contains(".layer(step_up.layer())"), "{errors:?}");
+    assert_eq!(errors.len(), paths.len(), "each route once: {errors:?}");
+    for (error, path) in errors.iter().zip(paths) {
+        assert!(error.contains(".layer(step_up.layer())") && error.contains(path), "{errors:?}");
+    }
 
     // The companion router: without the layer, and under that of another.
     let (own, other) = (World::new(), World::new());
