@@ -320,3 +320,64 @@ async fn step_up_never_outlives_its_limits() {
         kim.assert_dead(site).await;
     }
 }
+
+/// The store is restored from a backup, in which a session that was ended since is alive again. Whoever has its cookie waits for that.
+#[tokio::test]
+async fn a_restored_backup_brings_no_session_back() {
+    for world in World::on_every_store(|builder| builder.standing_max_age(Duration::from_secs(1))) {
+        let site = &world.a;
+        site.enrol("kim").await;
+        let mut kim = stepped_up(site, Kind::Spa, "kim").await;
+        let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+        let backup = world.known("kim").await.sessions;
+        site.step_up.revoke_all(&subject("kim")).await.unwrap();
+        // A restored store knows nothing of that revocation.
+        site.step_up.delete(&subject("kim")).await.unwrap();
+        site.enrol("kim").await;
+        for session in &backup {
+            world.store.create_session(session).await.unwrap();
+        }
+        for site in [&world.a, &world.b] {
+            kim.assert_aal1(site).await;
+        }
+        world.advance(Duration::from_millis(500));
+        site.step_up.revoke_everyone().await.unwrap();
+        kim.assert_dead(site).await;
+        world.advance(Duration::from_millis(500));
+        for site in [&world.a, &world.b] {
+            let mut kim = kim.at(site);
+            kim.assert_dead(site).await;
+            let answer = kim.totp(&flow, &world.next_code()).await;
+            assert!(answer.status.is_client_error() && answer.headers.get(header::SET_COOKIE).is_none(), "{answer:?}");
+        }
+        assert_eq!(world.known("kim").await.sessions, []);
+        let mut anew = stepped_up(&world.b, Kind::Native, "kim").await;
+        assert!(anew.pays(&world.a).await && anew.pays(&world.b).await, "the honest twin");
+    }
+}
+
+/// A user is deleted and somebody else gets the name: nothing of the first one opens anything, or locks anything.
+#[tokio::test]
+async fn a_deleted_user_leaves_nothing_to_the_next_of_the_name() {
+    for world in strict_worlds() {
+        let site = &world.a;
+        site.enrol("kim").await;
+        let mut first = stepped_up(site, Kind::Spa, "kim").await;
+        let flow = first.begin("login", "?aal=aal2&refresh=true").await;
+        for _ in 0..5 {
+            first.totp(&flow, "000000").await;
+        }
+        site.step_up.delete(&subject("kim")).await.unwrap();
+        let mut next = world.b.native("kim").await;
+        for site in [&world.a, &world.b] {
+            first.assert_dead(site).await;
+        }
+        assert!(!next.pays(site).await, "the first one's factor counts for nobody");
+        assert_eq!(site.step_up.credentials(&subject("kim")).await.unwrap(), []);
+        assert_eq!(next.read("login", flow.id()).await.status, 404);
+        site.enrol("kim").await;
+        assert_eq!(next.step_up(&world.next_code()).await.status, 200, "the first one's failures lock nobody");
+        assert!(next.pays(&world.a).await && next.pays(&world.b).await, "the honest twin");
+        first.assert_dead(site).await;
+    }
+}

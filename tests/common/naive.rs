@@ -7,7 +7,7 @@ use std::{
 
 use tokio::task::yield_now;
 use tower_step_up::{
-    Subject,
+    Method, Subject,
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
@@ -205,6 +205,18 @@ impl SubjectStore for Naive {
             self.inner.complete(&written).await
         })
     }
+
+    fn delete_subject<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.sessions.lock().unwrap().clear();
+            self.inner.delete_subject(subject).await?;
+            self.forget_subject(subject, &[]).await
+        })
+    }
+
+    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
+        self.inner.revoke_everyone(not_before)
+    }
 }
 
 impl FlowStore for Naive {
@@ -286,6 +298,14 @@ impl FlowStore for Naive {
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             self.attempts.lock().unwrap().remove(key);
+            Ok(())
+        })
+    }
+
+    fn forget_subject<'a>(&'a self, subject: &'a Subject, _: &'a [Method]) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.remove_flows(subject, None).await?;
+            self.attempts.lock().unwrap().retain(|key, _| key.subject != *subject);
             Ok(())
         })
     }
