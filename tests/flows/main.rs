@@ -18,6 +18,8 @@
 #[path = "../common/answers.rs"]
 mod answers;
 mod cookies;
+#[cfg(feature = "metrics")]
+mod counters;
 mod honest;
 mod journeys;
 #[path = "../common/log.rs"]

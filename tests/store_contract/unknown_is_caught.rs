@@ -18,6 +18,7 @@ enum Unknown {
     SetName,
     Data,
     Begin,
+    Delete,
 }
 
 /// What it does about it.
@@ -108,6 +109,7 @@ async fn the_kit_says_what_an_older_store_does_not_know() {
         (Unknown::SetData, "credentials::data_is_set_in_place"),
         (Unknown::Data, "completions::data_is_compared_and_set"),
         (Unknown::Begin, "completions::a_session_begins"),
+        (Unknown::Delete, "erasure::a_subject_is_deleted"),
     ] {
         for does in [Does::Refuses, Does::PassesOver] {
             let older = move || async move { Older { inner: MemoryStore::default(), unknown, does } };

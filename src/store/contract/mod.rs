@@ -27,7 +27,8 @@
 //!
 //! [`Consumption`] and [`CredentialChange`] may have further variants in later versions of this crate, and [`Completion`] further
 //! fields. A store that does not know them answers [`Unsupported`](super::StoreErrorKind::Unsupported) and fails their check. So
-//! after an upgrade of this crate, the failed checks name what the store has to learn.
+//! after an upgrade of this crate, the failed checks name what the store has to learn. The same holds for calls that have a default, such as
+//! [`SubjectStore::delete_subject`].
 
 #![allow(
     clippy::arithmetic_side_effects,
