@@ -91,6 +91,7 @@ impl AccessDenied {
 
     /// An empty response with any type of body, which the outer layer fills in. Under axum,
     /// [`IntoResponse`](axum::response::IntoResponse) does the same.
+    #[must_use = "the request is denied only if its response is returned"]
     pub fn into_empty_response<B: Default>(self) -> Response<B> {
         let mut response = Response::new(B::default());
         // The default of a response is 200.

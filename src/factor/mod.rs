@@ -192,8 +192,8 @@ pub trait Factor: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether the factor calls [`Directory::check_password`](crate::directory::Directory::check_password). Then `build()` makes sure that
-    /// the application has a directory that [checks passwords](crate::directory::Directory::checks_passwords). By default, it does not.
+    /// Whether the factor calls [`Directory::check_password`]. Then `build()` makes sure that
+    /// the application has a directory that [checks passwords](Directory::checks_passwords). By default, it does not.
     fn needs_passwords(&self) -> bool {
         false
     }

@@ -80,8 +80,8 @@ use crate::{
 /// | `selfservice.flows.settings.required_aal` | [`StepUpBuilder::settings_required_aal`] |
 /// | `selfservice.flows.error.ui_url` | [`StepUpBuilder::error_ui_url`] |
 /// | `selfservice.methods.totp.enabled`, `.config.issuer` | the factor [`Totp`]; without an issuer, the host of `base_url` |
-/// | `selfservice.methods.lookup_secret.enabled` | the factor [`LookupSecrets`] |
-/// | `selfservice.methods.password.enabled` | the factor [`Password`] |
+/// | `selfservice.methods.lookup_secret.enabled` | the factor [`LookupSecrets`](crate::factor::LookupSecrets) |
+/// | `selfservice.methods.password.enabled` | the factor [`Password`](crate::factor::Password), which needs a `Directory` that checks passwords |
 /// | `secrets.cookie` | [`StepUpBuilder::signing_key`], each; the key's id is part of its hash |
 /// | `secrets.default` | the same, if `secrets.cookie` is not there |
 /// | `secrets.cipher` | [`StepUpBuilder::encryption_key`], each, likewise |
