@@ -58,7 +58,7 @@ pub(crate) struct Known {
 pub(crate) enum Begin {
     /// A flow with messages that follow from the session.
     Flow,
-    /// A flow that only says to enrol a second factor first. Browsers go to the enrolment at once.
+    /// A second factor must be enrolled first. Browsers are led there at once; API clients get a flow that only says so.
     EnrolFirst,
     /// A flow that only says that no second factor can be used.
     NothingUsable,

@@ -100,6 +100,12 @@ async fn a_completed_flow_shows_no_old_error() {
         } else {
             // The CSRF cookie is of the one who has signed in now.
             assert_eq!(done.error_id(), "security_csrf_violation", "{kind:?}");
+            let page = format!("/self-service/ui/login?flow={}", flow.id());
+            let mut browser = Client { kind: Kind::Browser, ..client.clone() };
+            let begin = browser.get(&page).await.location().to_owned();
+            assert_eq!(browser.get(&begin).await.location(), format!("{ORIGIN}/"), "led on, not to an error");
+            browser.cookies.clear();
+            assert!(browser.get(&page).await.location().contains("/ui/error?id="), "nobody goes round in circles");
         }
         // Stepping up, after an error on the field and one on the form.
         site.enrol("kim").await;

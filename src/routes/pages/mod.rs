@@ -18,6 +18,7 @@ use super::{
     query::Query,
     scope::{Scope, Site},
     settings::{Refused, find as find_settings, nodes as settings_nodes, restart_url as settings_restart_url},
+    stored_flow::stored_flow,
 };
 use crate::{
     engine::Engine,
@@ -85,9 +86,21 @@ pub(crate) async fn login(State(_): State<Site>, scope: Scope, uri: Uri) -> Resp
             Ok(answer::see_other(&begin_url(flow.flow_type, asked, flow.return_to.as_ref(), &scope)))
         }
         Ok(Shown { flow, owner, nodes: Some(nodes), .. }) => login_page(&scope, &flow, owner.as_ref(), &nodes),
+        Err(failure @ Failure::Csrf) if has_signed_in(&scope, &query).await => {
+            scope.context.report_refusal(failure.audited());
+            Ok(answer::see_other(&engine.urls.login(false, false, None)))
+        }
         Err(failure) => Err(failure),
     };
     shown.unwrap_or_else(|failure| failure.respond(&scope, false))
+}
+
+/// Whether somebody signed in with this flow and is still signed in: who goes back then has another CSRF cookie, and is led on. Without a
+/// session this could go round for ever.
+async fn has_signed_in(scope: &Scope, query: &Query) -> bool {
+    let Ok(Some(id)) = query.flow_id("flow") else { return false };
+    let used = stored_flow(scope, id).await.is_ok_and(|flow| flow.completed && !flow.is_bound());
+    used && matches!(scope.evidence().await, Ok(Some(_)))
 }
 
 fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node]) -> Result<Response, Failure> {
