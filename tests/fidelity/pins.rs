@@ -118,5 +118,11 @@ pub const PINS: &[Pin] = &[
         "no list of codes yet",
     )
     .awaited(),
-    Pin::new("codes: reveal", ".status|.body.ui.messages", "no list of codes yet").awaited(),
+    Pin::new("codes: reveal", ".status", "no list of codes yet").theirs("200").ours("400").awaited(),
+    Pin::new(
+        "codes: reveal",
+        ".body.ui.messages|.body.ui.nodes[lookup_secret:lookup_secret_codes].*",
+        "codes are kept hashed, so the list says that they cannot be shown again",
+    )
+    .awaited(),
 ];
