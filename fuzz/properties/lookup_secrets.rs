@@ -5,9 +5,14 @@ use crate::{
     store::Consumption,
 };
 
-/// Blanks and hyphens of any alphabet are removed from a code.
+/// Blanks, dashes and what nobody sees are removed from a code, and full-width characters become narrow.
 fn stripped(text: &str) -> String {
-    text.split(|character: char| character.is_whitespace() || character == '-').collect()
+    const REMOVED: &str = "-‐‑‒–—―−﹘﹣－\u{ad}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{2060}\u{feff}";
+    const WIDE: &str = "０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ";
+    const NARROW: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let narrow =
+        |one| WIDE.chars().zip(NARROW.chars()).find(|(wide, _)| *wide == one).map_or(one, |(_, narrow)| narrow);
+    text.chars().filter(|one| !one.is_whitespace() && !REMOVED.contains(*one)).map(narrow).collect()
 }
 
 /// Look-up secrets as users type or import them: two texts, separated by a NUL.

@@ -83,8 +83,8 @@ pub trait Enrolment: Send + Sync {
         self.check_fields(context, form).err().into_iter().collect()
     }
 
-    /// Whether this form guesses no secret and sends nothing, such as a request for new codes. While the subject has no credential of the
-    /// factor, such a form does not count as an attempt. By default, every form counts.
+    /// Whether this form guesses no secret and sends nothing, such as a request for new codes. Such a form is not counted as an attempt,
+    /// and no lock refuses it: whoever guessed wrong must not keep the owner from replacing the codes. By default, every form counts.
     fn guesses_nothing(&self, form: &Form) -> bool {
         let _ = form;
         false

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Enrolment, EnrolmentOutcome, Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict,
+    typed,
 };
 use crate::{
     aal::{Aal, CredentialId, Method},
@@ -35,10 +36,9 @@ const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LookupSecrets {}
 
-/// Normalises a typed code: case, blanks and hyphens do not matter.
+/// Normalises a typed code: case, width, blanks and dashes do not matter.
 pub(crate) fn normalise(code: &str) -> Zeroizing<String> {
-    let kept = code.chars().filter(|character| !character.is_whitespace() && *character != '-');
-    Zeroizing::new(kept.map(|character| character.to_ascii_uppercase()).collect())
+    Zeroizing::new(typed::normalise(code).to_ascii_uppercase())
 }
 
 /// Bound to its set: equal codes of two users differ in the store.
@@ -138,7 +138,7 @@ impl Factor for LookupSecrets {
         match why {
             Refusal::NotEnrolled => message::no_lookup_secrets(),
             Refusal::Used => message::lookup_used(),
-            Refusal::Wrong => message::lookup_wrong(),
+            Refusal::Wrong | Refusal::TooOld => message::lookup_wrong(),
         }
     }
 
@@ -245,7 +245,12 @@ mod tests {
     fn a_code_is_read_however_it_is_typed() {
         let set = CredentialId::random();
         let expected = hash(set, "ABCD-EFGH-IJKL-2345");
-        for typed in ["abcdefghijkl2345", " ABCD efgh\tIJKL-2345 ", "A-B-C-D-E-F-G-H-I-J-K-L-2-3-4-5"] {
+        for typed in [
+            "abcdefghijkl2345",
+            " ABCD efgh\tIJKL-2345 ",
+            "A-B-C-D-E-F-G-H-I-J-K-L-2-3-4-5",
+            "abcd\u{2013}efgh\u{a0}ijkl\u{2009}２３４５",
+        ] {
             assert_eq!(hash(set, typed), expected, "{typed}");
         }
         assert_ne!(hash(CredentialId::random(), "ABCD-EFGH-IJKL-2345"), expected, "bound to its set");

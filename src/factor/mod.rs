@@ -6,7 +6,9 @@ mod enrolment;
 mod form;
 pub(crate) mod lookup_secret;
 mod password;
+mod picture;
 mod totp;
+mod typed;
 
 use std::{future::Future, pin::Pin};
 
@@ -116,6 +118,9 @@ pub enum Verdict {
     ProvenElsewhere,
     /// Wrong.
     Wrong,
+    /// It was right a short while ago, and cannot be used any more. It counts as wrong, and the user reads
+    /// [`Refusal::TooOld`]. Never say this of an answer that can still become right: a guesser would keep it.
+    TooOld,
     /// There is one more step: for example, a code was sent. It counts as an attempt until a later step is proven, so nobody can have
     /// codes sent without limit.
     Continue {
@@ -133,6 +138,7 @@ impl std::fmt::Debug for Verdict {
             Self::Proven(_) => "Proven(..)",
             Self::ProvenElsewhere => "ProvenElsewhere",
             Self::Wrong => "Wrong",
+            Self::TooOld => "TooOld",
             Self::Continue { .. } => "Continue { .. }",
         })
     }
@@ -148,6 +154,8 @@ pub enum Refusal {
     Wrong,
     /// The answer was right, but used before.
     Used,
+    /// The answer was right a short while ago.
+    TooOld,
 }
 
 /// An error in one field that shows without looking at any secret.
@@ -249,6 +257,11 @@ pub trait Factor: Send + Sync + 'static {
 
     /// What the user reads when the answer is refused.
     fn refusal(&self, why: Refusal) -> Text;
+
+    /// A sentence that is added to what the user reads from the second wrong answer in a flow on: what may be the matter. By default none.
+    fn advice(&self) -> Option<&'static str> {
+        None
+    }
 
     /// How a user without a session signs in with this factor alone; `None` if that is not possible.
     fn first_factor(&self) -> Option<&dyn FirstFactor> {

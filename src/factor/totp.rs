@@ -1,11 +1,11 @@
 //! Time-based one-time passwords (RFC 6238), through totp-rs.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use totp_rs::{Builder, Secret};
 use zeroize::Zeroizing;
 
 use super::{
     Enrolment, EnrolmentOutcome, Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, Refusal, Verdict,
+    picture, typed,
 };
 use crate::{
     aal::{Aal, CredentialId, Method},
@@ -20,6 +20,9 @@ use crate::{
 
 const STEP_SECONDS: u64 = 30;
 const DIGITS: usize = 6;
+
+/// Ten minutes: a phone whose clock is slower needs more than a word about it.
+const STEPS_TOLD_TOO_OLD: u64 = 20;
 
 /// RFC 6238 section 5.2 recommends at most one step. Two are enough for any clock.
 const MAX_SKEW: u16 = 2;
@@ -82,6 +85,24 @@ impl Totp {
         }
         found
     }
+
+    /// Whether the code is of a step of the last ten minutes, before the window. Never of a later one: a guesser would keep that code.
+    fn was_right(&self, secret: &[u8], code: &str, now: Timestamp) -> bool {
+        let Ok(totp) = Builder::new().with_secret(secret.to_vec()).with_skew(0).build() else { return false };
+        let present = u64::try_from(now.unix_seconds()).ok().and_then(|now| now.checked_div(STEP_SECONDS));
+        let Some(present) = present else { return false };
+        let oldest = present.saturating_sub(STEPS_TOLD_TOO_OLD);
+        let mut found = false;
+        for step in oldest..present.saturating_sub(u64::from(self.skew)) {
+            found |= totp.check(code, step.saturating_mul(STEP_SECONDS)).is_some();
+        }
+        found
+    }
+}
+
+/// The code in the form, without what people and password managers write around it.
+fn typed_code(form: &Form) -> Zeroizing<String> {
+    typed::normalise(form.get("totp_code").unwrap_or_default())
 }
 
 /// The owner of a sealed secret, as its sealing context.
@@ -91,17 +112,15 @@ pub(crate) fn seal_context(subject: &Subject, id: CredentialId) -> Vec<u8> {
 
 /// Decodes a base32 TOTP secret that was enrolled elsewhere.
 pub(crate) fn decode_secret(base32: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let plain: Zeroizing<String> = Zeroizing::new(
-        base32
-            .chars()
-            .filter(|character| !character.is_whitespace() && *character != '=')
-            .collect::<String>()
-            .to_ascii_uppercase(),
-    );
-    let secret = Secret::try_from_base32(plain.as_str()).map_err(|_| Error::new(ErrorKind::TotpSecret))?;
+    let plain = Zeroizing::new(typed::normalise(base32).trim_end_matches('=').to_ascii_uppercase());
+    let refuse = |why: &'static str| Error::with_source(ErrorKind::TotpSecret, why);
+    let secret = Secret::try_from_base32(plain.as_str())
+        .map_err(|_| refuse("it is not base32, which has the letters A to Z and the digits 2 to 7"))?;
     // RFC 4226 section 4: at least 128 bits.
     if secret.as_bytes().len() < 16 {
-        return Err(Error::new(ErrorKind::TotpSecret));
+        return Err(refuse(
+            "it is shorter than 128 bits, which is 26 characters: 80 bits, as some apps made, can be guessed",
+        ));
     }
     Ok(Zeroizing::new(secret.as_bytes().to_vec()))
 }
@@ -132,37 +151,47 @@ impl Factor for Totp {
     }
 
     fn check_fields(&self, form: &Form) -> Result<(), FieldError> {
-        let code = form.get("totp_code").unwrap_or_default().trim();
+        let code = typed_code(form);
         let length = code.chars().count();
         let text = match length {
             0 => message::missing("totp_code"),
-            1..DIGITS => message::too_short(DIGITS, length),
+            1..DIGITS => message::totp_too_short(DIGITS, length),
             DIGITS if code.bytes().all(|byte| byte.is_ascii_digit()) => return Ok(()),
             // It cannot be a code, so it guesses nothing.
-            _ => message::totp_wrong(),
+            _ => message::totp_no_code(),
         };
         Err(FieldError { field: "totp_code", text })
     }
 
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
         Box::pin(async move {
-            let code = form.get("totp_code").unwrap_or_default().trim();
+            let code = typed_code(form);
+            let mut verdict = Verdict::Wrong;
             for credential in context.credentials {
                 let id = credential.summary.id;
                 let secret = context.sealer.open(&seal_context(context.subject, id), &credential.data)?;
-                if let Some(step) = self.matching_step(&secret, code, context.now) {
+                if let Some(step) = self.matching_step(&secret, &code, context.now) {
                     return Ok(Verdict::Proven(Consumption::Step { credential: id, step }));
                 }
+                if self.was_right(&secret, &code, context.now) {
+                    verdict = Verdict::TooOld;
+                }
             }
-            Ok(Verdict::Wrong)
+            Ok(verdict)
         })
     }
 
     fn refusal(&self, why: Refusal) -> Text {
         match why {
             Refusal::NotEnrolled => message::no_totp(),
-            Refusal::Wrong | Refusal::Used => message::totp_wrong(),
+            Refusal::Wrong => message::totp_wrong(),
+            Refusal::Used => message::totp_used(),
+            Refusal::TooOld => message::totp_too_old(),
         }
+    }
+
+    fn advice(&self) -> Option<&'static str> {
+        Some("Please also check that your phone sets its time by itself.")
     }
 
     fn enrolment(&self) -> Option<&dyn Enrolment> {
@@ -193,8 +222,6 @@ fn pending(context: &FactorContext<'_>) -> Option<Secret> {
     context.state.map(Secret::from)
 }
 
-const QR_PIXELS: u32 = 256;
-
 impl Totp {
     /// The URL in the QR code.
     fn url(&self, secret: &Secret, identifier: &str) -> Result<Zeroizing<String>, FactorError> {
@@ -212,13 +239,7 @@ impl Totp {
     /// The QR code as a `data:` URL.
     fn picture(&self, secret: &Secret, identifier: &str) -> Result<String, FactorError> {
         let url = self.url(secret, identifier)?;
-        let code = qrcode::QrCode::new(url.as_bytes()).map_err(|error| FactorError::Unavailable(error.into()))?;
-        let picture = code
-            .render::<qrcode::render::svg::Color<'_>>()
-            .min_dimensions(QR_PIXELS, QR_PIXELS)
-            .quiet_zone(true)
-            .build();
-        Ok(format!("data:image/svg+xml;base64,{}", STANDARD.encode(picture)))
+        picture::data_url(&url).map_err(|error| FactorError::Unavailable(error.into()))
     }
 }
 
@@ -236,7 +257,7 @@ impl Enrolment for Totp {
         let picture = self.picture(&secret, context.identifier)?;
         let base32 = Zeroizing::new(secret.to_base32());
         Ok(vec![
-            Node::image(Group::Totp, "totp_qr", picture, (QR_PIXELS, QR_PIXELS), message::totp_qr()),
+            Node::image(Group::Totp, "totp_qr", picture, (picture::PIXELS, picture::PIXELS), message::totp_qr()),
             Node::text(Group::Totp, "totp_secret_key", message::totp_secret(&base32), message::totp_secret_label()),
             Node::field(Group::Totp, "totp_code", InputKind::Text, message::totp_verify_field()),
             Node::button(Group::Totp, "method", Method::Totp.as_str(), message::save()),
@@ -244,6 +265,11 @@ impl Enrolment for Totp {
     }
 
     fn claims(&self, form: &Form) -> bool {
+        form.flag("totp_unlink")
+    }
+
+    /// Only the first code of a new secret can be guessed.
+    fn guesses_nothing(&self, form: &Form) -> bool {
         form.flag("totp_unlink")
     }
 
@@ -274,9 +300,11 @@ impl Totp {
             let reason = "You already have an authenticator app. Please remove it before you add another.";
             return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
         };
-        let code = form.get("totp_code").unwrap_or_default().trim();
-        let Some(step) = self.matching_step(secret.as_bytes(), code, context.now) else {
-            let error = FieldError { field: "totp_code", text: message::totp_wrong() };
+        let code = typed_code(form);
+        let Some(step) = self.matching_step(secret.as_bytes(), &code, context.now) else {
+            let is_late = self.was_right(secret.as_bytes(), &code, context.now);
+            let text = if is_late { message::totp_too_old() } else { message::totp_wrong() };
+            let error = FieldError { field: "totp_code", text };
             return Ok(EnrolmentOutcome::Wrong(error));
         };
         // The code that confirmed the secret is used up.
@@ -325,6 +353,17 @@ mod tests {
     }
 
     #[test]
+    fn a_code_is_told_too_old_for_ten_minutes_and_never_ahead() {
+        let totp = Totp::new("x");
+        let present = at(1000 * 30 + 7);
+        for (step, told) in
+            [(979, false), (980, true), (998, true), (999, false), (1000, false), (1002, false), (1010, false)]
+        {
+            assert_eq!(totp.was_right(SECRET, &code(step), present), told, "{step}");
+        }
+    }
+
+    #[test]
     fn a_code_that_fits_two_steps_burns_the_later() {
         let twin = TWIN_STEP;
         assert_eq!(code(twin), code(twin + 1));
@@ -368,7 +407,10 @@ mod tests {
         assert_eq!(check("   "), Err(4_000_002));
         assert_eq!(check("12345"), Err(4_000_003));
         assert_eq!(check(" 123456 "), Ok(()));
-        for no_code in ["1234567", "abcdef", "12345a", "+12345", "12 34 56", "1234567890"] {
+        for written in ["12 34 56", "123-456", "１２３\u{2009}４５６"] {
+            assert_eq!(check(written), Ok(()), "{written}");
+        }
+        for no_code in ["1234567", "abcdef", "12345a", "+12345", "1234567890"] {
             assert_eq!(check(no_code), Err(4_000_008), "{no_code}");
         }
     }

@@ -279,8 +279,16 @@ impl From<StoreError> for Failure {
 }
 
 impl From<FactorError> for Failure {
+    /// Logs the causes too: only they say what the factor's own service lacks. What a store says stays out, since it may name a database.
     fn from(error: FactorError) -> Self {
-        down(&error)
+        let mut causes = Vec::new();
+        let mut next = std::error::Error::source(&error);
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = if cause.is::<StoreError>() { None } else { cause.source() };
+        }
+        tracing::error!(%error, causes = causes.join(": "), "a self-service request could not be served");
+        Self::Unavailable
     }
 }
 

@@ -196,6 +196,10 @@ impl<'a> Submission<'a> {
                 self.owner = Some(owner);
                 return self.wrong(factor, Refusal::Wrong).await;
             }
+            Verdict::TooOld => {
+                self.owner = Some(owner);
+                return self.wrong(factor, Refusal::TooOld).await;
+            }
             Verdict::Continue { state, message } => return self.go_on(method, &state, message).await,
         };
         // Asked again at the last moment: an account that was disabled in the meantime gets nothing.
@@ -283,7 +287,11 @@ impl<'a> Submission<'a> {
     /// A wrong answer. It stays counted.
     async fn wrong(mut self, factor: &dyn Factor, why: Refusal) -> Result<Response, Failure> {
         let reason = if why == Refusal::Used { FailureReason::Used } else { FailureReason::Wrong };
-        self.refuse(AuditEventKind::Failed { method: factor.method(), reason }, None, factor.refusal(why)).await
+        self.scope.context.report_refusal(AuditEventKind::Failed { method: factor.method(), reason });
+        let text = factor.refusal(why);
+        // Without a session, the flow has counted it already.
+        let said = if self.flow.is_bound() { Said::wrong(None, text, factor.advice()) } else { Said::one(None, text) };
+        self.tell(said, false).await
     }
 
     /// Check 13: too many attempts.

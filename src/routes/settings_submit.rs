@@ -158,11 +158,14 @@ impl<'a> Change<'a> {
             self.scope.context.report_refusal(RefusalReason::Invalid);
             return self.tell(Said::fields(errors), false, None).await;
         }
-        // The same counter as at the login: an attacker gets no extra attempts here.
         let key = AttemptKey { subject: self.owner.subject.clone(), method };
-        let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
-        if let Some(retry_after) = checks::locked_for(attempt, now) {
-            return self.locked(method, retry_after).await;
+        // A form that guesses and sends nothing needs no limit, and no lock keeps the owner from it.
+        if !enrolment.guesses_nothing(form) || factor.sends(form) {
+            // The same counter as at the login: an attacker gets no extra attempts here.
+            let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
+            if let Some(retry_after) = checks::locked_for(attempt, now) {
+                return self.locked(method, retry_after).await;
+            }
         }
         if factor.sends(form) && !saving::claim(self.scope, &mut self.flow).await? {
             return self.refuse_second().await;
@@ -174,14 +177,11 @@ impl<'a> Change<'a> {
                 return Err(error.into());
             }
         };
-        let nothing_saved = matches!(outcome, EnrolmentOutcome::Pending { .. } | EnrolmentOutcome::Refused(_));
-        if nothing_saved && own.is_empty() && enrolment.guesses_nothing(form) {
-            engine.stores.reset_attempts(&key).await?;
-        }
         match outcome {
             EnrolmentOutcome::Wrong(error) => {
                 let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };
-                self.refuse(kind, Some(error.field), error.text).await
+                self.scope.context.report_refusal(kind);
+                self.tell(Said::wrong(Some(error.field), error.text, factor.advice()), false, None).await
             }
             // It stays counted. Otherwise it would reset the count of a step that sends codes.
             EnrolmentOutcome::Refused(text) => {

@@ -126,9 +126,13 @@ impl KeyRing {
     /// Mints the token of a session at this level.
     pub(crate) fn mint(&self, session: &StoredSession, level: Aal) -> Result<SessionToken, InvalidKey> {
         let key = self.keys.first().ok_or(InvalidKey::unusable())?;
-        let mut amr: Vec<Cow<'_, str>> = session.proofs().iter().map(|proof| proof.method().reference()).collect();
-        if level == Aal::Aal2 {
-            amr.push("mfa".into());
+        let mut amr: Vec<Cow<'_, str>> = Vec::new();
+        let own = session.proofs().iter().map(|proof| proof.method().reference());
+        for reference in own.chain((level == Aal::Aal2).then(|| "mfa".into())) {
+            // Two methods may have one reference: TOTP and codes by message are both `otp`.
+            if !amr.contains(&reference) {
+                amr.push(reference);
+            }
         }
         let claims = Claims {
             iss: self.issuer.as_str().into(),

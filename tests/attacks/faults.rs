@@ -400,7 +400,7 @@ async fn floods_stay_bounded() {
         // The picture is drawn for the owner of a valid flow only.
         let mut ann = site.spa("ann").await;
         let flow = ann.begin("settings", "").await;
-        assert!(flow.view.to_string().contains("data:image/svg+xml"));
+        assert!(flow.view.to_string().contains("data:image/png"));
         for answer in [
             eve.read("settings", flow.id()).await,
             site.stranger(Kind::Spa).read("settings", flow.id()).await,

@@ -272,10 +272,8 @@ async fn code_grammar_is_strict() {
             format!("0{code}"),
             code[..5].to_owned(),
             code.repeat(1_700),
-            wide,
             arabic,
-            format!("{} {}", &code[..3], &code[3..]),
-            format!("{}-{}", &code[..3], &code[3..]),
+            format!("code: {code}"),
             format!("{code},{code}"),
             format!("[\"{code}\"]"),
             format!("{number}e0"),
@@ -283,14 +281,15 @@ async fn code_grammar_is_strict() {
             let answer = kim.totp(&flow, &bad).await;
             assert_eq!(answer.status, 400, "{bad:?}: {answer:?}");
             let field = answer.node_messages("totp_code");
+            // More of them than guesses are free: none was one.
             assert!(answer.messages() == [4_000_008] || field == [4_000_003], "{bad:?}: {answer:?}");
-            site.step_up.unlock(&subject("kim"), Method::Totp).await.unwrap();
         }
         // As a number the zeros are lost, so it is too short.
         let body = format!(r#"{{"method":"totp","totp_code":{number},"csrf_token":"{}"}}"#, flow.csrf());
         assert_eq!(send(&kim, &flow, JSON, body).await.node_messages("totp_code"), [4_000_003]);
         assert_eq!(world.known("kim").await, before);
-        assert_eq!(kim.totp(&flow, &format!(" \t{code}\n ")).await.status, 200, "blanks are trimmed");
+        let written = format!(" \t{}\u{2009}-{}\n ", &wide[..9], &code[3..]);
+        assert_eq!(kim.totp(&flow, &written).await.status, 200, "what a code is written with does not count");
     }
 }
 

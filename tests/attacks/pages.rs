@@ -293,7 +293,7 @@ async fn step_up_page_escapes_and_cannot_be_framed() {
     ];
     // The label of the app has one account and one issuer.
     let nodes = settings.view["ui"].to_string();
-    assert!(nodes.contains("data:image/svg+xml;base64,") && !nodes.contains("<script"));
+    assert!(nodes.contains("data:image/png;base64,") && !nodes.contains("<script"));
     site.enrol("kim").await;
     let login = kim.begin("login", "?aal=aal2&return_to=/%3Cscript%3E%22%27").await;
     kim.totp(&login, "<script>").await;

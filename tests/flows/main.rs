@@ -41,6 +41,7 @@ mod site;
 #[path = "../common/store.rs"]
 mod store;
 mod store_calls;
+mod typing;
 mod whoami;
 mod wire;
 #[path = "../common/witness.rs"]

@@ -165,7 +165,7 @@ fn field<'a>(node: &'a Node, input: &'a Input, kind: &'static str, label: &'a st
         messages: &node.messages,
         described_by: describing(&input.name, &node.messages, messages),
         hints: hints(&input.name),
-        autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group, &input.name)),
+        autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group, input)),
     }
 }
 
@@ -217,17 +217,26 @@ fn title(group: Group) -> &'static str {
 /// Fixed attributes for fields of the built-in factors. They go into the tag unescaped, so nothing here may come from a request.
 fn hints(name: &str) -> &'static str {
     match name {
-        "totp_code" => r#"inputmode="numeric" pattern="\s*[0-9]{6}\s*" maxlength="12""#,
-        "lookup_secret" => r#"autocapitalize="characters" spellcheck="false" maxlength="64""#,
+        // As the server reads it: digits of either width, with blanks and dashes of any kind between them.
+        "totp_code" => concat!(
+            r#"inputmode="numeric" maxlength="64" title="Six digits, for example 123 456" pattern=""#,
+            r"[\s\-\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*(?:[0-9\uFF10-\uFF19]",
+            r#"[\s\-\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*){6}""#,
+        ),
+        "lookup_secret" => r#"autocapitalize="characters" spellcheck="false" maxlength="256""#,
         _ => "",
     }
 }
 
-fn autocomplete(group: Group, name: &str) -> &'static str {
-    match (group, name) {
-        (Group::Default, "identifier") => "username",
-        (Group::Totp | Group::Code, _) => "one-time-code",
-        (Group::Password, _) => "current-password",
+/// What browsers may fill in. A factor's form may have more than the code: a box to tick, an address, a name.
+fn autocomplete(group: Group, input: &Input) -> &'static str {
+    let is_code = input.name == "code" || input.name.ends_with("_code");
+    match (group, input.kind) {
+        (Group::Default, _) if input.name == "identifier" => "username",
+        (Group::Totp | Group::Code, InputKind::Text | InputKind::Number) if is_code => "one-time-code",
+        (Group::Password, InputKind::Password) => "current-password",
+        (_, InputKind::Email) => "email",
+        (_, InputKind::Tel) => "tel",
         _ => "off",
     }
 }

@@ -135,15 +135,33 @@ pub(crate) fn missing(property: &str) -> Text {
     Text::error(4_000_002, "Please fill in this field.").with_context(json!({ "property": property }))
 }
 
-/// 4000003: a field is too short.
-pub(crate) fn too_short(min_length: usize, actual_length: usize) -> Text {
-    Text::error(4_000_003, format!("Please enter at least {min_length} characters."))
+/// 4000003: the TOTP code is too short.
+pub(crate) fn totp_too_short(min_length: usize, actual_length: usize) -> Text {
+    Text::error(4_000_003, format!("A code has {min_length} digits. Please type all of them."))
         .with_context(json!({ "min_length": min_length, "actual_length": actual_length }))
 }
 
-/// 4000008: the TOTP code is wrong or was used before.
+/// 4000008: the TOTP code is wrong.
 pub(crate) fn totp_wrong() -> Text {
-    Text::error(4_000_008, "This code is wrong or was already used. Please wait for the next code and try again.")
+    Text::error(4_000_008, "This code is wrong. Please type the code that your app shows now.")
+}
+
+/// 4000008: the text cannot be a TOTP code.
+pub(crate) fn totp_no_code() -> Text {
+    Text::error(4_000_008, "This cannot be a code. Please type the six digits that your app shows, and nothing else.")
+}
+
+/// 4000008: the TOTP code was right, but is used up.
+pub(crate) fn totp_used() -> Text {
+    Text::error(4_000_008, "This code cannot be used any more. Please wait for the next one.")
+}
+
+/// 4000008: the TOTP code was right a few minutes ago.
+pub(crate) fn totp_too_old() -> Text {
+    Text::error(
+        4_000_008,
+        "This code is too old. Please type the one that your app shows now. If you did, the clock of your phone may be slow.",
+    )
 }
 
 /// 4000006: the first factor is wrong.
@@ -163,7 +181,10 @@ pub(crate) fn no_lookup_secrets() -> Text {
 
 /// 4000016: no such look-up code.
 pub(crate) fn lookup_wrong() -> Text {
-    Text::error(4_000_016, "This is not one of your recovery codes. Please check it and try again.")
+    Text::error(
+        4_000_016,
+        "This is not one of your recovery codes. Please type one as it stands on your list: its letters and digits.",
+    )
 }
 
 /// 4000011: no TOTP is enrolled.

@@ -266,7 +266,7 @@ mod tests {
             })
         );
         wire(&Node::text(Group::Totp, "totp_secret_key", label(), label()));
-        wire(&Node::image(Group::Totp, "totp_qr", "data:image/svg+xml;base64,", (256, 256), label()));
+        wire(&Node::image(Group::Totp, "totp_qr", "data:image/png;base64,", (256, 256), label()));
     }
 
     /// As Ory's `OpenAPI` document has them.
