@@ -5,8 +5,10 @@ use crate::{clock::Timestamp, factor::FieldError, flow::record::Flow, wire::ui::
 /// Messages, each about the field of this name or about the whole form.
 pub(crate) struct Said {
     messages: Vec<(Option<&'static str>, Text)>,
-    /// A wrong answer that counted, with the factor's advice.
-    wrong: Option<Option<&'static str>>,
+    /// Whether it is about a wrong answer that counted.
+    counted: bool,
+    /// What the factor advises after several of them.
+    advice: Option<&'static str>,
 }
 
 /// From this wrong answer in a flow on, the factor's advice is added.
@@ -14,22 +16,30 @@ const ADVISED_AT: u32 = 2;
 
 impl Said {
     pub(crate) fn one(field: Option<&'static str>, text: Text) -> Self {
-        Self { messages: vec![(field, text)], wrong: None }
+        Self { messages: vec![(field, text)], counted: false, advice: None }
     }
 
     /// A wrong answer that counted. From the second in the flow on, the user reads the advice too.
     pub(crate) fn wrong(field: Option<&'static str>, text: Text, advice: Option<&'static str>) -> Self {
-        Self { wrong: Some(advice), ..Self::one(field, text) }
+        Self { counted: true, advice, ..Self::one(field, text) }
     }
 
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
-        Self { messages: errors.into_iter().map(|error| (Some(error.field), error.text)).collect(), wrong: None }
+        Self {
+            messages: errors.into_iter().map(|error| (Some(error.field), error.text)).collect(),
+            counted: false,
+            advice: None,
+        }
     }
 
     /// The same in a login flow, where a wrong answer is told about the whole form: so is one that cannot be right.
     pub(crate) fn fields_of_login(errors: Vec<FieldError>, wrong: &Text) -> Self {
         let place = |error: &FieldError| Some(error.field).filter(|_| error.text.id != wrong.id);
-        Self { messages: errors.into_iter().map(|error| (place(&error), error.text)).collect(), wrong: None }
+        Self {
+            messages: errors.into_iter().map(|error| (place(&error), error.text)).collect(),
+            counted: false,
+            advice: None,
+        }
     }
 
     /// Replaces the flow's messages. `beside`: adds to them instead, since a concurrent request wrote them.
@@ -38,9 +48,9 @@ impl Said {
             flow.clear_messages(now);
         }
         let mut advice = None;
-        if let Some(factors) = self.wrong {
+        if self.counted {
             flow.failures = flow.failures.saturating_add(1);
-            advice = factors.filter(|_| flow.failures >= ADVISED_AT);
+            advice = self.advice.filter(|_| flow.failures >= ADVISED_AT);
         }
         for (field, text) in &self.messages {
             let mut text = text.clone();
