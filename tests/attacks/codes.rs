@@ -283,6 +283,7 @@ async fn every_door_shares_the_lock() {
         site.enrol("kim").await;
         let mut kim = site.spa("kim").await;
         assert_eq!(kim.step_up(&site.code()).await.status, 200);
+        let settings = kim.begin("settings", "").await;
         let refresh = kim.begin("login", "?aal=aal2&refresh=true").await;
         let (mut native, mut spa) = (site.native("kim").await, site.spa("kim").await);
         let (by_api, in_browser) = (native.begin("login", "?aal=aal2").await, spa.begin("login", "?aal=aal2").await);

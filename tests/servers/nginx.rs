@@ -39,6 +39,6 @@ impl Nginx {
 
     /// Which server answered, a line for each request.
     pub fn served(&self) -> String {
-        fs::read_to_string(self.directory.join("served")).unwrap_or_default() + &self.server.log()
+        fs::read_to_string(self.directory.join("served")).unwrap_or_default() + self.server.log().as_str()
     }
 }
