@@ -28,12 +28,13 @@ pub(super) fn of(context: &SessionContext, head: &RequestHead) -> Option<Url> {
     configured.or_else(shown).or_else(referer).or_else(|| Some(urls.default_return.clone()))
 }
 
-/// The requested page, always on the configured origin, never on one from the request.
+/// The requested page as the browser sees it, always on the configured origin, never on one from the request.
 fn own_page(context: &SessionContext) -> Option<Url> {
     let urls = &context.edge().urls;
     let path_and_query = context.path_and_query()?.as_str();
     let origin = urls.public.origin().ascii_serialization();
     let path = path_and_query.starts_with('/').then_some(path_and_query)?;
+    let path = urls.prefix.put_back(path, context.is_nested());
     urls.return_policy.parse(&format!("{origin}{path}")).ok()
 }
 

@@ -4,6 +4,7 @@
 //! already there, so no forged one is believed. Guards, extractors, the companion router and your own code all ask it. The session is
 //! looked up only when somebody asks, and once per request.
 
+mod address;
 mod door;
 mod edge;
 mod head;
@@ -18,6 +19,7 @@ use url::Url;
 
 pub use self::refusal::Refusal;
 pub(crate) use self::{
+    address::Address,
     edge::{ClientAddress, Edge},
     head::RequestHead,
     refusal::RefusalHook,
@@ -72,7 +74,7 @@ struct Shared {
     edge: Arc<Edge>,
     look: Look,
     now: Timestamp,
-    path_and_query: Option<PathAndQuery>,
+    address: Address,
     recalled: OnceLock<Recalled>,
     /// The source's answer for this request. Few requests ask, so only those allocate room for it.
     read: OnceLock<Box<OnceCell<Answer>>>,
@@ -97,9 +99,9 @@ impl std::fmt::Display for Unavailable {
 impl std::error::Error for Unavailable {}
 
 impl SessionContext {
-    pub(crate) fn new(edge: Arc<Edge>, look: Look, now: Timestamp, path_and_query: Option<PathAndQuery>) -> Self {
+    pub(crate) fn new(edge: Arc<Edge>, look: Look, now: Timestamp, address: Address) -> Self {
         let (recalled, read, consulted) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { edge, look, now, path_and_query, recalled, read, consulted }), head: None }
+        Self { shared: Arc::new(Shared { edge, look, now, address, recalled, read, consulted }), head: None }
     }
 
     /// The context of the innermost layer around this request; `None` if there is no layer.
@@ -171,9 +173,14 @@ impl SessionContext {
         Arc::ptr_eq(&self.shared.edge, edge)
     }
 
-    /// Path and query as the outer layer saw them, before any router stripped a prefix.
+    /// Path and query as the application got them, before any router stripped a prefix.
     pub(crate) fn path_and_query(&self) -> Option<&PathAndQuery> {
-        self.shared.path_and_query.as_ref()
+        self.shared.address.path_and_query.as_ref()
+    }
+
+    /// Whether a router around the outer layer stripped a prefix, which [`path_and_query`](Self::path_and_query) has.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.shared.address.nested
     }
 
     pub(crate) fn clue(&self) -> Option<&Clue> {

@@ -25,7 +25,7 @@ pub struct Refusal<'a> {
     pub transport: Option<Transport>,
     /// The request's method.
     pub method: &'a Method,
-    /// Path and query as the outer layer saw them, before any router stripped a prefix.
+    /// Path and query as the application got them, before any router stripped a prefix. A prefix that a proxy stripped is missing.
     pub uri: &'a Uri,
     /// The request's headers without credentials.
     pub headers: &'a HeaderMap,

@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{MakeBody, ResponseFuture};
 use crate::{
     audit::{Actor, AuditEventKind, Origin},
-    context::{Edge, RequestHead, SessionContext},
+    context::{Address, Edge, RequestHead, SessionContext},
     source::{Head, Look},
 };
 
@@ -51,7 +51,8 @@ where
             let origin = Origin { actor: Actor::User, request };
             edge.audit.record_anonymous(now, &origin, AuditEventKind::CredentialsRefused);
         }
-        let context = SessionContext::new(Arc::clone(edge), look, now, request.uri().path_and_query().cloned());
+        edge.urls.host.compare(request.uri(), request.headers());
+        let context = SessionContext::new(Arc::clone(edge), look, now, Address::of(&request));
         request.extensions_mut().insert(context.clone());
         ResponseFuture::new(self.inner.call(request), context, self.body.clone())
     }

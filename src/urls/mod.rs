@@ -1,16 +1,24 @@
 //! Every URL that the crate writes, made once from the configuration and never from a request.
 
+mod host;
+mod prefix;
 pub(crate) mod return_to;
 
 use url::{Origin, Url};
 
-use self::return_to::{ReturnPolicy, with_query};
+use self::{
+    host::{OwnHost, is_loopback},
+    prefix::{Prefix, below},
+    return_to::{ReturnPolicy, with_query},
+};
 use crate::error::{BuildError, BuildErrorKind};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Urls {
     /// Where browsers reach the companion router, path prefix included; ends in `/`.
     pub(crate) public: Url,
+    pub(crate) prefix: Prefix,
+    pub(crate) host: OwnHost,
     pub(crate) app_login: Url,
     pub(crate) login_ui: Url,
     pub(crate) settings_ui: Url,
@@ -43,6 +51,8 @@ pub(crate) struct GivenUrls {
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) after_unsafe: Option<String>,
     pub(crate) allowed_return: Vec<String>,
+    /// Whether a proxy takes the public URL's path away from requests.
+    pub(crate) prefix_stripped: Option<bool>,
 }
 
 fn public_url(text: &str, loopback_http: bool) -> Result<Url, BuildError> {
@@ -51,11 +61,7 @@ fn public_url(text: &str, loopback_http: bool) -> Result<Url, BuildError> {
         return fail("not an absolute URL; write for example \"https://bank.example\"");
     };
     let Some(host) = url.host() else { return fail("has no host; write for example \"https://bank.example\"") };
-    let loopback = match host {
-        url::Host::Domain(name) => name == "localhost",
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
-    };
+    let loopback = is_loopback(&host);
     match url.scheme() {
         "https" => {}
         "http" if loopback && loopback_http => {}
@@ -108,18 +114,15 @@ impl Urls {
             let text = given.unwrap_or(default);
             if given.is_some_and(|text| !is_address(text)) {
                 let help = format!(
-                    "{name} {text:?} is no address: write a path from the root, such as \"/login\", or an http(s) URL"
+                    "{name} {text:?} is no address: write a path from the public URL, such as \"/login\", or an http(s) URL"
                 );
                 return Err(BuildError::new(BuildErrorKind::Url, help));
             }
-            public.join(text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host()).ok_or_else(
-                || {
-                    BuildError::new(
-                        BuildErrorKind::Url,
-                        format!("{name} {text:?} is neither a path nor an http(s) URL"),
-                    )
-                },
-            )
+            let url = if text.starts_with('/') { below(&public, text) } else { public.join(text) };
+            url.ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host()).ok_or_else(|| {
+                let help = format!("{name} {text:?} is neither a path nor an http(s) URL");
+                BuildError::new(BuildErrorKind::Url, help)
+            })
         };
         let app_login = resolve("login_url", given.app_login.as_deref(), "/login")?;
         let login_ui = resolve("login_ui_url", given.login_ui.as_deref(), "self-service/ui/login")?;
@@ -132,7 +135,9 @@ impl Urls {
         let after_settings = after("after_settings_url", &given.after_settings)?;
         let after_logout = after("after_logout_url", &given.after_logout)?.unwrap_or_else(|| default_return.clone());
         let mut allowed = if given.allowed_return.is_empty() {
-            vec![resolve("default", None, "/")?]
+            let mut origin = public.clone();
+            origin.set_path("/");
+            vec![origin]
         } else {
             given
                 .allowed_return
@@ -167,6 +172,8 @@ impl Urls {
             }
         }
         Ok(Self {
+            prefix: Prefix::new(&public, given.prefix_stripped),
+            host: OwnHost::new(&public),
             public,
             app_login,
             login_ui,

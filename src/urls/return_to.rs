@@ -86,7 +86,8 @@ fn host_matches(host: &str, allowed: &str) -> bool {
     }
 }
 
-fn path_lies_under(path: &str, allowed: &str) -> bool {
+/// Whether the path is this one or below it, by whole segments.
+pub(super) fn path_lies_under(path: &str, allowed: &str) -> bool {
     match path.strip_prefix(allowed.trim_end_matches('/')) {
         Some(rest) => rest.is_empty() || rest.starts_with('/'),
         None => false,

@@ -1,9 +1,14 @@
 //! Addresses of pages, and where browsers return to.
+//!
+//! A path here is relative to the public URL: with `https://bank.example/app`, `/login` is `https://bank.example/app/login`. A path that names
+//! `/app` already stays. A `return_to` in a query is what the browser sees, so it is relative to the origin.
 
 use super::StepUpBuilder;
 
 impl StepUpBuilder {
-    /// Your own login page. It gets `return_to` in its query. By default `/login`.
+    /// Your own login page. It gets `return_to` in its query. By default `/login`. A path is relative to the public URL: with
+    /// `https://bank.example/app`, `/login` is `https://bank.example/app/login`. The same holds for every address below. A path that begins
+    /// with `/app/` already stays as it is, and so does an absolute URL.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -51,7 +56,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// Where a browser goes if it gave no `return_to`. By default `/`.
+    /// Where a browser goes if it gave no `return_to`. By default `/`, the public URL.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -118,7 +123,7 @@ impl StepUpBuilder {
     }
 
     /// Allows browsers to return to this URL and to pages under it. `*.` at the start of the host stands for any labels. By default,
-    /// every page of the public URL's origin is allowed.
+    /// every page of the public URL's origin is allowed, also outside of its path. A path is relative to the public URL.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -127,6 +132,30 @@ impl StepUpBuilder {
     /// ```
     pub fn allowed_return_url(mut self, url: impl Into<String>) -> Self {
         self.urls.allowed_return.push(url.into());
+        self
+    }
+
+    /// Whether a proxy in front takes the path of the public URL away from requests: nginx does so with `location /app/ { proxy_pass
+    /// http://127.0.0.1:3000/; }`, whose address ends in a slash, and keeps the path without that slash.
+    ///
+    /// It decides where browsers return to. With the public URL `https://bank.example/app`, a request for `/pay` came from
+    ///
+    /// | | the browser's | what else follows |
+    /// |---|---|---|
+    /// | `true` | `/app/pay` | the path is always put back; behind a proxy that keeps it, it would be there twice |
+    /// | `false` | `/pay` | the path is never put back; behind a proxy that strips it, browsers would leave the application |
+    /// | not called | `/app/pay` | the path is put back if it is not there, and a warning in the log names this setting |
+    ///
+    /// If it is not called, only an application with pages of its own below `/app/app` or outside of `/app` is misunderstood. A prefix that
+    /// axum's `nest` strips is known, and needs no setting.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example/app");
+    /// let builder = builder.proxy_strips_prefix(true);
+    /// # drop(builder);
+    /// ```
+    pub fn proxy_strips_prefix(mut self, strips: bool) -> Self {
+        self.urls.prefix_stripped = Some(strips);
         self
     }
 
