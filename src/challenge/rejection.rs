@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, Uri, header, response};
+use url::Url;
 
 use super::{answer::Challenge, bearer, htmx, json, return_to};
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     requirement::{Requirement, Shortfall},
     session::cookie::X_SESSION_TOKEN,
     source::{Remedy, Transport},
+    urls::return_to::{cut_down, is_long},
 };
 
 /// Headers that describe the replaced body.
@@ -30,6 +32,8 @@ pub(crate) struct Rejection {
     shortfall: Shortfall,
     requirement: Requirement,
     head: RequestHead,
+    /// A short address in place of one that is too long to be handed on.
+    short: Option<Url>,
 }
 
 impl std::fmt::Debug for Rejection {
@@ -49,11 +53,31 @@ impl Rejection {
         {
             head.headers.remove(credential);
         }
-        Self { context, shortfall, requirement, head }
+        Self { context, shortfall, requirement, head, short: None }
     }
 
     pub(crate) const fn shortfall(&self) -> Shortfall {
         self.shortfall
+    }
+
+    /// The address to return to, if it is too long to be handed on.
+    pub(crate) fn long_address(&self) -> Option<Url> {
+        if self.shortfall == Shortfall::Unavailable {
+            return None;
+        }
+        return_to::of(&self.context, &self.head).filter(is_long)
+    }
+
+    /// Returns to this address instead, which leads to the long one.
+    pub(crate) fn return_by(&mut self, short: Url) {
+        self.short = Some(short);
+    }
+
+    /// Where a browser returns to. One that could not be kept is cut down.
+    fn return_to(&self) -> Option<Url> {
+        let wanted = || return_to::of(&self.context, &self.head);
+        let default = || self.context.edge().urls.default_return.clone();
+        self.short.clone().or_else(|| Some(cut_down(wanted()?).unwrap_or_else(default)))
     }
 
     /// Turns the refused response into the challenge and returns its body. Headers that other layers added, such as those of CORS, stay.
@@ -62,7 +86,7 @@ impl Rejection {
         for name in OF_THE_BODY {
             parts.headers.remove(name);
         }
-        let return_to = return_to::of(&self.context, &self.head);
+        let return_to = self.return_to();
         let remedy = self.context.remedy(self.shortfall, self.requirement, return_to.as_ref());
         let Challenge { status, headers, body } = self.own_answer(&remedy).unwrap_or_else(|| self.answer(&remedy));
         parts.status = status;

@@ -5,7 +5,7 @@ use std::{panic, sync::Arc, time::Duration};
 use super::StepUpBuilder;
 use crate::{
     aal::{Aal, Method, Proof},
-    context::Edge,
+    context::{Edge, KeepAddress},
     directory::Users,
     engine::{Engine, Switch},
     error::{BuildError, BuildErrorKind},
@@ -25,6 +25,21 @@ const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
 
 /// The highest body limit that makes sense for a flow (Ory's cap).
 const MAX_BODY_BYTES: usize = 5_000_000;
+
+/// What the layer needs to keep a long address. If that fails, the browser returns to a shorter one.
+fn keep_address(sessions: &Arc<OwnSessions>) -> KeepAddress {
+    let sessions = Arc::clone(sessions);
+    Arc::new(move |address, binding, now| {
+        let sessions = Arc::clone(&sessions);
+        Box::pin(async move {
+            let kept = sessions.keep_address(address, binding, now).await;
+            kept.inspect_err(
+                |error| tracing::warn!(target: "tower_step_up::urls", %error, "a long address could not be kept"),
+            )
+            .ok()
+        })
+    })
+}
 
 impl StepUpBuilder {
     /// Checks everything and builds.
@@ -57,6 +72,7 @@ impl StepUpBuilder {
             urls: Arc::clone(&urls),
             clock_leeway: self.limits.clock_leeway,
             second_factor_lifespan: self.limits.second_factor_lifespan,
+            kept_addresses: self.limits.flows_per_session,
         });
         let edge = Edge {
             source: Arc::<OwnSessions>::clone(&sessions),
@@ -65,6 +81,7 @@ impl StepUpBuilder {
             audit: self.audit.clone(),
             on_refusal: self.on_refusal,
             client_address: self.client_address,
+            keep_address: Some(keep_address(&sessions)),
         };
         let engine = Engine {
             application_name,

@@ -221,6 +221,14 @@ impl GuardBuilder {
         let help = "no source of sessions: call source(..) with your SessionSource";
         let source = self.source.ok_or_else(|| BuildError::new(BuildErrorKind::Source, help))?;
         let Self { clock, audit, on_refusal, client_address, .. } = self;
-        Ok(StepUpGuard::new(Arc::new(Edge { source, urls: Arc::new(urls), clock, audit, on_refusal, client_address })))
+        Ok(StepUpGuard::new(Arc::new(Edge {
+            source,
+            urls: Arc::new(urls),
+            clock,
+            audit,
+            on_refusal,
+            client_address,
+            keep_address: None,
+        })))
     }
 }

@@ -1,17 +1,26 @@
 //! What the layer and the guards need. It knows the source of sessions, but no stores, keys or factors.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
+
+use url::Url;
 
 use super::RefusalHook;
 use crate::{
     audit::Audit,
-    clock::Clock,
+    clock::{Clock, Timestamp},
+    session::BindingKey,
     source::{Head, SessionSource},
     urls::Urls,
 };
 
 /// How the application knows the address of a client.
 pub(crate) type ClientAddress = Arc<dyn Fn(Head<'_>) -> Option<IpAddr> + Send + Sync>;
+
+/// A short address, in time.
+pub(crate) type ShortAddress = Pin<Box<dyn Future<Output = Option<Url>> + Send>>;
+
+/// Keeps an address that is too long to be handed on, for the session of this binding; the result is a short one that leads to it.
+pub(crate) type KeepAddress = Arc<dyn Fn(Url, Option<BindingKey>, Timestamp) -> ShortAddress + Send + Sync>;
 
 pub(crate) struct Edge {
     pub(crate) source: Arc<dyn SessionSource>,
@@ -20,6 +29,8 @@ pub(crate) struct Edge {
     pub(crate) audit: Audit,
     pub(crate) on_refusal: Option<Arc<dyn RefusalHook>>,
     pub(crate) client_address: Option<ClientAddress>,
+    /// `None` if there is no store.
+    pub(crate) keep_address: Option<KeepAddress>,
 }
 
 impl Edge {

@@ -20,7 +20,7 @@ use url::Url;
 pub use self::refusal::Refusal;
 pub(crate) use self::{
     address::Address,
-    edge::{ClientAddress, Edge},
+    edge::{ClientAddress, Edge, KeepAddress, ShortAddress},
     head::RequestHead,
     refusal::RefusalHook,
 };

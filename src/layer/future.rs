@@ -9,7 +9,12 @@ use http::{HeaderMap, Response};
 use pin_project_lite::pin_project;
 
 use super::MakeBody;
-use crate::{challenge::Rejection, context::SessionContext, headers};
+use crate::{
+    challenge::Rejection,
+    context::{SessionContext, ShortAddress},
+    headers,
+    session::Session,
+};
 
 /// The source of sessions follows what the application did. Few requests need this, so it is boxed.
 type Settle = Pin<Box<dyn Future<Output = HeaderMap> + Send>>;
@@ -19,18 +24,22 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, M, B> {
         #[pin]
-        state: State<F, M, B>,
+        state: State<F, B>,
+        context: SessionContext,
+        body: M,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, M, B> {
+    enum State<F, B> {
         Called {
             #[pin]
             response: F,
-            context: SessionContext,
-            body: M,
+        },
+        Keeping {
+            short: ShortAddress,
+            response: Option<Response<B>>,
         },
         Settling {
             settle: Settle,
@@ -41,7 +50,7 @@ pin_project! {
 
 impl<F, M, B> ResponseFuture<F, M, B> {
     pub(super) const fn new(response: F, context: SessionContext, body: M) -> Self {
-        Self { state: State::Called { response, context, body } }
+        Self { state: State::Called { response }, context, body }
     }
 }
 
@@ -53,11 +62,27 @@ where
     type Output = Result<Response<B>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let (mut state, context, body) = (this.state, this.context, this.body);
         loop {
             match state.as_mut().project() {
-                StateProj::Called { response, context, body } => {
-                    let response = finish(ready!(response.poll(cx))?, context, body);
+                StateProj::Called { response } => {
+                    let response = ready!(response.poll(cx))?;
+                    if let Some(short) = keep(&response, context) {
+                        state.set(State::Keeping { short, response: Some(response) });
+                        continue;
+                    }
+                    let response = finish(response, context, body);
+                    let Some(settle) = settle(context) else { return Poll::Ready(Ok(response)) };
+                    state.set(State::Settling { settle, response: Some(response) });
+                }
+                StateProj::Keeping { short, response } => {
+                    let short = ready!(short.as_mut().poll(cx));
+                    let Some(mut response) = response.take() else { return Poll::Pending };
+                    if let (Some(short), Some(rejection)) = (short, response.extensions_mut().get_mut::<Rejection>()) {
+                        rejection.return_by(short);
+                    }
+                    let response = finish(response, context, body);
                     let Some(settle) = settle(context) else { return Poll::Ready(Ok(response)) };
                     state.set(State::Settling { settle, response: Some(response) });
                 }
@@ -96,6 +121,14 @@ fn finish<B>(mut response: Response<B>, context: &SessionContext, body: &impl Ma
         headers::forbid_storing(response.headers_mut());
     }
     response
+}
+
+/// Keeps the address that the browser must return to, if it is too long to be handed on.
+fn keep<B>(response: &Response<B>, context: &SessionContext) -> Option<ShortAddress> {
+    let keep_address = context.edge().keep_address.as_ref()?;
+    let address = response.extensions().get::<Rejection>()?.long_address()?;
+    let binding = context.known_session().and_then(Session::binding);
+    Some(keep_address(address, binding, context.now()))
 }
 
 fn settle(context: &SessionContext) -> Option<Settle> {

@@ -168,7 +168,7 @@ struct Decision<'a> {
 
 impl Request {
     async fn read(scope: &Scope, flow_type: FlowType, query: &Query) -> Result<Self, Failure> {
-        let return_to = query.return_to(scope.engine())?;
+        let return_to = scope.return_to(query).await?;
         if query.one("login_challenge")?.is_some() {
             return Err(Failure::LoginChallenge);
         }

@@ -7,6 +7,7 @@ mod body;
 mod checks;
 mod errors;
 mod failure;
+mod kept_address;
 mod login;
 mod login_submit;
 mod login_success;
@@ -52,6 +53,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(site: Site) -> Router<S> 
         .route("/self-service/logout/api", only("DELETE", delete(logout::native)))
         .route("/sessions", only("GET, DELETE", get(sessions::list).delete(sessions::revoke_others)))
         .route("/sessions/{id}", only("DELETE", delete(sessions::revoke_one)))
+        .route("/self-service/continue", only("GET", get(kept_address::lead_on)))
         .route("/self-service/errors", only("GET", get(errors::get_error)))
         .route("/self-service/ui/login", only("GET", get(pages::login)))
         .route("/self-service/ui/settings", only("GET", get(pages::settings)))

@@ -28,6 +28,7 @@ use crate::{
     headers::negotiation,
     requirement::{Requirement, Shortfall},
     source::Evidence,
+    urls::return_to::is_long,
     wire::Envelope,
     wire::ui::Node,
 };
@@ -96,15 +97,15 @@ pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: U
 
 async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let engine = scope.engine();
-    let return_to = query.return_to(engine)?;
+    let return_to = scope.return_to(query).await?;
     let without = engine.urls.login(false, false, return_to.as_ref());
     let found = session(scope, without.clone()).await?;
     // A user who must step up first returns to this request, if it has a `return_to`.
     let request_url = query.asked_url(engine, "self-service/settings/browser");
     let back = return_to.as_ref().map(|return_to| {
         // One that is too long to return to is cut down to what counts.
-        let asked = engine.urls.return_policy.parse(request_url.as_str());
-        asked.unwrap_or_else(|_| engine.urls.enrolment(Some(return_to)))
+        let asked = engine.urls.return_policy.parse(request_url.as_str()).ok().filter(|asked| !is_long(asked));
+        asked.unwrap_or_else(|| engine.urls.enrolment(Some(return_to)))
     });
     gate(scope, back.as_ref(), &without).await?;
     let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
@@ -138,7 +139,7 @@ pub(crate) async fn begin_by_api(State(_): State<Site>, scope: Scope, uri: Uri) 
 
 async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let engine = scope.engine();
-    let return_to = query.return_to(engine)?;
+    let return_to = scope.return_to(query).await?;
     let found = session(scope, engine.urls.settings_ui.clone()).await?;
     gate(scope, None, &engine.urls.settings_ui).await?;
     let opening = Opening {

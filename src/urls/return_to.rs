@@ -2,8 +2,33 @@
 
 use url::Url;
 
-/// Longer texts are refused before they are parsed, and longer URLs after.
-const MAX_BYTES: usize = 4096;
+/// Longer texts are refused before they are parsed, and longer URLs after. Browsers and proxies ask for 8 kB of path and query.
+const MAX_BYTES: usize = 9 * 1024;
+
+/// Longer URLs are kept, and a short one stands for them. Bytes as a parameter of another URL: there it may be encoded once more, and
+/// nginx takes 4 kB for all headers of an answer.
+const LONGEST_HANDED_ON: usize = 1024;
+
+/// Where nothing is kept, longer URLs are cut down.
+const LONGEST_UNKEPT: usize = 2048;
+
+fn bytes_as_parameter(url: &Url) -> usize {
+    url::form_urlencoded::byte_serialize(url.as_str().as_bytes()).map(str::len).sum()
+}
+
+/// Whether a URL is too long to be handed from page to page.
+pub(crate) fn is_long(url: &Url) -> bool {
+    bytes_as_parameter(url) > LONGEST_HANDED_ON
+}
+
+/// The URL, or its path alone, or `None`: a browser that returns near the page is better than a proxy's error.
+pub(crate) fn cut_down(mut url: Url) -> Option<Url> {
+    if bytes_as_parameter(&url) > LONGEST_UNKEPT {
+        url.set_query(None);
+        url.set_fragment(None);
+    }
+    (bytes_as_parameter(&url) <= LONGEST_UNKEPT).then_some(url)
+}
 
 /// The URL may not be returned to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,8 @@ use axum::{
     response::Response,
 };
 
+use url::Url;
+
 use self::form::Section;
 use super::{
     answer,
@@ -62,6 +64,13 @@ struct SettingsPage<'a> {
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
     home: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "continue.html")]
+struct ContinuePage<'a> {
+    frame: Frame<'a>,
+    target: &'a str,
 }
 
 #[derive(Template)]
@@ -187,6 +196,11 @@ pub(crate) async fn style() -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// A page that leads on by itself, to a URL that is too long for a header.
+pub(crate) fn lead_on(engine: &Engine, target: &Url) -> Result<Response, Failure> {
+    html(StatusCode::OK, engine, &ContinuePage { frame: Frame::of(engine), target: target.as_str() })
 }
 
 fn html(status: StatusCode, engine: &Engine, page: &impl Template) -> Result<Response, Failure> {

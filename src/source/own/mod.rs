@@ -2,6 +2,7 @@
 //!
 //! It implements [`SessionSource`]. Requests have no other way to it.
 
+pub(crate) mod addresses;
 mod standing_cache;
 
 use std::{sync::Arc, time::Duration};
@@ -33,6 +34,8 @@ pub(crate) struct OwnSessions {
     pub(crate) urls: Arc<Urls>,
     pub(crate) clock_leeway: Duration,
     pub(crate) second_factor_lifespan: Option<Duration>,
+    /// How many long addresses of a session are kept.
+    pub(crate) kept_addresses: u32,
 }
 
 impl OwnSessions {
