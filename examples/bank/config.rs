@@ -11,6 +11,8 @@ pub(crate) struct Config {
     pub(crate) address: SocketAddr,
     /// How browsers reach the bank; `None` if that is the address itself.
     pub(crate) public_url: Option<String>,
+    /// Whether a proxy takes the path of the public URL away.
+    pub(crate) strips_prefix: bool,
     pub(crate) store: StoreSetting,
     /// The Redis for flows and counters of attempts; `None` if they are in the store.
     #[cfg(feature = "redis")]
@@ -80,6 +82,7 @@ impl Config {
         Ok(Self {
             address: address(get("BANK_ADDR").as_deref().unwrap_or("127.0.0.1:3000"))?,
             public_url: get("BANK_PUBLIC_URL"),
+            strips_prefix: truth("BANK_STRIPS_PREFIX", get("BANK_STRIPS_PREFIX").as_deref().unwrap_or("false"))?,
             #[cfg(feature = "redis")]
             flows,
             store: store(get("BANK_STORE").as_deref().unwrap_or("sqlite://bank.db"))?,
@@ -154,4 +157,8 @@ fn list(text: Option<&str>) -> Vec<String> {
         .map(|part| part.trim().to_owned())
         .filter(|part| !part.is_empty())
         .collect()
+}
+
+fn truth(name: &str, text: &str) -> Result<bool, BadSetting> {
+    text.parse().map_err(|_| BadSetting::new(format!("{name} must be true or false")))
 }

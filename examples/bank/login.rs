@@ -14,7 +14,7 @@ use tower_step_up::{CurrentSession, Method};
 
 use crate::{
     Bank,
-    pages::{Failure, page},
+    pages::{Failure, page, root},
 };
 
 pub(crate) fn routes() -> Router<Bank> {
@@ -71,7 +71,7 @@ async fn login(
         }
         None => bank.step_up.sign_in(subject, Method::Password).await?,
     };
-    Ok((signed_in, Redirect::to(return_to.as_deref().unwrap_or("/"))).into_response())
+    Ok((signed_in, Redirect::to(return_to.as_deref().unwrap_or(&home()))).into_response())
 }
 
 async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials>) -> Result<Response, Failure> {
@@ -85,11 +85,16 @@ async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials
     Ok(Json(json!({ "session_token": signed_in.token().as_str(), "session": session })).into_response())
 }
 
+/// Where browsers go without a page to return to.
+fn home() -> String {
+    format!("{}/", root())
+}
+
 async fn logout(State(bank): State<Bank>, session: Option<CurrentSession>) -> Result<Response, Failure> {
     if let Some(session) = session {
         bank.step_up.sign_out(session.session()).await?;
     }
-    let mut response = Redirect::to("/").into_response();
+    let mut response = Redirect::to(&home()).into_response();
     if let Some(cookie) = bank.step_up.removal_cookie() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

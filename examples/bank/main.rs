@@ -16,6 +16,10 @@
 //! | `BANK_SECRET` | created once, kept in the store | 32 or more random bytes in base64; all keys are derived from it |
 //! | `BANK_MODEL` | `strict` | `strict` or `lax`: the level that whoami and the settings require |
 //! | `BANK_TRANSFER_MAX_AGE` | `300` | how many seconds old the second factor may be for a transfer |
+//! | `BANK_STRIPS_PREFIX` | `false` | `true`: a proxy takes the path of `BANK_PUBLIC_URL` away; `false`: the bank serves below that path |
+//! | `BANK_LOGIN_URL`, `BANK_LOGIN_UI_URL`, `BANK_SETTINGS_UI_URL`, `BANK_ERROR_UI_URL` | the bank's | pages of a front end of one's own |
+//! | `BANK_ALLOWED_RETURN_URLS` | none | where else browsers may return to, with commas in between |
+//! | `BANK_LOGIN_LIFESPAN`, `BANK_SESSION_LIFESPAN` | the crate's | seconds |
 //!
 //! A bad setting ends the program with one line and exit code 2.
 
@@ -129,7 +133,9 @@ async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error
     let bank = Bank { step_up: step_up.clone(), users, transfers: Transfers::new(database) };
 
     let recent = Requirement::aal2().max_age(config.transfer_max_age);
-    let own_origin = OwnOrigin::of(&public_url.parse()?);
+    let public: url::Url = public_url.parse()?;
+    let own_origin = OwnOrigin::of(&public);
+    pages::lie_below(&public);
     let pages = Router::new()
         .merge(pages::routes())
         .merge(login::routes())
@@ -141,7 +147,12 @@ async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error
         .with_state(bank);
     // The crate's router sets its own headers and protects its own forms. The layer comes last, so that it is around everything
     // that asks for a session.
-    Ok(pages.with_step_up(&step_up))
+    let app = pages.with_step_up(&step_up);
+    // A proxy that does not take the path of the public URL away expects the bank there.
+    Ok(match pages::root() {
+        root if root.is_empty() || config.strips_prefix => app,
+        root => Router::new().nest_service(root, app),
+    })
 }
 
 async fn step_up(
@@ -155,6 +166,7 @@ async fn step_up(
         None => database.secret().await?,
     };
     let mut builder = StepUp::builder(public_url)
+        .proxy_strips_prefix(config.strips_prefix)
         .application_name("Example Bank")
         .signing_key(SigningKey::hs256("bank-1", &secret)?)
         .encryption_key(EncryptionKey::new("bank-1", &secret)?)

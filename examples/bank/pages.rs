@@ -1,6 +1,6 @@
 //! The bank's pages. Askama escapes all values.
 
-use std::error::Error;
+use std::{error::Error, sync::OnceLock};
 
 use askama::Template;
 use axum::{
@@ -26,6 +26,19 @@ pub(crate) fn routes() -> Router<Bank> {
         .route("/limits", get(limits).layer(RequireAal::new(Requirement::highest_available())))
         .route("/api/payments", get(api_payments))
         .route("/api/transfers", get(api_transfers))
+}
+
+/// The path of the public URL, below which browsers see the pages; empty at the root.
+static ROOT: OnceLock<String> = OnceLock::new();
+
+/// Says once, before the first page, where browsers see the pages.
+pub(crate) fn lie_below(public_url: &url::Url) {
+    ROOT.get_or_init(|| public_url.path().trim_end_matches('/').to_owned());
+}
+
+/// What every link of a page begins with.
+pub(crate) fn root() -> &'static str {
+    ROOT.get().map_or("", String::as_str)
 }
 
 /// A template as a response.

@@ -15,6 +15,7 @@
     reason = "a test that fails panics"
 )]
 
+mod addresses;
 #[path = "../common/answers.rs"]
 mod answers;
 mod cookies;

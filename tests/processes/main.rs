@@ -14,6 +14,7 @@
 )]
 
 mod balanced;
+mod behind_nginx;
 mod client;
 mod native_client;
 mod program;

@@ -12,6 +12,18 @@ pub struct Nginx {
 impl Nginx {
     /// In front of these addresses; `None` if it is not installed.
     pub fn start(port: u16, upstream: &[&str]) -> Option<Self> {
+        Self::with(port, upstream, "location / { proxy_pass http://bank; proxy_set_header Host $http_host; }")
+    }
+
+    /// In front of this address, below `/app`, which it takes away from requests or keeps. All sizes are nginx's own defaults.
+    pub fn below_app(port: u16, upstream: &str, strips: bool) -> Option<Self> {
+        // With a path, even if it is only a slash, it takes the place of the location's.
+        let path = if strips { "/" } else { "" };
+        let location = format!("location /app/ {{ proxy_pass http://bank{path}; proxy_set_header Host $http_host; }}");
+        Self::with(port, &[upstream], &location)
+    }
+
+    fn with(port: u16, upstream: &[&str], location: &str) -> Option<Self> {
         let nginx = program("nginx", &[PathBuf::from("/usr/sbin")])?;
         let directory = directory("nginx", None);
         let servers = upstream.join(" max_fails=0; server ");
@@ -24,9 +36,7 @@ impl Nginx {
              http {{\n\
              log_format upstream '$upstream_addr $status'; access_log served upstream; {temporary}\n\
              upstream bank {{ server {servers} max_fails=0; }}\n\
-             server {{ listen 127.0.0.1:{port}; location / {{\n\
-             proxy_pass http://bank; proxy_set_header Host $http_host;\n\
-             }} }}\n\
+             server {{ listen 127.0.0.1:{port}; {location} }}\n\
              }}\n"
         );
         fs::write(directory.join("nginx.conf"), configuration).unwrap();
