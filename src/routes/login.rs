@@ -12,6 +12,7 @@ use super::{
     answer,
     failure::Failure,
     query::Query,
+    return_to::return_to,
     scope::{Scope, Site},
     stored_flow::stored_flow,
 };
@@ -168,7 +169,7 @@ struct Decision<'a> {
 
 impl Request {
     async fn read(scope: &Scope, flow_type: FlowType, query: &Query) -> Result<Self, Failure> {
-        let return_to = scope.return_to(query).await?;
+        let return_to = return_to(scope, query).await?;
         if query.one("login_challenge")?.is_some() {
             return Err(Failure::LoginChallenge);
         }

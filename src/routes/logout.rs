@@ -14,6 +14,7 @@ use super::{
     answer,
     failure::Failure,
     query::Query,
+    return_to::return_to,
     scope::{Scope, Site},
 };
 use crate::{
@@ -32,7 +33,7 @@ pub(crate) async fn begin(State(_): State<Site>, scope: Scope, uri: Uri) -> Resp
 
 async fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure> {
     let engine = scope.engine();
-    let return_to = scope.return_to(query).await?;
+    let return_to = return_to(scope, query).await?;
     let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
     let token = logout_token(engine, &found.session).ok_or(Failure::Unavailable)?;
     let parameters = [("token", Some(token.as_str())), ("return_to", return_to.as_ref().map(url::Url::as_str))];
@@ -49,7 +50,7 @@ pub(crate) async fn finish(State(_): State<Site>, scope: Scope, uri: Uri) -> Res
 
 async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, Failure> {
     let engine = scope.engine();
-    let return_to = scope.return_to(query).await?;
+    let return_to = return_to(scope, query).await?;
     let token = query.one("token")?.ok_or(Failure::MissingLogoutToken)?;
     let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
     let expected = logout_token(engine, &found.session).ok_or(Failure::Unavailable)?;

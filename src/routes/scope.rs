@@ -10,9 +10,7 @@ use axum::{
 
 use tracing::Span;
 
-use super::{answer, failure::Failure, query::Query};
-use url::Url;
-
+use super::answer;
 use crate::{
     clock::Timestamp,
     context::{Edge, SessionContext, Unavailable},
@@ -22,7 +20,6 @@ use crate::{
     session::StoredSession,
     source::{Carried, Evidence, Head},
     standing::Standing,
-    urls::return_to::is_long,
     wire::Envelope,
 };
 
@@ -93,23 +90,6 @@ impl Scope {
     /// The session of the request, if there is a valid one.
     pub(crate) async fn evidence(&self) -> Result<Option<&Evidence>, Unavailable> {
         Ok(self.context.evidence().await?.map(AsRef::as_ref))
-    }
-
-    /// Where the query says to return to, if that is allowed; a short address in place of one that is too long to be handed on.
-    pub(crate) async fn return_to(&self, query: &Query) -> Result<Option<Url>, Failure> {
-        match query.return_to(self.engine())? {
-            Some(url) => self.to_hand_on(url).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The URL, or a short one that leads to it.
-    pub(crate) async fn to_hand_on(&self, url: Url) -> Result<Url, Failure> {
-        if !is_long(&url) {
-            return Ok(url);
-        }
-        let binding = self.evidence().await?.and_then(|found| found.session.binding());
-        Ok(self.engine().sessions.keep_address(url, binding, self.now()).await?)
     }
 
     /// The cookie and token for a session, made by the source that will find it again.

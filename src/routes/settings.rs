@@ -13,6 +13,7 @@ use super::{
     failure::Failure,
     login::expired_with_restart,
     query::Query,
+    return_to::return_to,
     scope::{Scope, Site},
     stored_flow::stored_flow,
 };
@@ -97,7 +98,7 @@ pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: U
 
 async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let engine = scope.engine();
-    let return_to = scope.return_to(query).await?;
+    let return_to = return_to(scope, query).await?;
     let without = engine.urls.login(false, false, return_to.as_ref());
     let found = session(scope, without.clone()).await?;
     // A user who must step up first returns to this request, if it has a `return_to`.
@@ -139,7 +140,7 @@ pub(crate) async fn begin_by_api(State(_): State<Site>, scope: Scope, uri: Uri) 
 
 async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let engine = scope.engine();
-    let return_to = scope.return_to(query).await?;
+    let return_to = return_to(scope, query).await?;
     let found = session(scope, engine.urls.settings_ui.clone()).await?;
     gate(scope, None, &engine.urls.settings_ui).await?;
     let opening = Opening {

@@ -322,6 +322,23 @@ async fn a_source_follows_what_the_host_did() {
     assert_eq!(ask(&app, "/page", &[]).await.header("set-cookie"), None);
 }
 
+/// Without a store nothing is kept, and a browser that returns near the page is better than a proxy's error.
+#[tokio::test]
+async fn without_a_store_a_long_address_is_cut_down() {
+    let source = Elsewhere::default();
+    source.knows("one", evidence(None, Enrolled::Yes));
+    let app = app(&source.guard());
+    let browser = [("cookie", "ticket=one"), ("accept", "text/html")];
+    for (path, back) in [
+        (format!("/aal2?q={}", "x".repeat(1500)), format!("https://app.example/aal2?q={}", "x".repeat(1500))),
+        (format!("/aal2?q={}", "x".repeat(8000)), "https://app.example/aal2".to_owned()),
+    ] {
+        let location = ask(&app, &path, &browser).await.header("location").unwrap();
+        let url = url::Url::parse(&location).unwrap();
+        assert_eq!(url.query_pairs().find(|(name, _)| name == "back").unwrap().1, back);
+    }
+}
+
 #[test]
 fn a_guard_is_built_of_a_source_and_a_url() {
     assert_eq!(StepUp::guard("https://app.example").build().unwrap_err().kind(), BuildErrorKind::Source);
