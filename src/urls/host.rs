@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use url::{Host, Url};
 
 /// Longer names are cut in the log.
@@ -37,7 +37,7 @@ impl OwnHost {
         }
         // HTTP/2 has the host in the URI.
         let asked = uri.authority().map(|authority| authority.as_str().as_bytes());
-        let Some(asked) = asked.or_else(|| headers.get(header::HOST).map(|host| host.as_bytes())) else { return };
+        let Some(asked) = asked.or_else(|| headers.get(header::HOST).map(HeaderValue::as_bytes)) else { return };
         let ours = |own: &str| own.as_bytes().eq_ignore_ascii_case(asked);
         if ours(&self.name) || self.with_port.as_deref().is_some_and(ours) || self.warned.swap(true, Ordering::Relaxed)
         {
@@ -66,8 +66,6 @@ pub(super) fn is_loopback(host: &Host<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn warns(public: &str, uri: &str, host: Option<&'static str>) -> bool {
