@@ -12,6 +12,7 @@ use chacha20poly1305::{
 };
 use hkdf::Hkdf;
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::session::{
@@ -145,11 +146,30 @@ impl Sealer {
 }
 
 impl Sealer {
+    /// A digest that only a holder of the key can make, so nobody else can test a guess with it.
+    pub(crate) fn digest(&self, message: &[u8]) -> Option<[u8; 32]> {
+        digest(self.keys.first()?, message)
+    }
+
+    /// Whether this is the digest of the message, under any key.
+    pub(crate) fn is_digest(&self, message: &[u8], expected: &[u8; 32]) -> bool {
+        self.keys.iter().filter_map(|key| digest(key, message)).any(|digest| digest.ct_eq(expected).into())
+    }
+
     /// Whether this was sealed under the newest key. The name alone does not tell: several keys can have the same one.
     pub fn is_newest(&self, context: &[u8], sealed: &[u8]) -> bool {
         let newest = self.keys.first().map(|key| Self::new(vec![key.clone()]));
         newest.is_some_and(|newest| newest.open(context, sealed).is_ok())
     }
+}
+
+/// HMAC-SHA256 of the message under a key of its own, and once more: the two steps of HKDF.
+fn digest(key: &EncryptionKey, message: &[u8]) -> Option<[u8; 32]> {
+    let mut own = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, key.key.as_slice()).expand(b"tower-step-up forms v1", own.as_mut()).ok()?;
+    let mut digest = [0; 32];
+    Hkdf::<Sha256>::new(Some(own.as_slice()), message).expand(b"digest", &mut digest).ok()?;
+    Some(digest)
 }
 
 fn cipher(key: &EncryptionKey) -> XChaCha20Poly1305 {
@@ -193,6 +213,17 @@ mod tests {
         assert_eq!(both.open(b"", &old).unwrap().as_slice(), b"secret");
         let new = both.seal(b"", b"secret").unwrap();
         assert!(sealer(&["old"]).open(b"", &new).is_err());
+    }
+
+    #[test]
+    fn a_digest_is_of_one_message_under_one_key() {
+        let (old, both) = (sealer(&["old"]), sealer(&["new", "old"]));
+        let digest = old.digest(b"code=123456").unwrap();
+        assert!(old.is_digest(b"code=123456", &digest) && both.is_digest(b"code=123456", &digest));
+        assert!(!old.is_digest(b"code=123457", &digest));
+        assert!(!sealer(&["new"]).is_digest(b"code=123456", &digest), "another key");
+        assert_ne!(both.digest(b"code=123456").unwrap(), digest, "the newest key makes it");
+        assert_ne!(digest, <[u8; 32]>::from(Sha256::digest(b"code=123456")));
     }
 
     #[test]

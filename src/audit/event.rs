@@ -78,6 +78,8 @@ pub enum AuditEventKind {
         /// The factor.
         method: Method,
     },
+    /// A form that was answered a moment ago came once more, and got the same answer. Nothing was used up, and nothing changed.
+    Repeated,
     /// A factor was not proven, or a new one was not confirmed. The attempt counts as failed.
     Failed {
         /// The factor.
@@ -244,6 +246,7 @@ impl AuditEventKind {
             Self::Unavailable => "unavailable",
             Self::CredentialsRefused => "credentials_refused",
             Self::Passed { .. } => "passed",
+            Self::Repeated => "repeated",
             Self::Failed { .. } => "failed",
             Self::Locked { .. } => "locked",
             Self::Unlocked { .. } => "unlocked",

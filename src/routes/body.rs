@@ -23,9 +23,13 @@ const UNREADABLE: BodyError = BodyError::Unreadable("The form could not be read.
 const REPEATED: BodyError =
     BodyError::Unreadable("The form has a field twice, with different values. Please send each field once.");
 
-/// Reads the whole body as a form.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Form, BodyError> {
-    let bytes = to_bytes(body, limit).await.map_err(|_| BodyError::TooLarge)?;
+/// Reads the whole body.
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    to_bytes(body, limit).await.map_err(|_| BodyError::TooLarge)
+}
+
+/// The body as a form.
+pub(crate) async fn form(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError> {
     if bytes.is_empty() {
         return Err(BodyError::Unreadable("The form was empty. Please fill it in."));
     }
@@ -85,7 +89,7 @@ mod tests {
 
     async fn parse(content_type: &str, body: &str) -> Result<Option<String>, BodyError> {
         let headers = [(header::CONTENT_TYPE, content_type.parse().unwrap())].into_iter().collect();
-        let form = read(&headers, Body::from(body.to_owned()), 1000).await?;
+        let form = form(&headers, read(Body::from(body.to_owned()), 1000).await?).await?;
         Ok(form.get("totp_code").map(str::to_owned))
     }
 

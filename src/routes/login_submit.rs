@@ -11,6 +11,7 @@ use super::{
     failure::Failure,
     login::{expired_envelope, lead_to, page_of},
     login_success::{self, Proven},
+    repeat::Sent,
     said::Said,
     saving::{self, Kept},
     scope::{Scope, Site},
@@ -47,7 +48,26 @@ async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
             let json = submission.json;
             submission.check(body).await.unwrap_or_else(|failure| failure.respond(scope, json))
         }
-        Err(failure) => failure.respond(scope, negotiation::wants_json(&scope.headers)),
+        Err(failure) => {
+            let json = negotiation::wants_json(&scope.headers);
+            let again = match failure {
+                Failure::NoSession | Failure::FirstFactorRequired => answered_again(scope, uri, body).await,
+                _ => Ok(None),
+            };
+            match again {
+                Ok(Some(answer)) => answer,
+                Ok(None) => failure.respond(scope, json),
+                Err(failure) => failure.respond(scope, json),
+            }
+        }
+    }
+}
+
+/// The form may have replaced the session itself, a moment ago.
+async fn answered_again(scope: &Scope, uri: &Uri, body: Body) -> Result<Option<Response>, Failure> {
+    match Submission::read_again(scope, uri, body).await? {
+        Some((submission, successor)) => login_success::answer_again(&submission, successor).await,
+        None => Ok(None),
     }
 }
 
@@ -64,9 +84,21 @@ impl<'a> Submission<'a> {
             return self.replace_expired().await;
         }
         if self.flow.completed {
+            if let Some(successor) = self.answered(body).await?
+                && let Some(answer) = login_success::answer_again(&self, successor).await?
+            {
+                return Ok(answer);
+            }
             return self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await;
         }
-        let form = match body::read(&self.scope.headers, body, self.engine().limits.body_bytes).await {
+        let read = match body::read(body, self.engine().limits.body_bytes).await {
+            Ok(bytes) => {
+                self.sent = Sent::of(self.scope, &self.flow, &bytes);
+                body::form(&self.scope.headers, bytes).await
+            }
+            Err(error) => Err(error),
+        };
+        let form = match read {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
             Err(BodyError::Unreadable(reason)) => {
@@ -172,6 +204,9 @@ impl<'a> Submission<'a> {
         let key = AttemptKey { subject: owner.subject.clone(), method };
         let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
         if let Some(retry_after) = checks::locked_for(attempt, now) {
+            if let Some(answer) = self.answered_meanwhile(None).await? {
+                return Ok(answer);
+            }
             return self.locked(method, retry_after).await;
         }
         if factor.sends(form) && !saving::claim(self.scope, &mut self.flow).await? {
@@ -193,6 +228,9 @@ impl<'a> Submission<'a> {
                 own.first().map(|credential| Consumption::Present { credential: credential.summary.id })
             }
             Verdict::Wrong => {
+                if let Some(answer) = self.answered_meanwhile(Some(method)).await? {
+                    return Ok(answer);
+                }
                 self.owner = Some(owner);
                 return self.wrong(factor, Refusal::Wrong).await;
             }
@@ -235,6 +273,11 @@ impl<'a> Submission<'a> {
         // Written together with the success: a completed flow is never written again.
         self.flow.pass(factor.method(), self.scope.now());
         let (completed, session) = login_success::grant(&self, found, proven, owner).await?;
+        if completed != Completed::Done
+            && let Some(answer) = self.answered_meanwhile(Some(factor.method())).await?
+        {
+            return Ok(answer);
+        }
         match completed {
             Completed::Done => {
                 let context = &self.scope.context;
@@ -259,14 +302,23 @@ impl<'a> Submission<'a> {
         form: &Form,
     ) -> Result<Response, Failure> {
         let engine = self.engine();
-        // Counted in the flow. If the subject had the count, strangers could lock it.
-        if self.flow.failures >= ANONYMOUS_FAILURES {
-            let left = self.flow.expires_at.since(self.scope.now()).as_secs().max(1);
-            return self.locked(factor.method(), left).await;
+        // Counted in the flow. If the subject had the count, strangers could lock it. Of a double click, each is counted and checked: the
+        // one that is too late gets the answer of the other.
+        let mut counted = false;
+        for _ in 0..saving::ROUNDS {
+            if self.flow.failures >= ANONYMOUS_FAILURES {
+                let left = self.flow.expires_at.since(self.scope.now()).as_secs().max(1);
+                return self.locked(factor.method(), left).await;
+            }
+            self.flow.failures = self.flow.failures.saturating_add(1);
+            self.flow.active = Some(factor.method());
+            self.flow.keep_typed(identifier_of(form));
+            counted = saving::write_once(self.scope, &mut self.flow).await?.is_done();
+            if counted || !saving::read_anew(self.scope, &mut self.flow).await? || self.flow.completed {
+                break;
+            }
         }
-        self.flow.failures = self.flow.failures.saturating_add(1);
-        self.flow.active = Some(factor.method());
-        if !saving::write_once(self.scope, &mut self.flow).await?.is_done() {
+        if !counted {
             return self.refuse_second().await;
         }
         let Some(subject) = engine.in_time(first.identify(engine.users.directory(), form)).await? else {
@@ -278,9 +330,12 @@ impl<'a> Submission<'a> {
         let owner = Owner::read(engine, &subject).await?;
         let identity = engine.identity(&subject).await?;
         self.flow.pass(factor.method(), self.scope.now());
-        match login_success::begin(&self, factor, subject).await? {
+        match login_success::begin(&mut self, factor, subject).await? {
             Some(session) => login_success::answer(&self, &session, &owner, &identity),
-            None => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
+            None => match self.answered_meanwhile(None).await? {
+                Some(answer) => Ok(answer),
+                None => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
+            },
         }
     }
 
@@ -319,6 +374,9 @@ impl<'a> Submission<'a> {
     async fn refuse_second(&mut self) -> Result<Response, Failure> {
         if !saving::read_anew(self.scope, &mut self.flow).await? {
             return Err(Failure::UnknownFlow);
+        }
+        if let Some(answer) = self.answered_meanwhile(None).await? {
+            return Ok(answer);
         }
         self.scope.context.report_refusal(RefusalReason::UsedFlow);
         let text = if self.flow.completed { message::completed_already() } else { saving::sent_twice() };

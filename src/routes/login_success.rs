@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
-use super::{answer, failure::Failure, login::leave_for, submission::Submission};
+use super::{answer, failure::Failure, login::leave_for, repeat::{Sent, Successor}, saving, submission::Submission};
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     audit::AuditEventKind,
@@ -41,6 +41,7 @@ pub(crate) async fn grant(
         proof = proof.with_credential(consumption.credential());
     }
     let session = engine.renew(&found.session, proof, now);
+    let session = Sent::answered_by(submission.sent.as_ref(), submission.scope, session);
     let mut completion = Completion::new(owner.subject.clone(), now);
     completion.consume = proven.consumption;
     // Not after a password: a user who proves both in turn needs the current code.
@@ -73,7 +74,7 @@ async fn lift_other_locks(engine: &Engine, owner: &Owner, proven: Method) {
 
 /// Begins a session and completes the flow, in one transaction; `None` if another request completed the flow in the meantime.
 pub(crate) async fn begin(
-    submission: &Submission<'_>,
+    submission: &mut Submission<'_>,
     factor: &dyn Factor,
     subject: Subject,
 ) -> Result<Option<StoredSession>, Failure> {
@@ -82,6 +83,8 @@ pub(crate) async fn begin(
     let method = factor.method();
     let proof = Proof::new(method, factor.aal(), now);
     let session = StoredSession::new(subject.clone(), proof, now, engine.limits.session_lifespan);
+    let session = Sent::answered_by(submission.sent.as_ref(), submission.scope, session);
+    submission.flow.begins(&session);
     let mut completion = Completion::new(subject.clone(), now);
     completion.begin = Some(session.clone());
     completion.flow = Some(submission.flow.to_stored()?);
@@ -96,6 +99,40 @@ pub(crate) async fn begin(
     }
     submission.scope.context.record(&session, AuditEventKind::SignedIn { method });
     Ok(Some(session))
+}
+
+impl Submission<'_> {
+    /// The answer of another request with this very form, if that was quicker. `counted`: the attempt that this one has counted.
+    pub(crate) async fn answered_meanwhile(&mut self, counted: Option<Method>) -> Result<Option<Response>, Failure> {
+        // A flow without a session says only afterwards which one it began.
+        if self.sent.is_none() || !self.flow.is_bound() && !saving::read_anew(self.scope, &mut self.flow).await? {
+            return Ok(None);
+        }
+        let Some(sent) = &self.sent else { return Ok(None) };
+        let Some(successor) = sent.successor(self.scope, &self.flow).await? else { return Ok(None) };
+        let answer = answer_again(self, successor).await?;
+        if let (Some(_), Some(method), Some(subject)) = (&answer, counted, self.flow.subject()) {
+            self.engine().lift_lock(subject, method).await;
+        }
+        Ok(answer)
+    }
+}
+
+/// The answer that this form got already. Nothing is used up, and nothing changes.
+pub(crate) async fn answer_again(
+    submission: &Submission<'_>,
+    Successor { session, evidence }: Successor,
+) -> Result<Option<Response>, Failure> {
+    let engine = submission.engine();
+    // A factor that was removed in the meantime no longer counts.
+    if evidence.standing.level(&evidence.session, submission.scope.now()) < submission.asked.level() {
+        return Ok(None);
+    }
+    let owner = Owner::read(engine, session.subject()).await?;
+    let identity = engine.identity(session.subject()).await?;
+    let answer = answer(submission, &session, &owner, &identity)?;
+    submission.scope.context.record(&session, AuditEventKind::Repeated);
+    Ok(Some(answer))
 }
 
 /// What the client gets. It calls neither store nor directory: the success is written, so the client must get its new session.

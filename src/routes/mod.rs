@@ -14,6 +14,7 @@ mod login_success;
 mod logout;
 mod pages;
 pub(crate) mod query;
+mod repeat;
 mod return_to;
 mod said;
 mod saving;

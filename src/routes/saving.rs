@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How often a change is tried again on top of concurrent ones.
-const ROUNDS: u32 = 8;
+pub(crate) const ROUNDS: u32 = 8;
 
 /// The outcome of a change of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

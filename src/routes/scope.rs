@@ -17,7 +17,7 @@ use crate::{
     engine::Engine,
     error::{Error, ErrorKind},
     guard::tell_miswired,
-    session::StoredSession,
+    session::{StoredSession, token::Verified},
     source::{Carried, Evidence, Head},
     standing::Standing,
     wire::Envelope,
@@ -90,6 +90,11 @@ impl Scope {
     /// The session of the request, if there is a valid one.
     pub(crate) async fn evidence(&self) -> Result<Option<&Evidence>, Unavailable> {
         Ok(self.context.evidence().await?.map(AsRef::as_ref))
+    }
+
+    /// What the request's credential says, if it is a token of ours, even one whose session has ended. It proves nothing by itself.
+    pub(crate) fn presented(&self) -> Option<Arc<Verified>> {
+        self.engine().sessions.keys.verify(self.context.clue()?.bytes()?, self.now()).ok()
     }
 
     /// The cookie and token for a session, made by the source that will find it again.

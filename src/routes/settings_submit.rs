@@ -16,10 +16,12 @@ use super::{
     failure::Failure,
     login::expired_envelope,
     query::Query,
+    repeat::Sent,
     said::Said,
     saving::{self, Kept},
     scope::{Scope, Site},
     settings::{Refused, find, session, show},
+    stored_flow::stored_flow,
 };
 use crate::{
     aal::{Aal, Method},
@@ -56,6 +58,11 @@ async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
             let json = change.json;
             change.check(body).await.unwrap_or_else(|failure| failure.respond(scope, json))
         }
+        Err(Refused::NoSession(url)) => match Change::read_again(scope, &Query::of(uri), body).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Refused::NoSession(url).respond(scope, json),
+            Err(failure) => failure.respond(scope, json),
+        },
         Err(refused) => refused.respond(scope, json),
     }
 }
@@ -67,6 +74,8 @@ pub(super) struct Change<'a> {
     pub(super) owner: Owner,
     pub(super) flow: Flow,
     pub(super) json: bool,
+    /// The form, once it was read, if it may be answered again.
+    pub(super) sent: Option<Sent>,
 }
 
 impl<'a> Change<'a> {
@@ -75,7 +84,23 @@ impl<'a> Change<'a> {
         query.flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
         let (flow, owner) = find(scope, query, "flow").await?;
         let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
-        Ok(Self { scope, found, owner, flow, json })
+        Ok(Self { scope, found, owner, flow, json, sent: None })
+    }
+
+    /// For a client whose session was replaced, if this form is what replaced it.
+    async fn read_again(scope: &Scope, query: &Query, body: Body) -> Result<Option<Response>, Failure> {
+        let Some(id) = query.flow_id("flow")?.filter(|_| scope.presented().is_some()) else { return Ok(None) };
+        let flow = stored_flow(scope, id).await?;
+        let Ok(bytes) = body::read(body, scope.engine().limits.body_bytes).await else { return Ok(None) };
+        let Some(sent) = Sent::of(scope, &flow, &bytes) else { return Ok(None) };
+        let Ok(form) = body::form(&scope.headers, bytes).await else { return Ok(None) };
+        if !settings::is_settings(&flow) || checks::origin(scope, &flow, &form) != Origin::Trusted {
+            return Ok(None);
+        }
+        match settings::factor_of(scope.engine(), &form) {
+            Some((factor, _)) => Self::answer_again(scope, flow, &sent, factor.method()).await,
+            None => Ok(None),
+        }
     }
 
     pub(super) fn engine(&self) -> &'a Engine {
@@ -86,7 +111,14 @@ impl<'a> Change<'a> {
         if self.scope.now() >= self.flow.expires_at {
             return self.replace_expired().await;
         }
-        let form = match body::read(&self.scope.headers, body, self.engine().limits.body_bytes).await {
+        let read = match body::read(body, self.engine().limits.body_bytes).await {
+            Ok(bytes) => {
+                self.sent = Sent::of(self.scope, &self.flow, &bytes);
+                body::form(&self.scope.headers, bytes).await
+            }
+            Err(error) => Err(error),
+        };
+        let form = match read {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
             Err(BodyError::Unreadable(reason)) => {
@@ -104,6 +136,10 @@ impl<'a> Change<'a> {
                     .refuse(RefusalReason::CrossSite, None, message::generic(checks::BROWSER_IN_API_FLOW))
                     .await;
             }
+        }
+        // The session may be only remembered, and replaced already.
+        if let Some(answer) = self.answered_meanwhile(factor.method()).await? {
+            return Ok(answer);
         }
         // By the current credentials, not by those in the cache.
         let standing = self.owner.standing(self.engine());

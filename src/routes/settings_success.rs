@@ -7,8 +7,11 @@ use url::Url;
 use super::{
     answer,
     failure::Failure,
+    repeat::{Sent, Successor},
     saving::{self, Kept},
+    scope::Scope,
     settings_submit::Change,
+    stored_flow::stored_flow,
 };
 use crate::{
     aal::{CredentialId, Method, Proof},
@@ -19,6 +22,8 @@ use crate::{
         record::{Flow, FlowType, Purpose},
         settings,
     },
+    headers::negotiation,
+    requirement::{Requirement, Shortfall},
     session::StoredSession,
     source::Carried,
     standing::{CredentialSummary, Enrolled},
@@ -68,6 +73,7 @@ impl Change<'_> {
         let engine = self.engine();
         let now = self.scope.now();
         let method = key.method;
+        let session = Sent::answered_by(self.sent.as_ref(), self.scope, session);
         let mut after = self.saved(method, &changes).await?;
         let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
         let response = after.succeed(Some(carried)).await?;
@@ -80,7 +86,15 @@ impl Change<'_> {
         completion.reset = Some(key);
         match engine.commit(completion).await? {
             Completed::Done => {}
-            Completed::SessionGone => return Err(Failure::NoSession),
+            Completed::SessionGone => {
+                return match self.answered_meanwhile(method).await? {
+                    Some(answer) => {
+                        engine.lift_lock(&self.owner.subject, method).await;
+                        Ok(answer)
+                    }
+                    None => Err(Failure::NoSession),
+                };
+            }
             _ => {
                 self.owner = Owner::read(engine, &self.owner.subject).await?;
                 settings::begin(&mut self.flow, engine, &self.owner, None, now).await?;
@@ -94,6 +108,45 @@ impl Change<'_> {
         self.scope.context.record(&session, AuditEventKind::Rotated { replaced: self.found.session.id() });
         after.keep(method, removes).await;
         Ok(response)
+    }
+
+    /// The answer of another request with this very form, if that was quicker.
+    pub(super) async fn answered_meanwhile(&self, method: Method) -> Result<Option<Response>, Failure> {
+        let Some(sent) = &self.sent else { return Ok(None) };
+        match stored_flow(self.scope, self.flow.id()).await {
+            Ok(flow) => Self::answer_again(self.scope, flow, sent, method).await,
+            Err(Failure::UnknownFlow) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The answer that this form got already. Nothing is used up, and no credential changes.
+    pub(super) async fn answer_again(
+        scope: &Scope,
+        flow: Flow,
+        sent: &Sent,
+        method: Method,
+    ) -> Result<Option<Response>, Failure> {
+        let (engine, now) = (scope.engine(), scope.now());
+        let Some(Successor { session, evidence }) = sent.successor(scope, &flow).await? else { return Ok(None) };
+        let gate = Requirement::from(engine.settings_required_aal());
+        match gate.check(&evidence.session, &evidence.standing, now) {
+            Ok(()) | Err(Shortfall::NothingEnrolled) => {}
+            Err(_) => return Ok(None),
+        }
+        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
+        let owner = Owner::read(engine, session.subject()).await?;
+        let written = session.answered().is_none_or(|answered| flow.updated_at >= answered.at);
+        let mut after = Change { scope, found: &evidence, owner, flow, json, sent: None };
+        if !written {
+            // The process ended between the change and this.
+            after = after.saved(method, &[]).await?;
+            after.keep(method, false).await;
+        }
+        let carried = scope.carry(&session, &after.owner.standing(engine))?;
+        let answer = after.succeed(Some(carried)).await?;
+        scope.context.record(&session, AuditEventKind::Repeated);
+        Ok(Some(answer))
     }
 
     /// The settings are already as the user wants them: says so. Nothing was stored, so the session keeps its token.
@@ -118,7 +171,7 @@ impl Change<'_> {
         flow.active = Some(method);
         flow.purpose = Purpose::Settings { success: true };
         flow.release();
-        Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json })
+        Ok(Self { scope: self.scope, found: self.found, owner, flow, json: self.json, sent: None })
     }
 
     /// The audit events of the changes.

@@ -1,8 +1,16 @@
 //! A submitted login flow, with the checks that need only the flow and the session.
 
-use axum::http::Uri;
+use axum::{body::Body, http::Uri};
 
-use super::{failure::Failure, query::Query, scope::Scope, stored_flow::stored_flow};
+use super::{
+    body,
+    checks::{self, Origin},
+    failure::Failure,
+    query::Query,
+    repeat::{Sent, Successor},
+    scope::Scope,
+    stored_flow::stored_flow,
+};
 use crate::{
     aal::Aal,
     engine::Engine,
@@ -25,6 +33,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) json: bool,
     /// The flow's owner, if it was read already and the answer may use it.
     pub(crate) owner: Option<Owner>,
+    /// The form, once it was read, if it may be answered again.
+    pub(crate) sent: Option<Sent>,
 }
 
 impl<'a> Submission<'a> {
@@ -43,7 +53,27 @@ impl<'a> Submission<'a> {
             _ => {}
         }
         let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
-        Ok(Self { scope, found, flow, asked, json, owner: None })
+        Ok(Self { scope, found, flow, asked, json, owner: None, sent: None })
+    }
+
+    /// The same for a client whose session was replaced, if this form is what replaced it.
+    pub(crate) async fn read_again(scope: &'a Scope, uri: &Uri, body: Body) -> Result<Option<(Self, Successor)>, Failure> {
+        let Some(id) = Query::of(uri).flow_id("flow")?.filter(|_| scope.presented().is_some()) else { return Ok(None) };
+        let flow = stored_flow(scope, id).await?;
+        let Some(asked) = login::asked(&flow).filter(|_| flow.is_bound()) else { return Ok(None) };
+        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
+        let mut again = Self { scope, found: None, flow, asked, json, owner: None, sent: None };
+        let successor = again.answered(body).await?;
+        Ok(successor.map(|successor| (again, successor)))
+    }
+
+    /// The session that this form has begun, before its body was read.
+    pub(crate) async fn answered(&mut self, body: Body) -> Result<Option<Successor>, Failure> {
+        let Ok(bytes) = body::read(body, self.engine().limits.body_bytes).await else { return Ok(None) };
+        let Some(sent) = Sent::of(self.scope, &self.flow, &bytes) else { return Ok(None) };
+        let successor = sent.successor(self.scope, &self.flow).await?;
+        let Ok(form) = body::form(&self.scope.headers, bytes).await else { return Ok(None) };
+        Ok(successor.filter(|_| checks::origin(self.scope, &self.flow, &form) == Origin::Trusted))
     }
 
     pub(crate) fn engine(&self) -> &'a Engine {

@@ -15,7 +15,7 @@ pub(crate) use self::stored::renewed_end;
 pub use self::{
     cookie::CookiePrefix,
     key::{InvalidKey, SigningKey},
-    stored::StoredSession,
+    stored::{Answered, StoredSession},
     token::SessionToken,
 };
 use crate::{aal::Proof, clock::Timestamp};

@@ -1,9 +1,28 @@
 //! Sessions as this crate keeps them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::{BindingKey, Session, SessionId, Subject};
 use crate::{aal::Proof, clock::Timestamp};
+
+/// The form whose success began a session, so that the same form gets the same answer once more.
+///
+/// A store keeps it beside the session, in the same transaction, and never looks into it. A store that drops it is safe: a form that is sent
+/// twice is then refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// A keyed digest of the form and of what it was sent with. Nobody without the key can test a guess with it.
+    pub digest: [u8; 32],
+    /// When it was answered.
+    pub at: Timestamp,
+}
+
+/// Shows no digest.
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answered").field("at", &self.at).finish_non_exhaustive()
+    }
+}
 
 /// A session as a store keeps it, with an id, a binding, a time of issue and an end.
 ///
@@ -15,6 +34,7 @@ pub struct StoredSession {
     issued_at: Timestamp,
     expires_at: Timestamp,
     session: Session,
+    answered: Option<Answered>,
 }
 
 impl StoredSession {
@@ -49,7 +69,20 @@ impl StoredSession {
             issued_at: Some(issued_at),
             expires_at: Some(expires_at),
         };
-        Self { id, binding, issued_at, expires_at, session }
+        Self { id, binding, issued_at, expires_at, session, answered: None }
+    }
+
+    /// The same session with the form that it is the answer to.
+    #[must_use]
+    pub const fn with_answered(mut self, answered: Answered) -> Self {
+        self.answered = Some(answered);
+        self
+    }
+
+    /// The form that this session is the answer to; `None` if it is the answer to none, or to one that is never answered again. A session
+    /// that replaces this one does not inherit it.
+    pub const fn answered(&self) -> Option<&Answered> {
+        self.answered.as_ref()
     }
 
     /// The session that replaces this one after a proof at `now`: new id, same subject, binding and time of issue.

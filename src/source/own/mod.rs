@@ -62,7 +62,7 @@ impl OwnSessions {
         Ok(Some(evidence))
     }
 
-    fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
+    pub(crate) fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
         let StoredStanding { session, credentials, not_before } = stored;
         let begun_in_time = not_before.is_none_or(|not_before| session.issued_at() >= not_before);
         let (session, standing) = (Session::from(session), self.judge(credentials));

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     aal::{Aal, CredentialId, Proof},
     clock::Timestamp,
-    session::{StoredSession, Subject},
+    session::{Answered, StoredSession, Subject},
     standing::CredentialSummary,
     store::{Credential, CredentialName, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret, StoredStanding},
 };
@@ -50,20 +50,27 @@ pub(super) fn unsigned<T: TryFrom<i64, Error: Into<Cause>>>(number: i64) -> Resu
     number.try_into().map_err(corrupt)
 }
 
-/// `id, binding, proofs, issued_at, expires_at`
-pub(crate) type SessionRow = (Uuid, Uuid, String, i64, i64);
+/// `id, binding, proofs, issued_at, expires_at, answered_digest, answered_at`
+pub(crate) type SessionRow = (Uuid, Uuid, String, i64, i64, Option<Vec<u8>>, Option<i64>);
 
 pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<StoredSession, StoreError> {
-    let (id, binding, proofs, issued_at, expires_at) = row;
+    let (id, binding, proofs, issued_at, expires_at, digest, answered_at) = row;
     let proofs: Vec<Proof> = serde_json::from_str(proofs).map_err(|_| corrupt("a session's proofs"))?;
-    Ok(StoredSession::from_parts(
+    let session = StoredSession::from_parts(
         (*id).into(),
         subject.clone(),
         (*binding).into(),
         proofs,
         Timestamp::from_unix_milliseconds(*issued_at),
         Timestamp::from_unix_milliseconds(*expires_at),
-    ))
+    );
+    Ok(match (digest, answered_at) {
+        (Some(digest), Some(at)) => session.with_answered(Answered {
+            digest: digest.as_slice().try_into().map_err(|_| corrupt("the digest of a form"))?,
+            at: Timestamp::from_unix_milliseconds(*at),
+        }),
+        _ => session,
+    })
 }
 
 pub(super) fn proofs(session: &StoredSession) -> Result<String, StoreError> {
@@ -80,16 +87,28 @@ fn summary(id: Uuid, method: &str, aal: &str) -> Result<CredentialSummary, Store
 }
 
 /// A session, the subject's `not_before`, and `id, method, aal` of one of its credentials.
-pub(crate) type StandingRow = (Uuid, Uuid, String, i64, i64, Option<i64>, Option<Uuid>, Option<String>, Option<String>);
+pub(crate) type StandingRow = (
+    Uuid,
+    Uuid,
+    String,
+    i64,
+    i64,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<i64>,
+    Option<Uuid>,
+    Option<String>,
+    Option<String>,
+);
 
 /// One row for each credential, or one without a credential.
 pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Option<StoredStanding>, StoreError> {
     let mut standing: Option<StoredStanding> = None;
-    for (id, binding, proofs, issued_at, expires_at, not_before, credential, method, aal) in rows {
+    for (id, binding, proofs, issued_at, expires_at, digest, answered_at, not_before, credential, method, aal) in rows {
         let standing = match &mut standing {
             Some(standing) => standing,
             none => none.insert(StoredStanding {
-                session: session(subject, &(id, binding, proofs, issued_at, expires_at))?,
+                session: session(subject, &(id, binding, proofs, issued_at, expires_at, digest, answered_at))?,
                 credentials: Vec::new(),
                 not_before: not_before.map(Timestamp::from_unix_milliseconds),
             }),
