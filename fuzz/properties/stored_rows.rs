@@ -240,7 +240,8 @@ fn minted(session: &StoredSession, level: Aal) {
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<StoredSession> {
-    crate::store::sql::rows::session(&subject("kim"), &(id(1), id(2), proofs.to_owned(), issued_at, expires_at)).ok()
+    let row = (id(1), id(2), proofs.to_owned(), issued_at, expires_at, None, None);
+    crate::store::sql::rows::session(&subject("kim"), &row).ok()
 }
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
@@ -260,14 +261,16 @@ fn standing_rows(data: &[u8]) {
             let mut fields = line.splitn(3, |&byte| byte == b' ');
             let credential = fields.next().and_then(|field| field.first()).map(|&byte| id(byte));
             let [method, aal] = [(); 2].map(|()| fields.next().map(text));
-            (id(1), id(2), proofs.clone(), 0, i64::MAX, None, credential, method, aal)
+            (id(1), id(2), proofs.clone(), 0, i64::MAX, None, None, None, credential, method, aal)
         })
         .collect();
     let given = rows.clone();
     let Ok(Some(standing)) = crate::store::sql::rows::standing(&subject("kim"), rows) else { return };
     for summary in &standing.credentials {
         let (id, method, aal) = (Some(summary.id.into()), summary.method.to_string(), summary.aal.to_string());
-        assert!(given.iter().any(|row| row.6 == id && row.7.as_ref() == Some(&method) && row.8.as_ref() == Some(&aal)));
+        assert!(
+            given.iter().any(|row| row.8 == id && row.9.as_ref() == Some(&method) && row.10.as_ref() == Some(&aal))
+        );
     }
     let alive: Vec<Uuid> = standing.credentials.iter().map(|credential| credential.id.into()).collect();
     let level = Standing::new(standing.credentials).level(standing.session.as_ref(), NOW);

@@ -6,12 +6,12 @@ use tracing::{Instrument, field::Empty};
 
 use super::{
     answer,
-    body::{self, BodyError},
+    body::BodyError,
     checks::{self, Origin},
     failure::Failure,
     login::{expired_envelope, lead_to, page_of},
     login_success::{self, Proven},
-    repeat::Sent,
+    repeat::{self, Sent},
     said::Said,
     saving::{self, Kept},
     scope::{Scope, Site},
@@ -51,7 +51,7 @@ async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
         Err(failure) => {
             let json = negotiation::wants_json(&scope.headers);
             let again = match failure {
-                Failure::NoSession | Failure::FirstFactorRequired => answered_again(scope, uri, body).await,
+                Failure::NoSession | Failure::FirstFactorRequired => login_success::replaced_by(scope, uri, body).await,
                 _ => Ok(None),
             };
             match again {
@@ -60,14 +60,6 @@ async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
                 Err(failure) => failure.respond(scope, json),
             }
         }
-    }
-}
-
-/// The form may have replaced the session itself, a moment ago.
-async fn answered_again(scope: &Scope, uri: &Uri, body: Body) -> Result<Option<Response>, Failure> {
-    match Submission::read_again(scope, uri, body).await? {
-        Some((submission, successor)) => login_success::answer_again(&submission, successor).await,
-        None => Ok(None),
     }
 }
 
@@ -91,13 +83,8 @@ impl<'a> Submission<'a> {
             }
             return self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await;
         }
-        let read = match body::read(body, self.engine().limits.body_bytes).await {
-            Ok(bytes) => {
-                self.sent = Sent::of(self.scope, &self.flow, &bytes);
-                body::form(&self.scope.headers, bytes).await
-            }
-            Err(error) => Err(error),
-        };
+        let (sent, read) = Sent::read(self.scope, &self.flow, body).await;
+        self.sent = sent;
         let form = match read {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
@@ -228,7 +215,10 @@ impl<'a> Submission<'a> {
                 own.first().map(|credential| Consumption::Present { credential: credential.summary.id })
             }
             Verdict::Wrong => {
-                if let Some(answer) = self.answered_meanwhile(Some(method)).await? {
+                // A code that this very form has just used up looks wrong here.
+                if own.iter().any(|one| repeat::is_recent(one.last_used_at, now))
+                    && let Some(answer) = self.answered_meanwhile(Some(method)).await?
+                {
                     return Ok(answer);
                 }
                 self.owner = Some(owner);

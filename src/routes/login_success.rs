@@ -5,7 +5,14 @@ use std::collections::BTreeSet;
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
-use super::{answer, failure::Failure, login::leave_for, repeat::{Sent, Successor}, saving, submission::Submission};
+use super::{
+    answer,
+    failure::Failure,
+    login::leave_for,
+    repeat::{Sent, Successor},
+    saving,
+    submission::Submission,
+};
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     audit::AuditEventKind,

@@ -18,6 +18,7 @@ use super::{
     scope::{Scope, Site},
 };
 use crate::{
+    audit::AuditEventKind,
     engine::Engine,
     flow::csrf::CsrfToken,
     headers::negotiation,
@@ -52,23 +53,46 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     let engine = scope.engine();
     let return_to = return_to(scope, query).await?;
     let token = query.one("token")?.ok_or(Failure::MissingLogoutToken)?;
-    let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
+    let Some(found) = scope.evidence().await? else {
+        if !logged_out_already(scope, token).await? {
+            return Err(Failure::NoSession);
+        }
+        // Clicked twice, or the first answer was lost.
+        scope.context.report_refusal(AuditEventKind::Repeated);
+        return Ok(logged_out(scope, return_to.as_ref(), json));
+    };
     let expected = logout_token(engine, &found.session).ok_or(Failure::Unavailable)?;
     if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
         return Err(Failure::WrongLogoutToken);
     }
     scope.engine().sign_out(&found.session, &scope.context.origin()).await?;
+    Ok(logged_out(scope, return_to.as_ref(), json))
+}
+
+/// Whether this token's session has ended, and no other has replaced it.
+async fn logged_out_already(scope: &Scope, token: &str) -> Result<bool, Failure> {
+    let engine = scope.engine();
+    let Some(presented) = scope.presented() else { return Ok(false) };
+    let expected = engine.sessions.keys.logout_token(presented.id).ok_or(Failure::Unavailable)?;
+    if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
+        return Ok(false);
+    }
+    Ok(engine.stores.session_of(&presented.subject, presented.binding, scope.now()).await?.is_none())
+}
+
+fn logged_out(scope: &Scope, return_to: Option<&url::Url>, json: bool) -> Response {
+    let engine = scope.engine();
     let mut response = if json {
         answer::empty(StatusCode::NO_CONTENT)
     } else {
-        answer::see_other(return_to.as_ref().unwrap_or(&engine.urls.after_logout))
+        answer::see_other(return_to.unwrap_or(&engine.urls.after_logout))
     };
     answer::set_cookie(&mut response, engine.sessions.cookies.session_removal());
     // The next user of this browser gets a CSRF token of their own.
     if let Some(csrf) = CsrfToken::random() {
         answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
     }
-    Ok(response)
+    response
 }
 
 fn logout_token(engine: &Engine, session: &Session) -> Option<String> {

@@ -5,11 +5,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::header;
+use axum::{body::Body, http::header};
 use zeroize::Zeroizing;
 
-use super::{failure::Failure, scope::Scope};
+use super::{
+    body::{self, BodyError},
+    failure::Failure,
+    scope::Scope,
+};
 use crate::{
+    clock::Timestamp,
+    factor::Form,
     flow::{
         csrf::CsrfToken,
         record::{Flow, FlowType},
@@ -20,6 +26,11 @@ use crate::{
 
 /// For how long the same form gets the same answer.
 const ANSWERED_AGAIN_FOR: Duration = Duration::from_secs(10);
+
+/// Whether this was so little ago that a form may still be answered again.
+pub(crate) fn is_recent(at: Option<Timestamp>, now: Timestamp) -> bool {
+    at.is_some_and(|at| now.since(at) < ANSWERED_AGAIN_FOR)
+}
 
 /// A submitted form, with everything that must be the same when it comes again.
 pub(crate) struct Sent {
@@ -34,6 +45,14 @@ pub(crate) struct Successor {
 }
 
 impl Sent {
+    /// Reads the form of a request that submits this flow.
+    pub(crate) async fn read(scope: &Scope, flow: &Flow, body: Body) -> (Option<Self>, Result<Form, BodyError>) {
+        match body::read(body, scope.engine().limits.body_bytes).await {
+            Ok(bytes) => (Self::of(scope, flow, &bytes), body::form(&scope.headers, bytes).await),
+            Err(error) => (None, Err(error)),
+        }
+    }
+
     /// `None` if such a form is never answered again: nothing ties it to its sender.
     pub(crate) fn of(scope: &Scope, flow: &Flow, body: &[u8]) -> Option<Self> {
         let presented = scope.presented();

@@ -111,13 +111,8 @@ impl<'a> Change<'a> {
         if self.scope.now() >= self.flow.expires_at {
             return self.replace_expired().await;
         }
-        let read = match body::read(body, self.engine().limits.body_bytes).await {
-            Ok(bytes) => {
-                self.sent = Sent::of(self.scope, &self.flow, &bytes);
-                body::form(&self.scope.headers, bytes).await
-            }
-            Err(error) => Err(error),
-        };
+        let (sent, read) = Sent::read(self.scope, &self.flow, body).await;
+        self.sent = sent;
         let form = match read {
             Ok(form) => form,
             Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),

@@ -57,7 +57,11 @@ impl<'a> Submission<'a> {
     }
 
     /// The same for a client whose session was replaced, if this form is what replaced it.
-    pub(crate) async fn read_again(scope: &'a Scope, uri: &Uri, body: Body) -> Result<Option<(Self, Successor)>, Failure> {
+    pub(crate) async fn read_again(
+        scope: &'a Scope,
+        uri: &Uri,
+        body: Body,
+    ) -> Result<Option<(Self, Successor)>, Failure> {
         let Some(id) = Query::of(uri).flow_id("flow")?.filter(|_| scope.presented().is_some()) else { return Ok(None) };
         let flow = stored_flow(scope, id).await?;
         let Some(asked) = login::asked(&flow).filter(|_| flow.is_bound()) else { return Ok(None) };

@@ -44,6 +44,7 @@ mod input;
 mod model;
 mod pages;
 mod races;
+mod repeats;
 
 mod sessions;
 mod state_and_policy;

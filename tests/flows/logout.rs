@@ -27,8 +27,26 @@ async fn a_browser_logs_out_by_the_url_it_was_given() {
         assert!(client.cookies.keys().any(|name| name.contains("csrf")), "a new CSRF token");
         old.kind = Kind::Spa;
         assert_eq!(old.get("/account").await.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(old.get(url).await.error_id(), "session_inactive");
+        old.kind = kind;
+        let again = old.clone().get(url).await;
+        assert_eq!((again.status, again.headers.get("location")), (answer.status, answer.headers.get("location")));
+        // Only with its own token.
+        old.kind = Kind::Spa;
+        assert_eq!(old.get("/self-service/logout?token=x").await.error_id(), "session_inactive");
     }
+}
+
+/// A link that is older than a step-up ends nothing, and does not say that it did.
+#[tokio::test]
+async fn a_replaced_session_is_not_said_to_be_over() {
+    let site = Site::new();
+    site.enrol("kim").await;
+    let mut kim = site.spa("kim").await;
+    let url = kim.get(BEGIN).await.json()["logout_url"].as_str().unwrap().to_owned();
+    let mut old = kim.clone();
+    kim.step_up(&site.code()).await;
+    assert_eq!(old.get(&url).await.error_id(), "session_inactive");
+    assert_eq!(kim.get("/account").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

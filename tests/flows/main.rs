@@ -36,6 +36,7 @@ mod own_factor;
 mod own_method;
 mod push;
 mod races;
+mod repeats;
 mod running;
 mod settings;
 mod site;

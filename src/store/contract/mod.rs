@@ -106,6 +106,7 @@ where
     checks!(
         new_store;
         sessions::come_back_as_they_were,
+        sessions::answered_forms_stay_with_their_session,
         sessions::existing_ids_are_refused,
         sessions::are_listed_newest_first_while_alive,
         sessions::are_found_by_binding,

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     clock::Timestamp,
-    session::{BindingKey, SessionId, StoredSession},
+    session::{Answered, BindingKey, SessionId, StoredSession},
     store::{Revocation, StoreErrorKind, SubjectStore},
 };
 
@@ -28,6 +28,32 @@ pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
     assert_eq!(store.standing(&kim, SessionId::random()).await.unwrap(), None);
     assert_eq!(store.standing(&subject("lee"), session.id()).await.unwrap(), None);
     assert_eq!(store.sessions(&kim, odd).await.unwrap(), [session]);
+}
+
+/// The form that began a session is read as it was written, however the session began. A session that replaces it has its own or none. A
+/// store that loses it is safe, but its users are signed out by a second click.
+pub async fn answered_forms_stay_with_their_session<S: SubjectStore>(store: S) {
+    let (kim, at) = (kim(), Timestamp::from_unix_milliseconds(NOW.unix_milliseconds() + 7));
+    let answered = |byte| Answered { digest: [byte; 32], at };
+    let kept = async |session: &StoredSession| {
+        let standing = store.standing(&kim, session.id()).await.unwrap().expect("the session");
+        let by_binding = store.session_of(&kim, session.binding(), NOW).await.unwrap().expect("the session");
+        assert_eq!((&standing.session, &by_binding.session), (session, session), "the form of a session is lost");
+        assert!(store.sessions(&kim, NOW).await.unwrap().contains(session));
+    };
+    let begun = signed_in_at(&kim, NOW).with_answered(answered(1));
+    done(&store, &Completion { begin: Some(begun.clone()), ..Completion::new(kim.clone(), NOW) }).await;
+    kept(&begun).await;
+    let mut rotate = rotation(&begun, NOW);
+    rotate.new = rotate.new.with_answered(answered(255));
+    let second = rotate.new.clone();
+    done(&store, &Completion { rotate: Some(rotate), ..Completion::new(kim.clone(), NOW) }).await;
+    kept(&second).await;
+    let rotate = rotation(&second, NOW);
+    let third = rotate.new.clone();
+    done(&store, &Completion { rotate: Some(rotate), ..Completion::new(kim.clone(), NOW) }).await;
+    assert_eq!(third.answered(), None);
+    kept(&third).await;
 }
 
 /// An existing id is a conflict, even if it is another subject's, and the session that has it stays.

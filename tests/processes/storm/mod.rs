@@ -37,6 +37,8 @@ struct Seen {
     cut: usize,
     /// Those of them whose code turned out to be used up.
     cut_but_applied: usize,
+    /// Those of them that were answered when they were sent once more.
+    answered_after_a_kill: usize,
     accepted: HashSet<(usize, usize)>,
     next_code: HashMap<usize, usize>,
     transfers: Vec<String>,
@@ -132,10 +134,7 @@ impl Storm {
                     return;
                 }
                 Some((status, body)) => panic!("user {user}, code {number}: {status} {body}"),
-                None => {
-                    cut = true;
-                    self.seen.lock().unwrap().cut += 1;
-                }
+                None => cut = true,
             }
         }
     }
@@ -168,7 +167,23 @@ impl Storm {
         let (status, body) = self.ask(client, Verb::GET, "/self-service/login/api?aal=aal2").await;
         assert_eq!(status, 200, "{body}");
         let url = format!("{}/self-service/login?flow={}", self.url, body["id"].as_str().unwrap());
-        client.try_send(Verb::POST, &url, Some(code)).await
+        if let Some(answer) = client.try_send(Verb::POST, &url, Some(code.clone())).await {
+            return Some(answer);
+        }
+        // No answer: the very same form again, with the same token, as a client does that knows no better.
+        self.seen.lock().unwrap().cut += 1;
+        loop {
+            match client.try_send(Verb::POST, &url, Some(code.clone())).await {
+                Some((200, body)) => {
+                    self.seen.lock().unwrap().answered_after_a_kill += 1;
+                    return Some((200, body));
+                }
+                // The server was away for too long.
+                Some((401 | 403, _)) => return None,
+                Some(answer) => return Some(answer),
+                None => sleep(Duration::from_millis(20)).await,
+            }
+        }
     }
 
     /// The session outlives the server, so it is sent until it is answered.
@@ -233,10 +248,12 @@ async fn check(name: &str, storm: &Storm, pool: &Pool) {
         assert_eq!(status, 200, "user {user} is locked out: {body}");
     }
     println!(
-        "storm on {name}: {KILLS} kills, {} step-ups, {} submissions cut off of which {} had been applied, {} transfers; \
+        "storm on {name}: {KILLS} kills, {} step-ups, {} submissions cut off of which {} were answered when sent again and {} had \
+         been applied unseen, {} transfers; \
          {total} sessions at aal2 for {total} codes used up, {replayed} replays refused, {USERS} users not locked out",
         seen.step_ups,
         seen.cut,
+        seen.answered_after_a_kill,
         seen.cut_but_applied,
         seen.transfers.len(),
     );
