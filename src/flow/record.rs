@@ -14,7 +14,7 @@ use crate::{
     engine::Engine,
     error::StoreError,
     factor::FactorError,
-    session::{BindingKey, Session, StoredSession, Subject},
+    session::{BindingKey, Session, Subject},
     store::{FlowId, StoreErrorKind, StoredFlow},
     wire::ui::{Group, Node, Text},
 };
@@ -85,9 +85,9 @@ pub(crate) struct Flow {
     /// While another request may be sending something that must not go out twice: until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sending_until: Option<Timestamp>,
-    /// The session that the success of a flow without a session began.
+    /// The line of the session that the success of a flow without a session began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    began: Option<(Subject, BindingKey)>,
+    pub(crate) began: Option<(Subject, BindingKey)>,
     /// The binding, in flows of a version that kept it here.
     #[serde(default, rename = "binding", skip_serializing_if = "Option::is_none")]
     binding_in_body: Option<BindingKey>,
@@ -258,16 +258,6 @@ impl Flow {
         self.typed_identifier = None;
         self.clear_messages(now);
         self.release();
-    }
-
-    /// Keeps which session the success of this flow begins.
-    pub(crate) fn begins(&mut self, session: &StoredSession) {
-        self.began = Some((session.subject().clone(), session.binding()));
-    }
-
-    /// The line of the session that the success of this flow began.
-    pub(crate) fn began(&self) -> Option<(&Subject, BindingKey)> {
-        self.began.as_ref().map(|(subject, binding)| (subject, *binding))
     }
 
     /// Keeps the user name for the next try. What is too long to be one is not kept.

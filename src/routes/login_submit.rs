@@ -49,16 +49,8 @@ async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
             submission.check(body).await.unwrap_or_else(|failure| failure.respond(scope, json))
         }
         Err(failure) => {
-            let json = negotiation::wants_json(&scope.headers);
-            let again = match failure {
-                Failure::NoSession | Failure::FirstFactorRequired => login_success::replaced_by(scope, uri, body).await,
-                _ => Ok(None),
-            };
-            match again {
-                Ok(Some(answer)) => answer,
-                Ok(None) => failure.respond(scope, json),
-                Err(failure) => failure.respond(scope, json),
-            }
+            let again = login_success::replaced_by(failure, scope, uri, body).await;
+            again.unwrap_or_else(|failure| failure.respond(scope, negotiation::wants_json(&scope.headers)))
         }
     }
 }
@@ -292,24 +284,14 @@ impl<'a> Submission<'a> {
         form: &Form,
     ) -> Result<Response, Failure> {
         let engine = self.engine();
-        // Counted in the flow. If the subject had the count, strangers could lock it. Of a double click, each is counted and checked: the
-        // one that is too late gets the answer of the other.
-        let mut counted = false;
-        for _ in 0..saving::ROUNDS {
-            if self.flow.failures >= ANONYMOUS_FAILURES {
-                let left = self.flow.expires_at.since(self.scope.now()).as_secs().max(1);
-                return self.locked(factor.method(), left).await;
+        // Counted in the flow. If the subject had the count, strangers could lock it. Of a double click, each is counted and checked.
+        let typed = identifier_of(form);
+        if !saving::count(self.scope, &mut self.flow, ANONYMOUS_FAILURES, factor.method(), typed).await? {
+            if self.flow.completed || self.flow.failures < ANONYMOUS_FAILURES {
+                return self.refuse_second().await;
             }
-            self.flow.failures = self.flow.failures.saturating_add(1);
-            self.flow.active = Some(factor.method());
-            self.flow.keep_typed(identifier_of(form));
-            counted = saving::write_once(self.scope, &mut self.flow).await?.is_done();
-            if counted || !saving::read_anew(self.scope, &mut self.flow).await? || self.flow.completed {
-                break;
-            }
-        }
-        if !counted {
-            return self.refuse_second().await;
+            let left = self.flow.expires_at.since(self.scope.now()).as_secs().max(1);
+            return self.locked(factor.method(), left).await;
         }
         let Some(subject) = engine.in_time(first.identify(engine.users.directory(), form)).await? else {
             return self.wrong(factor, Refusal::Wrong).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::{http::StatusCode, response::Response};
+use axum::{body::Body, http::StatusCode, http::Uri, response::Response};
 use serde_json::{Value, json};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     login::leave_for,
     repeat::{Sent, Successor},
     saving,
+    scope::Scope,
     submission::Submission,
 };
 use crate::{
@@ -91,7 +92,7 @@ pub(crate) async fn begin(
     let proof = Proof::new(method, factor.aal(), now);
     let session = StoredSession::new(subject.clone(), proof, now, engine.limits.session_lifespan);
     let session = Sent::answered_by(submission.sent.as_ref(), submission.scope, session);
-    submission.flow.begins(&session);
+    submission.flow.began = Some((session.subject().clone(), session.binding()));
     let mut completion = Completion::new(subject.clone(), now);
     completion.begin = Some(session.clone());
     completion.flow = Some(submission.flow.to_stored()?);
@@ -123,6 +124,18 @@ impl Submission<'_> {
         }
         Ok(answer)
     }
+}
+
+/// The answer to a form that has itself replaced the client's session, a moment ago. Otherwise it stays a failure.
+pub(crate) async fn replaced_by(failure: Failure, scope: &Scope, uri: &Uri, body: Body) -> Result<Response, Failure> {
+    if !matches!(failure, Failure::NoSession | Failure::FirstFactorRequired) {
+        return Err(failure);
+    }
+    let again = match Submission::read_again(scope, uri, body).await? {
+        Some((submission, successor)) => answer_again(&submission, successor).await?,
+        None => None,
+    };
+    again.ok_or(failure)
 }
 
 /// The answer that this form got already. Nothing is used up, and nothing changes.

@@ -97,7 +97,7 @@ impl Sent {
         let line = match &self.presented {
             Some(presented) if flow.is_bound() => Some((&presented.subject, presented.binding)),
             _ if flow.is_bound() => None,
-            _ => flow.began(),
+            _ => flow.began.as_ref().map(|(subject, binding)| (subject, *binding)),
         };
         let Some((subject, binding)) = line else { return Ok(None) };
         let Some(stored) = engine.stores.session_of(subject, binding, now).await? else { return Ok(None) };

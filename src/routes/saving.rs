@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How often a change is tried again on top of concurrent ones.
-pub(crate) const ROUNDS: u32 = 8;
+const ROUNDS: u32 = 8;
 
 /// The outcome of a change of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,31 @@ pub(crate) async fn write_once(scope: &Scope, flow: &mut Flow) -> Result<Written
         flow.was_written();
     }
     Ok(written)
+}
+
+/// Counts a try of somebody without a session, unless there were `most` already. Returns whether it did.
+pub(crate) async fn count(
+    scope: &Scope,
+    flow: &mut Flow,
+    most: u32,
+    method: Method,
+    typed: Option<&str>,
+) -> Result<bool, Failure> {
+    for _ in 0..ROUNDS {
+        if flow.completed || flow.failures >= most {
+            return Ok(false);
+        }
+        flow.failures = flow.failures.saturating_add(1);
+        flow.active = Some(method);
+        flow.keep_typed(typed);
+        if write_once(scope, flow).await?.is_done() {
+            return Ok(true);
+        }
+        if !read_anew(scope, flow).await? {
+            return Ok(false);
+        }
+    }
+    Ok(false)
 }
 
 /// Makes the change and writes the flow. If another request was quicker, makes the change again on its result, and tells `change` so.

@@ -41,14 +41,8 @@ impl Heard {
     async fn assert_refused(&self, name: &str, by: &Client) {
         let before = self.world.known("kim").await;
         let answer = self.replay(by).await;
-        self.assert_nothing(name, &answer);
+        assert_nothing(name, &answer);
         assert_eq!(self.world.known("kim").await, before, "{name}");
-    }
-
-    fn assert_nothing(&self, name: &str, answer: &Answer) {
-        assert!(!witness::hands_out_a_session(&answer.headers), "{name}: {answer:?}");
-        assert!(!answer.text.contains("session_token\":\""), "{name}: {answer:?}");
-        assert_ne!(answer.status, 200, "{name}: {answer:?}");
     }
 
     async fn assert_honest(&self) {
@@ -58,6 +52,13 @@ impl Heard {
         again.keep_token_if_any(&answer);
         assert!(again.pays(&self.world.b).await, "the honest twin");
     }
+}
+
+#[track_caller]
+fn assert_nothing(name: &str, answer: &Answer) {
+    assert!(!witness::hands_out_a_session(&answer.headers), "{name}: {answer:?}");
+    assert!(!answer.text.contains("session_token\":\""), "{name}: {answer:?}");
+    assert_ne!(answer.status, 200, "{name}: {answer:?}");
 }
 
 fn csrf(client: &mut Client) -> &mut String {
@@ -136,12 +137,12 @@ async fn another_form_is_not_answered_again() {
             vec![("totp_code", code), ("method", "totp"), ("z", "1")],
             vec![("totp_code", code)],
         ] {
-            heard.assert_nothing("another body", &old.submit(&heard.flow, &fields).await);
+            assert_nothing("another body", &old.submit(&heard.flow, &fields).await);
         }
         // The same form, sent to another flow.
         let mut owner = heard.owner.clone();
         let other = owner.begin("login", "?aal=aal2&refresh=true").await;
-        heard.assert_nothing("another flow", &old.totp(&other, code).await);
+        assert_nothing("another flow", &old.totp(&other, code).await);
         assert_eq!(heard.world.known("kim").await, before);
         heard.assert_honest().await;
     }
