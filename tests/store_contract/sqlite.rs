@@ -306,7 +306,7 @@ async fn assert_start_together(directory: &Directory) {
     }
     let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
     let applied: i64 = applied.fetch_one(&directory.pool().await).await.unwrap();
-    assert_eq!(applied, 3);
+    assert_eq!(applied, 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
