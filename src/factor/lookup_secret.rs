@@ -89,8 +89,25 @@ fn random_set() -> Result<Zeroizing<String>, FactorError> {
     Ok(set)
 }
 
+/// The state of a flow whose user asked for the list of the codes. No set of codes looks like this.
+const REVEALED: &[u8] = b"revealed";
+
+/// The codes that the flow has made and nobody has confirmed yet.
 fn pending<'a>(context: &FactorContext<'a>) -> Option<&'a str> {
-    context.state.and_then(|state| std::str::from_utf8(state).ok())
+    context.state.filter(|state| *state != REVEALED).and_then(|state| std::str::from_utf8(state).ok())
+}
+
+/// How many codes are left, and how many there were.
+pub(crate) fn left(sets: &[Credential]) -> (usize, usize) {
+    let codes = || sets.iter().flat_map(|set| &set.secrets);
+    (codes().filter(|secret| secret.used_at.is_none()).count(), codes().count())
+}
+
+/// The list of the codes. They are kept hashed, so it only says which ones are used.
+fn revealed(sets: &[Credential]) -> Node {
+    let codes = sets.iter().flat_map(|set| &set.secrets).map(|secret| secret.used_at);
+    let (list, label) = (message::lookup_uses(codes), message::lookup_uses_label());
+    Node::text(Group::LookupSecret, "lookup_secret_codes", list, label)
 }
 
 impl Factor for LookupSecrets {
@@ -165,11 +182,16 @@ impl Enrolment for LookupSecrets {
                 flag("lookup_secret_confirm", message::lookup_confirm()),
             ]);
         }
-        let mut nodes = vec![flag("lookup_secret_regenerate", message::lookup_regenerate())];
-        if !context.credentials.is_empty() {
-            nodes.push(flag("lookup_secret_disable", message::lookup_disable()));
+        let regenerate = flag("lookup_secret_regenerate", message::lookup_regenerate());
+        if context.credentials.is_empty() {
+            return Ok(vec![regenerate]);
         }
-        Ok(nodes)
+        let disable = flag("lookup_secret_disable", message::lookup_disable());
+        // Ory's UI kit offers new codes only beside a list of codes.
+        if context.state == Some(REVEALED) {
+            return Ok(vec![revealed(context.credentials), disable, regenerate]);
+        }
+        Ok(vec![flag("lookup_secret_reveal", message::lookup_reveal()), disable])
     }
 
     fn claims(&self, form: &Form) -> bool {
@@ -201,15 +223,27 @@ impl LookupSecrets {
             return Ok(EnrolmentOutcome::Enrolled(Self::set(codes.lines(), context.now)));
         }
         if form.flag("lookup_secret_reveal") {
-            let reason = "Codes are shown only once. If you have lost them, please make new ones.";
-            return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
+            // New codes stay on the page until they are confirmed: nobody can show them again.
+            if let Some(codes) = pending(context) {
+                return Ok(EnrolmentOutcome::Pending { state: codes.as_bytes().to_vec(), message: None });
+            }
+            if context.credentials.is_empty() {
+                return Ok(EnrolmentOutcome::Refused(message::generic("You have no recovery codes yet.")));
+            }
+            let (left, of) = left(context.credentials);
+            let message = Some(message::lookup_left(left, of));
+            return Ok(EnrolmentOutcome::Pending { state: REVEALED.to_vec(), message });
+        }
+        // Ory's UI kit sends the button for disabling along with the others, so it counts last.
+        if form.flag("lookup_secret_regenerate") {
+            if let Some(codes) = pending(context) {
+                return Ok(EnrolmentOutcome::Pending { state: codes.as_bytes().to_vec(), message: None });
+            }
+            let state = random_set()?.as_bytes().to_vec();
+            return Ok(EnrolmentOutcome::Pending { state, message: None });
         }
         if form.flag("lookup_secret_disable") {
             return Ok(EnrolmentOutcome::Removed);
-        }
-        if form.flag("lookup_secret_regenerate") {
-            let state = random_set()?.as_bytes().to_vec();
-            return Ok(EnrolmentOutcome::Pending { state, message: None });
         }
         Ok(EnrolmentOutcome::Refused(message::generic("Please choose what to do with your codes.")))
     }

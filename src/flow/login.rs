@@ -13,7 +13,7 @@ use crate::{
     clock::Timestamp,
     engine::Engine,
     factor::{Factor, FactorError, FirstFactor, Form},
-    wire::ui::{Node, Text, message, sort_login_nodes},
+    wire::ui::{Group, Node, Text, message, sort_login_nodes},
 };
 
 /// What a client asks for when it begins a login flow.
@@ -158,9 +158,25 @@ pub(crate) fn nodes(
         flow.fill_in(&mut nodes);
     }
     nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
+    nodes.extend(begin_again(flow, engine));
     flow.annotate(&mut nodes);
     sort_login_nodes(&mut nodes);
     Ok(nodes)
+}
+
+/// How many wrong passwords a flow without a session allows.
+const ANONYMOUS_FAILURES: u32 = 5;
+
+/// Whether the flow was begun without a session and takes no more passwords.
+pub(crate) fn is_used_up(flow: &Flow) -> bool {
+    !flow.is_bound() && !flow.completed && flow.failures >= ANONYMOUS_FAILURES
+}
+
+/// The link from a flow that is used up to a new one.
+fn begin_again(flow: &Flow, engine: &Engine) -> Option<Node> {
+    let url = engine.urls.login(false, false, flow.return_to.as_ref());
+    let used_up = flow.is_of_browser() && is_used_up(flow);
+    used_up.then(|| Node::anchor(Group::Default, "begin_again", url, message::begin_again()))
 }
 
 /// Empties the user name.

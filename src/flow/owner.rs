@@ -2,7 +2,7 @@
 
 use super::record::Flow;
 use crate::{
-    aal::{Aal, Method},
+    aal::{Aal, CredentialId, Method},
     clock::Timestamp,
     engine::Engine,
     error::Error,
@@ -45,6 +45,11 @@ impl Owner {
     /// The credentials of one method.
     pub(crate) fn credentials_of(&self, method: Method) -> Vec<Credential> {
         self.credentials.iter().filter(|credential| credential.summary.method == method).cloned().collect()
+    }
+
+    /// The method of this credential.
+    pub(crate) fn method_of(&self, id: CredentialId) -> Option<Method> {
+        self.credentials.iter().map(|one| one.summary).find(|summary| summary.id == id).map(|summary| summary.method)
     }
 
     /// Whether any second factor is enrolled, even one that is used up.

@@ -73,7 +73,11 @@ pub(crate) fn too_many_attempts(headers: &HeaderMap, retry_after: u64) -> Respon
         "Too many attempts. Please wait before you try again.",
     )
     .detail("retry_after", retry_after);
-    let mut response = answer::from_bytes(envelope.respond(headers));
+    retry_later(answer::from_bytes(envelope.respond(headers)), retry_after)
+}
+
+/// The same answer with `Retry-After`.
+pub(crate) fn retry_later(mut response: Response, retry_after: u64) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, retry_after.into());
     response
 }

@@ -32,6 +32,7 @@ pub(crate) enum Failure {
     BadFlowQuery,
     UnknownFlow,
     UnknownError,
+    UnknownSchema,
     Csrf,
     IdentityMismatch,
     BodyTooLarge,
@@ -46,11 +47,24 @@ pub(crate) enum Failure {
     Unavailable,
 }
 
+/// What a user can do about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WayOut {
+    SignIn,
+    /// Open the form again.
+    BeginAnew,
+    TryAgain,
+    /// Look at the sessions, and sign out there.
+    Sessions,
+    /// Go back to the application.
+    GoBack,
+}
+
 /// The name space of the ids of error pages (RFC 9562 section 5.5).
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1f_3c52_91b8_4c37_8d0e_5a1b_c1f2_8e44);
 
 impl Failure {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::NoSession,
         Self::FirstFactorRequired,
         Self::AlreadyAvailable,
@@ -63,6 +77,7 @@ impl Failure {
         Self::BadFlowQuery,
         Self::UnknownFlow,
         Self::UnknownError,
+        Self::UnknownSchema,
         Self::Csrf,
         Self::IdentityMismatch,
         Self::BodyTooLarge,
@@ -136,6 +151,9 @@ impl Failure {
                 "unknown flow",
                 "This form does not exist any more. Please open it again.",
             ),
+            Self::UnknownSchema => {
+                new(StatusCode::NOT_FOUND, None, "unknown schema", "There is no schema with this id.")
+            }
             Self::UnknownError => new(
                 StatusCode::NOT_FOUND,
                 None,
@@ -197,6 +215,32 @@ impl Failure {
         }
     }
 
+    /// What a user can do about it.
+    pub(crate) const fn way_out(self) -> WayOut {
+        match self {
+            Self::NoSession | Self::FirstFactorRequired | Self::FlowDisabled => WayOut::SignIn,
+            Self::ForbiddenReturnTo
+            | Self::UnknownAal
+            | Self::RepeatedParameter
+            | Self::LoginChallenge
+            | Self::BadFlowQuery
+            | Self::UnknownFlow
+            | Self::Csrf
+            | Self::IdentityMismatch
+            | Self::BodyTooLarge
+            | Self::WrongHttpMethod
+            | Self::BadBody => WayOut::BeginAnew,
+            Self::Unavailable => WayOut::TryAgain,
+            Self::MissingLogoutToken
+            | Self::WrongLogoutToken
+            | Self::WrongSessionToken
+            | Self::BadPage
+            | Self::BadSessionId
+            | Self::OwnSession => WayOut::Sessions,
+            Self::AlreadyAvailable | Self::TokenizeAs | Self::UnknownError | Self::UnknownSchema => WayOut::GoBack,
+        }
+    }
+
     /// The id of the page that shows this error.
     pub(crate) fn page_id(self) -> Uuid {
         Uuid::new_v5(&NAMESPACE, self.envelope().error(None).to_string().as_bytes())
@@ -226,6 +270,7 @@ impl Failure {
             | Self::FlowDisabled
             | Self::BadFlowQuery
             | Self::UnknownError
+            | Self::UnknownSchema
             | Self::BodyTooLarge
             | Self::WrongHttpMethod
             | Self::BadBody

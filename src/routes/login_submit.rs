@@ -55,9 +55,6 @@ async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
     }
 }
 
-/// How many wrong passwords a flow without a session allows.
-const ANONYMOUS_FAILURES: u32 = 5;
-
 impl<'a> Submission<'a> {
     /// Checks 6 to 12.
     async fn check(mut self, body: Body) -> Result<Response, Failure> {
@@ -186,7 +183,7 @@ impl<'a> Submission<'a> {
             if let Some(answer) = self.answered_meanwhile(None).await? {
                 return Ok(answer);
             }
-            return self.locked(method, retry_after).await;
+            return self.locked(method, retry_after, message::too_many_attempts(retry_after)).await;
         }
         if factor.sends(form) && !saving::claim(self.scope, &mut self.flow).await? {
             return self.refuse_second().await;
@@ -290,8 +287,8 @@ impl<'a> Submission<'a> {
             if self.flow.completed || self.flow.failures < ANONYMOUS_FAILURES {
                 return self.refuse_second().await;
             }
-            let left = self.flow.expires_at.since(self.scope.now()).as_secs().max(1);
-            return self.locked(factor.method(), left).await;
+            let left = self.seconds_left();
+            return self.locked(factor.method(), left, message::flow_is_used_up(left)).await;
         }
         let Some(subject) = engine.in_time(first.identify(engine.users.directory(), form)).await? else {
             return self.wrong(factor, Refusal::Wrong).await;
@@ -317,15 +314,26 @@ impl<'a> Submission<'a> {
         self.scope.context.report_refusal(AuditEventKind::Failed { method: factor.method(), reason });
         let text = factor.refusal(why);
         // Without a session, the flow has counted it already.
-        let said = if self.flow.is_bound() { Said::wrong(None, text, factor.advice()) } else { Said::one(None, text) };
+        let mut said =
+            if self.flow.is_bound() { Said::wrong(None, text, factor.advice()) } else { Said::one(None, text) };
+        if login::is_used_up(&self.flow) {
+            said.add(message::flow_is_used_up(self.seconds_left()));
+        }
         self.tell(said, false).await
     }
 
+    /// How long the flow lasts.
+    fn seconds_left(&self) -> u64 {
+        self.flow.expires_at.since(self.scope.now()).as_secs().max(1)
+    }
+
     /// Check 13: too many attempts.
-    async fn locked(mut self, method: Method, retry_after: u64) -> Result<Response, Failure> {
+    async fn locked(mut self, method: Method, retry_after: u64, text: Text) -> Result<Response, Failure> {
         let kind = AuditEventKind::Locked { method, retry_after };
-        if !self.json {
-            return self.refuse(kind, None, message::too_many_attempts(retry_after)).await;
+        // Ory's UI kit shows nothing of a 429, so a browser gets the flow.
+        if self.flow.is_of_browser() {
+            let response = self.refuse(kind, None, text).await?;
+            return Ok(checks::retry_later(response, retry_after));
         }
         self.scope.context.report_refusal(kind);
         Ok(checks::too_many_attempts(&self.scope.headers, retry_after))

@@ -18,6 +18,7 @@ mod repeat;
 mod return_to;
 mod said;
 mod saving;
+mod schemas;
 mod scope;
 mod sessions;
 mod settings;
@@ -56,9 +57,11 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(site: Site) -> Router<S> 
         .route("/sessions", only("GET, DELETE", get(sessions::list).delete(sessions::revoke_others)))
         .route("/sessions/{id}", only("DELETE", delete(sessions::revoke_one)))
         .route("/self-service/continue", only("GET", get(kept_address::lead_on)))
+        .route("/schemas/{id}", only("GET", get(schemas::schema)))
         .route("/self-service/errors", only("GET", get(errors::get_error)))
         .route("/self-service/ui/login", only("GET", get(pages::login)))
         .route("/self-service/ui/settings", only("GET", get(pages::settings)))
+        .route("/self-service/ui/sessions", only("GET, POST", get(pages::sessions).post(pages::end_session)))
         .route("/self-service/ui/error", only("GET", get(pages::error)))
         .route("/self-service/ui/style.css", only("GET", get(pages::style)))
         .layer(DefaultBodyLimit::max(body_limit))

@@ -24,6 +24,11 @@ impl Said {
         Self { counted: true, advice, ..Self::one(field, text) }
     }
 
+    /// One more message about the whole form.
+    pub(crate) fn add(&mut self, text: Text) {
+        self.0.push((None, text));
+    }
+
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
         Self {
             messages: errors.into_iter().map(|error| (Some(error.field), error.text)).collect(),

@@ -77,8 +77,18 @@ pub(crate) async fn session(scope: &Scope, without: Url) -> Result<&Evidence, Re
 /// Whether the session meets what the settings require. Users without a second factor pass, to bind one. `without`: where browsers go if
 /// the session has ended.
 pub(crate) async fn gate(scope: &Scope, return_to: Option<&Url>, without: &Url) -> Result<(), Refused> {
+    let required = Requirement::from(scope.engine().settings_required_aal());
+    meets(scope, required, return_to, without).await
+}
+
+/// The same for another requirement.
+pub(crate) async fn meets(
+    scope: &Scope,
+    required: Requirement,
+    return_to: Option<&Url>,
+    without: &Url,
+) -> Result<(), Refused> {
     let engine = scope.engine();
-    let required = Requirement::from(engine.settings_required_aal());
     match scope.context.decide(&required).await {
         Ok(_) | Err(Shortfall::NothingEnrolled) => Ok(()),
         Err(Shortfall::Unavailable) => Err(Failure::Unavailable.into()),

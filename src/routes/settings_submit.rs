@@ -305,8 +305,10 @@ impl<'a> Change<'a> {
 
     async fn locked(mut self, method: Method, retry_after: u64) -> Result<Response, Failure> {
         let kind = AuditEventKind::Locked { method, retry_after };
-        if !self.json {
-            return self.refuse(kind, None, message::too_many_attempts(retry_after)).await;
+        // Ory's UI kit shows nothing of a 429, so a browser gets the flow.
+        if self.flow.is_of_browser() {
+            let response = self.refuse(kind, None, message::too_many_attempts(retry_after)).await?;
+            return Ok(checks::retry_later(response, retry_after));
         }
         self.scope.context.report_refusal(kind);
         Ok(checks::too_many_attempts(&self.scope.headers, retry_after))

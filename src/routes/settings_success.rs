@@ -168,6 +168,14 @@ impl Change<'_> {
         let mut flow = self.flow.clone();
         settings::begin(&mut flow, self.engine(), &owner, Some(method), now).await?;
         flow.say(None, message::saved(), now);
+        // Front ends print the first message in their own words, so what it does not say needs another one.
+        let gone = |change: &CredentialChange| match change {
+            CredentialChange::Remove(id) => self.owner.method_of(*id),
+            _ => None,
+        };
+        if method != Method::LookupSecret && changes.iter().filter_map(gone).any(|gone| gone == Method::LookupSecret) {
+            flow.say_too(None, message::lookup_removed_too(), now);
+        }
         flow.active = Some(method);
         flow.purpose = Purpose::Settings { success: true };
         flow.release();
@@ -202,7 +210,8 @@ impl Change<'_> {
         let succeed = |flow: &mut Flow, again: bool| {
             if again {
                 flow.copy_state(&ours, method);
-                flow.say(None, message::saved(), now);
+                flow.clear_messages(now);
+                flow.messages.clone_from(&ours.messages);
                 flow.active = ours.active;
                 flow.purpose = ours.purpose;
                 flow.release();

@@ -194,9 +194,13 @@ impl Client {
 pub fn assert_error(answer: &Answer, status: u16, id: &str) {
     assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (status, id), "{answer:?}");
     assert!(!witness::hands_out_a_session(&answer.headers), "a refusal hands out a session: {answer:?}");
-    if status == 429 {
-        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
-    }
+}
+
+/// Nothing was evaluated, since too many attempts were made.
+#[track_caller]
+pub fn assert_locked(answer: &Answer) {
+    assert!(answer.is_locked(), "{answer:?}");
+    assert!(!witness::hands_out_a_session(&answer.headers), "a refusal hands out a session: {answer:?}");
 }
 
 /// 400 with the flow and this message.

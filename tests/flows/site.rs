@@ -239,6 +239,16 @@ impl Answer {
         ids(&self.json()["ui"]["messages"])
     }
 
+    /// Whether too many attempts were made: the flow says so to browsers, an error to programs.
+    pub fn is_locked(&self) -> bool {
+        let told = match self.status.as_u16() {
+            429 => self.error_id() == "security_too_many_attempts",
+            400 => self.messages() == [4_990_001],
+            _ => false,
+        };
+        told && self.headers.contains_key("retry-after")
+    }
+
     /// The ids of the messages on a node.
     pub fn node_messages(&self, name: &str) -> Vec<u64> {
         ids(&self.node(name)["messages"])

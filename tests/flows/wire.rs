@@ -493,11 +493,17 @@ async fn of_several_flags_the_one_that_saves_counts() {
         flag("lookup_secret_confirm"),
     ];
     assert_eq!(kim.submit(&flow, &all).await.messages(), [4_000_001], "confirm, with nothing to confirm");
-    assert_eq!(kim.submit(&flow, &all[..3]).await.messages(), [4_000_001], "reveal");
+    assert_eq!(kim.submit(&flow, &all[..3]).await.messages(), [4_000_001], "reveal, with nothing to reveal");
     assert!(kim.submit(&flow, &all[..1]).await.nodes().contains(&"lookup_secret: lookup_secret_codes".to_owned()));
     assert_eq!(kim.submit(&flow, &all).await.json()["state"], "success", "confirm");
     let flow = kim.begin("settings", "").await;
+    let answer = kim.submit(&flow, &all[..3]).await;
+    assert_eq!((answer.messages(), answer.status.as_u16()), (vec![1_990_005], 200), "reveal");
     let answer = kim.submit(&flow, &all[..2]).await;
+    assert_eq!(answer.json()["state"], "show_form", "regenerate");
+    assert!(answer.nodes().contains(&"lookup_secret: lookup_secret_confirm".to_owned()));
+    let flow = kim.begin("settings", "").await;
+    let answer = kim.submit(&flow, &all[1..2]).await;
     assert_eq!(answer.json()["state"], "success", "disable");
     assert!(!answer.nodes().contains(&"lookup_secret: lookup_secret_disable".to_owned()));
 }

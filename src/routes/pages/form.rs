@@ -17,6 +17,8 @@ pub(crate) struct Section<'a> {
     pub(crate) buttons: Vec<Button<'a>>,
     /// A page may have several sections. The first is for the factor that most people use.
     pub(crate) first: bool,
+    /// What the user should know before choosing.
+    pub(crate) note: Option<String>,
 }
 
 pub(crate) struct Picture<'a> {
@@ -114,6 +116,35 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
     // The app comes first: recovery codes are only its backup.
     groups.sort_by_key(|group| *group != Group::Totp);
     groups.into_iter().enumerate().map(|(position, group)| section(nodes, messages, group, position == 0)).collect()
+}
+
+/// What the settings page has beyond the nodes: how many recovery codes are left, and a button to replace them. The wire contract offers
+/// that only after a list was asked for.
+pub(crate) fn complete<'a>(sections: &mut [Section<'a>], left: (usize, usize), has_others: bool) {
+    for section in sections {
+        let at = |name: &str| section.buttons.iter().position(|button| button.name == name);
+        let (reveal, regenerate) = (at("lookup_secret_reveal"), at("lookup_secret_regenerate"));
+        if let (Some(reveal), None) = (reveal, regenerate) {
+            section.buttons.insert(reveal.saturating_add(1), replace());
+        }
+        section.note = match (reveal, regenerate, left) {
+            (Some(_), _, (left, of)) => Some(format!("{left} of your {of} recovery codes are left.")),
+            (None, Some(_), (_, 0)) if has_others => Some(
+                "You have no recovery codes yet. Create some now: with them you get in when your phone is lost.".to_owned(),
+            ),
+            _ => None,
+        };
+    }
+}
+
+fn replace<'a>() -> Button<'a> {
+    Button {
+        name: "lookup_secret_regenerate",
+        value: "true".to_owned(),
+        label: "Replace the codes",
+        disabled: false,
+        takes_away: false,
+    }
 }
 
 fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) -> Section<'a> {

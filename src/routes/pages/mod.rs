@@ -1,6 +1,7 @@
 //! The built-in pages. They work without JavaScript, load nothing from other hosts, and cannot be framed.
 
 mod form;
+mod sessions;
 
 use askama::Template;
 use axum::{
@@ -15,7 +16,7 @@ use url::Url;
 use self::form::Section;
 use super::{
     answer,
-    failure::Failure,
+    failure::{Failure, WayOut},
     login::{Shown, begin_url, find_flow},
     query::Query,
     scope::{Scope, Site},
@@ -23,11 +24,15 @@ use super::{
     stored_flow::stored_flow,
 };
 use crate::{
+    aal::Method,
     engine::Engine,
+    factor::lookup_secret,
     flow::{csrf::CsrfToken, login as login_flow, owner::Owner, record::Flow, settings as settings_flow},
     headers::forbid_storing,
     wire::ui::{Node, Text},
 };
+
+pub(crate) use self::sessions::{end as end_session, list as sessions};
 
 /// The parts of every page.
 struct Frame<'a> {
@@ -63,6 +68,7 @@ struct SettingsPage<'a> {
     action: String,
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
+    sessions: String,
     home: &'a str,
 }
 
@@ -79,6 +85,7 @@ struct ErrorPage<'a> {
     frame: Frame<'a>,
     title: &'static str,
     reason: String,
+    next: Option<(String, &'static str)>,
     home: &'a str,
 }
 
@@ -153,13 +160,17 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
     let engine = scope.engine();
     let csrf = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let nodes = settings_nodes(scope, flow, owner, csrf.as_ref())?;
+    // Messages about the whole page belong to no field.
+    let mut sections = form::sections(&nodes, &[]);
+    let left = lookup_secret::left(&owner.credentials_of(Method::LookupSecret));
+    form::complete(&mut sections, left, owner.has_second_factor());
     let page = SettingsPage {
         frame: Frame::of(engine),
         account: &owner.identifier,
         action: settings_flow::action(flow, engine).into(),
         messages: &flow.messages,
-        // Messages about the whole page belong to no field.
-        sections: form::sections(&nodes, &[]),
+        sections,
+        sessions: sessions::url(engine).into(),
         home: flow.return_to.as_ref().unwrap_or(&engine.urls.default_return).as_str(),
     };
     html(StatusCode::OK, engine, &page)
@@ -174,9 +185,27 @@ pub(crate) async fn error(State(_): State<Site>, scope: Scope, uri: Uri) -> Resp
         frame: Frame::of(engine),
         title: title(failure.envelope().status()),
         reason: failure.envelope().reason().to_owned(),
+        next: next(&scope, failure).await,
         home: engine.urls.default_return.as_str(),
     };
     html(StatusCode::OK, engine, &page).unwrap_or_else(|failure| failure.respond(&scope, true))
+}
+
+/// What the user can do about a failure, apart from going back to the application.
+async fn next(scope: &Scope, failure: Failure) -> Option<(String, &'static str)> {
+    let engine = scope.engine();
+    // If nobody can say, signing in is never wrong.
+    let signed_in = scope.evidence().await.ok().flatten().is_some();
+    let begin = || String::from(engine.urls.login(signed_in, false, None));
+    match failure.way_out() {
+        WayOut::SignIn if signed_in => None,
+        WayOut::SignIn => Some((begin(), "Sign in")),
+        WayOut::BeginAnew if signed_in => Some((begin(), "Begin again")),
+        WayOut::BeginAnew => Some((begin(), "Sign in")),
+        WayOut::TryAgain => Some((begin(), "Try again")),
+        WayOut::Sessions => Some((sessions::url(engine).into(), "Where you are signed in")),
+        WayOut::GoBack => None,
+    }
 }
 
 fn title(status: StatusCode) -> &'static str {

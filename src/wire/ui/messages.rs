@@ -90,6 +90,11 @@ pub(crate) fn totp_secret_label() -> Text {
     Text::info(1_050_017, "Or enter this key in the app")
 }
 
+/// 1050007: label of the button that lists the look-up codes.
+pub(crate) fn lookup_reveal() -> Text {
+    Text::info(1_050_007, "Show which recovery codes are used")
+}
+
 /// 1050008: label of the button that makes new look-up codes.
 pub(crate) fn lookup_regenerate() -> Text {
     Text::info(1_050_008, "Create new recovery codes")
@@ -113,6 +118,46 @@ pub(crate) fn lookup_codes_label() -> Text {
         1_050_010,
         "Your recovery codes. Save them somewhere safe now. You will not see them again, and each works once.",
     )
+}
+
+/// 1050014: a look-up code that was used.
+fn lookup_code_used(at: Timestamp) -> Text {
+    let text = format!("Used on {}", minute(at));
+    Text::info(1_050_014, text).with_context(json!({ "used_at": at, "used_at_unix": at.unix_seconds() }))
+}
+
+/// A time as users read it, to the minute.
+pub(crate) fn minute(at: Timestamp) -> String {
+    let text = at.to_string();
+    let until_minute = text.get(..16).unwrap_or(&text);
+    format!("{} UTC", until_minute.replace('T', " "))
+}
+
+/// 1050015: the same list for codes that are kept hashed. Each says when it was used, or that it was not.
+pub(crate) fn lookup_uses(codes: impl Iterator<Item = Option<Timestamp>>) -> Text {
+    let one = |used_at: Option<Timestamp>| used_at.map_or_else(|| lookup_code("Not used"), lookup_code_used);
+    let secrets: Vec<_> = codes.map(one).collect();
+    let text: Vec<_> = secrets.iter().map(|secret| secret.text.as_ref()).collect();
+    Text::info(1_050_015, text.join(", ")).with_context(json!({ "secrets": secrets }))
+}
+
+/// 1050010: label of that list.
+pub(crate) fn lookup_uses_label() -> Text {
+    Text::info(1_050_010, "Your recovery codes. The codes themselves cannot be shown again.")
+}
+
+/// 1990005 (ours): what can be said of look-up codes that are kept hashed.
+pub(crate) fn lookup_left(left: usize, of: usize) -> Text {
+    let text = format!(
+        "{left} of your {of} recovery codes are left. They cannot be shown again, because only you have them. If you \
+         have lost them, create new ones."
+    );
+    Text::info(1_990_005, text).with_context(json!({ "left": left, "of": of }))
+}
+
+/// 1990003 (ours): the look-up codes went with the last other factor.
+pub(crate) fn lookup_removed_too() -> Text {
+    Text::info(1_990_003, "Your recovery codes were removed too: they work only beside another second factor.")
 }
 
 /// 1050011: label of the button that confirms new look-up codes.
@@ -242,4 +287,15 @@ pub(crate) fn nothing_usable() -> Text {
 pub(crate) fn too_many_attempts(retry_after: u64) -> Text {
     Text::error(4_990_001, format!("Too many attempts. Please try again in {retry_after} seconds."))
         .with_context(json!({ "retry_after": retry_after }))
+}
+
+/// 4990001 (ours): too many wrong passwords in this flow. A new one can be begun at once.
+pub(crate) fn flow_is_used_up(retry_after: u64) -> Text {
+    Text::error(4_990_001, "Too many attempts with this form. Please begin again with a new one.")
+        .with_context(json!({ "retry_after": retry_after }))
+}
+
+/// 1990006 (ours): label of the link that begins a new flow.
+pub(crate) fn begin_again() -> Text {
+    Text::info(1_990_006, "Begin again")
 }

@@ -1,0 +1,194 @@
+//! The page with the subject's sessions, which ends them. `/sessions` is the same for programs.
+
+use askama::Template;
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use url::Url;
+use uuid::Uuid;
+
+use super::{Frame, html};
+use crate::{
+    aal::{Method, Proof},
+    engine::Engine,
+    flow::{
+        csrf::{self, CsrfToken},
+        owner::Owner,
+        settings::{Recency, recency},
+    },
+    requirement::Requirement,
+    routes::{
+        answer,
+        body::{self, BodyError},
+        failure::Failure,
+        scope::{Scope, Site},
+        settings::{Refused, meets, session},
+    },
+    session::{SessionId, StoredSession},
+    source::Evidence,
+    store::Revocation,
+    wire::ui::message::minute,
+};
+
+#[derive(Template)]
+#[template(path = "sessions.html")]
+struct SessionsPage<'a> {
+    frame: Frame<'a>,
+    account: &'a str,
+    action: String,
+    csrf: String,
+    sessions: Vec<Entry>,
+    home: &'a str,
+}
+
+/// One session.
+struct Entry {
+    id: SessionId,
+    /// Whether it is the one that asks.
+    here: bool,
+    since: String,
+    confirmed: String,
+    ends: String,
+    methods: String,
+}
+
+impl Entry {
+    fn of(session: &StoredSession, own: Option<SessionId>) -> Self {
+        let mut methods: Vec<_> = session.proofs().iter().map(Proof::method).map(name).collect();
+        methods.dedup();
+        Self {
+            id: session.id(),
+            here: Some(session.id()) == own,
+            since: minute(session.issued_at()),
+            confirmed: minute(session.authenticated_at()),
+            ends: minute(session.expires_at()),
+            methods: methods.join(", "),
+        }
+    }
+}
+
+fn name(method: Method) -> &'static str {
+    match method {
+        Method::Password => "password",
+        Method::Totp => "authenticator app",
+        Method::LookupSecret => "recovery code",
+        Method::WebAuthn | Method::Passkey => "security key",
+        Method::Code => "code by message",
+        Method::Oidc | Method::Saml => "another account",
+        _ => "another way",
+    }
+}
+
+/// The page's address.
+pub(super) fn url(engine: &Engine) -> Url {
+    engine.urls.route("self-service/ui/sessions", &[])
+}
+
+/// `GET /self-service/ui/sessions`
+pub(crate) async fn list(State(_): State<Site>, scope: Scope) -> Response {
+    show(&scope).await.unwrap_or_else(|refused| refused.respond(&scope, false))
+}
+
+/// The session of the request, if it may see the others: the gate of `GET /sessions`.
+async fn found(scope: &Scope) -> Result<&Evidence, Refused> {
+    let engine = scope.engine();
+    let page = url(engine);
+    let without = engine.urls.login(false, false, Some(&page));
+    let found = session(scope, without.clone()).await?;
+    meets(scope, Requirement::from(engine.whoami_required_aal()), Some(&page), &without).await?;
+    Ok(found)
+}
+
+async fn show(scope: &Scope) -> Result<Response, Refused> {
+    let engine = scope.engine();
+    let found = found(scope).await?;
+    let own = found.session.id();
+    let mut sessions = engine.stores.sessions(found.session.subject(), scope.now()).await?;
+    // The own one first, then the newest.
+    sessions.sort_by_key(|one| (Some(one.id()) != own, std::cmp::Reverse(one.authenticated_at())));
+    let account = engine.users.identifier(found.session.subject()).await?;
+    let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
+    let token = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
+    let page = SessionsPage {
+        frame: Frame::of(engine),
+        account: &account,
+        action: url(engine).into(),
+        csrf: token.mask().ok_or(Failure::Unavailable)?,
+        sessions: sessions.iter().map(|session| Entry::of(session, own)).collect(),
+        home: engine.urls.default_return.as_str(),
+    };
+    let mut response = html(StatusCode::OK, engine, &page)?;
+    if known.is_none() {
+        answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&token.cookie_value()));
+    }
+    Ok(response)
+}
+
+/// `POST /self-service/ui/sessions` with `session`: an id, or `others`.
+pub(crate) async fn end(State(_): State<Site>, scope: Scope, body: Body) -> Response {
+    ended(&scope, body).await.unwrap_or_else(|refused| refused.respond(&scope, false))
+}
+
+async fn ended(scope: &Scope, body: Body) -> Result<Response, Refused> {
+    let engine = scope.engine();
+    let form = match body::read(&scope.headers, body, engine.limits.body_bytes).await {
+        Ok(form) => form,
+        Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge.into()),
+        Err(BodyError::Unreadable(_)) => return Err(Failure::BadBody.into()),
+    };
+    if !is_ours(&scope.headers, engine, form.get("csrf_token")) {
+        return Err(Failure::Csrf.into());
+    }
+    let page = url(engine);
+    let found = session(scope, engine.urls.login(false, false, Some(&page))).await?;
+    let subject = found.session.subject();
+    let origin = scope.context.origin();
+    let named = form.get("session").ok_or(Failure::BadSessionId)?;
+    let id = if named == "others" {
+        None
+    } else {
+        Some(SessionId::from(Uuid::try_parse(named).map_err(|_| Failure::BadSessionId)?))
+    };
+    // Signing out takes no more than the session.
+    if id.is_some() && id == found.session.id() {
+        engine.sign_out(&found.session, &origin).await?;
+        let mut response = answer::see_other(&engine.urls.after_logout);
+        answer::set_cookie(&mut response, engine.sessions.cookies.session_removal());
+        if let Some(csrf) = CsrfToken::random() {
+            answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
+        }
+        return Ok(response);
+    }
+    // A thief of a session must not sign the owner out everywhere.
+    let owner = Owner::read(engine, subject).await?;
+    let max_age = engine.limits.privileged_session_max_age;
+    if owner.has_second_factor() {
+        let recency = recency(&found.session, &owner.standing(engine), max_age, scope.now());
+        if let Recency::ProveAnew { second_factor } = recency {
+            return Ok(answer::see_other(&engine.urls.login(second_factor, true, Some(&page))));
+        }
+    }
+    match id {
+        None => {
+            let own = found.session.id().ok_or(Failure::NoSession)?;
+            engine.revoke(subject, Revocation::Others(own), &origin).await?;
+        }
+        Some(id) => {
+            let sessions = engine.stores.sessions(subject, scope.now()).await?;
+            if let Some(session) = sessions.iter().find(|session| session.id() == id) {
+                engine.sign_out(session.as_ref(), &origin).await?;
+            }
+        }
+    }
+    Ok(answer::see_other(&page))
+}
+
+/// Whether our own page in this browser sent the form.
+fn is_ours(headers: &HeaderMap, engine: &Engine, value: Option<&str>) -> bool {
+    let token = CsrfToken::from_cookie(headers, &engine.sessions.cookies.csrf);
+    let pair = token.zip(value).is_some_and(|(token, value)| token.fits(value, &token.hash()));
+    pair && csrf::origin_is_ours(headers, &engine.urls.page_origins)
+}
