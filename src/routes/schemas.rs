@@ -14,11 +14,7 @@ use super::{
 };
 
 /// `GET /schemas/default`. The application says what the traits are, so the schema only says that they are an object.
-pub(crate) async fn schema(
-    State(_): State<Site>,
-    path: Result<Path<String>, PathRejection>,
-    scope: Scope,
-) -> Response {
+pub(crate) async fn schema(State(_): State<Site>, path: Result<Path<String>, PathRejection>, scope: Scope) -> Response {
     if !path.is_ok_and(|Path(id)| id == "default") {
         return Failure::UnknownSchema.respond(&scope, true);
     }

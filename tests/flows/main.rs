@@ -34,6 +34,7 @@ mod manage;
 mod operations;
 mod own_factor;
 mod own_method;
+mod pages_say;
 mod push;
 mod races;
 mod repeats;

@@ -130,7 +130,8 @@ pub(crate) fn complete<'a>(sections: &mut [Section<'a>], left: (usize, usize), h
         section.note = match (reveal, regenerate, left) {
             (Some(_), _, (left, of)) => Some(format!("{left} of your {of} recovery codes are left.")),
             (None, Some(_), (_, 0)) if has_others => Some(
-                "You have no recovery codes yet. Create some now: with them you get in when your phone is lost.".to_owned(),
+                "You have no recovery codes yet. Create some now: with them you get in when your phone is lost."
+                    .to_owned(),
             ),
             _ => None,
         };
