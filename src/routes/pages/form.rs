@@ -120,7 +120,7 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
 
 /// What the settings page has beyond the nodes: how many recovery codes are left, and a button to replace them. The wire contract offers
 /// that only after a list was asked for.
-pub(crate) fn complete<'a>(sections: &mut [Section<'a>], left: (usize, usize), has_others: bool) {
+pub(crate) fn complete(sections: &mut [Section<'_>], left: (usize, usize), has_others: bool) {
     for section in sections {
         let at = |name: &str| section.buttons.iter().position(|button| button.name == name);
         let (reveal, regenerate) = (at("lookup_secret_reveal"), at("lookup_secret_regenerate"));

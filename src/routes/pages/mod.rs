@@ -199,9 +199,8 @@ async fn next(scope: &Scope, failure: Failure) -> Option<(String, &'static str)>
     let begin = || String::from(engine.urls.login(signed_in, false, None));
     match failure.way_out() {
         WayOut::SignIn if signed_in => None,
-        WayOut::SignIn => Some((begin(), "Sign in")),
         WayOut::BeginAnew if signed_in => Some((begin(), "Begin again")),
-        WayOut::BeginAnew => Some((begin(), "Sign in")),
+        WayOut::SignIn | WayOut::BeginAnew => Some((begin(), "Sign in")),
         WayOut::TryAgain => Some((begin(), "Try again")),
         WayOut::Sessions => Some((sessions::url(engine).into(), "Where you are signed in")),
         WayOut::GoBack => None,
