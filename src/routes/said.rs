@@ -26,7 +26,7 @@ impl Said {
 
     /// One more message about the whole form.
     pub(crate) fn add(&mut self, text: Text) {
-        self.0.push((None, text));
+        self.messages.push((None, text));
     }
 
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
