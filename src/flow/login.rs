@@ -165,7 +165,7 @@ pub(crate) fn nodes(
 }
 
 /// How many wrong passwords a flow without a session allows.
-const ANONYMOUS_FAILURES: u32 = 5;
+pub(crate) const ANONYMOUS_FAILURES: u32 = 5;
 
 /// Whether the flow was begun without a session and takes no more passwords.
 pub(crate) fn is_used_up(flow: &Flow) -> bool {

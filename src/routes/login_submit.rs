@@ -283,8 +283,8 @@ impl<'a> Submission<'a> {
         let engine = self.engine();
         // Counted in the flow. If the subject had the count, strangers could lock it. Of a double click, each is counted and checked.
         let typed = identifier_of(form);
-        if !saving::count(self.scope, &mut self.flow, ANONYMOUS_FAILURES, factor.method(), typed).await? {
-            if self.flow.completed || self.flow.failures < ANONYMOUS_FAILURES {
+        if !saving::count(self.scope, &mut self.flow, login::ANONYMOUS_FAILURES, factor.method(), typed).await? {
+            if self.flow.completed || self.flow.failures < login::ANONYMOUS_FAILURES {
                 return self.refuse_second().await;
             }
             let left = self.seconds_left();

@@ -134,7 +134,8 @@ pub(crate) async fn end(State(_): State<Site>, scope: Scope, body: Body) -> Resp
 
 async fn ended(scope: &Scope, body: Body) -> Result<Response, Refused> {
     let engine = scope.engine();
-    let form = match body::read(&scope.headers, body, engine.limits.body_bytes).await {
+    let bytes = body::read(body, engine.limits.body_bytes).await.map_err(|_| Failure::BodyTooLarge)?;
+    let form = match body::form(&scope.headers, bytes).await {
         Ok(form) => form,
         Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge.into()),
         Err(BodyError::Unreadable(_)) => return Err(Failure::BadBody.into()),
