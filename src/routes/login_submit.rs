@@ -13,7 +13,7 @@ use super::{
     login_success::{self, Proven},
     repeat::{self, Sent},
     said::Said,
-    saving::{self, Kept},
+    saving,
     scope::{Scope, Site},
     submission::Submission,
 };
@@ -22,10 +22,8 @@ use crate::{
     audit::{AuditEventKind, FailureReason, RefusalReason},
     factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
     flow::{
-        csrf::CsrfToken,
         login::{self, Begin, opening_messages},
         owner::Owner,
-        record::Flow,
     },
     headers::negotiation,
     source::Evidence,
@@ -306,100 +304,5 @@ impl<'a> Submission<'a> {
                 None => self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await,
             },
         }
-    }
-
-    /// A wrong answer. It stays counted.
-    async fn wrong(mut self, factor: &dyn Factor, why: Refusal) -> Result<Response, Failure> {
-        let reason = if why == Refusal::Used { FailureReason::Used } else { FailureReason::Wrong };
-        self.scope.context.report_refusal(AuditEventKind::Failed { method: factor.method(), reason });
-        let text = factor.refusal(why);
-        // Without a session, the flow has counted it already.
-        let mut said =
-            if self.flow.is_bound() { Said::wrong(None, text, factor.advice()) } else { Said::one(None, text) };
-        if login::is_used_up(&self.flow) {
-            said.add(message::flow_is_used_up(self.seconds_left()));
-        }
-        self.tell(said, false).await
-    }
-
-    /// How long the flow lasts.
-    fn seconds_left(&self) -> u64 {
-        self.flow.expires_at.since(self.scope.now()).as_secs().max(1)
-    }
-
-    /// Check 13: too many attempts.
-    async fn locked(mut self, method: Method, retry_after: u64, text: Text) -> Result<Response, Failure> {
-        let kind = AuditEventKind::Locked { method, retry_after };
-        // Ory's UI kit shows nothing of a 429, so a browser gets the flow.
-        if self.flow.is_of_browser() {
-            let response = self.refuse(kind, None, text).await?;
-            return Ok(checks::retry_later(response, retry_after));
-        }
-        self.scope.context.report_refusal(kind);
-        Ok(checks::too_many_attempts(&self.scope.headers, retry_after))
-    }
-
-    /// Shows the same flow with a new message. The message is stored, so the page shows it after the redirect.
-    async fn refuse(
-        &mut self,
-        why: impl Into<AuditEventKind>,
-        field: Option<&'static str>,
-        text: Text,
-    ) -> Result<Response, Failure> {
-        self.scope.context.report_refusal(why);
-        self.tell(Said::one(field, text), false).await
-    }
-
-    /// A form was sent twice at once, and the other one counts: shows the flow as the other left it, with a message.
-    async fn refuse_second(&mut self) -> Result<Response, Failure> {
-        if !saving::read_anew(self.scope, &mut self.flow).await? {
-            return Err(Failure::UnknownFlow);
-        }
-        if let Some(answer) = self.answered_meanwhile(None).await? {
-            return Ok(answer);
-        }
-        self.scope.context.report_refusal(RefusalReason::UsedFlow);
-        let text = if self.flow.completed { message::completed_already() } else { saving::sent_twice() };
-        self.tell(Said::one(None, text), true).await
-    }
-
-    /// `beside`: keeps the flow's messages, since a concurrent request wrote them.
-    async fn tell(&mut self, said: Said, beside: bool) -> Result<Response, Failure> {
-        let now = self.scope.now();
-        if self.flow.completed {
-            // A completed flow is never written again. Only this answer has the message.
-            said.put_into(&mut self.flow, false, now);
-            return self.show(StatusCode::BAD_REQUEST).await;
-        }
-        let ours = self.flow.clone();
-        let say = |flow: &mut Flow, again: bool| {
-            said.put_into(flow, beside || again, now);
-            flow.copy_typed(&ours);
-            // A user at a factor's second step stays there.
-            flow.active = flow.active.filter(|method| flow.has_state(*method));
-            flow.release();
-            Ok(())
-        };
-        match saving::write(self.scope, &mut self.flow, say).await? {
-            Kept::Gone => return Ok(Failure::UnknownFlow.answer(self.scope, self.json)),
-            Kept::LeftAsItIs if self.flow.completed => self.flow.say(None, message::completed_already(), now),
-            Kept::Stored | Kept::LeftAsItIs => {}
-        }
-        self.show(StatusCode::BAD_REQUEST).await
-    }
-
-    async fn show(&self, status: StatusCode) -> Result<Response, Failure> {
-        if !self.json {
-            return Ok(answer::see_other(&page_of(&self.flow, self.scope)));
-        }
-        let engine = self.engine();
-        let read = match self.flow.subject() {
-            Some(subject) if self.owner.is_none() => Some(Owner::read(engine, subject).await?),
-            _ => None,
-        };
-        let owner = self.owner.as_ref().or(read.as_ref());
-        let csrf = CsrfToken::from_cookie(&self.scope.headers, &engine.sessions.cookies.csrf);
-        let nodes = login::nodes(&self.flow, self.asked, engine, owner, csrf.as_ref(), self.scope.now())?;
-        Ok(answer::json(status, &login::view(&self.flow, self.asked, engine, &nodes)))
     }
 }

@@ -11,6 +11,7 @@ mod kept_address;
 mod login;
 mod login_submit;
 mod login_success;
+mod login_told;
 mod logout;
 mod pages;
 pub(crate) mod query;
