@@ -19,6 +19,7 @@ enum Unknown {
     Data,
     Begin,
     Delete,
+    Answered,
 }
 
 /// What it does about it.
@@ -56,8 +57,26 @@ impl Older {
         if self.unknown == Unknown::Begin {
             understood.begin = None;
         }
+        if self.unknown == Unknown::Answered {
+            for session in understood.begin.iter_mut().chain(understood.rotate.iter_mut().map(|rotate| &mut rotate.new))
+            {
+                *session = without_answered(session);
+            }
+        }
         understood
     }
+}
+
+/// As a store keeps it that has no place for the rest.
+fn without_answered(session: &StoredSession) -> StoredSession {
+    StoredSession::from_parts(
+        session.id(),
+        session.subject().clone(),
+        session.binding(),
+        session.proofs().to_vec(),
+        session.issued_at(),
+        session.expires_at(),
+    )
 }
 
 impl SubjectStore for Older {
@@ -109,6 +128,7 @@ async fn the_kit_says_what_an_older_store_does_not_know() {
         (Unknown::SetData, "credentials::data_is_set_in_place"),
         (Unknown::Data, "completions::data_is_compared_and_set"),
         (Unknown::Begin, "completions::a_session_begins"),
+        (Unknown::Answered, "sessions::answered_forms_stay_with_their_session"),
         (Unknown::Delete, "erasure::a_subject_is_deleted"),
     ] {
         for does in [Does::Refuses, Does::PassesOver] {

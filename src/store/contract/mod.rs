@@ -106,7 +106,6 @@ where
     checks!(
         new_store;
         sessions::come_back_as_they_were,
-        sessions::answered_forms_stay_with_their_session,
         sessions::existing_ids_are_refused,
         sessions::are_listed_newest_first_while_alive,
         sessions::are_found_by_binding,
@@ -134,6 +133,7 @@ where
         completions::rotation_needs_a_live_session,
         completions::rotation_needs_a_new_id,
         completions::a_session_begins,
+        sessions::answered_forms_stay_with_their_session,
         completions::a_session_begins_for_its_subject_alone,
         completions::a_session_begins_under_a_new_id,
         completions::check_session_before_consumption,
