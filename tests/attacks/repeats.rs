@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tower_step_up::store::{Revocation, SubjectStore};
+use tower_step_up::{
+    clock::{Clock, Timestamp},
+    store::{Revocation, SubjectStore},
+};
 
 use crate::{
     site::{Answer, Client, KINDS, Kind, OpenFlow},
@@ -151,7 +154,13 @@ async fn another_form_is_not_answered_again() {
 #[tokio::test]
 async fn a_form_is_not_answered_again_later_or_when_the_clock_went_back() {
     for heard in heard().await {
-        heard.world.advance(Duration::from_millis(9_999));
+        let answered_at = heard.world.a.clock.now();
+        for site in [&heard.world.a, &heard.world.b] {
+            // Back by less than a second: the token is still good, and the age of the answer is unknown.
+            site.clock.set(Timestamp::from_unix_milliseconds(answered_at.unix_milliseconds() - 1));
+        }
+        heard.assert_refused("the clock went back", &heard.old).await;
+        heard.world.advance(Duration::from_secs(10));
         heard.assert_honest().await;
         for more in [1, 1, 60_000] {
             heard.world.advance(Duration::from_millis(more));
@@ -174,7 +183,7 @@ async fn a_form_is_not_answered_again_once_its_session_is_over() {
                     owner.keep_token_if_any(&answer);
                 }
                 "revoked" => {
-                    let now = tower_step_up::clock::Clock::now(&site.clock);
+                    let now = site.clock.now();
                     heard.world.store.revoke(&subject("kim"), Revocation::All(now)).await.unwrap();
                 }
                 "signed out" => {

@@ -1,13 +1,17 @@
 //! A form that comes again: clicked twice, or after an answer that was lost. The user gets the same answer and stays signed in.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::http::{StatusCode, header};
-use tower_step_up::{Subject, clock::Clock, factor::Password, store::SubjectStore};
+use tower_step_up::{Subject, audit::AuditEvent, clock::Clock, factor::Password, store::SubjectStore};
 
 use crate::{
     site::{Answer, Client, KINDS, Kind, OpenFlow, Site, code_of},
     store::TestStore,
+    witness,
 };
 
 /// Both stores in one, and flows apart from sessions.
@@ -249,5 +253,28 @@ async fn a_change_in_the_settings_that_is_sent_twice_happens_once() {
                 }
             }
         }
+    }
+}
+
+/// The audit tells a repetition apart from a proof, and counts it neither as one nor as a failure.
+#[tokio::test]
+async fn the_audit_says_that_a_form_was_repeated() {
+    for kind in KINDS {
+        let events = Arc::new(Mutex::new(vec![]));
+        let told = Arc::clone(&events);
+        let site = Site::with(|builder| {
+            builder.audit(move |event: &AuditEvent| {
+                witness::hear(event);
+                told.lock().unwrap().push(event.kind.name());
+            })
+        });
+        site.enrol("kim").await;
+        let mut kim_there = client(&site, kind).await;
+        let flow = kim_there.begin("login", "?aal=aal2").await;
+        let (code, mut again) = (site.code(), kim_there.clone());
+        events.lock().unwrap().clear();
+        kim_there.submit(&flow, &code_fields(&code)).await;
+        again.submit(&flow, &code_fields(&code)).await;
+        assert_eq!(*events.lock().unwrap(), ["passed", "rotated", "repeated"], "{kind:?}");
     }
 }
