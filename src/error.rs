@@ -91,6 +91,8 @@ pub enum BuildErrorKind {
     Limit,
     /// The configuration file has keys that set nothing, and it must not.
     Config,
+    /// The names of levels for API clients.
+    AcrValues,
 }
 
 impl BuildError {

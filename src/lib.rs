@@ -125,7 +125,7 @@ pub use self::{
     aal::{Aal, Method},
     challenge::AccessDenied,
     config::StepUpBuilder,
-    context::SessionContext,
+    context::{Refusals, SessionContext},
     error::{BuildError, Error},
     guard::{RequireAal, RequireAal2},
     requirement::{RequiredAal, Requirement, Shortfall},

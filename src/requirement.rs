@@ -149,7 +149,6 @@ impl Requirement {
         self
     }
 
-    #[cfg(feature = "test-util")]
     pub(crate) const fn longest_age(&self) -> Option<Duration> {
         self.max_age
     }

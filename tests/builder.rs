@@ -9,9 +9,9 @@ mod log;
 use std::time::Duration;
 
 use tower_step_up::{
-    Method, SigningKey, StepUp, StepUpBuilder, Subject,
+    Aal, Method, SigningKey, StepUp, StepUpBuilder, Subject,
     directory::{Directory, DirectoryFuture, Identity},
-    error::BuildErrorKind::{self, Cookie, Factor, Key, Limit, PublicUrl, Store, Url},
+    error::BuildErrorKind::{self, AcrValues, Cookie, Factor, Key, Limit, PublicUrl, Store, Url},
     factor::{self, LookupSecrets, Password, Totp},
     seal::EncryptionKey,
     session::CookiePrefix,
@@ -344,4 +344,13 @@ fn nothing_secret_is_shown() {
     let shown = format!("{step_up:?} {:?} {:?}", builder(), keys());
     let bytes = format!("{:?}", secret.as_bytes());
     assert!(!shown.contains(secret) && !shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+}
+
+#[test]
+fn names_of_levels_fit_into_a_challenge() {
+    for bad in ["", "a b", "a\"b", "a\\b", "\n", "\u{fc}"] {
+        refused(bank().acr_values(Aal::Aal2, ["good", bad]), AcrValues, "without spaces");
+    }
+    refused(bank().acr_values(Aal::Aal0, ["none"]), AcrValues, "Aal1 or Aal2");
+    assert!(bank().acr_values(Aal::Aal2, ["urn:bank:2fa", "phr"]).acr_values(Aal::Aal1, [""; 0]).build().is_ok());
 }

@@ -13,7 +13,10 @@ use axum::{
 };
 use common::{Answer, BROWSER, Bank, User, query, request, send, split};
 use serde_json::json;
-use tower_step_up::{Aal, Method, RequireAal, RequireAal2, Requirement, aal::Proof, clock::Clock};
+use tower_step_up::{
+    Aal, Aal2, Method, Refusals, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, aal::Proof,
+    clock::Clock,
+};
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const A_LITTLE_LATER: Duration = Duration::from_millis(300_001);
@@ -186,7 +189,7 @@ async fn a_browser_comes_back_to_a_page_that_can_be_asked_for() {
         (&plain, "GET", "http://evil.example/aal2", "", Some("https://bank.example/aal2")),
         (&narrow, "GET", "/aal2", "", None),
         (&plain, "POST", "/aal2", "", Some(default)),
-        (&plain, "DELETE", "/aal2", "https://bank.example/form?step=2", Some("https://bank.example/form?step=2")),
+        (&plain, "POST", "/aal2", "https://bank.example/form?step=2", Some("https://bank.example/form?step=2")),
         (&plain, "POST", "/aal2", "https://evil.example/form", Some(default)),
         (&plain, "POST", "/aal2", "/form", Some(default)),
         (&plain, "POST", "/aal2", "https://bank.example@evil.example/", Some(default)),
@@ -201,6 +204,153 @@ async fn a_browser_comes_back_to_a_page_that_can_be_asked_for() {
         assert_eq!(answer.status, 303);
         let expected: Vec<_> = [("aal", "aal2")].into_iter().chain(expected.map(|url| ("return_to", url))).collect();
         assert_eq!(answer.location(), (LOGIN.to_owned(), query(&expected)), "{method} {path} from {referer}");
+    }
+}
+
+/// What browsers send with requests that no user sees the answer of: name, headers.
+const IN_THE_BACKGROUND: [(&str, &[(&str, &str)]); 9] = [
+    ("fetch", &[("accept", "*/*"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")]),
+    ("fetch of a page", &[("accept", BROWSER), ("sec-fetch-mode", "same-origin"), ("sec-fetch-dest", "empty")]),
+    ("fetch of another program", &[("accept", "*/*"), ("sec-fetch-mode", "cors")]),
+    ("event source", &[("accept", "text/event-stream"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")]),
+    ("image", &[("accept", "image/avif,*/*;q=0.8"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")]),
+    ("web socket", &[("upgrade", "websocket"), ("sec-fetch-mode", "websocket"), ("sec-fetch-dest", "websocket")]),
+    ("XMLHttpRequest of an old browser", &[("accept", "*/*"), ("x-requested-with", "XMLHttpRequest")]),
+    ("event source of an old browser", &[("accept", "text/event-stream")]),
+    ("web socket of an old browser", &[("upgrade", "websocket"), ("connection", "Upgrade")]),
+];
+
+const NAVIGATION: [(&str, &str); 3] =
+    [("accept", BROWSER), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+
+#[tokio::test]
+async fn only_a_navigation_is_redirected() {
+    let bank = Bank::new();
+    let (app, users) = (app(&bank), Users::of(&bank).await);
+    let cookie = users.aal1.cookie();
+    for (cookie, status, id) in [(cookie.as_str(), 403, "session_aal2_required"), ("", 401, "session_inactive")] {
+        let json_api = ("JSON:API", &[("accept", "application/vnd.api+json")][..]);
+        for (name, headers) in IN_THE_BACKGROUND.into_iter().chain([json_api]) {
+            let answer = ask(&app, "GET", "/aal2", &[&[("cookie", cookie)], headers].concat()).await;
+            assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (status, id), "{name}");
+            assert_eq!(answer.header("location"), None, "{name}");
+        }
+        // No link and no form sends these methods.
+        for method in ["PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let answer = ask(&app, method, "/aal2", &[("cookie", cookie), ("accept", BROWSER)]).await;
+            assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (status, id), "{method}");
+        }
+        for (mode, dest) in [("navigate", "document"), ("navigate", "iframe"), ("navigate", "object")] {
+            for method in ["GET", "POST"] {
+                // Whatever it accepts.
+                for accept in [BROWSER, "*/*", "application/json"] {
+                    let headers =
+                        [("cookie", cookie), ("accept", accept), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+                    assert_eq!(ask(&app, method, "/aal2", &headers).await.status, 303, "{method} {dest} {accept}");
+                }
+            }
+        }
+        // A web view of Android names its application.
+        let headers = [("cookie", cookie), ("accept", BROWSER), ("x-requested-with", "com.example.app")];
+        assert_eq!(ask(&app, "GET", "/aal2", &headers).await.status, 303);
+    }
+}
+
+#[tokio::test]
+async fn a_prefetch_is_refused_without_a_redirect() {
+    let bank = Bank::new();
+    let (app, users) = (app(&bank), Users::of(&bank).await);
+    for purpose in [("sec-purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")] {
+        for cookie in [users.aal1.cookie(), String::new()] {
+            let headers = [&NAVIGATION[..], &[("cookie", cookie.as_str()), purpose]].concat();
+            let answer = ask(&app, "GET", "/aal2", &headers).await;
+            assert_eq!((answer.status.as_u16(), answer.header("location")), (503, None));
+            assert_eq!(answer.header("ory-error-id").as_deref(), Some(""));
+        }
+        // What may be seen may be fetched in advance.
+        let user = bank.aal2("lee").await;
+        let cookie = user.cookie();
+        let headers = [&NAVIGATION[..], &[("cookie", cookie.as_str()), purpose]].concat();
+        assert_eq!(ask(&app, "GET", "/aal2", &headers).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn what_a_page_asks_for_comes_back_to_the_page() {
+    let bank = Bank::new();
+    let (app, users) = (app(&bank), Users::of(&bank).await);
+    let page = "https://bank.example/accounts?tab=2";
+    let own = "https://bank.example/aal2";
+    let default = "https://bank.example/";
+    let fetch = IN_THE_BACKGROUND[0].1;
+    let xhr = IN_THE_BACKGROUND[6].1;
+    for (headers, referer, expected) in [
+        (fetch, page, page),
+        (xhr, page, page),
+        (&[JSON][..], page, page),
+        // Never to another origin, and not to what only a script can read.
+        (fetch, "https://evil.example/accounts", default),
+        (fetch, "https://bank.example.evil.example/", default),
+        (fetch, "", default),
+        (xhr, "", default),
+        // A program that is no browser asks for the address itself.
+        (&[JSON], "", own),
+        (&[JSON], "https://evil.example/", own),
+        (&NAVIGATION, page, own),
+    ] {
+        let cookie = users.aal1.cookie();
+        let headers = [&[("cookie", cookie.as_str()), ("referer", referer)], headers].concat();
+        let answer = ask(&app, "GET", "/aal2", &headers).await;
+        let url = answer.header("location").unwrap_or_else(|| answer.json()["redirect_browser_to"].to_string());
+        let (_, parameters) = split(url.trim_matches('"'));
+        assert_eq!(parameters, query(&[("aal", "aal2"), ("return_to", expected)]), "{referer} {headers:?}");
+    }
+}
+
+/// Layers, routes, extractors and handlers of a part that says "JSON here", and nothing beside it.
+#[tokio::test]
+async fn a_part_of_the_application_answers_in_json_only() {
+    let bank = Bank::new();
+    let users = Users::of(&bank).await;
+    let routes = || {
+        Router::new()
+            .route("/layer", any(async || ()).layer(RequireAal2))
+            .route_requiring("/route", Requirement::aal2(), any(async || ()))
+            .route("/extractor", any(async |_: Aal2| ()))
+            .route(
+                "/handler",
+                any(async |context: SessionContext| {
+                    let _ = context.decide(&Requirement::aal2()).await;
+                    context.challenge(Requirement::aal2())
+                }),
+            )
+    };
+    let pages = || routes().layer(Refusals::ByClient);
+    let api = routes().nest("/pages", pages()).layer(Refusals::Json);
+    let inside = Router::new().merge(pages()).nest("/api", api.clone()).layer(bank.step_up.layer());
+    let outside = Router::new()
+        .merge(pages().layer(bank.step_up.layer()))
+        .nest("/api", routes().layer(bank.step_up.layer()).layer(Refusals::Json));
+    let whole = Router::new().nest("/api", api).layer(bank.step_up.layer()).layer(Refusals::Json);
+    for (app, prefix, json) in [
+        (&inside, "/api", true),
+        (&inside, "", false),
+        (&inside, "/api/pages", false),
+        (&outside, "/api", true),
+        (&outside, "", false),
+        (&whole, "/api", true),
+        (&whole, "/api/pages", false),
+    ] {
+        for guard in ["layer", "route", "extractor", "handler"] {
+            let cookie = users.aal1.cookie();
+            let headers = [&NAVIGATION[..], &[("cookie", cookie.as_str())]].concat();
+            let answer = ask(app, "GET", &format!("{prefix}/{guard}"), &headers).await;
+            let expected = if json { 403 } else { 303 };
+            assert_eq!(answer.status, expected, "{prefix}/{guard}");
+            if json {
+                assert_eq!(answer.error_id(), "session_aal2_required");
+            }
+        }
     }
 }
 
@@ -255,8 +405,19 @@ async fn bearer_clients_get_the_challenge_of_rfc_9470() {
     for (user, path, id, challenge) in [
         (&users.aal1, "/aal2", "session_aal2_required", "\"second factor missing\", acr_values=\"aal2\""),
         (&users.without_factor, "/aal2", "session_aal2_required", "\"no second factor enrolled\", acr_values=\"aal2\""),
-        // The level is missing, and nothing is said of an age.
-        (&users.aal1, "/recent", "session_aal2_required", "\"second factor missing\", acr_values=\"aal2\""),
+        // So that one login is enough for both.
+        (
+            &users.aal1,
+            "/recent",
+            "session_aal2_required",
+            "\"second factor missing\", acr_values=\"aal2\", max_age=\"300\"",
+        ),
+        (
+            &users.without_factor,
+            "/recent",
+            "session_aal2_required",
+            "\"no second factor enrolled\", acr_values=\"aal2\", max_age=\"300\"",
+        ),
         (
             &users.stale,
             "/recent",
@@ -283,6 +444,42 @@ async fn bearer_clients_get_the_challenge_of_rfc_9470() {
     assert_eq!(answer.header("www-authenticate").as_deref(), Some("Bearer error=\"invalid_token\""));
     let answer = ask(&app, "GET", "/aal2", &[("x-session-token", users.aal1.token())]).await;
     assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (403, None));
+}
+
+#[tokio::test]
+async fn levels_have_the_names_that_the_authorization_server_knows() {
+    let insufficient = "Bearer error=\"insufficient_user_authentication\", error_description=";
+    let too_low = format!("{insufficient}\"second factor missing\"");
+    let too_old = format!("{insufficient}\"proven too long ago\"");
+    let default = Bank::new();
+    let named = Bank::with(|builder| {
+        let replaced = builder.acr_values(Aal::Aal2, ["replaced"]);
+        replaced.acr_values(Aal::Aal2, ["phr", "urn:bank:2fa"]).acr_values(Aal::Aal1, ["urn:bank:1"])
+    });
+    let nameless = Bank::with(|builder| builder.acr_values(Aal::Aal2, [""; 0]));
+    for (bank, aal1, aal2) in [
+        (&default, ", acr_values=\"aal1\"", ", acr_values=\"aal2\""),
+        (&named, ", acr_values=\"urn:bank:1\"", ", acr_values=\"phr urn:bank:2fa\""),
+        (&nameless, ", acr_values=\"aal1\"", ""),
+    ] {
+        let app = app(bank).merge(bank.step_up.router().layer(bank.step_up.layer()));
+        let users = Users::of(bank).await;
+        for (user, path, expected) in [
+            (&users.aal1, "/aal2", format!("{too_low}{aal2}")),
+            (&users.aal1, "/recent", format!("{too_low}{aal2}, max_age=\"300\"")),
+            (&users.stale, "/recent", format!("{too_old}{aal2}, max_age=\"300\"")),
+            (&users.stale, "/signed-in-recently", format!("{too_old}{aal1}, max_age=\"300\"")),
+            (&users.aal1, "/sessions/whoami", format!("{too_low}{aal2}")),
+        ] {
+            let answer = ask(&app, "GET", path, &[("authorization", &user.bearer())]).await;
+            assert_eq!(answer.header("www-authenticate"), Some(expected), "{path}");
+        }
+        // Nobody learns them, or an age, without a valid token.
+        for credential in [("authorization", "Bearer nonsense"), ("cookie", "")] {
+            let challenge = ask(&app, "GET", "/recent", &[credential, JSON]).await.header("www-authenticate").unwrap();
+            assert!(!challenge.contains("acr") && !challenge.contains("max_age"), "{challenge}");
+        }
+    }
 }
 
 #[tokio::test]

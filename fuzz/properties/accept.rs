@@ -21,7 +21,7 @@ fn each(values: &[HeaderValue], change: impl Fn(&str) -> String) -> Vec<HeaderVa
 /// Negotiation by `Accept`. Each line is one header; a line that begins with `:` is the `Content-Type`.
 ///
 /// The outcome depends neither on the order of the ranges, nor on their distribution over headers, nor on case or blanks. A client that
-/// names HTML gets it at equal weight. A client that names no JSON gets none.
+/// names HTML gets it at equal weight. A client that names a page and no JSON gets no JSON.
 pub fn accept(data: &[u8]) {
     let lines = data.split(|&byte| byte == b'\n');
     let (types, ranges): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with(b":"));
@@ -52,7 +52,8 @@ pub fn accept(data: &[u8]) {
     // A weight may forbid HTML. Then any other type will do.
     if !all.contains(';') {
         let of_json = |range: &str| range.split_once('/').is_some_and(|(kind, _)| kind.trim() == "application");
-        assert!(!begins_as_json || all.split(',').any(of_json), "JSON for {all:?}");
+        let of_page = |range: &str| matches!(range.trim(), "text/html" | "text/*" | "*/*");
+        assert!(!begins_as_json || all.split(',').any(of_json) || !all.split(',').any(of_page), "JSON for {all:?}");
     }
     assert!(!problem || all.contains("problem+json"), "problem details for {all:?}");
     assert!(!problem || wants, "problem details are JSON");

@@ -202,6 +202,8 @@ pub enum RefusalReason {
     WrongToken,
     /// The subject's account is disabled.
     Disabled,
+    /// A browser asked in advance, or for something that shows no form. It begins no flow and ends no session.
+    Background,
     /// It is malformed: a parameter, the body, the HTTP method, or an authentication method that is not offered.
     Invalid,
 }
@@ -218,6 +220,7 @@ impl RefusalReason {
             Self::NothingToDo => "nothing_to_do",
             Self::WrongToken => "wrong_token",
             Self::Disabled => "disabled",
+            Self::Background => "background",
             Self::Invalid => "invalid",
         }
     }

@@ -5,6 +5,16 @@ use url::Url;
 
 use crate::{requirement::Shortfall, wire::Envelope};
 
+/// The answer to a prefetch that nobody may see. The browser asks again when the user does.
+pub(crate) fn prefetched() -> Envelope {
+    Envelope::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        None,
+        "not prefetched",
+        "This page cannot be fetched in advance. Please open it when you need it.",
+    )
+}
+
 /// The envelope of a refusal. If there is a session, it says where a browser can meet the requirement.
 pub(crate) fn envelope(shortfall: Shortfall, destination: Option<&Url>) -> Envelope {
     let envelope = match shortfall {

@@ -2,8 +2,9 @@
 //!
 //! | client | recognised by | gets |
 //! |---|---|---|
-//! | browser | none of the below | 303 to the page where the user can meet the requirement |
-//! | SPA, native client | `Accept`, `Content-Type`, or a token in `X-Session-Token` | 401, 403 or 503 with Ory's envelope |
+//! | browser that navigates | `Sec-Fetch-Mode` and `Sec-Fetch-Dest`; without them, none of the below | 303 to the page where the user can meet the requirement |
+//! | SPA, native client | Fetch Metadata of anything else; `Accept`, `Content-Type`, `X-Requested-With`, `Upgrade`, the method, or a token in `X-Session-Token` | 401, 403 or 503 with Ory's envelope |
+//! | prefetch | `Sec-Purpose: prefetch` | 503 |
 //! | API client | a token in `Authorization: Bearer` | the envelope, and the challenge of RFC 9470 |
 //! | htmx | `HX-Request: true` | the envelope, and `HX-Redirect` |
 //!
@@ -20,7 +21,7 @@ mod return_to;
 use url::Url;
 
 pub use self::denied::AccessDenied;
-pub(crate) use self::rejection::Rejection;
+pub(crate) use self::{json::prefetched, rejection::Rejection};
 use crate::{
     context::SessionContext,
     requirement::{Requirement, Shortfall},

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{answer::Challenge, bearer, htmx, json, return_to};
 use crate::{
-    context::{Edge, Refusal, RequestHead, SessionContext},
+    context::{Edge, Refusal, Refusals, RequestHead, SessionContext},
     headers::{NO_STORE, add_vary, negotiation},
     requirement::{Requirement, Shortfall},
     session::cookie::X_SESSION_TOKEN,
@@ -118,18 +118,22 @@ impl Rejection {
             method: &self.head.method,
             uri: &uri,
             headers: &self.head.headers,
+            is_navigation: self.is_navigation(),
         };
         on_refusal.as_ref()?.answer(&refusal).map(Challenge::from)
     }
 
     fn answer(&self, remedy: &Remedy) -> Challenge {
         let page = remedy.page.as_ref();
+        let (transport, headers) = (self.context.transport(), &self.head.headers);
+        if self.may_be_a_browser() && negotiation::is_prefetch(headers) {
+            return Challenge::from(json::prefetched().respond(headers));
+        }
         if let Some(page) = page
             && self.is_navigation()
         {
             return Challenge::see_other(page);
         }
-        let (transport, headers) = (self.context.transport(), &self.head.headers);
         let envelope = json::envelope(self.shortfall, page);
         let envelope = bearer::unauthorized(envelope, transport, self.shortfall);
         let envelope = bearer::challenge(envelope, transport, self.shortfall, remedy);
@@ -141,11 +145,14 @@ impl Rejection {
     }
 
     /// Whether a browser navigates to a page, and can be redirected.
-    ///
-    /// A client that sends its token in a header is not a browser, whatever it accepts: many programs accept `*/*`.
     fn is_navigation(&self) -> bool {
+        self.context.refusals() == Refusals::ByClient
+            && self.may_be_a_browser()
+            && negotiation::is_navigation(&self.head.method, &self.head.headers)
+    }
+
+    /// A client that sends its token in a header is not a browser, whatever it accepts: many programs accept `*/*`.
+    fn may_be_a_browser(&self) -> bool {
         matches!(self.context.transport(), None | Some(Transport::Cookie))
-            && !negotiation::is_htmx(&self.head.headers)
-            && !negotiation::wants_json(&self.head.headers)
     }
 }

@@ -12,19 +12,28 @@ use crate::{
 
 /// A page to return to with `GET`. The request's body and method are never replayed.
 ///
-/// For `GET` and `HEAD` it is the requested page, if it is allowed. For other methods it is the configured page, or the page that the
-/// user was on, or the default.
+/// For a navigation by `GET` or `HEAD` it is the requested page, if it is allowed. What a page asks for in the background is none: then it
+/// is that page, which the browser names in `Referer`. For other methods it is the configured page, or the page that the user was on, or
+/// the default.
 pub(super) fn of(context: &SessionContext, head: &RequestHead) -> Option<Url> {
     let RequestHead { method, headers, .. } = head;
     let urls = &context.edge().urls;
     let htmx = negotiation::is_htmx(headers);
     let safe = matches!(*method, Method::GET | Method::HEAD);
-    if safe && (!htmx || htmx::is_boosted(headers)) {
+    let referer = || absolute(headers, &header::REFERER, urls);
+    if safe && !htmx {
+        let navigates = negotiation::is_navigation(method, headers);
+        let shown = if navigates { None } else { referer() };
+        // A program may come back to what it asked for. A browser would show its user the answer to a script.
+        let in_the_background = !navigates && negotiation::is_in_the_background(headers);
+        let default = || in_the_background.then(|| urls.default_return.clone());
+        return shown.or_else(default).or_else(|| own_page(context));
+    }
+    if safe && htmx::is_boosted(headers) {
         return own_page(context);
     }
     let configured = if safe { None } else { urls.after_unsafe.clone() };
     let shown = || if htmx { absolute(headers, &htmx::HX_CURRENT_URL, urls) } else { None };
-    let referer = || absolute(headers, &header::REFERER, urls);
     configured.or_else(shown).or_else(referer).or_else(|| Some(urls.default_return.clone()))
 }
 

@@ -5,7 +5,7 @@ use std::{panic, sync::Arc, time::Duration};
 use super::StepUpBuilder;
 use crate::{
     aal::{Aal, Method, Proof},
-    context::{Edge, KeepAddress},
+    context::{AcrValues, Edge, KeepAddress},
     directory::Users,
     engine::{Engine, Switch},
     error::{BuildError, BuildErrorKind},
@@ -53,6 +53,8 @@ impl StepUpBuilder {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         self.check_limits()?;
         self.check_factors()?;
+        let acr_values =
+            self.acr_values.over(AcrValues { aal1: Some("aal1".to_owned()), aal2: Some("aal2".to_owned()) })?;
         let cookies = self.cookie_jar(&urls.public)?;
         let keys = self.key_ring(&urls)?;
         let sealer = self.sealer()?;
@@ -82,6 +84,7 @@ impl StepUpBuilder {
             on_refusal: self.on_refusal,
             client_address: self.client_address,
             keep_address: Some(keep_address(&sessions)),
+            acr_values,
         };
         let engine = Engine {
             application_name,

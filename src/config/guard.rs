@@ -4,10 +4,12 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::Response;
 
+use super::acr::GivenAcrValues;
 use crate::{
+    aal::Aal,
     audit::{Audit, AuditSink},
     clock::{Clock, SystemClock},
-    context::{ClientAddress, Edge, Refusal, RefusalHook},
+    context::{AcrValues, ClientAddress, Edge, Refusal, RefusalHook},
     error::{BuildError, BuildErrorKind},
     source::{Head, SessionSource},
     step_up::{StepUp, StepUpGuard},
@@ -52,6 +54,7 @@ impl StepUp {
             audit: Audit::default(),
             on_refusal: None,
             client_address: None,
+            acr_values: GivenAcrValues::default(),
         }
     }
 }
@@ -67,6 +70,7 @@ pub struct GuardBuilder {
     audit: Audit,
     on_refusal: Option<Arc<dyn RefusalHook>>,
     client_address: Option<ClientAddress>,
+    acr_values: GivenAcrValues,
 }
 
 impl fmt::Debug for GuardBuilder {
@@ -211,6 +215,25 @@ impl GuardBuilder {
         self
     }
 
+    /// What API clients ask their authorization server for, to reach a level: the `acr_values` in the challenge of RFC 9470, in order of
+    /// preference. By default there are none, except what the [source](crate::source::SessionSource::remedy) names, which comes first. An empty list leaves them out.
+    ///
+    /// ```
+    /// # let guard = tower_step_up::StepUp::guard("https://app.example");
+    /// use tower_step_up::Aal;
+    ///
+    /// let guard = guard.acr_values(Aal::Aal2, ["phr", "urn:bank:two-factors"]);
+    /// # drop(guard);
+    /// ```
+    pub fn acr_values<I, T>(mut self, level: Aal, values: I) -> Self
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<String>,
+    {
+        self.acr_values.add(level, values);
+        self
+    }
+
     /// Checks everything and builds.
     ///
     /// # Errors
@@ -220,6 +243,7 @@ impl GuardBuilder {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         let help = "no source of sessions: call source(..) with your SessionSource";
         let source = self.source.ok_or_else(|| BuildError::new(BuildErrorKind::Source, help))?;
+        let acr_values = self.acr_values.over(AcrValues::default())?;
         let Self { clock, audit, on_refusal, client_address, .. } = self;
         Ok(StepUpGuard::new(Arc::new(Edge {
             source,
@@ -229,6 +253,7 @@ impl GuardBuilder {
             on_refusal,
             client_address,
             keep_address: None,
+            acr_values,
         })))
     }
 }

@@ -1,5 +1,6 @@
 //! Configuration: the builder, its checks, and the configuration file.
 
+mod acr;
 mod build;
 mod builder;
 mod cookies;

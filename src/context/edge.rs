@@ -4,7 +4,7 @@ use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
 use url::Url;
 
-use super::RefusalHook;
+use super::{AcrValues, RefusalHook};
 use crate::{
     audit::Audit,
     clock::{Clock, Timestamp},
@@ -28,6 +28,8 @@ pub(crate) struct Edge {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) audit: Audit,
     pub(crate) on_refusal: Option<Arc<dyn RefusalHook>>,
+    /// Where the source of sessions names none itself.
+    pub(crate) acr_values: AcrValues,
     pub(crate) client_address: Option<ClientAddress>,
     /// `None` if there is no store.
     pub(crate) keep_address: Option<KeepAddress>,

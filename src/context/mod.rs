@@ -4,11 +4,13 @@
 //! already there, so no forged one is believed. Guards, extractors, the companion router and your own code all ask it. The session is
 //! looked up only when somebody asks, and once per request.
 
+mod acr;
 mod address;
 mod door;
 mod edge;
 mod head;
 mod refusal;
+mod refusals;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
@@ -17,14 +19,16 @@ use tokio::sync::OnceCell;
 use tracing::Span;
 use url::Url;
 
-pub use self::refusal::Refusal;
+pub use self::{refusal::Refusal, refusals::Refusals};
 pub(crate) use self::{
+    acr::AcrValues,
     address::Address,
     edge::{ClientAddress, Edge, KeepAddress, ShortAddress},
     head::RequestHead,
     refusal::RefusalHook,
 };
 use crate::{
+    aal::Aal,
     audit::{Actor, AuditEventKind, Origin},
     client::Client,
     clock::Timestamp,
@@ -68,6 +72,8 @@ pub struct SessionContext {
     shared: Arc<Shared>,
     /// The head of the request, if known: a refusal in the middle is rendered for this client.
     head: Option<Arc<RequestHead>>,
+    /// How refusals of this part of the application are answered.
+    refusals: Refusals,
 }
 
 struct Shared {
@@ -101,7 +107,20 @@ impl std::error::Error for Unavailable {}
 impl SessionContext {
     pub(crate) fn new(edge: Arc<Edge>, look: Look, now: Timestamp, address: Address) -> Self {
         let (recalled, read, consulted) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { edge, look, now, address, recalled, read, consulted }), head: None }
+        Self {
+            shared: Arc::new(Shared { edge, look, now, address, recalled, read, consulted }),
+            head: None,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// The same context under these [`Refusals`].
+    pub(crate) fn answering(self, refusals: Refusals) -> Self {
+        Self { refusals, ..self }
+    }
+
+    pub(crate) const fn refusals(&self) -> Refusals {
+        self.refusals
     }
 
     /// The context of the innermost layer around this request; `None` if there is no layer.
@@ -117,7 +136,7 @@ impl SessionContext {
     }
 
     pub(crate) fn with_known_head(&self, head: RequestHead) -> Self {
-        Self { shared: Arc::clone(&self.shared), head: Some(Arc::new(head)) }
+        Self { head: Some(Arc::new(head)), ..self.clone() }
     }
 
     /// Decides whether the request's session meets the requirement. Waits only if the session must be looked up.
@@ -234,7 +253,19 @@ impl SessionContext {
             return Remedy::default();
         }
         let evidence = self.known().map(AsRef::as_ref);
-        self.shared.edge.source.remedy(&Unmet { shortfall, requirement, evidence, return_to })
+        let mut remedy = self.shared.edge.source.remedy(&Unmet { shortfall, requirement, evidence, return_to });
+        let (level, max_age) = match shortfall {
+            // A client without a session learns nothing about what the route requires.
+            Shortfall::NoSession | Shortfall::Unavailable => return remedy,
+            Shortfall::TooOld { max_age, second_factor: true } => (Aal::Aal2, Some(max_age)),
+            Shortfall::TooOld { max_age, second_factor: false } => (Aal::Aal1, Some(max_age)),
+            Shortfall::LevelTooLow | Shortfall::NothingEnrolled | Shortfall::CannotTell => {
+                (Aal::Aal2, requirement.longest_age())
+            }
+        };
+        remedy.acr_values = remedy.acr_values.or_else(|| self.shared.edge.acr_values.of(level));
+        remedy.max_age = remedy.max_age.or(max_age);
+        remedy
     }
 
     pub(crate) fn known_session(&self) -> Option<&Session> {

@@ -29,6 +29,8 @@ pub struct Refusal<'a> {
     pub uri: &'a Uri,
     /// The request's headers without credentials.
     pub headers: &'a HeaderMap,
+    /// Whether a browser navigates to a page. Only then does the crate's own answer redirect.
+    pub is_navigation: bool,
 }
 
 /// Answers a refusal. With `None`, the client gets the crate's own answer.

@@ -83,14 +83,15 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Whether the request's origin headers allow a change. `ours` are the origins of the application's own pages, the public URL's first.
 /// Requests without these headers (old browsers, programs) pass: the token decides.
 ///
-/// A page without referrers, such as the built-in ones, sends `Origin: null` with its forms. Then `Sec-Fetch-Site`, which no page can
-/// set, must say `same-origin`.
+/// A page without referrers, such as the built-in ones, sends `Origin: null` with its forms, and so does a foreign page that hides where it
+/// is. Where a browser sends `Sec-Fetch-Site`, which no page can set, it must say `same-origin`. Old web views and browsers under strict
+/// privacy settings do not send it: then the token decides, as without any of these headers.
 pub(crate) fn origin_is_ours(headers: &HeaderMap, ours: &[Origin]) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes);
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let origin = match (origins.next(), origins.next()) {
         (None, _) => None,
-        (Some(origin), None) if origin == "null" => return site == Some(b"same-origin"),
+        (Some(origin), None) if origin == "null" => return matches!(site, None | Some(b"same-origin")),
         (Some(origin), None) => {
             let known = |text: &str| ours.iter().position(|ours| ours.ascii_serialization() == text);
             match origin.to_str().ok().and_then(known) {
@@ -171,7 +172,10 @@ mod tests {
             (vec![("origin", "https://evil.example")], false),
             (vec![("origin", "https://bank.example:8443")], false),
             (vec![("origin", "http://bank.example")], false),
-            (vec![("origin", "null")], false),
+            (vec![("origin", "null")], true),
+            (vec![("origin", "null"), ("origin", "null")], false),
+            (vec![("origin", "NULL")], false),
+            (vec![("origin", "null"), ("sec-fetch-site", "none")], false),
             (vec![("origin", "null"), ("sec-fetch-site", "cross-site")], false),
             (vec![("origin", "null"), ("sec-fetch-site", "same-site")], false),
             // From a page without referrers, such as the built-in ones.

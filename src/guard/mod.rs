@@ -12,6 +12,7 @@
 mod future;
 mod layer;
 mod miswired;
+mod refusals;
 mod service;
 mod waiting;
 
@@ -24,6 +25,7 @@ use self::waiting::Waiting;
 pub use self::{
     future::ResponseFuture,
     layer::{RequireAal, RequireAal2},
+    refusals::RefusalsService,
     service::RequireAalService,
 };
 use crate::{

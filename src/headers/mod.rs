@@ -11,8 +11,10 @@ use http::{
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-cache, no-store, must-revalidate");
 
 /// The request headers that a response may depend on.
-pub(crate) const VARY: HeaderValue =
-    HeaderValue::from_static("Cookie, Authorization, X-Session-Token, Accept, HX-Request");
+pub(crate) const VARY: HeaderValue = HeaderValue::from_static(
+    "Cookie, Authorization, X-Session-Token, Accept, HX-Request, X-Requested-With, Sec-Fetch-Mode, Sec-Fetch-Dest, \
+     Sec-Fetch-Site",
+);
 
 /// Marks a response as depending on a session, unless it is marked already.
 pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
@@ -88,7 +90,8 @@ mod tests {
 
     #[test]
     fn vary_is_completed_without_repetition() {
-        const ALL: &str = "Cookie, Authorization, X-Session-Token, Accept, HX-Request";
+        const ALL: &str = "Cookie, Authorization, X-Session-Token, Accept, HX-Request, X-Requested-With, Sec-Fetch-Mode, \
+                           Sec-Fetch-Dest, Sec-Fetch-Site";
         for (given, expected) in [
             (&[][..], &[ALL][..]),
             (&[("vary", "Origin")], &["Origin", ALL]),
@@ -96,7 +99,12 @@ mod tests {
             (&[("vary", ALL)], &[ALL]),
             (
                 &[("vary", "origin, COOKIE"), ("vary", "accept")],
-                &["origin, COOKIE", "accept", "Authorization, X-Session-Token, HX-Request"],
+                &[
+                    "origin, COOKIE",
+                    "accept",
+                    "Authorization, X-Session-Token, HX-Request, X-Requested-With, Sec-Fetch-Mode, Sec-Fetch-Dest, \
+                     Sec-Fetch-Site",
+                ],
             ),
         ] {
             let mut headers = headers(given);

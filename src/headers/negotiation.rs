@@ -1,9 +1,55 @@
-//! Which clients want JSON and which want a page, by the two tests of the wire contract. Pure functions of the request's headers.
+//! Which clients want JSON, which want a page, and which can show neither. Pure functions of the request's head.
+//!
+//! Browsers say what they ask for in Fetch Metadata, which no script can set: only a navigation to a document wants a page. Without it,
+//! the other headers and the method decide.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 /// htmx sets it to `true` on every request.
 pub(crate) const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+/// What announces a prefetch: the standard's header, and those that browsers sent before it.
+const PREFETCH: [(HeaderName, &str); 4] = [
+    (HeaderName::from_static("sec-purpose"), "prefetch"),
+    (HeaderName::from_static("purpose"), "prefetch"),
+    (HeaderName::from_static("x-moz"), "prefetch"),
+    (HeaderName::from_static("x-purpose"), "preview"),
+];
+
+/// The destinations that show a page.
+const DOCUMENTS: [&str; 5] = ["document", "iframe", "frame", "embed", "object"];
+
+/// What a browser says that it asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fetch {
+    /// A page to show.
+    Document,
+    /// Something for a script.
+    Script,
+    /// An image, a stylesheet, a WebSocket and the like.
+    Other,
+}
+
+impl Fetch {
+    /// `None` without Fetch Metadata: an old browser, or a program.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let (mode, dest) = (headers.get(SEC_FETCH_MODE), headers.get(SEC_FETCH_DEST));
+        let navigates = mode.is_none_or(|mode| mode == "navigate");
+        let mut documents = DOCUMENTS.iter();
+        Some(match (mode, dest) {
+            (None, None) => return None,
+            (_, None) if navigates => Self::Document,
+            (_, Some(dest)) if navigates && documents.any(|document| dest == document) => Self::Document,
+            (_, None) => Self::Script,
+            (_, Some(dest)) if dest == "empty" => Self::Script,
+            _ => Self::Other,
+        })
+    }
+}
 
 /// A media range of `Accept` with its weight in thousandths.
 struct Range<'a> {
@@ -24,6 +70,18 @@ impl Range<'_> {
             _ => None,
         }
     }
+
+    /// How exactly the range names an offer. Every media type that is written in JSON names that offer exactly.
+    fn names(&self, offer: Offer) -> Option<u8> {
+        if offer == JSON && is_json(self.kind, self.subtype) { Some(2) } else { self.specificity(offer.0, offer.1) }
+    }
+}
+
+/// Whether the media type is JSON, by its name or by its suffix (RFC 6839 section 3.1).
+fn is_json(kind: &str, subtype: &str) -> bool {
+    let suffix = subtype.len().checked_sub("+json".len()).and_then(|at| subtype.get(at..));
+    kind.eq_ignore_ascii_case("application")
+        && (subtype.eq_ignore_ascii_case("json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
 }
 
 /// The ranges of all `Accept` headers. Unreadable ones are ignored.
@@ -61,17 +119,25 @@ fn weight(text: &str) -> Option<u32> {
 type Offer = (&'static str, &'static str);
 
 const HTML: Offer = ("text", "html");
+const XHTML: Offer = ("application", "xhtml+xml");
 const JSON: Offer = ("application", "json");
+
+/// How exactly `Accept` names the offer, and with which weight. The most specific range decides (RFC 9110 section 12.5.1).
+fn weight_of(headers: &HeaderMap, offer: Offer) -> Option<(u8, u32)> {
+    ranges(headers).filter_map(|range| Some((range.names(offer)?, range.weight))).max()
+}
+
+/// Whether `Accept` has ranges, and none of the offers is among them.
+fn accepts_none_of(headers: &HeaderMap, offers: &[Offer]) -> bool {
+    ranges(headers).any(|range| range.weight > 0)
+        && !offers.iter().any(|&offer| weight_of(headers, offer).is_some_and(|(_, weight)| weight > 0))
+}
 
 /// The index of the offer that suits best: highest weight, then the most specific range, then the earlier offer.
 fn best(headers: &HeaderMap, offers: &[Offer]) -> Option<usize> {
     let mut winner: Option<(u32, u8, usize)> = None;
-    for (index, (kind, subtype)) in offers.iter().enumerate() {
-        // The most specific range that matches decides the weight of an offer (RFC 9110 section 12.5.1).
-        let matching = ranges(headers)
-            .filter_map(|range| range.specificity(kind, subtype).map(|specificity| (specificity, range.weight)))
-            .max();
-        if let Some((specificity, weight)) = matching
+    for (index, &offer) in offers.iter().enumerate() {
+        if let Some((specificity, weight)) = weight_of(headers, offer)
             && weight > 0
             && winner.is_none_or(|(best_weight, best_specificity, _)| {
                 (weight, specificity) > (best_weight, best_specificity)
@@ -83,26 +149,82 @@ fn best(headers: &HeaderMap, offers: &[Offer]) -> Option<usize> {
     winner.map(|(_, _, index)| index)
 }
 
-/// N1, for a flow that begins: whether `Accept` alone prefers JSON to HTML.
+/// N1, for a flow that begins: whether the client wants it in JSON. Without Fetch Metadata, `Accept` alone decides.
 pub(crate) fn init_wants_json(headers: &HeaderMap) -> bool {
-    best(headers, &[HTML, JSON]) == Some(1)
+    says_what_it_is(headers).unwrap_or_else(|| best(headers, &[HTML, JSON]) == Some(1))
 }
 
-/// N2, for everything else: `Accept` prefers JSON, or the body is JSON, or problem details are asked for.
+/// N2, for everything else. Without Fetch Metadata: `Accept` prefers JSON, or the body is JSON, or problem details are asked for.
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
-    // The offers text/* and */* mean "any page": a client that asks for them gets HTML.
-    best(headers, &[HTML, ("text", "*"), ("*", "*"), JSON]) == Some(3)
-        || has_media_type(headers, "application/json")
-        || names_problem_json(headers)
+    says_what_it_is(headers).unwrap_or_else(|| {
+        // The offers text/* and */* mean "any page": a client that asks for them gets HTML.
+        best(headers, &[HTML, ("text", "*"), ("*", "*"), JSON]) == Some(3)
+            || has_json_body(headers)
+            || names_problem_json(headers)
+    })
+}
+
+/// Whether a client cannot show a page, where it says so; `Some(false)`: a browser that navigates.
+fn says_what_it_is(headers: &HeaderMap) -> Option<bool> {
+    match Fetch::of(headers) {
+        Some(fetch) => Some(fetch != Fetch::Document),
+        None if is_script(headers) || is_websocket(headers) || accepts_none_of(headers, &[HTML, XHTML]) => Some(true),
+        None => None,
+    }
+}
+
+/// Whether a browser navigates to a page, and can be redirected. Links and forms know two methods; programs also ask with `HEAD`.
+pub(crate) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::POST) && !is_htmx(headers) && !wants_json(headers)
+}
+
+/// Whether a browser asks for something in the background of a page, and says so.
+pub(crate) fn is_in_the_background(headers: &HeaderMap) -> bool {
+    Fetch::of(headers).map_or_else(|| is_script(headers), |fetch| fetch != Fetch::Document)
+}
+
+/// Whether the client can show a form: as a page, or as JSON that a script draws. An image or a stream of events cannot.
+pub(crate) fn can_show_a_form(headers: &HeaderMap) -> bool {
+    match Fetch::of(headers) {
+        Some(Fetch::Document) => true,
+        Some(Fetch::Other) => false,
+        Some(Fetch::Script) | None => !is_websocket(headers) && !accepts_none_of(headers, &[HTML, XHTML, JSON]),
+    }
+}
+
+/// Whether a browser asks before the user does. Perhaps nobody ever sees the answer.
+pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
+    // `Sec-Purpose` may have parameters, such as `prefetch;prerender`.
+    let begins = |value: &HeaderValue, text: &str| {
+        let value = value.as_bytes().split(|byte| matches!(byte, b';' | b',')).next().unwrap_or_default();
+        value.trim_ascii().eq_ignore_ascii_case(text.as_bytes())
+    };
+    PREFETCH.iter().any(|(name, text)| headers.get_all(name).iter().any(|value| begins(value, text)))
+}
+
+/// Whether a script says that it made the request. Other values are no sign: web views of Android send the name of their application.
+fn is_script(headers: &HeaderMap) -> bool {
+    headers.get(X_REQUESTED_WITH).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"XMLHttpRequest"))
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    let upgrades = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    upgrades.flat_map(|value| value.split(',')).any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
+/// Whether the request's body is written in JSON.
+fn has_json_body(headers: &HeaderMap) -> bool {
+    media_type(headers).and_then(|media_type| media_type.split_once('/')).is_some_and(|(kind, sub)| is_json(kind, sub))
+}
+
+/// The media type of the request's body, without its parameters.
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    Some(headers.get(header::CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim())
 }
 
 /// Whether the request's body has this media type, whatever its parameters.
 pub(crate) fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case(media_type))
+    self::media_type(headers).is_some_and(|own| own.eq_ignore_ascii_case(media_type))
 }
 
 /// Whether `Accept` names RFC 9457 problem details.
@@ -150,8 +272,16 @@ mod tests {
             ("application/json;q=0, */*", "", false, false),
             ("text/html;q=0, */*", "", true, false),
             ("application/*", "", true, true),
-            ("text/plain", "", false, false),
-            ("application/problem+json", "", false, true),
+            ("text/plain", "", true, true),
+            ("text/event-stream", "", true, true),
+            ("image/webp,image/*", "", true, true),
+            ("image/webp,*/*;q=0.8", "", false, false),
+            ("application/problem+json", "", true, true),
+            ("application/vnd.api+json", "", true, true),
+            ("application/vnd.api+JSON;ext=\"x\", */*;q=0.1", "", true, true),
+            ("text/html, application/vnd.api+json", "", false, false),
+            ("application/xhtml+xml", "", false, false),
+            ("*/*", "application/vnd.api+json", false, true),
             ("nonsense", "", false, false),
             ("application/json;q=1.5", "", false, false),
             ("APPLICATION/JSON", "", true, true),
@@ -161,11 +291,96 @@ mod tests {
         }
     }
 
+    fn of(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    const PAGE: (&str, &str) = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+    const ANY: (&str, &str) = ("accept", "*/*");
+
+    /// What each request is: does a browser navigate, and can it show a form?
+    #[test]
+    fn a_browser_says_what_it_asks_for() {
+        let (mode, dest) = (|mode| ("sec-fetch-mode", mode), |dest| ("sec-fetch-dest", dest));
+        for (given, navigates, shows) in [
+            (vec![mode("navigate"), dest("document"), PAGE], true, true),
+            // Whatever it accepts.
+            (vec![mode("navigate"), dest("document"), ("accept", "application/json")], true, true),
+            (vec![mode("navigate"), dest("iframe")], true, true),
+            (vec![mode("navigate")], true, true),
+            (vec![dest("document")], true, true),
+            (vec![mode("cors"), dest("empty"), ANY], false, true),
+            (vec![mode("same-origin"), dest("empty"), PAGE], false, true),
+            (vec![mode("navigate"), dest("empty"), PAGE], false, true),
+            (vec![dest("empty"), ANY], false, true),
+            // Some programs send only this.
+            (vec![mode("cors")], false, true),
+            (vec![mode("cors"), dest("empty"), ("accept", "text/event-stream")], false, false),
+            (vec![mode("no-cors"), dest("image"), ("accept", "image/avif,image/webp,*/*;q=0.8")], false, false),
+            (vec![mode("no-cors"), dest("script"), ANY], false, false),
+            (vec![mode("cors"), dest("document"), PAGE], false, false),
+            (vec![mode("websocket"), dest("websocket"), ("upgrade", "websocket")], false, false),
+            (vec![mode("something-new"), dest("something-new"), PAGE], false, false),
+        ] {
+            let headers = of(&given);
+            assert_eq!(is_navigation(&Method::GET, &headers), navigates, "{given:?}");
+            assert_eq!((init_wants_json(&headers), wants_json(&headers)), (!navigates, !navigates), "{given:?}");
+            assert_eq!(is_in_the_background(&headers), !navigates, "{given:?}");
+            assert_eq!(can_show_a_form(&headers), shows, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn without_fetch_metadata_the_other_headers_and_the_method_tell() {
+        for (method, given, navigates, shows) in [
+            (Method::GET, vec![], true, true),
+            (Method::GET, vec![ANY], true, true),
+            (Method::HEAD, vec![PAGE], true, true),
+            (Method::POST, vec![PAGE, ("content-type", "application/x-www-form-urlencoded")], true, true),
+            (Method::PUT, vec![PAGE], false, true),
+            (Method::DELETE, vec![], false, true),
+            (Method::OPTIONS, vec![ANY], false, true),
+            (Method::CONNECT, vec![], false, true),
+            (Method::GET, vec![ANY, ("x-requested-with", "XMLHttpRequest")], false, true),
+            (Method::GET, vec![PAGE, ("x-requested-with", "xmlhttprequest")], false, true),
+            (Method::GET, vec![PAGE, ("x-requested-with", "com.example.browser")], true, true),
+            (Method::GET, vec![("upgrade", "websocket")], false, false),
+            (Method::GET, vec![ANY, ("upgrade", "h2c, WebSocket")], false, false),
+            (Method::GET, vec![PAGE, ("upgrade", "h2c")], true, true),
+            (Method::GET, vec![("accept", "text/event-stream")], false, false),
+            (Method::GET, vec![("accept", "application/vnd.api+json")], false, true),
+            (Method::GET, vec![PAGE, ("hx-request", "true")], false, true),
+        ] {
+            let headers = of(&given);
+            assert_eq!(is_navigation(&method, &headers), navigates, "{method} {given:?}");
+            assert_eq!(can_show_a_form(&headers), shows, "{method} {given:?}");
+        }
+    }
+
+    #[test]
+    fn prefetches_are_told_by_the_headers_of_all_browsers() {
+        for (name, value, prefetch) in [
+            ("sec-purpose", "prefetch", true),
+            ("sec-purpose", "prefetch;prerender", true),
+            ("sec-purpose", "prefetch;anonymous-client-ip", true),
+            ("purpose", "prefetch", true),
+            ("x-moz", "prefetch", true),
+            ("x-purpose", "preview", true),
+            ("sec-purpose", "prefetched", false),
+            ("sec-purpose", "", false),
+            ("purpose", "preview", false),
+        ] {
+            assert_eq!(is_prefetch(&of(&[(name, value)])), prefetch, "{name}: {value}");
+        }
+        assert!(!is_prefetch(&HeaderMap::new()));
+    }
+
     proptest! {
         #[test]
         fn any_accept_is_read_without_a_panic(accept in "[ -~]{0,60}") {
             let headers = headers(&accept, &accept);
             let _ = (init_wants_json(&headers), wants_json(&headers), names_problem_json(&headers));
+            let _ = (can_show_a_form(&headers), is_prefetch(&headers), is_in_the_background(&headers));
         }
     }
 }

@@ -52,7 +52,9 @@ where
             edge.audit.record_anonymous(now, &origin, AuditEventKind::CredentialsRefused);
         }
         edge.urls.host.compare(request.uri(), request.headers());
-        let context = SessionContext::new(Arc::clone(edge), look, now, Address::of(&request));
+        // A `Refusals` outside of this layer holds too.
+        let refusals = request.extensions().get().copied().unwrap_or_default();
+        let context = SessionContext::new(Arc::clone(edge), look, now, Address::of(&request)).answering(refusals);
         request.extensions_mut().insert(context.clone());
         ResponseFuture::new(self.inner.call(request), context, self.body.clone())
     }

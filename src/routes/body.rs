@@ -46,6 +46,9 @@ pub(crate) async fn form(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Body
     }
 }
 
+/// What clients call UTF-8 (the labels of the Encoding standard).
+const UTF_8: [&str; 6] = ["utf-8", "utf8", "unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "x-unicode20utf8"];
+
 /// All three media types share only UTF-8.
 fn has_known_charset(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
@@ -53,7 +56,8 @@ fn has_known_charset(headers: &HeaderMap) -> bool {
     };
     content_type.split(';').skip(1).all(|parameter| match parameter.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            let value = value.trim().trim_matches('"');
+            UTF_8.iter().any(|label| value.eq_ignore_ascii_case(label))
         }
         _ => true,
     })
@@ -104,6 +108,9 @@ mod tests {
             ("application/json; charset=UTF-8", r#"{"totp_code":"001234"}"#),
             ("application/json", r#"{"method":"totp","totp_code":"001234","method":"totp"}"#),
             (FORM, "totp_code=001234&totp_code=001234"),
+            ("application/json; charset=utf8", r#"{"totp_code":"001234"}"#),
+            ("application/json;charset=\"UTF8\"; v=1", r#"{"totp_code":"001234"}"#),
+            ("application/x-www-form-urlencoded; charset=utf8", "totp_code=001234"),
             (FORM, "totp_code=001234&method=totp"),
             (MULTIPART, multipart),
         ] {
@@ -123,6 +130,8 @@ mod tests {
             ("application/json", r#"{"totp_code":"1","totp_code":"2"}"#),
             ("application/json", &format!("{{\"a\":{deep}}}")),
             ("application/json; charset=utf-16", r#"{"totp_code":"001234"}"#),
+            ("application/json; charset=utf-88", r#"{"totp_code":"001234"}"#),
+            ("application/json; charset=", r#"{"totp_code":"001234"}"#),
             (FORM, "totp_code=1&totp_code=2"),
             ("multipart/form-data", "x"),
             (MULTIPART, "garbage"),

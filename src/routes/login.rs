@@ -9,7 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    answer,
+    answer, background,
     failure::Failure,
     query::Query,
     return_to::return_to,
@@ -32,6 +32,9 @@ use crate::{
 
 /// `GET /self-service/login/browser`
 pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
+    if let Some(answer) = background::shows_no_form(&scope) {
+        return answer;
+    }
     let json_error = negotiation::wants_json(&scope.headers);
     let begun = match Request::read(&scope, FlowType::Browser, &Query::of(&uri)).await {
         Ok(request) => request.begin_in_browser(&scope).await,
@@ -42,6 +45,9 @@ pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: U
 
 /// `GET /self-service/login/api`
 pub(crate) async fn begin_by_api(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
+    if let Some(answer) = background::prefetched(&scope) {
+        return answer;
+    }
     let begun = match Request::read(&scope, FlowType::Api, &Query::of(&uri)).await {
         Ok(request) => request.begin_by_api(&scope).await,
         Err(failure) => Err(failure),

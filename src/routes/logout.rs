@@ -11,7 +11,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::{
-    answer,
+    answer, background,
     failure::Failure,
     query::Query,
     return_to::return_to,
@@ -44,6 +44,10 @@ async fn begin_logout(scope: &Scope, query: &Query) -> Result<Response, Failure>
 
 /// `GET /self-service/logout?token=..`: only with the token, so no link or image of another site can log a user out.
 pub(crate) async fn finish(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
+    // A browser that guesses where the user goes next logs nobody out.
+    if let Some(answer) = background::prefetched(&scope) {
+        return answer;
+    }
     let json = negotiation::wants_json(&scope.headers);
     let finished = log_out(&scope, &Query::of(&uri), json).await;
     finished.unwrap_or_else(|failure| failure.respond(&scope, json))

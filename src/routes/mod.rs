@@ -3,6 +3,7 @@
 //! It identifies users only by the request's context.
 
 mod answer;
+mod background;
 mod body;
 mod checks;
 mod errors;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    answer,
+    answer, background,
     failure::Failure,
     login::expired_with_restart,
     query::Query,
@@ -102,6 +102,9 @@ pub(crate) async fn meets(
 
 /// `GET /self-service/settings/browser`
 pub(crate) async fn begin_in_browser(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
+    if let Some(answer) = background::shows_no_form(&scope) {
+        return answer;
+    }
     let json = negotiation::wants_json(&scope.headers);
     in_browser(&scope, &Query::of(&uri)).await.unwrap_or_else(|refused| refused.respond(&scope, json))
 }
@@ -145,6 +148,9 @@ async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
 
 /// `GET /self-service/settings/api`
 pub(crate) async fn begin_by_api(State(_): State<Site>, scope: Scope, uri: Uri) -> Response {
+    if let Some(answer) = background::prefetched(&scope) {
+        return answer;
+    }
     by_api(&scope, &Query::of(&uri)).await.unwrap_or_else(|refused| refused.respond(&scope, true))
 }
 

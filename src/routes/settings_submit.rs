@@ -166,7 +166,11 @@ impl<'a> Change<'a> {
             "Please confirm that it is you before you change your second factors.",
         )
         .redirect_browser_to(&url);
-        let required = Requirement::from(engine.settings_required_aal());
+        let mut required = Requirement::from(engine.settings_required_aal());
+        let max_age = engine.limits.privileged_session_max_age;
+        if !max_age.is_zero() {
+            required = required.max_age(max_age);
+        }
         let remedy = self.scope.context.remedy(shortfall, required, Some(&page));
         let envelope = challenge::challenged(envelope, &self.scope.context, shortfall, &remedy);
         answer::because(answer::from_bytes(envelope.respond(&self.scope.headers)), shortfall)

@@ -25,9 +25,10 @@ pub struct Unmet<'a> {
 pub struct Remedy {
     /// The page where a user in a browser can prove more.
     pub page: Option<Url>,
-    /// What to ask the authorization server for: `acr_values` of RFC 9470.
+    /// What to ask the authorization server for: `acr_values` of RFC 9470. If the source leaves it out, the names that the builder was given
+    /// for the level.
     pub acr_values: Option<String>,
-    /// The greatest age of the proof: `max_age` of RFC 9470.
+    /// The greatest age of the proof: `max_age` of RFC 9470. If the source leaves it out, the requirement's own.
     pub max_age: Option<Duration>,
 }
 

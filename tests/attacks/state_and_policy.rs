@@ -59,7 +59,7 @@ async fn head_and_options_run_the_same_guard() {
     }
     let preflight = [("origin", "https://evil.example"), ("access-control-request-method", "POST")];
     let answer = send(&app, request("OPTIONS", "/pay", &preflight)).await;
-    target.assert_refused(&answer, 303, "");
+    target.assert_refused(&answer, 401, "session_inactive");
     assert_eq!(answer.header("access-control-allow-origin"), None);
 }
 

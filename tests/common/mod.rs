@@ -48,7 +48,8 @@ use self::store::TestStore;
 
 pub const COOKIE: &str = "__Host-step_up_session";
 pub const NO_STORE: &str = "private, no-cache, no-store, must-revalidate";
-pub const VARY: &str = "Cookie, Authorization, X-Session-Token, Accept, HX-Request";
+pub const VARY: &str = "Cookie, Authorization, X-Session-Token, Accept, HX-Request, X-Requested-With, Sec-Fetch-Mode, \
+                        Sec-Fetch-Dest, Sec-Fetch-Site";
 /// A browser's `Accept`.
 pub const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 

@@ -394,13 +394,55 @@ async fn cross_site_requests_use_nothing_up() {
     assert_eq!(forged(client.post(&flow.action(), &planted).await), expected);
     let details = client.post(&flow.action(), &planted).await.json()["error"]["details"].clone();
     assert!(details["hint"].is_string() && details["reject_reason"].is_string());
-    for (name, value) in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+    for (name, value) in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
         let body = serde_json::json!({"method": "totp", "totp_code": code, "csrf_token": csrf}).to_string();
         let request = client.request(Method::POST, &flow.action()).header(name, value);
         let request = request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap();
         assert_eq!(forged(client.send(request).await), expected, "{name}: {value}");
     }
     assert_eq!(client.post(&flow.action(), &right).await.status, StatusCode::OK);
+}
+
+/// Old web views and strict privacy settings name no origin, and send no Fetch Metadata: then the token alone decides.
+#[tokio::test]
+async fn where_nothing_says_the_origin_the_token_decides() {
+    let site = Site::new();
+    site.enrol("kim").await;
+    let mut kim = site.browser("kim").await;
+    for (kind, fields) in [("login", &[("method", "totp")][..]), ("settings", &[("lookup_secret_regenerate", "true")])]
+    {
+        let flow = kim.begin(kind, if kind == "login" { "?aal=aal2" } else { "" }).await;
+        let (code, csrf) = (site.code(), flow.csrf());
+        let submit = async |client: &mut Client, token: Option<&str>, site: Option<&str>| {
+            let pairs = fields.iter().copied().chain([("totp_code", code.as_str())]);
+            let pairs = pairs.chain(token.map(|token| ("csrf_token", token)));
+            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            let mut request = client.request(Method::POST, &flow.action()).header("origin", "null");
+            if let Some(site) = site {
+                request = request.header("sec-fetch-site", site);
+            }
+            request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            client.send(request.body(Body::from(body)).unwrap()).await.location().to_owned()
+        };
+        let refused = format!("{ORIGIN}/self-service/ui/error?id=");
+        for (token, fetch_site) in [
+            (None, None),
+            (Some("AAAA"), None),
+            (Some(csrf.as_str()), Some("cross-site")),
+            (Some(csrf.as_str()), Some("same-site")),
+            (Some(csrf.as_str()), Some("none")),
+        ] {
+            let location = submit(&mut kim, token, fetch_site).await;
+            assert!(location.starts_with(&refused), "{kind} {token:?} {fetch_site:?}: {location}");
+        }
+        let mut without_cookie = kim.clone();
+        without_cookie.cookies.retain(|name, _| !name.contains("csrf"));
+        let location = submit(&mut without_cookie, Some(&csrf), None).await;
+        assert!(location.starts_with(&refused), "{kind}: {location}");
+        let location = submit(&mut kim, Some(&csrf), None).await;
+        assert!(!location.starts_with(&refused), "{kind}: {location}");
+    }
+    assert_eq!(kim.get("/payments").await.text, "payments");
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ mod logout;
 #[path = "../../examples/own_factor/mail_code.rs"]
 mod mail_code;
 mod manage;
+mod navigation;
 mod operations;
 mod own_factor;
 mod own_method;

@@ -21,7 +21,11 @@ async fn the_session_has_the_shape_of_the_contract() {
     assert_eq!(answer.headers["content-type"], "application/json; charset=utf-8");
     assert_eq!(answer.headers["x-kratos-authenticated-identity-id"].to_str().unwrap(), answer.json()["identity"]["id"]);
     assert_eq!(answer.headers["cache-control"], "private, no-cache, no-store, must-revalidate");
-    assert_eq!(answer.headers["vary"], "Cookie, Authorization, X-Session-Token, Accept, HX-Request");
+    assert_eq!(
+        answer.headers["vary"],
+        "Cookie, Authorization, X-Session-Token, Accept, HX-Request, X-Requested-With, Sec-Fetch-Mode, Sec-Fetch-Dest, \
+         Sec-Fetch-Site"
+    );
     assert_eq!(answer.headers.get("set-cookie"), None);
 }
 

@@ -253,6 +253,11 @@ async fn the_remedy_is_the_sources() {
     let old = ask(&app, "/recent", &[("authorization", "Bearer old")]).await;
     assert!(old.header("www-authenticate").unwrap().ends_with("acr_values=\"urn:example:2fa\", max_age=\"300\""));
 
+    // The age is the requirement's. So one login is enough for both.
+    let both = ask(&app, "/recent", &[("authorization", "Bearer one")]).await;
+    let challenge = both.header("www-authenticate").unwrap();
+    assert!(challenge.ends_with("acr_values=\"urn:example:2fa urn:example:key\", max_age=\"300\""), "{challenge}");
+
     // There is no remedy, so no client gets a page.
     let nobody = ask(&app, "/aal1", &[]).await;
     assert_eq!((nobody.status.as_u16(), nobody.header("location")), (401, None));
@@ -344,4 +349,41 @@ fn a_guard_is_built_of_a_source_and_a_url() {
     assert_eq!(StepUp::guard("https://app.example").build().unwrap_err().kind(), BuildErrorKind::Source);
     let bad = StepUp::guard("http://app.example").source(Elsewhere::default()).build();
     assert_eq!(bad.unwrap_err().kind(), BuildErrorKind::PublicUrl);
+}
+
+/// A source that says nothing about levels.
+struct Silent(Elsewhere);
+
+impl SessionSource for Silent {
+    fn look(&self, head: Head<'_>) -> Look {
+        self.0.look(head)
+    }
+
+    fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
+        self.0.ask(clue, now)
+    }
+}
+
+#[tokio::test]
+async fn a_guard_names_levels_where_its_source_does_not() {
+    let source = Elsewhere::default();
+    source.knows("one", evidence(None, Enrolled::Yes));
+    let builder = || StepUp::guard("https://app.example").source(Silent(source.clone())).clock(Still);
+    let named = || builder().acr_values(Aal::Aal2, ["phr", "mfa"]);
+    let own = StepUp::guard("https://app.example").source(source.clone()).clock(Still).acr_values(Aal::Aal2, ["phr"]);
+    for (guard, path, ends) in [
+        (builder(), "/aal2", "\"second factor missing\""),
+        (builder(), "/recent", "\"second factor missing\", max_age=\"300\""),
+        (named(), "/aal2", ", acr_values=\"phr mfa\""),
+        (named(), "/recent", ", acr_values=\"phr mfa\", max_age=\"300\""),
+        (own, "/aal2", ", acr_values=\"urn:example:2fa urn:example:key\""),
+    ] {
+        let answer = ask(&app(&guard.build().unwrap()), path, &[("authorization", "Bearer one")]).await;
+        let challenge = answer.header("www-authenticate").unwrap();
+        assert!(challenge.ends_with(ends), "{challenge}");
+    }
+    for bad in ["", "a b", "a\"b", "a\\b", "\u{fc}"] {
+        let error = builder().acr_values(Aal::Aal2, ["good", bad]).build().expect_err(bad);
+        assert_eq!(error.kind(), BuildErrorKind::AcrValues);
+    }
 }

@@ -8,6 +8,7 @@ mod times;
 use std::{sync::Arc, time::Duration};
 
 use self::cookies::GivenCookies;
+use super::acr::GivenAcrValues;
 use crate::{
     audit::Audit,
     clock::{Clock, SystemClock},
@@ -57,6 +58,7 @@ pub struct StepUpBuilder {
     pub(in crate::config) on_refusal: Option<Arc<dyn RefusalHook>>,
     pub(in crate::config) client_address: Option<ClientAddress>,
     pub(in crate::config) cookies: GivenCookies,
+    pub(in crate::config) acr_values: GivenAcrValues,
     pub(in crate::config) urls: GivenUrls,
     pub(in crate::config) whoami: RequiredAal,
     pub(in crate::config) settings: RequiredAal,
@@ -93,6 +95,7 @@ impl StepUpBuilder {
             on_refusal: None,
             client_address: None,
             cookies: GivenCookies::default(),
+            acr_values: GivenAcrValues::default(),
             urls: GivenUrls::default(),
             whoami: RequiredAal::default(),
             settings: RequiredAal::default(),

@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::StepUpBuilder;
 use crate::{
+    aal::Aal,
     audit::{Audit, AuditSink},
     clock::Clock,
     context::Refusal,
@@ -192,6 +193,25 @@ impl StepUpBuilder {
         F: Fn(Head<'_>) -> Option<IpAddr> + Send + Sync + 'static,
     {
         self.client_address = Some(Arc::new(address));
+        self
+    }
+
+    /// What API clients ask their authorization server for, to reach a level: the `acr_values` in the challenge of RFC 9470, in order of
+    /// preference. By default `aal1` and `aal2`. An empty list leaves them out.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::Aal;
+    ///
+    /// let builder = builder.acr_values(Aal::Aal2, ["phr", "urn:bank:two-factors"]);
+    /// # drop(builder);
+    /// ```
+    pub fn acr_values<I, T>(mut self, level: Aal, values: I) -> Self
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<String>,
+    {
+        self.acr_values.add(level, values);
         self
     }
 }

@@ -109,16 +109,12 @@ impl SessionSource for OwnSessions {
             Shortfall::Unavailable => Remedy::default(),
             // Names no level: a client without a session learns nothing about what the route requires.
             Shortfall::NoSession => Remedy::page(urls.first_login(return_to)),
-            Shortfall::LevelTooLow | Shortfall::CannotTell => {
-                Remedy::page(urls.login(true, false, return_to)).with_acr_values("aal2")
-            }
-            Shortfall::NothingEnrolled => Remedy::page(urls.enrolment(return_to)).with_acr_values("aal2"),
-            Shortfall::TooOld { max_age, second_factor } => {
+            Shortfall::LevelTooLow | Shortfall::CannotTell => Remedy::page(urls.login(true, false, return_to)),
+            Shortfall::NothingEnrolled => Remedy::page(urls.enrolment(return_to)),
+            Shortfall::TooOld { second_factor, .. } => {
                 // Another provider may have vouched for both factors. Then they can be renewed only there.
                 let enrolled = unmet.evidence.is_some_and(|evidence| evidence.standing.enrolled() != Enrolled::No);
                 Remedy::page(urls.login(second_factor && enrolled, true, return_to))
-                    .with_acr_values(if second_factor { "aal2" } else { "aal1" })
-                    .with_max_age(max_age)
             }
         }
     }
