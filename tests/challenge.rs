@@ -295,6 +295,7 @@ async fn what_a_page_asks_for_comes_back_to_the_page() {
         (xhr, "", default),
         // A program that is no browser asks for the address itself.
         (&[JSON], "", own),
+        (IN_THE_BACKGROUND[2].1, "", own),
         (&[JSON], "https://evil.example/", own),
         (&NAVIGATION, page, own),
     ] {

@@ -178,9 +178,13 @@ pub(crate) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::POST) && !is_htmx(headers) && !wants_json(headers)
 }
 
-/// Whether a browser asks for something in the background of a page, and says so.
+/// Whether a browser asks for something in the background of a page, and says so. Programs with a `fetch` of their own have no page: they
+/// send `Sec-Fetch-Mode`, but no destination.
 pub(crate) fn is_in_the_background(headers: &HeaderMap) -> bool {
-    Fetch::of(headers).map_or_else(|| is_script(headers), |fetch| fetch != Fetch::Document)
+    match Fetch::of(headers) {
+        Some(fetch) => fetch != Fetch::Document && headers.contains_key(SEC_FETCH_DEST),
+        None => is_script(headers),
+    }
 }
 
 /// Whether the client can show a form: as a page, or as JSON that a script draws. An image or a stream of events cannot.
@@ -325,7 +329,8 @@ mod tests {
             let headers = of(&given);
             assert_eq!(is_navigation(&Method::GET, &headers), navigates, "{given:?}");
             assert_eq!((init_wants_json(&headers), wants_json(&headers)), (!navigates, !navigates), "{given:?}");
-            assert_eq!(is_in_the_background(&headers), !navigates, "{given:?}");
+            let of_a_page = !navigates && given.iter().any(|(name, _)| *name == "sec-fetch-dest");
+            assert_eq!(is_in_the_background(&headers), of_a_page, "{given:?}");
             assert_eq!(can_show_a_form(&headers), shows, "{given:?}");
         }
     }

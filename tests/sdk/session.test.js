@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { after, before, describe, test } from "node:test"
 
-import { MATRIX, Refused, client, signedIn } from "./lib/clients.js"
+import { MATRIX, Refused, client, navigate, signedIn } from "./lib/clients.js"
 import { bank } from "./lib/server.js"
 
 for (const which of MATRIX) {
@@ -86,9 +86,9 @@ for (const which of MATRIX) {
       await anybody.refused(404, undefined, "getFlowError", { id: "3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20" })
 
       // What a browser is sent to when something fails.
-      const failed = await fetch(`${server.url}/self-service/login/browser?aal=aal2`, { redirect: "manual" })
-      assert.equal(failed.status, 303)
-      const page = new URL(failed.headers.get("location"))
+      const failed = await navigate(`${server.url}/self-service/login/browser?aal=aal2`)
+      assert.equal(failed.statusCode, 303)
+      const page = new URL(failed.headers.location)
       const { error } = await anybody.call("getFlowError", { id: page.searchParams.get("id") })
       assert.deepEqual([error.code, error.id], [401, "session_aal1_required"])
     })

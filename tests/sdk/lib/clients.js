@@ -3,6 +3,7 @@
 // The SDKs are used as they are published. All that is added is what a browser does by itself: it keeps cookies, follows redirects, and
 // says where a request comes from.
 import assert from "node:assert/strict"
+import { get } from "node:http"
 import { createRequire } from "node:module"
 
 // The CommonJS builds: the other ones of these packages import files without their extension, which only bundlers resolve.
@@ -48,6 +49,14 @@ function browserFetch(base, jar) {
     }
     throw new Error("redirected too often")
   }
+}
+
+// A browser that goes to a page. `fetch` cannot: it says itself that it does not navigate.
+export function navigate(url) {
+  const headers = { Accept: "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" }
+  return new Promise((resolve, reject) => {
+    get(url, { headers }, (response) => resolve(response.resume())).on("error", reject)
+  })
 }
 
 // Whatever an SDK throws, as status, headers and body.
