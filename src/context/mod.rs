@@ -19,7 +19,6 @@ use tokio::sync::OnceCell;
 use tracing::Span;
 use url::Url;
 
-pub use self::{refusal::Refusal, refusals::Refusals};
 pub(crate) use self::{
     acr::AcrValues,
     address::Address,
@@ -27,6 +26,7 @@ pub(crate) use self::{
     head::RequestHead,
     refusal::RefusalHook,
 };
+pub use self::{refusal::Refusal, refusals::Refusals};
 use crate::{
     aal::Aal,
     audit::{Actor, AuditEventKind, Origin},
