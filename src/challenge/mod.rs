@@ -21,7 +21,9 @@ mod return_to;
 use url::Url;
 
 pub use self::denied::AccessDenied;
-pub(crate) use self::{json::prefetched, rejection::Rejection};
+#[cfg(feature = "axum")]
+pub(crate) use self::json::prefetched;
+pub(crate) use self::rejection::Rejection;
 use crate::{
     context::SessionContext,
     requirement::{Requirement, Shortfall},
