@@ -83,14 +83,13 @@ async fn any_bank_serves_any_step() {
     let carol = Client::log_in(other, "carol").await;
     let flow = carol.begin(one).await;
     let wrong = "000000";
-    let mut told = Vec::new();
+    let mut statuses = Vec::new();
     for number in 0..7 {
-        told.extend(messages(&carol.submit(&two.urls[number % 2], &flow, wrong).await.1));
+        statuses.push(carol.submit(&two.urls[number % 2], &flow, wrong).await.0);
     }
-    assert_eq!(told, [4_000_008, 4_000_008, 4_000_008, 4_000_008, 4_000_008, 4_990_001, 4_990_001]);
+    assert_eq!(statuses, [400, 400, 400, 400, 400, 429, 429]);
     let right = code(CAROL);
-    let (status, body) = carol.submit(other, &flow, &right).await;
-    assert_eq!((status, messages(&body)), (400, vec![4_990_001]));
+    assert_eq!(carol.submit(other, &flow, &right).await.0, 429);
 
     let mut longest = Duration::ZERO;
     for round in 0..5 {
