@@ -75,7 +75,10 @@ pub fn serve(name: &str) {
         "limit, same headers" => {
             let private = [
                 (http::header::CACHE_CONTROL, "private, no-cache, no-store, must-revalidate"),
-                (http::header::VARY, "Cookie, Authorization, X-Session-Token, Accept, HX-Request, X-Requested-With, Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site"),
+                (
+                    http::header::VARY,
+                    "Cookie, Authorization, X-Session-Token, Accept, HX-Request, X-Requested-With, Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Fetch-Site",
+                ),
             ];
             let router = Router::new().route("/", axum::routing::get(async move || (private, "all payments")));
             (router.layer(limit()), own)
