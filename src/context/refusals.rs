@@ -10,7 +10,7 @@
 /// # async fn balance() {}
 /// # async fn page() {}
 /// # let step_up = tower_step_up::StepUp::builder("https://bank.example")
-/// #     .signing_key(tower_step_up::SigningKey::hs256("2026-11", [7; 32])?)
+/// #     .signing_key(tower_step_up::SigningKey::generate("2026-11")?)
 /// #     .store(tower_step_up::store::MemoryStore::default())
 /// #     .factor(tower_step_up::factor::Totp::new("Example Bank"))
 /// #     .build()?;
