@@ -216,7 +216,8 @@ impl GuardBuilder {
     }
 
     /// What API clients ask their authorization server for, to reach a level: the `acr_values` in the challenge of RFC 9470, in order of
-    /// preference. By default there are none, except what the [source](crate::source::SessionSource::remedy) names, which comes first. An empty list leaves them out.
+    /// preference. By default there are none, except what the [source](crate::source::SessionSource::remedy) names, which comes first. An
+    /// empty list leaves them out.
     ///
     /// ```
     /// # let guard = tower_step_up::StepUp::guard("https://app.example");

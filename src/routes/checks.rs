@@ -13,6 +13,7 @@ use crate::{
         csrf::{self, CsrfToken},
         record::{Flow, FlowType},
     },
+    headers::negotiation,
     store::Attempt,
     wire::Envelope,
 };
@@ -42,6 +43,11 @@ pub(crate) fn origin(scope: &Scope, flow: &Flow, form: &Form) -> Origin {
             if pair && ours { Origin::Trusted } else { Origin::Forged }
         }
     }
+}
+
+/// Whether the answer to a submitted flow is JSON. Browsers that show pages get redirects.
+pub(crate) fn answers_in_json(scope: &Scope, flow: &Flow) -> bool {
+    flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers)
 }
 
 /// What the user reads when a browser sends an API flow.

@@ -91,12 +91,17 @@ fn logged_out(scope: &Scope, return_to: Option<&url::Url>, json: bool) -> Respon
     } else {
         answer::see_other(return_to.unwrap_or(&engine.urls.after_logout))
     };
-    answer::set_cookie(&mut response, engine.sessions.cookies.session_removal());
+    forget_user(&mut response, engine);
+    response
+}
+
+/// Takes the session's cookie away from the browser.
+pub(super) fn forget_user(response: &mut Response, engine: &Engine) {
+    answer::set_cookie(response, engine.sessions.cookies.session_removal());
     // The next user of this browser gets a CSRF token of their own.
     if let Some(csrf) = CsrfToken::random() {
-        answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
+        answer::set_cookie(response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
     }
-    response
 }
 
 fn logout_token(engine: &Engine, session: &Session) -> Option<String> {

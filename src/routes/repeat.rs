@@ -104,7 +104,7 @@ impl Sent {
         let session = stored.session.clone();
         let Some(&Answered { digest, at }) = session.answered() else { return Ok(None) };
         // A clock that went back makes the age unknown.
-        let in_time = now >= at && now.since(at) < ANSWERED_AGAIN_FOR;
+        let in_time = now >= at && is_recent(Some(at), now);
         if !in_time || !engine.sealer.is_digest(&self.parts, &digest) || !engine.users.is_active(subject).await? {
             return Ok(None);
         }

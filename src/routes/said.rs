@@ -15,8 +15,12 @@ pub(crate) struct Said {
 const ADVISED_AT: u32 = 2;
 
 impl Said {
+    fn all(messages: impl IntoIterator<Item = (Option<&'static str>, Text)>) -> Self {
+        Self { messages: messages.into_iter().collect(), counted: false, advice: None }
+    }
+
     pub(crate) fn one(field: Option<&'static str>, text: Text) -> Self {
-        Self { messages: vec![(field, text)], counted: false, advice: None }
+        Self::all([(field, text)])
     }
 
     /// A wrong answer that counted. From the second in the flow on, the user reads the advice too.
@@ -30,21 +34,13 @@ impl Said {
     }
 
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
-        Self {
-            messages: errors.into_iter().map(|error| (Some(error.field), error.text)).collect(),
-            counted: false,
-            advice: None,
-        }
+        Self::all(errors.into_iter().map(|error| (Some(error.field), error.text)))
     }
 
     /// The same in a login flow, where a wrong answer is told about the whole form: so is one that cannot be right.
     pub(crate) fn fields_of_login(errors: Vec<FieldError>, wrong: &Text) -> Self {
         let place = |error: &FieldError| Some(error.field).filter(|_| error.text.id != wrong.id);
-        Self {
-            messages: errors.into_iter().map(|error| (place(&error), error.text)).collect(),
-            counted: false,
-            advice: None,
-        }
+        Self::all(errors.into_iter().map(|error| (place(&error), error.text)))
     }
 
     /// Replaces the flow's messages. `beside`: adds to them instead, since a concurrent request wrote them.

@@ -94,7 +94,7 @@ impl Scope {
 
     /// What the request's credential says, if it is a token of ours, even one whose session has ended. It proves nothing by itself.
     pub(crate) fn presented(&self) -> Option<Arc<Verified>> {
-        self.engine().sessions.keys.verify(self.context.clue()?.bytes()?, self.now()).ok()
+        self.engine().sessions.verified(self.context.clue()?, self.now())
     }
 
     /// The cookie and token for a session, made by the source that will find it again.

@@ -16,7 +16,7 @@ use super::{
     whoami,
 };
 use crate::{
-    session::{Session, SessionId},
+    session::{Session, SessionId, Subject},
     store::Revocation,
 };
 
@@ -129,11 +129,17 @@ pub(crate) async fn revoke_one(
         if Some(id) == found.session.id() {
             return Err(Failure::OwnSession);
         }
-        let sessions = scope.engine().stores.sessions(found.session.subject(), scope.now()).await?;
-        if let Some(session) = sessions.iter().find(|session| session.id() == id) {
-            scope.engine().sign_out(session.as_ref(), &scope.context.origin()).await?;
-        }
+        end_one(&scope, found.session.subject(), id).await?;
         Ok(answer::empty(StatusCode::NO_CONTENT))
     };
     revoked.await.unwrap_or_else(|failure| failure.respond(&scope, true))
+}
+
+/// Ends this session of the subject, if it is there.
+pub(super) async fn end_one(scope: &Scope, subject: &Subject, id: SessionId) -> Result<(), Failure> {
+    let sessions = scope.engine().stores.sessions(subject, scope.now()).await?;
+    if let Some(session) = sessions.iter().find(|session| session.id() == id) {
+        scope.engine().sign_out(session.as_ref(), &scope.context.origin()).await?;
+    }
+    Ok(())
 }

@@ -32,7 +32,7 @@ use crate::{
     flow::{
         csrf::CsrfToken,
         owner::Owner,
-        record::{Flow, FlowType, Purpose},
+        record::{Flow, Purpose},
         settings::{self, Recency},
     },
     headers::negotiation,
@@ -83,7 +83,7 @@ impl<'a> Change<'a> {
         let found = session(scope, scope.engine().urls.login_ui.clone()).await?;
         query.flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
         let (flow, owner) = find(scope, query, "flow").await?;
-        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
+        let json = checks::answers_in_json(scope, &flow);
         Ok(Self { scope, found, owner, flow, json, sent: None })
     }
 

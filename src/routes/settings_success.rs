@@ -5,7 +5,7 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    answer,
+    answer, checks,
     failure::Failure,
     repeat::{Sent, Successor},
     saving::{self, Kept},
@@ -22,7 +22,6 @@ use crate::{
         record::{Flow, FlowType, Purpose},
         settings,
     },
-    headers::negotiation,
     requirement::{Requirement, Shortfall},
     session::StoredSession,
     source::Carried,
@@ -134,7 +133,7 @@ impl Change<'_> {
             Ok(()) | Err(Shortfall::NothingEnrolled) => {}
             Err(_) => return Ok(None),
         }
-        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
+        let json = checks::answers_in_json(scope, &flow);
         let owner = Owner::read(engine, session.subject()).await?;
         let written = session.answered().is_none_or(|answered| flow.updated_at >= answered.at);
         let mut after = Change { scope, found: &evidence, owner, flow, json, sent: None };

@@ -17,9 +17,8 @@ use crate::{
     flow::{
         login::{self, Asked},
         owner::Owner,
-        record::{Flow, FlowType},
+        record::Flow,
     },
-    headers::negotiation,
     source::Evidence,
 };
 
@@ -52,7 +51,7 @@ impl<'a> Submission<'a> {
             }
             _ => {}
         }
-        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
+        let json = checks::answers_in_json(scope, &flow);
         Ok(Self { scope, found, flow, asked, json, owner: None, sent: None })
     }
 
@@ -65,7 +64,7 @@ impl<'a> Submission<'a> {
         let Some(id) = Query::of(uri).flow_id("flow")?.filter(|_| scope.presented().is_some()) else { return Ok(None) };
         let flow = stored_flow(scope, id).await?;
         let Some(asked) = login::asked(&flow).filter(|_| flow.is_bound()) else { return Ok(None) };
-        let json = flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers);
+        let json = checks::answers_in_json(scope, &flow);
         let mut again = Self { scope, found: None, flow, asked, json, owner: None, sent: None };
         let successor = again.answered(body).await?;
         Ok(successor.map(|successor| (again, successor)))

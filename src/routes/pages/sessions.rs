@@ -21,10 +21,11 @@ use crate::{
     },
     requirement::Requirement,
     routes::{
-        answer,
-        body::{self, BodyError},
+        answer, body,
         failure::Failure,
+        logout::forget_user,
         scope::{Scope, Site},
+        sessions::end_one,
         settings::{Refused, meets, session},
     },
     session::{SessionId, StoredSession},
@@ -135,11 +136,7 @@ pub(crate) async fn end(State(_): State<Site>, scope: Scope, body: Body) -> Resp
 async fn ended(scope: &Scope, body: Body) -> Result<Response, Refused> {
     let engine = scope.engine();
     let bytes = body::read(body, engine.limits.body_bytes).await.map_err(|_| Failure::BodyTooLarge)?;
-    let form = match body::form(&scope.headers, bytes).await {
-        Ok(form) => form,
-        Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge.into()),
-        Err(BodyError::Unreadable(_)) => return Err(Failure::BadBody.into()),
-    };
+    let form = body::form(&scope.headers, bytes).await.map_err(|_| Failure::BadBody)?;
     if !is_ours(&scope.headers, engine, form.get("csrf_token")) {
         return Err(Failure::Csrf.into());
     }
@@ -157,10 +154,7 @@ async fn ended(scope: &Scope, body: Body) -> Result<Response, Refused> {
     if id.is_some() && id == found.session.id() {
         engine.sign_out(&found.session, &origin).await?;
         let mut response = answer::see_other(&engine.urls.after_logout);
-        answer::set_cookie(&mut response, engine.sessions.cookies.session_removal());
-        if let Some(csrf) = CsrfToken::random() {
-            answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
-        }
+        forget_user(&mut response, engine);
         return Ok(response);
     }
     // A thief of a session must not sign the owner out everywhere.
@@ -177,12 +171,7 @@ async fn ended(scope: &Scope, body: Body) -> Result<Response, Refused> {
             let own = found.session.id().ok_or(Failure::NoSession)?;
             engine.revoke(subject, Revocation::Others(own), &origin).await?;
         }
-        Some(id) => {
-            let sessions = engine.stores.sessions(subject, scope.now()).await?;
-            if let Some(session) = sessions.iter().find(|session| session.id() == id) {
-                engine.sign_out(session.as_ref(), &origin).await?;
-            }
-        }
+        Some(id) => end_one(scope, subject, id).await?,
     }
     Ok(answer::see_other(&page))
 }

@@ -75,7 +75,8 @@ impl OwnSessions {
         Standing::new(credentials).leeway(self.clock_leeway).second_factor_lifespan(self.second_factor_lifespan)
     }
 
-    fn verified(&self, clue: &Clue, now: Timestamp) -> Option<Arc<Verified>> {
+    /// What a token of ours says, even one whose session has ended.
+    pub(crate) fn verified(&self, clue: &Clue, now: Timestamp) -> Option<Arc<Verified>> {
         self.keys.verify(clue.bytes()?, now).ok()
     }
 }
