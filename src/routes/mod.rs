@@ -16,6 +16,7 @@ mod login_told;
 mod logout;
 mod pages;
 pub(crate) mod query;
+mod recent_proof;
 mod repeat;
 mod return_to;
 mod said;

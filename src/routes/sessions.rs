@@ -12,7 +12,9 @@ use super::{
     answer,
     failure::Failure,
     query::Query,
+    recent_proof::may_end_others,
     scope::{Scope, Site},
+    settings::Refused,
     whoami,
 };
 use crate::{
@@ -104,18 +106,19 @@ fn links(scope: &Scope, page: &Page, total: usize) -> String {
     links.join(", ")
 }
 
-/// `DELETE /sessions`: ends all sessions but the client's own. No gate: it can only end sessions.
+/// `DELETE /sessions`: ends all sessions but the client's own. No gate of a level, but the proof of `recent_proof`.
 pub(crate) async fn revoke_others(State(_): State<Site>, scope: Scope) -> Response {
     let revoked = async {
         let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
         let which = Revocation::Others(found.session.id().ok_or(Failure::NoSession)?);
+        may_end_others(&scope, &found.session, None).await?;
         let count = scope.engine().revoke(found.session.subject(), which, &scope.context.origin()).await?;
-        Ok::<_, Failure>(answer::json(StatusCode::OK, &json!({ "count": count })))
+        Ok::<_, Refused>(answer::json(StatusCode::OK, &json!({ "count": count })))
     };
-    revoked.await.unwrap_or_else(|failure| failure.respond(&scope, true))
+    revoked.await.unwrap_or_else(|refused| refused.respond(&scope, true))
 }
 
-/// `DELETE /sessions/{id}`: ends another of the subject's sessions. An unknown id counts as ended.
+/// `DELETE /sessions/{id}`: ends another of the subject's sessions. An unknown id counts as ended. It takes the same proof.
 pub(crate) async fn revoke_one(
     State(_): State<Site>,
     path: Result<Path<String>, PathRejection>,
@@ -127,12 +130,13 @@ pub(crate) async fn revoke_one(
         let id = Uuid::try_parse(&id).ok().filter(|parsed| parsed.to_string() == id).map(SessionId::from);
         let id = id.ok_or(Failure::BadSessionId)?;
         if Some(id) == found.session.id() {
-            return Err(Failure::OwnSession);
+            return Err(Failure::OwnSession.into());
         }
+        may_end_others(&scope, &found.session, None).await?;
         end_one(&scope, found.session.subject(), id).await?;
-        Ok(answer::empty(StatusCode::NO_CONTENT))
+        Ok::<_, Refused>(answer::empty(StatusCode::NO_CONTENT))
     };
-    revoked.await.unwrap_or_else(|failure| failure.respond(&scope, true))
+    revoked.await.unwrap_or_else(|refused| refused.respond(&scope, true))
 }
 
 /// Ends this session of the subject, if it is there.

@@ -16,6 +16,7 @@ use super::{
     failure::Failure,
     login::expired_envelope,
     query::Query,
+    recent_proof::{self, Sensitive},
     repeat::Sent,
     said::Said,
     saving::{self, Kept},
@@ -24,9 +25,8 @@ use super::{
     stored_flow::stored_flow,
 };
 use crate::{
-    aal::{Aal, Method},
+    aal::Method,
     audit::{AuditEventKind, FailureReason, RefusalReason},
-    challenge,
     engine::Engine,
     factor::{Enrolment, EnrolmentOutcome, Factor, FactorError, Form},
     flow::{
@@ -36,11 +36,9 @@ use crate::{
         settings::{self, Recency},
     },
     headers::negotiation,
-    requirement::{Requirement, Shortfall},
     source::Evidence,
-    standing::{CredentialSummary, Standing},
+    standing::CredentialSummary,
     store::{AttemptKey, CredentialChange},
-    wire::Envelope,
     wire::ui::{Text, message},
 };
 
@@ -141,39 +139,14 @@ impl<'a> Change<'a> {
         let max_age = self.engine().limits.privileged_session_max_age;
         match settings::recency(&self.found.session, &standing, max_age, self.scope.now()) {
             Recency::Recent => self.apply(factor, enrolment, &form).await,
-            Recency::ProveAnew { second_factor } => Ok(self.prove_anew(second_factor, &standing)),
+            Recency::ProveAnew { second_factor } => {
+                let page = settings::page(&self.flow, self.engine());
+                let level = standing.level(&self.found.session, self.scope.now());
+                let what = Sensitive::ChangeFactors;
+                let refused = recent_proof::refuse(self.scope, what, level, second_factor, Some(&page));
+                Ok(refused.respond(self.scope, self.json))
+            }
         }
-    }
-
-    /// The proof is not recent enough. The form is not kept: the user submits it again.
-    fn prove_anew(&self, second_factor: bool, standing: &Standing) -> Response {
-        let engine = self.engine();
-        let page = settings::page(&self.flow, engine);
-        let url = engine.urls.login(second_factor, true, Some(&page));
-        let shortfall = if second_factor && standing.level(&self.found.session, self.scope.now()) < Aal::Aal2 {
-            Shortfall::LevelTooLow
-        } else {
-            Shortfall::TooOld { max_age: engine.limits.privileged_session_max_age, second_factor }
-        };
-        self.scope.context.report_refusal(shortfall);
-        if !self.json {
-            return answer::because(answer::see_other(&url), shortfall);
-        }
-        let envelope = Envelope::new(
-            StatusCode::FORBIDDEN,
-            Some("session_refresh_required"),
-            "recent proof required",
-            "Please confirm that it is you before you change your second factors.",
-        )
-        .redirect_browser_to(&url);
-        let mut required = Requirement::from(engine.settings_required_aal());
-        let max_age = engine.limits.privileged_session_max_age;
-        if !max_age.is_zero() {
-            required = required.max_age(max_age);
-        }
-        let remedy = self.scope.context.remedy(shortfall, required, Some(&page));
-        let envelope = challenge::challenged(envelope, &self.scope.context, shortfall, &remedy);
-        answer::because(answer::from_bytes(envelope.respond(&self.scope.headers)), shortfall)
     }
 
     async fn apply(

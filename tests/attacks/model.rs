@@ -74,6 +74,11 @@ impl Model {
         self.second_at(who, which).is_some_and(|at| self.now < at + PRIVILEGED)
     }
 
+    /// A thief of a first factor must not sign the owner out.
+    fn may_end_others(&self, who: usize, which: usize) -> bool {
+        self.session(who, which).is_some() && (self.people[who].factor.is_none() || self.may_remove(who, which))
+    }
+
     /// Which of the application's pages are open.
     fn open(&self, who: usize, which: usize) -> [bool; 4] {
         let alive = self.session(who, which).is_some();
@@ -141,7 +146,7 @@ impl ReferenceStateMachine for Model {
                 }
             }
             Step::RevokeOthers(who, which) => {
-                if model.session(who, which).is_some() {
+                if model.may_end_others(who, which) {
                     model.people[who].sessions[1 - which] = None;
                 }
             }

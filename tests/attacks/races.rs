@@ -149,6 +149,7 @@ async fn logout_wins_over_a_step_up_in_flight() {
             for first in ["ending", "step-up"] {
                 let mut kim = site.spa("kim").await;
                 let mut keeper = site.spa("kim").await;
+                assert_eq!(keeper.step_up(&world.next_code()).await.status, 200);
                 let flow = kim.begin("login", "?aal=aal2").await;
                 let code = world.next_code();
                 let logout = kim.get("/self-service/logout/browser").await.json();
@@ -206,6 +207,7 @@ async fn logout_wins_over_a_step_up_in_flight() {
             let (mut ended, mut steps) = (false, 0);
             while !ended {
                 let (mut kim, mut keeper) = (site.spa("kim").await, site.spa("kim").await);
+                assert_eq!(keeper.step_up(&world.next_code()).await.status, 200);
                 let flow = kim.begin("login", "?aal=aal2").await;
                 let code = world.next_code();
                 let end = async {

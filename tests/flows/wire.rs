@@ -14,6 +14,7 @@ use crate::{
     store::{ADDRESS, TestStore},
 };
 
+const REFRESH: &str = "session_refresh_required";
 const UNKNOWN: &str = "3c1de7a4-9a0e-4a55-8c33-1b7f0f6f5d20";
 
 async fn client(site: &Site, kind: Kind, name: &str) -> Client {
@@ -225,10 +226,40 @@ async fn what_only_takes_away_is_not_gated() {
         site.enrol("kim").await;
         let mut kim = client(&site, kind, "kim").await;
         assert_eq!(kim.get("/sessions").await.error_id(), "session_aal2_required");
-        assert_eq!(kim.delete(&format!("/sessions/{UNKNOWN}"), "").await.status, StatusCode::NO_CONTENT);
-        assert_eq!(kim.delete("/sessions", "").await.json(), json!({ "count": 0 }));
         assert_eq!(kim.get("/self-service/logout/browser").await.status, StatusCode::OK);
         kim.begin("login", "?aal=aal2").await;
+    }
+}
+
+#[tokio::test]
+async fn ending_other_sessions_takes_a_recent_second_factor() {
+    for kind in [Kind::Spa, Kind::Native] {
+        // In the lax model too, and in the strict one before the gate says anything.
+        for required in [RequiredAal::Aal1, RequiredAal::HighestAvailable] {
+            let site = Site::with(|builder| builder.whoami_required_aal(required).settings_required_aal(required));
+            site.enrol("kim").await;
+            let (mut kim, mut other) = (client(&site, kind, "kim").await, site.spa("kim").await);
+            let one = format!("/sessions/{UNKNOWN}");
+            for late in [false, true] {
+                for path in ["/sessions", &one] {
+                    let answer = kim.delete(path, "").await;
+                    assert_eq!((answer.status, answer.error_id().as_str()), (StatusCode::FORBIDDEN, REFRESH), "{path}");
+                    let url = format!("{ORIGIN}/self-service/login/browser?aal=aal2&refresh=true");
+                    assert_eq!(answer.json()["redirect_browser_to"], url);
+                }
+                assert_eq!(other.get("/account").await.status, StatusCode::OK);
+                let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+                let answer = kim.submit(&flow, &[("method", "totp"), ("totp_code", &site.next_code())]).await;
+                assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+                kim.keep_token(&answer);
+                if !late {
+                    site.clock.advance(Duration::from_secs(3600));
+                }
+            }
+            assert_eq!(kim.delete(&one, "").await.status, StatusCode::NO_CONTENT);
+            assert_eq!(kim.delete("/sessions", "").await.json(), json!({ "count": 1 }));
+            assert_eq!(other.get("/account").await.status, StatusCode::UNAUTHORIZED);
+        }
     }
 }
 

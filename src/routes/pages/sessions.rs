@@ -14,16 +14,13 @@ use super::{Frame, html};
 use crate::{
     aal::{Method, Proof},
     engine::Engine,
-    flow::{
-        csrf::{self, CsrfToken},
-        owner::Owner,
-        settings::{Recency, recency},
-    },
+    flow::csrf::{self, CsrfToken},
     requirement::Requirement,
     routes::{
         answer, body,
         failure::Failure,
         logout::forget_user,
+        recent_proof::may_end_others,
         scope::{Scope, Site},
         sessions::end_one,
         settings::{Refused, meets, session},
@@ -157,15 +154,7 @@ async fn ended(scope: &Scope, body: Body) -> Result<Response, Refused> {
         forget_user(&mut response, engine);
         return Ok(response);
     }
-    // A thief of a session must not sign the owner out everywhere.
-    let owner = Owner::read(engine, subject).await?;
-    let max_age = engine.limits.privileged_session_max_age;
-    if owner.has_second_factor() {
-        let recency = recency(&found.session, &owner.standing(engine), max_age, scope.now());
-        if let Recency::ProveAnew { second_factor } = recency {
-            return Ok(answer::see_other(&engine.urls.login(second_factor, true, Some(&page))));
-        }
-    }
+    may_end_others(scope, &found.session, Some(&page)).await?;
     match id {
         None => {
             let own = found.session.id().ok_or(Failure::NoSession)?;
