@@ -67,9 +67,11 @@ fn json(bytes: &[u8]) -> Result<Form, BodyError> {
     // serde_json refuses more than 128 levels of nesting.
     let body = serde_json::from_slice(bytes).map_err(|_| UNREADABLE)?;
     let form = Form::from_object(body).map_err(|_| REPEATED)?;
-    // It is ours. In another type it would count as missing, and its sender would not learn why.
-    if form.json("csrf_token").is_some() {
-        return Err(BodyError::Unreadable("The field csrf_token must be a text. Please send it as the form has it."));
+    // Fields of every form. In another type they would count as missing, and their sender would not learn why.
+    if ["method", "csrf_token"].iter().any(|name| form.json(name).is_some()) {
+        return Err(BodyError::Unreadable(
+            "The fields method and csrf_token must be texts. Please send them as the form has them.",
+        ));
     }
     Ok(form)
 }
@@ -135,6 +137,7 @@ mod tests {
             ("application/json", r#"{"totp_code":"1","totp_code":"2"}"#),
             ("application/json", r#"{"totp_code":"1","csrf_token":["x"]}"#),
             ("application/json", r#"{"totp_code":"1","csrf_token":1}"#),
+            ("application/json", r#"{"totp_code":"1","method":{}}"#),
             ("application/json", &format!("{{\"a\":{deep}}}")),
             ("application/json; charset=utf-16", r#"{"totp_code":"001234"}"#),
             ("application/json; charset=utf-88", r#"{"totp_code":"001234"}"#),
