@@ -24,6 +24,8 @@ use crate::{
 /// | `credential` | the id of the credential |
 /// | `reason` | why something was refused or failed |
 /// | `replaced` | the id that the session had before |
+/// | `ended` | the session that was ended, if one was named |
+/// | `kept` | the session that was kept when all others were ended |
 /// | `count` | how many sessions or credentials |
 /// | `retry_after` | how many seconds the factor stays locked |
 /// | `request.method` | the HTTP method |
@@ -129,6 +131,10 @@ pub enum AuditEventKind {
     Revoked {
         /// How many.
         sessions: u64,
+        /// The session that was ended, if it was one that was named.
+        ended: Option<SessionId>,
+        /// The session that was kept, if it was all others.
+        kept: Option<SessionId>,
     },
     /// Everything of the subject was removed.
     Deleted,
@@ -299,9 +305,23 @@ impl AuditEventKind {
         }
     }
 
+    pub(super) const fn ended(&self) -> Option<SessionId> {
+        match self {
+            Self::Revoked { ended, .. } => *ended,
+            _ => None,
+        }
+    }
+
+    pub(super) const fn kept(&self) -> Option<SessionId> {
+        match self {
+            Self::Revoked { kept, .. } => *kept,
+            _ => None,
+        }
+    }
+
     pub(super) const fn count(&self) -> Option<u64> {
         match self {
-            Self::Revoked { sessions: count }
+            Self::Revoked { sessions: count, .. }
             | Self::RevokedEveryone { sessions: count }
             | Self::Resealed { credentials: count } => Some(*count),
             _ => None,

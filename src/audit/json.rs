@@ -27,6 +27,10 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced: Option<SessionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
@@ -47,6 +51,8 @@ impl Serialize for AuditEvent {
             credential: kind.credential(),
             reason: kind.reason(),
             replaced: kind.replaced(),
+            ended: kind.ended(),
+            kept: kind.kept(),
             count: kind.count(),
             retry_after: kind.retry_after(),
             request: request.as_ref(),

@@ -152,6 +152,8 @@ fn log(event: &AuditEvent) {
     let session = session.map(tracing::field::display);
     let credential = kind.credential().map(tracing::field::display);
     let replaced = kind.replaced().map(tracing::field::display);
+    let ended = kind.ended().map(tracing::field::display);
+    let kept = kind.kept().map(tracing::field::display);
     let (count, retry_after) = (kind.count(), kind.retry_after());
     let client = request.as_ref().map(|request| &request.client);
     let http_method = request.as_ref().map(|request| request.method.as_str());
@@ -162,8 +164,8 @@ fn log(event: &AuditEvent) {
     macro_rules! write {
         ($level:expr) => {
             tracing::event!(
-                target: TARGET, $level, event, actor, reason, method, credential, subject, session, replaced, count, retry_after,
-                http_method, route, request_id, client_address, user_agent,
+                target: TARGET, $level, event, actor, reason, method, credential, subject, session, replaced, ended, kept, count,
+                retry_after,                 http_method, route, request_id, client_address, user_agent,
             )
         };
     }

@@ -48,7 +48,16 @@ impl Engine {
             let _forget = self.sessions.standing.forget_afterwards(subject);
             self.stores.revoke(subject, which).await?
         };
-        self.audit.record_for_subject(self.now(), origin, subject, AuditEventKind::Revoked { sessions: revoked });
+        let (ended, kept) = match which {
+            Revocation::One(id) => (Some(id), None),
+            Revocation::Others(id) => (None, Some(id)),
+            Revocation::All(_) => (None, None),
+        };
+        // Where nothing was ended, nothing happened. All sessions are different: the ones that are just being created end too.
+        if revoked > 0 || matches!(which, Revocation::All(_)) {
+            let kind = AuditEventKind::Revoked { sessions: revoked, ended, kept };
+            self.audit.record_for_subject(self.now(), origin, subject, kind);
+        }
         Ok(revoked)
     }
 

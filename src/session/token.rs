@@ -338,6 +338,19 @@ mod tests {
         assert!(ring(&["b"]).verify(old.as_str(), at(1000)).is_err(), "a retired key");
     }
 
+    /// TOTP and codes by message are both `otp` in RFC 8176.
+    #[test]
+    fn amr_says_each_value_once() {
+        let proof = |method, aal| Proof::new(method, aal, at(1000));
+        let proofs =
+            vec![proof(Method::Password, Aal::Aal1), proof(Method::Totp, Aal::Aal2), proof(Method::Code, Aal::Aal2)];
+        let session = StoredSession::of_proofs(Subject::new("kim").unwrap(), proofs, at(1000), HOUR);
+        let token = ring(&["a"]).mint(&session, Aal::Aal2).unwrap();
+        let payload = token.as_str().split('.').nth(1).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        assert_eq!(claims["amr"], serde_json::json!(["pwd", "otp", "mfa"]));
+    }
+
     #[test]
     fn claims_carry_the_standard_names() {
         let claims = claims();

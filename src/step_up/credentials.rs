@@ -31,6 +31,9 @@ impl StepUp {
 
     /// Stores look-up secrets that the subject got elsewhere. They replace the present ones. Each works once.
     ///
+    /// The store keeps a fast hash of each. Codes of less than 112 bits, which is 23 characters of base32, could be found from a stolen
+    /// store with much effort (NIST SP 800-63B-4 section 3.1.2.2): let users replace them.
+    ///
     /// # Errors
     ///
     /// There are no codes, a code has fewer than 13 characters (64 bits in base32) or more than 64, or two are equal (`LookupSecrets`);
@@ -124,7 +127,7 @@ impl StepUp {
 
     /// Removes the subject's credentials of a method, for a support desk that has verified who asks. All sessions lose this factor at
     /// once, open flows end, and the counter of attempts is reset. Backup codes go with the last other second factor, as when users
-    /// remove it themselves.
+    /// remove it themselves. Where there are none, nothing changes.
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
@@ -172,6 +175,9 @@ impl StepUp {
         for _ in 0..ROUNDS {
             let credentials = engine.stores.credentials(subject).await?;
             let gone = engine.removed_with(&credentials, &is_removed);
+            if gone.is_empty() {
+                return Ok(());
+            }
             let mut completion = Completion::new(subject.clone(), engine.now());
             completion.expect_credentials = Some(credentials.iter().map(|one| one.summary.id).collect());
             completion.credentials = gone.iter().map(|one| CredentialChange::Remove(one.id)).collect();

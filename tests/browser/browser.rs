@@ -150,6 +150,22 @@ impl Browser {
         self.evaluate("return window.innerWidth;", "").await
     }
 
+    /// Whether the browser would send the form with this text in the field.
+    pub(crate) async fn accepts(&self, selector: &str, typed: &str) -> bool {
+        let script = "const [selector, typed] = arguments; const field = document.querySelector(selector); \
+                      field.value = typed; const valid = field.checkValidity(); field.value = ''; return valid;";
+        let answer = self.driver.execute(script, vec![json!(selector), json!(typed)]).await.unwrap();
+        answer.json().as_bool().unwrap()
+    }
+
+    pub(crate) async fn address(&self) -> String {
+        self.driver.current_url().await.unwrap().into()
+    }
+
+    pub(crate) async fn forget_cookies(&self) {
+        self.driver.delete_all_cookies().await.unwrap();
+    }
+
     async fn evaluate(&self, script: &str, argument: &str) -> Value {
         self.driver.execute(script, vec![json!(argument)]).await.unwrap().json().clone()
     }

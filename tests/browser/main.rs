@@ -8,6 +8,7 @@
 
 mod bank;
 mod browser;
+mod honest;
 
 use std::{
     fs,

@@ -98,7 +98,11 @@ async fn every_decision_is_told_once_and_without_secrets() {
     assert!(matches!(events[1].kind, AuditEventKind::Rotated { .. }));
     site.step_up.unlock(&subject("kim"), totp).await.unwrap();
     site.step_up.revoke(&subject("kim"), Revocation::Others(events[1].session.unwrap())).await.unwrap();
-    expect(&[AuditEventKind::Unlocked { method: totp }, AuditEventKind::Revoked { sessions: 1 }]);
+    let kept = events[1].session;
+    expect(&[AuditEventKind::Unlocked { method: totp }, AuditEventKind::Revoked { sessions: 1, ended: None, kept }]);
+    site.step_up.revoke(&subject("kim"), Revocation::Others(events[1].session.unwrap())).await.unwrap();
+    site.step_up.unbind(&subject("ann"), totp).await.unwrap();
+    expect(&[]);
 
     // What the companion router refuses for other reasons is told too.
     let refused = |reason| AuditEventKind::Refused { reason };
@@ -126,7 +130,7 @@ async fn every_decision_is_told_once_and_without_secrets() {
 
     let token = kim.token.clone().unwrap();
     kim.delete("/self-service/logout/api", &format!("{{\"session_token\":\"{token}\"}}")).await;
-    expect(&[AuditEventKind::Revoked { sessions: 1 }, AuditEventKind::SignedOut]);
+    expect(&[AuditEventKind::Revoked { sessions: 1, ended: kept, kept: None }, AuditEventKind::SignedOut]);
 
     let text = format!("{all:?} {events:?}");
     for secret in [&code, &token, &codes[0], SECRET] {

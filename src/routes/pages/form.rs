@@ -252,10 +252,14 @@ fn hints(name: &str) -> &'static str {
         // As the server reads it: digits of either width, with blanks and dashes of any kind between them.
         "totp_code" => concat!(
             r#"inputmode="numeric" maxlength="64" title="Six digits, for example 123 456" pattern=""#,
-            r"[\s\-\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*(?:[0-9\uFF10-\uFF19]",
-            r#"[\s\-\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*){6}""#,
+            r"[\s\-\u0085\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*(?:[0-9\uFF10-\uFF19]",
+            r#"[\s\-\u0085\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*){6}""#,
         ),
-        "lookup_secret" => r#"autocapitalize="characters" spellcheck="false" maxlength="256""#,
+        // No pattern: codes that were imported may have any characters.
+        "lookup_secret" => concat!(
+            r#"autocapitalize="characters" spellcheck="false" maxlength="256" "#,
+            r#"title="A code of your list, with or without dashes""#,
+        ),
         _ => "",
     }
 }
@@ -289,6 +293,27 @@ mod tests {
 
     fn label() -> Text {
         Text::info(1, "label")
+    }
+
+    #[test]
+    fn browsers_fill_in_what_fits() {
+        let of = |group, name: &'static str, kind| {
+            let node = Node::field(group, name, kind, label());
+            sections(&[node], &[])[0].fields[0].autocomplete.to_owned()
+        };
+        for (group, name, kind, expected) in [
+            (Group::Totp, "totp_code", InputKind::Text, "one-time-code"),
+            (Group::Code, "code", InputKind::Number, "one-time-code"),
+            (Group::Code, "remember", InputKind::Checkbox, "off"),
+            (Group::Code, "address", InputKind::Email, "email"),
+            (Group::Code, "phone", InputKind::Tel, "tel"),
+            (Group::Password, "password", InputKind::Password, "current-password"),
+            // Kept on paper: a browser must not offer to save or fill it.
+            (Group::LookupSecret, "lookup_secret", InputKind::Text, "off"),
+            (Group::WebAuthn, "name", InputKind::Text, "off"),
+        ] {
+            assert_eq!(of(group, name, kind), expected, "{name}");
+        }
     }
 
     #[test]
