@@ -88,6 +88,7 @@ impl StepUpBuilder {
         };
         let engine = Engine {
             application_name,
+            strict_transport_security: self.strict_transport_security,
             urls,
             sessions,
             stores,

@@ -29,6 +29,8 @@ use crate::{
 /// Everything that is configured, apart from how requests reach it.
 pub(crate) struct Engine {
     pub(crate) application_name: String,
+    /// Whether our pages tell browsers to use HTTPS alone, where the public URL is HTTPS.
+    pub(crate) strict_transport_security: bool,
     pub(crate) urls: Arc<Urls>,
     pub(crate) sessions: Arc<OwnSessions>,
     pub(crate) stores: Stores,

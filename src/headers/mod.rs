@@ -16,6 +16,11 @@ pub(crate) const VARY: HeaderValue = HeaderValue::from_static(
      Sec-Fetch-Site",
 );
 
+/// Forbids a browser to take the body for anything but its `Content-Type` (ASVS 5.0 clause 3.4.4).
+pub(crate) fn never_sniff(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
 /// Marks a response as depending on a session, unless it is marked already.
 pub(crate) fn forbid_storing(headers: &mut HeaderMap) {
     // Few responses set these headers themselves. For the others, each header is looked up once.

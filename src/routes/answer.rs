@@ -7,7 +7,10 @@ use axum::{
 use serde_json::Value;
 use url::Url;
 
-use crate::{headers::forbid_storing, requirement::Shortfall};
+use crate::{
+    headers::{forbid_storing, never_sniff},
+    requirement::Shortfall,
+};
 
 pub(crate) fn from_bytes(response: Response<Bytes>) -> Response<Body> {
     response.map(Body::from)
@@ -35,6 +38,7 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response<Body> {
     *response.body_mut() = body.to_string().into();
     let content_type = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    never_sniff(response.headers_mut());
     response
 }
 

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::headers::{NO_STORE, VARY, negotiation};
+use crate::headers::{NO_STORE, VARY, negotiation, never_sniff};
 
 const ORY_ERROR_ID: HeaderName = HeaderName::from_static("ory-error-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -108,6 +108,7 @@ impl Envelope {
         headers.insert(ORY_ERROR_ID, HeaderValue::from_static(self.id.unwrap_or_default()));
         headers.insert(header::CACHE_CONTROL, NO_STORE);
         headers.insert(header::VARY, VARY);
+        never_sniff(headers);
         if let Some(challenge) = self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }

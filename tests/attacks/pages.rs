@@ -321,6 +321,8 @@ async fn step_up_page_escapes_and_cannot_be_framed() {
         assert_eq!(header("x-content-type-options"), "nosniff");
         assert_eq!(header("x-frame-options"), "DENY");
         assert_eq!(header("referrer-policy"), "no-referrer");
+        assert_eq!(header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(header("strict-transport-security"), "max-age=31536000");
         assert!(header("content-type").starts_with("text/html"));
     }
     // No other origin reads anything, with credentials or without, asked before or not.

@@ -27,6 +27,9 @@ async fn client(site: &Site, kind: Kind, name: &str) -> Client {
 
 fn assert_private(answer: &Answer, what: &str) {
     assert_eq!(answer.headers["cache-control"], "private, no-cache, no-store, must-revalidate", "{what}");
+    if answer.headers.contains_key("content-type") {
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{what}");
+    }
     let vary = answer.headers["vary"].to_str().unwrap();
     for name in ["Cookie", "Authorization", "X-Session-Token", "Accept", "HX-Request"].into_iter().chain([
         "X-Requested-With",

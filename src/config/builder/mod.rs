@@ -46,6 +46,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct StepUpBuilder {
     pub(in crate::config) public_url: String,
     pub(in crate::config) application_name: Option<String>,
+    pub(in crate::config) strict_transport_security: bool,
     pub(in crate::config) loopback_http: bool,
     pub(in crate::config) signing_keys: Vec<SigningKey>,
     pub(in crate::config) encryption_keys: Vec<EncryptionKey>,
@@ -83,6 +84,7 @@ impl StepUpBuilder {
         Self {
             public_url,
             application_name: None,
+            strict_transport_security: true,
             loopback_http: false,
             signing_keys: Vec::new(),
             encryption_keys: Vec::new(),

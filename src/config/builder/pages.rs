@@ -171,4 +171,17 @@ impl StepUpBuilder {
         self.urls.after_unsafe = Some(url.into());
         self
     }
+
+    /// Whether the built-in pages send `Strict-Transport-Security`, for a year and this host alone, where the public URL is HTTPS. By default
+    /// they do (RFC 6797). Switch it off if the host must also answer plain HTTP, or if something before the application sends it.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.strict_transport_security(false);
+    /// # drop(builder);
+    /// ```
+    pub fn strict_transport_security(mut self, sends: bool) -> Self {
+        self.strict_transport_security = sends;
+        self
+    }
 }

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::Response,
 };
 
@@ -28,7 +28,7 @@ use crate::{
     engine::Engine,
     factor::lookup_secret,
     flow::{csrf::CsrfToken, login as login_flow, owner::Owner, record::Flow, settings as settings_flow},
-    headers::forbid_storing,
+    headers::{forbid_storing, never_sniff},
     wire::ui::{Node, Text},
 };
 
@@ -222,7 +222,7 @@ pub(crate) async fn style() -> Response {
     let headers = response.headers_mut();
     forbid_storing(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    never_sniff(headers);
     response
 }
 
@@ -238,13 +238,21 @@ fn html(status: StatusCode, engine: &Engine, page: &impl Template) -> Result<Res
     })?;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    harden(response.headers_mut(), &engine.urls.form_targets());
+    let https = engine.urls.public.scheme() == "https";
+    harden(response.headers_mut(), &engine.urls.form_targets(), https && engine.strict_transport_security);
     Ok(response)
 }
 
+/// No other site keeps a handle of a window that shows our pages.
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// For this host alone: what other hosts of the domain do is not ours to say (RFC 6797 section 6.1; ASVS 5.0 clause 3.4.1).
+const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// `form-action` also restricts redirects after a submit, so it lists all origins to which one may lead.
-fn harden(headers: &mut HeaderMap, form_targets: &[String]) {
+fn harden(headers: &mut HeaderMap, form_targets: &[String], strict_transport: bool) {
     forbid_storing(headers);
+    never_sniff(headers);
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
         form_targets.join(" ")
@@ -254,10 +262,13 @@ fn harden(headers: &mut HeaderMap, form_targets: &[String]) {
     }
     for (name, value) in [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
+        (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if strict_transport {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONE_YEAR);
     }
 }
