@@ -106,10 +106,21 @@ impl FirstFactor for Password {
         Box::pin(async move {
             let identifier = identifier(form).unwrap_or_default();
             let password = form.get("password").unwrap_or_default();
+            if !can_be_a_name(identifier) {
+                return Ok(None);
+            }
             directory.check_password(identifier, password).await.map_err(FactorError::Unavailable)
         })
     }
 }
+
+/// No user has a name with control characters. PostgreSQL fails on some of them, so the directory is not asked: the name is wrong.
+fn can_be_a_name(identifier: &str) -> bool {
+    identifier.len() <= LONGEST_IDENTIFIER && !identifier.chars().any(char::is_control)
+}
+
+/// In bytes. An e-mail address has at most 254 (RFC 5321 section 4.5.3.1.3).
+const LONGEST_IDENTIFIER: usize = 1024;
 
 /// The identifier in the form.
 pub(crate) fn identifier(form: &Form) -> Option<&str> {

@@ -16,7 +16,7 @@ use axum::{
 };
 use http_body::Frame;
 use tower::ServiceExt;
-use tower_step_up::Method;
+use tower_step_up::{Method, factor::Password};
 
 use crate::{
     site::{Answer, Client, Kind, OpenFlow},
@@ -417,5 +417,32 @@ proptest::proptest! {
             assert_eq!((world.known("kim").await, world.known("ann").await), before);
             assert_eq!(site.calls.load(Ordering::SeqCst), 0);
         });
+    }
+}
+
+/// A database fails on NUL, so a stranger could make errors of it. No user is called so: the credentials are wrong.
+#[tokio::test]
+async fn names_with_control_characters_are_wrong_names() {
+    for world in World::on_every_store(|builder| builder.factor(Password::default())) {
+        let site = &world.a;
+        let checks = || site.users.password_checks.load(Ordering::SeqCst);
+        for kind in [Kind::Spa, Kind::Native] {
+            let mut stranger = site.stranger(kind);
+            let longest = "k".repeat(1025);
+            for name in ["kim\0", "\0", "k\u{1b}im", "k\u{85}im", "ki\nm", longest.as_str()] {
+                let flow = stranger.begin("login", "").await;
+                let asked = checks();
+                let password = format!("{name}-password");
+                let fields = [("method", "password"), ("identifier", name), ("password", password.as_str())];
+                let answer = stranger.submit(&flow, &fields).await;
+                assert_eq!((answer.status.as_u16(), answer.messages()), (400, vec![4_000_006]), "{name:?} {answer:?}");
+                assert_eq!(checks(), asked, "{name:?}: the directory is not asked");
+                // Who reads the flow again still can.
+                assert_eq!(stranger.read("login", flow.id()).await.status, 200);
+            }
+            let flow = stranger.begin("login", "").await;
+            let fields = [("method", "password"), ("identifier", "kim"), ("password", "kim-password")];
+            assert_eq!(stranger.submit(&flow, &fields).await.status, 200);
+        }
     }
 }
