@@ -1,5 +1,7 @@
 //! What the built-in pages and the flows say: how to go on, what is left, what was removed, and who is signed in.
 
+use std::collections::HashSet;
+
 use axum::http::StatusCode;
 use serde_json::json;
 
@@ -70,6 +72,8 @@ async fn codes_are_listed_with_the_used_ones_and_replaced() {
     assert_eq!((list.len(), used.len()), (12, 1));
     assert_eq!(used[0]["context"]["used_at_unix"], site.seconds());
     assert!(!answer.text.contains(&code));
+    let texts: HashSet<_> = list.iter().map(|one| one["text"].as_str().unwrap()).collect();
+    assert_eq!(texts.len(), 12, "Elements mixes up lines that say the same: {texts:?}");
 
     // Ory's UI kit sends both buttons.
     let both = [("lookup_secret_regenerate", "true"), ("lookup_secret_disable", "true")];

@@ -121,8 +121,8 @@ pub(crate) fn lookup_codes_label() -> Text {
 }
 
 /// 1050014: a look-up code that was used.
-fn lookup_code_used(at: Timestamp) -> Text {
-    let text = format!("Used on {}", minute(at));
+fn lookup_code_used(number: usize, at: Timestamp) -> Text {
+    let text = format!("Code {number}: used on {}", minute(at));
     Text::info(1_050_014, text).with_context(json!({ "used_at": at, "used_at_unix": at.unix_seconds() }))
 }
 
@@ -134,9 +134,15 @@ pub(crate) fn minute(at: Timestamp) -> String {
 }
 
 /// 1050015: the same list for codes that are kept hashed. Each says when it was used, or that it was not.
+///
+/// Each has a number, since Ory Elements takes the texts for the names of its lines: of equal ones, some would stay on the page
+/// beside the next list.
 pub(crate) fn lookup_uses(codes: impl Iterator<Item = Option<Timestamp>>) -> Text {
-    let one = |used_at: Option<Timestamp>| used_at.map_or_else(|| lookup_code("Not used"), lookup_code_used);
-    let secrets: Vec<_> = codes.map(one).collect();
+    let one = |(number, used_at): (usize, Option<Timestamp>)| match used_at {
+        Some(at) => lookup_code_used(number, at),
+        None => lookup_code(&format!("Code {number}: not used")),
+    };
+    let secrets: Vec<_> = (1..).zip(codes).map(one).collect();
     let text: Vec<_> = secrets.iter().map(|secret| secret.text.as_ref()).collect();
     Text::info(1_050_015, text.join(", ")).with_context(json!({ "secrets": secrets }))
 }

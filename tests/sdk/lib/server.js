@@ -1,4 +1,4 @@
-// The programs under test: the bank, and the server that reads its configuration from a file.
+// The programs under test, for the tests of Elements too: the bank, and the server that reads its configuration from a file.
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -10,7 +10,7 @@ import { createInterface } from "node:readline"
 import { Authenticator } from "./totp.js"
 
 const directory = process.env.STEP_UP_EXAMPLES
-if (!directory) throw new Error("STEP_UP_EXAMPLES must name the folder of the built examples: start these tests with tests/sdk/run")
+if (!directory) throw new Error("STEP_UP_EXAMPLES must name the folder of the built examples: start these tests with the script `run` beside them")
 
 const SECRETS = { alice: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", carol: "KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N" }
 
