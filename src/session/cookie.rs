@@ -53,25 +53,36 @@ pub(crate) enum Presented<'a> {
     Unusable(Transport),
 }
 
-/// Finds the token. If there is an `X-Session-Token`, nothing else is read. Otherwise it looks at the cookie, then at
+/// Finds the token. If there is an `X-Session-Token`, it is final, even when it is invalid. Otherwise it looks at the cookie, then at
 /// `Authorization: Bearer`.
 ///
 /// A cookie that is not a token of ours (`recognised`) is skipped: another program may have set it. Two cookies of the name are
-/// refused, and so are a cookie and a bearer token of ours that differ: their order must not decide who the user is.
+/// refused, and so are a cookie and a bearer token of ours that differ, and an `X-Session-Token` beside a token of another session
+/// (`of_one_session`): their order must not decide who the user is.
 pub(crate) fn presented<'a>(
     headers: &'a HeaderMap,
     cookie_name: &'a str,
     recognised: impl Fn(&[u8]) -> bool,
+    of_one_session: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Presented<'a> {
-    let mut direct = headers.get_all(&X_SESSION_TOKEN).iter();
-    if let Some(header) = direct.next() {
-        return match (header.to_str(), direct.next()) {
-            (Ok(token), None) => Presented::Token(Token { header, text: token.as_bytes() }, Transport::Header),
-            _ => Presented::Unusable(Transport::Header),
-        };
-    }
     let bearer = bearer(headers);
     let mut cookies = tokens(headers, cookie_name);
+    let mut direct = headers.get_all(&X_SESSION_TOKEN).iter();
+    if let Some(header) = direct.next() {
+        let (Ok(token), None) = (header.to_str(), direct.next()) else {
+            return Presented::Unusable(Transport::Header);
+        };
+        let token = token.as_bytes();
+        let other = match &bearer {
+            Bearer::Token(other) => Some(other.text),
+            Bearer::Nothing | Bearer::Unusable => None,
+        };
+        let differs = |other: &[u8]| other != token && recognised(other) && !of_one_session(other, token);
+        if recognised(token) && cookies.map(|cookie| cookie.text).chain(other).any(differs) {
+            return Presented::Unusable(Transport::Header);
+        }
+        return Presented::Token(Token { header, text: token }, Transport::Header);
+    }
     match (cookies.next(), cookies.next()) {
         (Some(_), Some(_)) => Presented::Unusable(Transport::Cookie),
         (Some(cookie), None) if recognised(cookie.text) => match bearer {
@@ -243,7 +254,9 @@ mod tests {
     }
 
     fn find(headers: &HeaderMap) -> Found {
-        match presented(headers, NAME, |token| token.starts_with(b"ey")) {
+        // The tokens of a session begin with the same letter here.
+        let of_one_session = |one: &[u8], other: &[u8]| one.get(2) == other.get(2);
+        match presented(headers, NAME, |token| token.starts_with(b"ey"), of_one_session) {
             Presented::Nothing => Found::Nothing,
             Presented::Unusable(transport) => Found::Unusable(transport),
             Presented::Token(token, transport) => {
@@ -273,6 +286,9 @@ mod tests {
             (vec![("cookie", garbage)], Found::Nothing),
             (vec![("cookie", cookie), ("authorization", "Bearer other")], token("eyC", Cookie)),
             (vec![("cookie", "__Host-step_up_sessio=eyC")], Found::Nothing),
+            (vec![("x-session-token", "eyC"), ("cookie", cookie)], token("eyC", Header)),
+            (vec![("x-session-token", "eyC-anew"), ("cookie", cookie)], token("eyC-anew", Header)),
+            (vec![("x-session-token", "eyA"), ("cookie", garbage)], token("eyA", Header)),
         ] {
             assert_eq!(find(&headers(&given)), expected, "{given:?}");
         }
@@ -288,6 +304,8 @@ mod tests {
             vec![("cookie", cookie), ("authorization", "Bearer eyD")],
             vec![("x-session-token", "eyC"), ("x-session-token", "eyD")],
             vec![("authorization", "Bearer eyC"), ("authorization", "Bearer eyD")],
+            vec![("x-session-token", "eyD"), ("cookie", cookie)],
+            vec![("x-session-token", "eyD"), ("authorization", "Bearer eyC")],
         ] {
             assert!(matches!(find(&headers(&given)), Found::Unusable(_)), "{given:?}");
         }

@@ -249,6 +249,21 @@ fn install_cryptography() {
     let _already_installed = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
 }
 
+/// Whether both tokens say that they are of one session, of which one was replaced meanwhile. Nothing is verified here: whoever forges the
+/// one that is not used gains nothing.
+pub(crate) fn of_one_session(one: &[u8], other: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Bound {
+        sub: String,
+        bnd: String,
+    }
+    let read = |token: &[u8]| -> Option<Bound> {
+        let payload = token.split(|byte| *byte == b'.').nth(1).filter(|payload| payload.len() <= MAX_TOKEN_BYTES)?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+    };
+    read(one).zip(read(other)).is_some_and(|(one, other)| (one.sub, one.bnd) == (other.sub, other.bnd))
+}
+
 #[cfg(test)]
 mod tests {
     use sha2::Digest as _;

@@ -43,6 +43,9 @@ async fn two_credentials_fail_closed() {
         vec![("cookie", valid.clone()), ("authorization", lee.bearer())],
         vec![("authorization", kim.bearer()), ("authorization", lee.bearer())],
         vec![("x-session-token", kim.token().into()), ("x-session-token", lee.token().into())],
+        vec![("x-session-token", kim.token().into()), ("cookie", other.clone())],
+        vec![("x-session-token", kim.token().into()), ("cookie", format!("{garbage}; {other}"))],
+        vec![("x-session-token", kim.token().into()), ("authorization", lee.bearer())],
         // Read nowhere but where it belongs.
         vec![("authorization", format!("Basic {}", kim.token()))],
         vec![("authorization", kim.token().into())],

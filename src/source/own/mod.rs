@@ -18,7 +18,7 @@ use crate::{
     session::{
         Session, SessionId, StoredSession, Subject,
         cookie::{CookieJar, Presented, presented},
-        token::{KeyRing, Verified},
+        token::{KeyRing, Verified, of_one_session},
     },
     standing::{CredentialSummary, Enrolled, Standing},
     store::{StoredStanding, access::Stores},
@@ -83,7 +83,8 @@ impl OwnSessions {
 
 impl SessionSource for OwnSessions {
     fn look(&self, head: Head<'_>) -> Look {
-        match presented(head.headers, &self.cookies.session, |token| self.keys.recognises(token)) {
+        let recognised = |token: &[u8]| self.keys.recognises(token);
+        match presented(head.headers, &self.cookies.session, recognised, of_one_session) {
             Presented::Nothing => Look::Nothing,
             Presented::Unusable(transport) => Look::Ambiguous(transport),
             Presented::Token(token, transport) => {
