@@ -80,6 +80,7 @@ pub(super) fn flow_body(data: &[u8]) -> bool {
         expires_at: if flags & 2 == 0 { NOW + Duration::from_secs(60) } else { NOW },
         version: 0,
         completed: flags & 4 != 0,
+        in_use: false,
         body: body.to_owned(),
     };
     let read = Flow::from_stored(stored.clone());
@@ -354,20 +355,21 @@ fn answered(credentials: &[Credential], sealed: &Sealed) {
     }
 }
 
-/// A flow: subject, binding, end, version and whether it is completed, each on a line, then the body.
+/// A flow: subject, binding, end, version, and 1 if it is completed or 2 if it is in use, each on a line, then the body.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 fn flow_row(data: &[u8]) {
     let mut lines = data.splitn(6, |&byte| byte == b'\n');
     let mut next = || lines.next().unwrap_or_default();
     let subject = Some(text(next())).filter(|subject| subject != "-");
     let binding = next().first().map(|&byte| id(byte));
-    let (expires_at, version, completed, body) = (number(next()), number(next()), next() == b"1", text(next()));
+    let (expires_at, version, marks, body) = (number(next()), number(next()), next(), text(next()));
+    let (completed, in_use) = (marks == b"1", marks == b"2");
     let sound = subject
         .as_deref()
         .is_none_or(|subject| (1..=255).contains(&subject.len()) && !subject.chars().any(char::is_control))
         && version >= 0;
     let id: crate::store::FlowId = id(7).into();
-    let read = crate::store::sql::rows::flow(id, (subject, binding, expires_at, version, completed, body));
+    let read = crate::store::sql::rows::flow(id, (subject, binding, expires_at, version, completed, in_use, body));
     assert_eq!(read.is_ok(), sound);
     if let Ok(stored) = read {
         let _ = Flow::from_stored(stored);
@@ -449,7 +451,7 @@ pub(super) const FRAGMENTS: &[&[u8]] = &[
       \"active\":null,\"failures\":0,\"factor_states\":{}}",
     b"totp aal2 0 0  \x01",
     b"lookup_secret aal2 0 0   \x03",
-    b"*6\r\n",
+    b"*7\r\n",
     b"$-1\r\n",
     b"$1\r\n0\r\n",
     b":1\r\n",

@@ -74,6 +74,7 @@ impl StepUpBuilder {
             urls: Arc::clone(&urls),
             clock_leeway: self.limits.clock_leeway,
             second_factor_lifespan: self.limits.second_factor_lifespan,
+            sealer: sealer.clone(),
             kept_addresses: self.limits.flows_per_session,
         });
         let edge = Edge {

@@ -105,6 +105,9 @@ pub(crate) struct Flow {
     claim: Option<Timestamp>,
     #[serde(skip)]
     pub(crate) completed: bool,
+    /// Whether the store knows that somebody is filling it in.
+    #[serde(skip)]
+    in_use: bool,
     #[serde(skip, default = "epoch")]
     pub(crate) expires_at: Timestamp,
 }
@@ -138,6 +141,7 @@ impl Flow {
             version: 0,
             claim: None,
             completed: false,
+            in_use: false,
             expires_at: opening.expires_at,
         }
     }
@@ -160,6 +164,7 @@ impl Flow {
             version: 0,
             claim: None,
             completed: false,
+            in_use: false,
             expires_at,
             ..self.clone()
         }
@@ -176,6 +181,11 @@ impl Flow {
     /// Whether the flow began with a session.
     pub(crate) const fn is_bound(&self) -> bool {
         self.subject.is_some() || self.binding.is_some()
+    }
+
+    /// Whether the store should learn that somebody is filling it in: only an open flow of a session can be pushed out by others of it.
+    pub(crate) fn comes_into_use(&self, now: Timestamp) -> bool {
+        self.binding.is_some() && !self.in_use && !self.completed && now < self.expires_at
     }
 
     /// Whether the flow belongs to the session: same subject, and same binding key, which survives rotations.
@@ -200,6 +210,7 @@ impl Flow {
             binding: stored.binding.or(flow.binding_in_body),
             version: stored.version,
             completed: stored.completed,
+            in_use: stored.in_use,
             expires_at: stored.expires_at,
             ..flow
         })
@@ -215,6 +226,7 @@ impl Flow {
             expires_at: self.expires_at,
             version: self.version,
             completed: self.completed,
+            in_use: self.in_use,
             body,
         })
     }

@@ -14,7 +14,7 @@ use super::{
     query::Query,
     return_to::return_to,
     scope::{Scope, Site},
-    stored_flow::stored_flow,
+    stored_flow::{comes_into_use, stored_flow},
 };
 use crate::{
     audit::RefusalReason,
@@ -98,6 +98,10 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
     }
     if scope.now() >= flow.expires_at {
         return Ok(Shown { flow, asked, owner: None, nodes: None });
+    }
+    // Who only has the id of an API flow need not be its user.
+    if found.is_some() {
+        comes_into_use(scope, &flow).await?;
     }
     let owner = match flow.subject() {
         Some(subject) => Some(Owner::read(engine, subject).await?),

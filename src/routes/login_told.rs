@@ -8,6 +8,7 @@ use super::{
     login::page_of,
     said::Said,
     saving::{self, Kept},
+    stored_flow::comes_into_use,
     submission::Submission,
 };
 use crate::{
@@ -100,6 +101,8 @@ impl Submission<'_> {
     }
 
     pub(super) async fn show(&self, status: StatusCode) -> Result<Response, Failure> {
+        // Only here: a form that was passed needs no keeping.
+        comes_into_use(self.scope, &self.flow).await?;
         if !self.json {
             return Ok(answer::see_other(&page_of(&self.flow, self.scope)));
         }

@@ -15,7 +15,7 @@ use super::{
     query::Query,
     return_to::return_to,
     scope::{Scope, Site},
-    stored_flow::stored_flow,
+    stored_flow::{comes_into_use, stored_flow},
 };
 use crate::{
     audit::RefusalReason,
@@ -227,6 +227,7 @@ pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Resul
     }
     let page = settings::page(&flow, engine);
     gate(scope, Some(&page), &engine.urls.login_ui).await?;
+    comes_into_use(scope, &flow).await?;
     let owner = Owner::read(engine, found.session.subject()).await?;
     Ok((flow, owner))
 }

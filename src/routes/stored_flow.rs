@@ -1,7 +1,12 @@
 //! A flow by its id, for the routes of every purpose.
 
 use super::{failure::Failure, scope::Scope};
-use crate::{flow::record::Flow, source::own::addresses::is_kept_address, store::FlowId};
+use crate::{
+    flow::record::Flow,
+    headers::negotiation,
+    source::own::addresses::is_kept_address,
+    store::{FlowId, Written},
+};
 
 /// The flow of this id. Checks its return address here, so no route can forget to: the list of allowed ones may have shrunk since it
 /// began.
@@ -14,4 +19,26 @@ pub(crate) async fn stored_flow(scope: &Scope, id: FlowId) -> Result<Flow, Failu
     let policy = &scope.engine().urls.return_policy;
     flow.return_to = flow.return_to.and_then(|url| policy.check(url).ok());
     Ok(flow)
+}
+
+/// Tells the store that this form is in front of its user, so that flows that other tabs begin do not push it out. Call it where a client that
+/// owns the flow reads it or submits it.
+///
+/// The flow says whether the store knows already. So it costs a write only when the user turns to another form, not each time. A beginning
+/// is no such sign, though its answer may show a form: what a forgotten tab begins in the background would look just the same.
+pub(crate) async fn comes_into_use(scope: &Scope, flow: &Flow) -> Result<(), Failure> {
+    // A prefetch is a guess of the browser, and nobody has seen it.
+    if !flow.comes_into_use(scope.now()) || negotiation::is_prefetch(&scope.headers) {
+        return Ok(());
+    }
+    match scope.engine().stores.touch_flow(&flow.to_stored()?).await {
+        Ok(Written::Done) => Ok(()),
+        // It was pushed out since it was read. What it shows now could not be submitted.
+        Ok(Written::Superseded) => Err(Failure::UnknownFlow),
+        Err(error) => {
+            // The form works all the same, as long as not too many others are begun.
+            tracing::warn!(%error, "a form is shown that flows begun in the background may push out");
+            Ok(())
+        }
+    }
 }

@@ -149,6 +149,10 @@ impl Stores {
         self.within(self.flows.flow(id)).await
     }
 
+    pub(crate) async fn touch_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
+        self.within(self.flows.touch_flow(flow)).await
+    }
+
     pub(crate) async fn update_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
         self.within(self.flows.update_flow(flow)).await
     }
@@ -205,6 +209,7 @@ mod tests {
                     expires_at,
                     version: 0,
                     completed,
+                    in_use: false,
                     body: String::new(),
                 };
                 stores.create_flow(&flow, 50, NOW).await.unwrap();

@@ -11,16 +11,14 @@ mod completion;
 #[cfg(feature = "test-util")]
 pub mod contract;
 mod credential;
+mod flow;
 mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod sql;
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
-
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use std::{future::Future, pin::Pin, time::Duration};
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
@@ -29,6 +27,7 @@ pub use self::sql::{SqlPool, SqlStore};
 pub use self::{
     completion::{Completed, Completion, Consumption, CredentialChange, Rotation},
     credential::{Credential, CredentialName, InvalidName, StoredSecret},
+    flow::{FlowId, StoredFlow},
     memory::MemoryStore,
 };
 pub use crate::error::{StoreError, StoreErrorKind};
@@ -140,85 +139,6 @@ pub trait SubjectStore: Send + Sync + 'static {
     }
 }
 
-/// Names one flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct FlowId(Uuid);
-
-impl FlowId {
-    /// A new random id.
-    pub fn random() -> Self {
-        Self(Uuid::new_v4())
-    }
-}
-
-impl From<Uuid> for FlowId {
-    fn from(id: Uuid) -> Self {
-        Self(id)
-    }
-}
-
-impl From<FlowId> for Uuid {
-    fn from(id: FlowId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for FlowId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A flow as a store keeps it.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoredFlow {
-    /// The id.
-    pub id: FlowId,
-    /// Whose flow it is; `None` if it was begun without a session.
-    pub subject: Option<Subject>,
-    /// The binding of the session that it was begun in, which survives rotations; `None` if it was begun without a session.
-    pub binding: Option<BindingKey>,
-    /// When it ends.
-    pub expires_at: Timestamp,
-    /// How often it was written: 0 when created.
-    pub version: u64,
-    /// Whether it was completed. A completed flow stays readable until it expires, but is never written again.
-    pub completed: bool,
-    /// Everything else, as JSON text that only the crate reads.
-    pub body: String,
-}
-
-impl StoredFlow {
-    /// A new flow without a subject. A store that reads a flow sets the other fields.
-    ///
-    /// ```
-    /// use tower_step_up::{Subject, clock::Timestamp, session::BindingKey, store::{FlowId, StoredFlow}};
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let (expires_at, binding) = (Timestamp::from_unix_seconds(1_800_000_000), BindingKey::random());
-    /// let mut flow = StoredFlow::new(FlowId::random(), expires_at, "{}");
-    /// (flow.subject, flow.binding, flow.version) = (Some(Subject::new("kim")?), Some(binding), 3);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn new(id: FlowId, expires_at: Timestamp, body: impl Into<String>) -> Self {
-        Self { id, subject: None, binding: None, expires_at, version: 0, completed: false, body: body.into() }
-    }
-}
-
-impl fmt::Debug for StoredFlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredFlow")
-            .field("id", &self.id)
-            .field("expires_at", &self.expires_at)
-            .field("version", &self.version)
-            .field("completed", &self.completed)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A subject and a method, whose attempts are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttemptKey {
@@ -300,9 +220,10 @@ impl From<bool> for Written {
 ///
 /// `tower_step_up::store::contract` (feature `test-util`) checks an implementation.
 pub trait FlowStore: Send + Sync + 'static {
-    /// Creates a flow. At most `keep` flows of one session, that is of one binding, stay: the oldest give way. They are not
-    /// counted by subject, so that another session of the subject cannot push them out. Flows without a session are all counted
-    /// together. Of these, a hundred more may stay, so that a store need not count them each time.
+    /// Creates a flow. At most `keep` flows of one session, that is of one binding, stay: the oldest give way, but neither the new one nor
+    /// the one [in use](Self::touch_flow), which is among the `keep`. If `keep` is 1, the new one stays alone. They are not counted by
+    /// subject, so that another session of the subject cannot push them out. Flows without a session are all counted together. Of these, a
+    /// hundred more may stay, so that a store need not count them each time.
     ///
     /// A flow may be removed a day after it has expired. Until then it stays, so that a late user learns that it has expired and
     /// what it was for.
@@ -314,6 +235,22 @@ pub trait FlowStore: Send + Sync + 'static {
 
     /// The flow, even if it has expired; `None` if it does not exist or was removed.
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>>;
+
+    /// Makes this flow the one in use in its session: the one that was last read or submitted, and so the one that somebody is filling in.
+    /// However many flows are begun then, [`create_flow`](Self::create_flow) keeps it. The one that was in use no longer is. So a session has
+    /// one at most, and no number of calls makes a store keep more flows. Nothing else of the flow changes, neither body nor version.
+    ///
+    /// It is called only if the flow was read with [`StoredFlow::in_use`] unset, so whoever reads the same flow again writes nothing.
+    ///
+    /// Returns `Superseded` if there is no such flow any more. A flow without a session is never in use, since those are counted over all
+    /// clients: whatever this returns for one, it changes nothing.
+    ///
+    /// By default, does nothing: with a store that does not know it, flows that are begun in the background push out the form that the user is
+    /// filling in.
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        let _ = flow;
+        Box::pin(async { Ok(Written::Done) })
+    }
 
     /// Replaces the flow's body and raises its version by one, if the stored version still is `flow.version` and the flow was not
     /// completed. Returns whether it did.

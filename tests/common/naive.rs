@@ -228,17 +228,39 @@ impl FlowStore for Naive {
             if own >= usize::try_from(keep).unwrap() {
                 let order = self.order.lock().unwrap();
                 let own = |id: &&FlowId| flows.get(*id).is_some_and(|old| old.binding == flow.binding);
-                let oldest = order.iter().find(own).copied();
+                let in_use = |id: &&FlowId| keep > 1 && flows.get(*id).is_some_and(|old| old.in_use);
+                let oldest = order.iter().find(|id| own(id) && !in_use(id)).copied();
                 oldest.map(|oldest| flows.remove(&oldest));
             }
             self.order.lock().unwrap().push(flow.id);
-            flows.insert(flow.id, flow.clone());
+            let mut new = flow.clone();
+            new.in_use = false;
+            flows.insert(flow.id, new);
             Ok(())
         })
     }
 
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
         Box::pin(async move { Ok(self.flows.lock().unwrap().get(&id).cloned()) })
+    }
+
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        Box::pin(async move {
+            let others: Vec<_> =
+                self.flows.lock().unwrap().values().filter(|old| old.in_use).map(|old| old.id).collect();
+            if self.flow(flow.id).await?.is_none() {
+                return Ok(Written::Superseded);
+            }
+            yield_now().await;
+            let mut flows = self.flows.lock().unwrap();
+            for other in flows.values_mut().filter(|old| old.binding == flow.binding && others.contains(&old.id)) {
+                other.in_use = false;
+            }
+            if let Some(flow) = flows.get_mut(&flow.id) {
+                flow.in_use = true;
+            }
+            Ok(Written::Done)
+        })
     }
 
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {

@@ -306,6 +306,10 @@ impl FlowStore for TestStore {
         self.within("flow", move |inner| inner.flows.flow(id))
     }
 
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        self.within("touch_flow", |inner| inner.flows.touch_flow(flow))
+    }
+
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         self.within("update_flow", |inner| inner.flows.update_flow(flow))
     }

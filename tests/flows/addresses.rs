@@ -235,14 +235,53 @@ async fn kept_addresses_are_bounded_and_apart() {
         stranger.get(&long_path(8000)).await;
     }
     assert_eq!(led_to(&mut kim, &first).await, format!("{ORIGIN}{}", long_path(8192)));
-    for _ in 0..50 {
-        kim.get(&long_path(8192)).await;
+    for shorter in 1..=50 {
+        kim.get(&long_path(8192 - shorter)).await;
     }
     assert_eq!(kim.get(&first).await.location(), format!("{ORIGIN}/"), "the oldest gave way");
     assert_eq!(kim.read("login", flow.id()).await.status, StatusCode::OK);
-    site.clock.advance(std::time::Duration::from_secs(86_400));
+    let first = return_to(kim.get(&long_path(8192)).await.location()).unwrap();
+    site.clock.advance(std::time::Duration::from_secs(25 * 3600));
     let mut later = site.browser("kim").await;
     assert_eq!(later.get(&first).await.location(), format!("{ORIGIN}/"));
+}
+
+/// What a forgotten tab asks for again and again is kept once for its session, and pushes out no other.
+#[tokio::test]
+async fn the_same_address_is_kept_once() {
+    let site = Site::new();
+    site.enrol("kim").await;
+    let (mut kim, mut elsewhere) = (site.browser("kim").await, site.browser("kim").await);
+    let mut strangers = [site.stranger(Kind::Browser), site.stranger(Kind::Browser)];
+    let path = long_path(8192);
+    let mut short = async |client: &mut Client, path: &str| return_to(client.get(path).await.location()).unwrap();
+    let form = short(&mut kim, &path).await;
+    let polled = short(&mut kim, &long_path(4000)).await;
+    for _ in 0..60 {
+        assert_eq!(short(&mut kim, &long_path(4000)).await, polled);
+    }
+    assert_eq!(led_to(&mut kim, &form).await, format!("{ORIGIN}{path}"), "it was not pushed out");
+    // The one that was asked for again stays, though it is not the newest.
+    for shorter in 1..=60 {
+        short(&mut kim, &long_path(8192 - shorter)).await;
+    }
+    assert_eq!(led_to(&mut kim, &polled).await, format!("{ORIGIN}{}", long_path(4000)));
+    assert_eq!(kim.get(&form).await.location(), format!("{ORIGIN}/"), "the oldest gave way");
+
+    // Sessions keep their own; strangers share what they ask with.
+    assert_ne!(short(&mut elsewhere, &long_path(4000)).await, polled);
+    let [one, other] = &mut strangers;
+    let of_strangers = short(one, &path).await;
+    assert_eq!(short(other, &path).await, of_strangers);
+    assert_ne!(of_strangers, form);
+    // Later it is kept anew, long before the old row ends.
+    site.clock.advance(std::time::Duration::from_secs(3600));
+    let later = short(one, &path).await;
+    assert_ne!(later, of_strangers);
+    site.clock.advance(std::time::Duration::from_secs(24 * 3600 - 1));
+    for address in [of_strangers, later] {
+        assert_eq!(led_to(one, &address).await, format!("{ORIGIN}{path}"));
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod cookies;
 #[cfg(feature = "metrics")]
 mod counters;
 mod honest;
+mod in_use;
 mod journeys;
 #[path = "../common/log.rs"]
 mod log;

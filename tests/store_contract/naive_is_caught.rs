@@ -36,7 +36,8 @@ async fn the_kit_catches_a_store_that_reads_and_then_writes() {
         wrong_answers_do_not_stop_the_right_one,
         one_completion_ends_a_flow,
         one_session_begins_by_a_flow,
-        flows_created_at_once_stay_within_the_limit
+        flows_created_at_once_stay_within_the_limit,
+        one_flow_is_in_use_and_stays
     );
 }
 
@@ -53,6 +54,8 @@ async fn the_naive_store_is_right_as_long_as_nobody_races() {
     contract::completions::a_session_begins(Naive::default()).await;
     contract::flows::are_updated_by_version(Naive::default()).await;
     contract::flows::are_completed_once(Naive::default()).await;
+    contract::flows::the_one_in_use_stays(Naive::default()).await;
+    contract::flows::touches_keep_no_more(Naive::default()).await;
     contract::attempts::delays_grow_as_the_policy_says(Naive::default()).await;
     contract::attempts::start_anew_after_a_reset(Naive::default()).await;
 }

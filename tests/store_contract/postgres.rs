@@ -99,7 +99,7 @@ async fn stores_that_start_together_make_the_tables_once() {
         }
         let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
         let applied: i64 = applied.fetch_one(&pool(&url).await).await.unwrap();
-        assert_eq!(applied, 4);
+        assert_eq!(applied, 5);
     }
 }
 

@@ -145,6 +145,10 @@ impl FlowStore for OnFile {
         self.next().flow(id)
     }
 
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        self.next().touch_flow(flow)
+    }
+
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         self.next().update_flow(flow)
     }
@@ -306,7 +310,7 @@ async fn assert_start_together(directory: &Directory) {
     }
     let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
     let applied: i64 = applied.fetch_one(&directory.pool().await).await.unwrap();
-    assert_eq!(applied, 4);
+    assert_eq!(applied, 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

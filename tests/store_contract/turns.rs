@@ -79,6 +79,10 @@ impl<S: FlowStore> FlowStore for Turns<S> {
         self.next().flow(id)
     }
 
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        self.next().touch_flow(flow)
+    }
+
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         self.next().update_flow(flow)
     }

@@ -14,8 +14,11 @@ use crate::{
     store::{FlowId, StoredFlow},
 };
 
-/// Longer than any flow, so that a flow begun anew still finds it.
-const KEPT_FOR: Duration = Duration::from_secs(86_400);
+/// Longer than any flow by [`ONE_ROW_FOR`], so that a flow begun anew still finds it.
+const KEPT_FOR: Duration = Duration::from_secs(86_400 + 3600);
+
+/// For how long the same address gets the same row. Then it gets a new one, long before the old one ends.
+const ONE_ROW_FOR: Duration = Duration::from_secs(3600);
 
 /// The path of the short addresses, below the public URL.
 pub(crate) const PATH: &str = "self-service/continue";
@@ -35,18 +38,48 @@ fn apart(binding: BindingKey) -> BindingKey {
 impl OwnSessions {
     /// Keeps an address and returns the short one that leads to it: its id cannot be guessed. The oldest give way, counted for each
     /// session, and over all requests without one.
+    ///
+    /// The same address of the same session is kept once, so that a page that asks again and again in the background pushes out no other.
+    /// Without a session it is kept once for everybody: whoever has the short one learns what they asked with.
     pub(crate) async fn keep_address(
         &self,
         address: Url,
         binding: Option<BindingKey>,
         now: Timestamp,
     ) -> Result<Url, StoreError> {
+        let id = self.short_id(&address, binding, now);
         let body = serde_json::to_string(&KeptAddress { kept_address: address })
             .map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
-        let mut row = StoredFlow::new(FlowId::random(), now + KEPT_FOR, body);
+        let mut row = StoredFlow::new(id, now + KEPT_FOR, body);
         row.binding = binding.map(apart);
-        self.stores.create_flow(&row, self.kept_addresses, now).await?;
+        if !self.is_kept(&row).await? {
+            match self.stores.create_flow(&row, self.kept_addresses, now).await {
+                // Another request for it was quicker.
+                Err(error) if error.kind() == StoreErrorKind::Conflict => {}
+                created => created?,
+            }
+        }
         Ok(self.urls.route(PATH, &[("id", Some(&row.id.to_string()))]))
+    }
+
+    /// Whether the row is there. Then it stays, as the one that was asked for last.
+    async fn is_kept(&self, row: &StoredFlow) -> Result<bool, StoreError> {
+        match self.stores.flow(row.id).await? {
+            Some(kept) if kept.in_use || kept.binding.is_none() => Ok(true),
+            Some(kept) => Ok(self.stores.touch_flow(&kept).await?.is_done()),
+            None => Ok(false),
+        }
+    }
+
+    /// The same for the same address of the same session, for some time. Only a holder of the key can tell which.
+    fn short_id(&self, address: &Url, binding: Option<BindingKey>, now: Timestamp) -> FlowId {
+        let binding = binding.map(Uuid::from).unwrap_or_default();
+        let since = Timestamp::from_unix_seconds(0);
+        let time = now.since(since).as_secs().checked_div(ONE_ROW_FOR.as_secs()).unwrap_or_default();
+        // No message about a form begins like this: those begin with zeros.
+        let digest = self.sealer.digest(format!("kept address\0{binding}\0{time}\0{address}").as_bytes());
+        let bytes = digest.as_ref().and_then(|digest| digest.first_chunk::<16>());
+        bytes.map_or_else(FlowId::random, |bytes| uuid::Builder::from_random_bytes(*bytes).into_uuid().into())
     }
 
     /// The address that was kept under this id; `None` if it is not known any more, or not allowed any more.

@@ -15,6 +15,7 @@ use crate::{
     directory::Users,
     error::Error,
     requirement::Shortfall,
+    seal::Sealer,
     session::{
         Session, SessionId, StoredSession, Subject,
         cookie::{CookieJar, Presented, presented},
@@ -34,6 +35,8 @@ pub(crate) struct OwnSessions {
     pub(crate) urls: Arc<Urls>,
     pub(crate) clock_leeway: Duration,
     pub(crate) second_factor_lifespan: Option<Duration>,
+    /// Makes the short addresses that long ones are kept under.
+    pub(crate) sealer: Sealer,
     /// How many long addresses of a session are kept.
     pub(crate) kept_addresses: u32,
 }

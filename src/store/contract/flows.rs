@@ -1,6 +1,6 @@
 //! Flows: written by version, completed once, few for each session.
 
-use super::{DAY, HOUR, NOW, begun, flow_of, is_completed, is_updated, kim, new_flow, subject};
+use super::{DAY, HOUR, NOW, begun, flow_of, is_completed, is_touched, is_updated, kim, new_flow, subject};
 use crate::{
     clock::Timestamp,
     session::BindingKey,
@@ -128,6 +128,91 @@ pub async fn the_oldest_give_way<S: FlowStore>(store: S) {
 
     store.create_flow(&of_one_session, 1, NOW).await.unwrap();
     assert_eq!(flow_of(&store, flows[5].id).await, None);
+}
+
+/// The flow that was touched last stays however many are begun, among those that are kept. Nothing else of it changes.
+pub async fn the_one_in_use_stays<S: FlowStore>(store: S) {
+    let kim = kim();
+    let of_one_session = new_flow(Some(&kim));
+    let another = || StoredFlow { id: FlowId::random(), ..of_one_session.clone() };
+    // What a caller says about it does not count.
+    let first = StoredFlow { in_use: true, ..another() };
+    let (second, in_another_session) = (another(), begun(&store, Some(&kim)).await);
+    for flow in [&first, &second] {
+        store.create_flow(flow, 3, NOW).await.unwrap();
+        assert_eq!(flow_of(&store, flow.id).await, Some(StoredFlow { in_use: false, ..flow.clone() }));
+    }
+    assert!(is_touched(&store, &in_another_session).await);
+    for (used, other) in [(&first, &second), (&second, &first), (&first, &second), (&first, &second)] {
+        assert!(is_touched(&store, used).await);
+        assert_eq!(flow_of(&store, used.id).await, Some(StoredFlow { in_use: true, ..used.clone() }));
+        assert_eq!(flow_of(&store, other.id).await, Some(StoredFlow { in_use: false, ..other.clone() }));
+    }
+    let read = StoredFlow { in_use: true, ..in_another_session };
+    assert_eq!(flow_of(&store, read.id).await.as_ref(), Some(&read), "each session has its own");
+
+    let mut latest = Vec::new();
+    for _ in 0..20 {
+        let new = another();
+        store.create_flow(&new, 3, NOW).await.unwrap();
+        latest.push(new);
+    }
+    assert_eq!(flow_of(&store, second.id).await, None);
+    assert!(!is_touched(&store, &second).await, "it is gone");
+    let wrong = StoredFlow { body: "wrong".to_owned(), in_use: false, ..first.clone() };
+    assert!(is_updated(&store, &wrong).await);
+    let first = StoredFlow { version: 1, in_use: true, ..wrong };
+    assert_eq!(flow_of(&store, first.id).await.as_ref(), Some(&first), "still in use");
+    let there = there(&store, &latest).await;
+    assert_eq!(there, latest[18..].iter().map(|flow| flow.id).collect::<Vec<_>>(), "it is one of the three");
+
+    assert!(is_touched(&store, &latest[18]).await);
+    for _ in 0..3 {
+        store.create_flow(&another(), 3, NOW).await.unwrap();
+    }
+    assert_eq!(flow_of(&store, first.id).await, None, "no longer in use");
+    assert!(flow_of(&store, latest[18].id).await.is_some_and(|flow| flow.in_use));
+    assert_eq!(flow_of(&store, read.id).await, Some(read));
+}
+
+/// However many flows are touched, no more than `keep` stay, and the newest is one of them.
+pub async fn touches_keep_no_more<S: FlowStore>(store: S) {
+    let of_one_session = new_flow(Some(&kim()));
+    for keep in [1, 2, 5] {
+        let mut flows = Vec::new();
+        for number in 0..30_usize {
+            let new = StoredFlow { id: FlowId::random(), ..of_one_session.clone() };
+            store.create_flow(&new, keep, NOW).await.unwrap();
+            flows.push(new.clone());
+            for flow in flows.iter().rev().take(7).chain(&flows[..number.min(2)]) {
+                let _gone = is_touched(&store, flow).await;
+            }
+            assert!(flow_of(&store, new.id).await.is_some(), "{keep}: the new one");
+            let (kept, most) = (there(&store, &flows).await.len(), usize::try_from(keep).unwrap());
+            assert_eq!(kept, most.min(number + 1), "{keep}");
+        }
+        store.remove_flows(&kim(), None).await.unwrap();
+    }
+}
+
+/// Flows without a session are of many clients. None of them can keep its own.
+pub async fn anonymous_ones_are_never_in_use<S: FlowStore>(store: S) {
+    let flow = begun(&store, None).await;
+    let _nothing = is_touched(&store, &flow).await;
+    assert_eq!(flow_of(&store, flow.id).await.as_ref(), Some(&flow));
+    for _ in 0..250 {
+        store.create_flow(&new_flow(None), 20, NOW).await.unwrap();
+    }
+    assert_eq!(flow_of(&store, flow.id).await, None);
+}
+
+/// Which of these exist.
+async fn there<S: FlowStore>(store: &S, flows: &[StoredFlow]) -> Vec<FlowId> {
+    let mut there = Vec::new();
+    for flow in flows {
+        there.extend(flow_of(store, flow.id).await.map(|flow| flow.id));
+    }
+    there
 }
 
 /// However many flows are begun in a session, those of the subject's other sessions stay.

@@ -174,6 +174,9 @@ where
         flows::are_completed_at_any_version,
         flows::are_not_completed_when_expired,
         flows::the_oldest_give_way,
+        flows::the_one_in_use_stays,
+        flows::touches_keep_no_more,
+        flows::anonymous_ones_are_never_in_use,
         flows::of_another_session_stay,
         flows::anonymous_ones_are_bounded,
         flows::are_removed_by_subject,
@@ -190,6 +193,7 @@ where
         races::one_task_completes_a_flow,
         races::wrong_answers_do_not_stop_the_right_one,
         races::flows_created_at_once_stay_within_the_limit,
+        races::one_flow_is_in_use_and_stays,
         erasure::a_subject_is_forgotten,
     );
 }
@@ -314,6 +318,7 @@ fn new_flow(subject: Option<&Subject>) -> StoredFlow {
         expires_at: NOW + HOUR,
         version: 0,
         completed: false,
+        in_use: false,
         body: "{}".to_owned(),
     }
 }
@@ -334,6 +339,10 @@ fn key(subject: &Subject, method: Method) -> AttemptKey {
 
 async fn is_updated<S: FlowStore>(store: &S, flow: &StoredFlow) -> bool {
     store.update_flow(flow).await.expect("an update") == Written::Done
+}
+
+async fn is_touched<S: FlowStore>(store: &S, flow: &StoredFlow) -> bool {
+    store.touch_flow(flow).await.expect("an answer") == Written::Done
 }
 
 async fn is_completed<S: FlowStore>(store: &S, flow: &StoredFlow, now: Timestamp) -> bool {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::{
     Attempt, AttemptPolicy, Completed, Completion, HOUR, NOW, Rotation, at_once, attempt, beginning, begun, complete,
-    created, credential, credentials_of, data, enrolled, flow_of, is_completed, is_there, is_updated, key, kim,
-    new_flow, rotation, secret, set_data, set_name, step, stepped_up, totp,
+    created, credential, credentials_of, data, enrolled, flow_of, is_completed, is_there, is_touched, is_updated, key,
+    kim, new_flow, rotation, secret, set_data, set_name, step, stepped_up, totp,
 };
 use crate::{
     aal::Method,
@@ -338,4 +338,37 @@ pub async fn flows_created_at_once_stay_within_the_limit<S: FlowStore>(store: S)
         left += usize::from(flow_of(&*store, flow.id).await.is_some());
     }
     assert_eq!(left, 5, "flows stayed");
+}
+
+/// Whatever is begun and touched at once, one flow is in use, none that is in use gives way, and only `keep` stay.
+pub async fn one_flow_is_in_use_and_stays<S: FlowStore>(store: S) {
+    let store = Arc::new(store);
+    let of_one_session = new_flow(Some(&kim()));
+    let another = || StoredFlow { id: FlowId::random(), ..of_one_session.clone() };
+    for _round in 0..3 {
+        let flows: Vec<_> = (0..TASKS).map(|_| another()).collect();
+        for flow in &flows[..5] {
+            store.create_flow(flow, 5, NOW).await.expect("a new flow");
+        }
+        assert!(is_touched(&*store, &flows[0]).await);
+        at_once(TASKS, |number| {
+            let (store, flow, old) = (Arc::clone(&store), flows[number].clone(), flows[number / 2 % 2].clone());
+            async move {
+                if number < 5 || number % 2 == 0 {
+                    let _gone = is_touched(&*store, &old).await;
+                } else {
+                    store.create_flow(&flow, 5, NOW).await.expect("a new flow");
+                }
+            }
+        })
+        .await;
+        let (mut left, mut in_use) = (0, 0);
+        for flow in &flows {
+            let read = flow_of(&*store, flow.id).await;
+            left += usize::from(read.is_some());
+            in_use += usize::from(read.is_some_and(|flow| flow.in_use));
+        }
+        assert_eq!((left, in_use), (5, 1), "flows stayed, and are in use");
+        store.remove_flows(&kim(), None).await.expect("removed");
+    }
 }

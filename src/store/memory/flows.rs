@@ -1,5 +1,7 @@
 //! Flows and counters of attempts.
 
+use std::collections::BTreeMap;
+
 use super::{State, full};
 use crate::{
     clock::Timestamp,
@@ -66,7 +68,7 @@ impl State {
         let place = self.flow_order.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
         self.flow_order.insert(place, flow.id);
         self.flows_of.entry(flow.binding).or_default().insert(place, flow.id);
-        self.flows.insert(flow.id, Kept { flow: flow.clone(), place });
+        self.flows.insert(flow.id, Kept { flow: StoredFlow { in_use: false, ..flow.clone() }, place });
         // A session has few flows. Without a session, many may go at once.
         if flow.binding.is_some() || place.is_multiple_of(PRUNE_EVERY.unsigned_abs()) {
             self.prune_flows(flow.binding, keep);
@@ -82,7 +84,10 @@ impl State {
     fn prune_flows(&mut self, binding: Option<BindingKey>, keep: u32) {
         let Some(own) = self.flows_of.get(&binding) else { return };
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-        let going: Vec<_> = own.values().copied().take(own.len().saturating_sub(keep)).collect();
+        // The one in use stays. Of two flows, the other is the new one: so it stays only where two may.
+        let stays = |id: &FlowId| keep > 1 && self.flows.get(id).is_some_and(|kept| kept.flow.in_use);
+        let going = own.values().copied().filter(|id| !stays(id)).take(own.len().saturating_sub(keep));
+        let going: Vec<_> = going.collect();
         for id in going {
             self.drop_flow(id);
         }
@@ -90,6 +95,19 @@ impl State {
 
     pub(super) fn flow(&self, id: FlowId) -> Option<StoredFlow> {
         self.flows.get(&id).map(|kept| kept.flow.clone())
+    }
+
+    pub(super) fn touch_flow(&mut self, touched: &StoredFlow) -> bool {
+        let there = self.flows.get(&touched.id).map(|kept| kept.flow.binding);
+        if let Some(Some(binding)) = there {
+            let own = self.flows_of.get(&Some(binding)).into_iter().flat_map(BTreeMap::values);
+            for id in own {
+                if let Some(Kept { flow, .. }) = self.flows.get_mut(id) {
+                    flow.in_use = flow.id == touched.id;
+                }
+            }
+        }
+        there.is_some()
     }
 
     pub(super) fn update_flow(&mut self, new: &StoredFlow) -> bool {

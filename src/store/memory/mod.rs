@@ -29,7 +29,7 @@ use crate::{
 /// It is bounded: at most [`capacity`](Self::with_capacity) sessions, credentials, flows and counters of attempts, each. What has
 /// expired is dropped as the store is used. When it is full of live entries,
 ///
-/// * the oldest flows give way to new ones: their users start again;
+/// * the oldest flows give way to new ones, also those in use: their users start again;
 /// * new sessions, credentials and counters are refused with [`StoreErrorKind::Unavailable`]: no live session is thrown out, and
 ///   no attempt goes uncounted.
 ///
@@ -177,6 +177,10 @@ impl FlowStore for MemoryStore {
 
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
         self.with(move |state, _| Ok(state.flow(id)))
+    }
+
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        self.with(|state, _| Ok(state.touch_flow(flow).into()))
     }
 
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {

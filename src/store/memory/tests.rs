@@ -26,6 +26,7 @@ fn flow(expires_at: Timestamp) -> StoredFlow {
         expires_at,
         version: 0,
         completed: false,
+        in_use: false,
         body: String::new(),
     }
 }

@@ -19,12 +19,22 @@ for list = 2, #KEYS do
         redis.call('PEXPIRE', KEYS[list], ARGV[7])
     end
 end
-for _ = 1, redis.call('LLEN', KEYS[2]) - tonumber(ARGV[8]) do
+local keep = tonumber(ARGV[8])
+-- The one in use stays. Of two flows, the other is the new one: so it stays only where two may.
+local in_use
+for _ = 1, redis.call('LLEN', KEYS[2]) - keep do
     local oldest = redis.call('LPOP', KEYS[2])
+    if keep > 1 and not in_use and redis.call('HEXISTS', ARGV[1] .. oldest, 'in_use') == 1 then
+        in_use = oldest
+        oldest = redis.call('LPOP', KEYS[2])
+    end
     redis.call('DEL', ARGV[1] .. oldest)
     if KEYS[3] then
         redis.call('LREM', KEYS[3], 1, oldest)
     end
+end
+if in_use then
+    redis.call('LPUSH', KEYS[2], in_use)
 end
 -- A subject's flows are not counted. Flows that Redis has forgotten leave the subject's list here. They are its oldest.
 local function first()

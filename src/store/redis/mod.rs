@@ -177,7 +177,7 @@ impl RedisStore {
     async fn read(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
         let fields = redis::cmd("HMGET")
             .arg(self.flow_key(id))
-            .arg(&["subject", "binding", "expires_at", "version", "completed", "body"])
+            .arg(&["subject", "binding", "expires_at", "version", "completed", "in_use", "body"])
             .query_async(&mut self.connection.clone())
             .await
             .map_err(failed)?;
@@ -213,11 +213,11 @@ impl RedisStore {
     }
 }
 
-/// `subject, binding, expires_at, version, completed, body` of a flow, as far as they exist.
-type Fields = (Option<String>, Option<String>, Option<i64>, Option<u64>, Option<u8>, Option<String>);
+/// `subject, binding, expires_at, version, completed, in_use, body` of a flow, as far as they exist.
+type Fields = (Option<String>, Option<String>, Option<i64>, Option<u64>, Option<u8>, Option<u8>, Option<String>);
 
 fn stored(id: FlowId, fields: Fields) -> Result<Option<StoredFlow>, StoreError> {
-    let (subject, binding, expires_at, version, completed, body) = fields;
+    let (subject, binding, expires_at, version, completed, in_use, body) = fields;
     let Some(body) = body else { return Ok(None) };
     let corrupt = || StoreError::with_source(StoreErrorKind::Corrupt, "a flow's fields");
     Ok(Some(StoredFlow {
@@ -227,6 +227,7 @@ fn stored(id: FlowId, fields: Fields) -> Result<Option<StoredFlow>, StoreError> 
         expires_at: Timestamp::from_unix_milliseconds(expires_at.ok_or_else(corrupt)?),
         version: version.ok_or_else(corrupt)?,
         completed: completed.ok_or_else(corrupt)? != 0,
+        in_use: in_use.is_some(),
         body,
     }))
 }
@@ -245,6 +246,19 @@ impl FlowStore for RedisStore {
 
     fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
         Box::pin(self.read(id))
+    }
+
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        Box::pin(async move {
+            if flow.binding.is_none() {
+                return Ok(Written::Superseded);
+            }
+            let script = Script::new(include_str!("touch_flow.lua"));
+            let mut call = script.key(self.flow_key(flow.id));
+            call.key(self.flows_in(flow.binding)).arg(self.flow_prefix());
+            let there: bool = self.run(&mut call).await?;
+            Ok(there.into())
+        })
     }
 
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {

@@ -231,6 +231,10 @@ impl FlowStore for SqlStore {
         forward!(self.flow(id))
     }
 
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        forward!(self.touch_flow(flow))
+    }
+
     fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
         forward!(self.update_flow(flow))
     }

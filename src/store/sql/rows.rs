@@ -149,11 +149,11 @@ pub(crate) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, S
     Ok(credentials)
 }
 
-/// `subject, binding, expires_at, version, completed, body`
-pub(crate) type FlowRow = (Option<String>, Option<Uuid>, i64, i64, bool, String);
+/// `subject, binding, expires_at, version, completed, in_use, body`
+pub(crate) type FlowRow = (Option<String>, Option<Uuid>, i64, i64, bool, bool, String);
 
 pub(crate) fn flow(id: FlowId, row: FlowRow) -> Result<StoredFlow, StoreError> {
-    let (subject, binding, expires_at, version, completed, body) = row;
+    let (subject, binding, expires_at, version, completed, in_use, body) = row;
     Ok(StoredFlow {
         id,
         subject: subject.map(Subject::new).transpose().map_err(corrupt)?,
@@ -161,6 +161,7 @@ pub(crate) fn flow(id: FlowId, row: FlowRow) -> Result<StoredFlow, StoreError> {
         expires_at: Timestamp::from_unix_milliseconds(expires_at),
         version: unsigned(version)?,
         completed,
+        in_use,
         body,
     })
 }

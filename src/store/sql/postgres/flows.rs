@@ -45,7 +45,7 @@ impl Postgres {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         };
         match flow.binding {
-            Some(binding) => prune_flows(&mut transaction, binding, keep).await?,
+            Some(binding) => prune_flows(&mut transaction, binding, seq, keep).await?,
             None if seq.checked_rem(PRUNE_EVERY) == Some(0) => prune_anonymous_flows(&mut transaction, keep).await?,
             None => {}
         }
@@ -63,13 +63,39 @@ impl Postgres {
 
     pub(in crate::store::sql) async fn flow(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
         let row: Option<FlowRow> = sqlx::query_as(
-            "SELECT subject, binding, expires_at, version, completed, body FROM step_up_flows WHERE id = $1",
+            "SELECT subject, binding, expires_at, version, completed, in_use, body FROM step_up_flows WHERE id = $1",
         )
         .bind(Uuid::from(id))
         .fetch_optional(&self.pool)
         .await
         .map_err(failed)?;
         row.map(|row| rows::flow(id, row)).transpose()
+    }
+
+    /// Behind the subject's lock: at most one is in use, and none that a new flow is just pushing out.
+    pub(in crate::store::sql) async fn touch_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
+        let Some(binding) = flow.binding else { return Ok(Written::Superseded) };
+        let mut transaction = self.begin().await?;
+        if let Some(subject) = &flow.subject {
+            lock_subject(&mut transaction, subject).await?;
+        }
+        let touched = sqlx::query("UPDATE step_up_flows SET in_use = TRUE WHERE id = $1")
+            .bind(Uuid::from(flow.id))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if touched.rows_affected() != 1 {
+            transaction.rollback().await.map_err(failed)?;
+            return Ok(Written::Superseded);
+        }
+        sqlx::query("UPDATE step_up_flows SET in_use = FALSE WHERE binding = $1 AND in_use AND id <> $2")
+            .bind(Uuid::from(binding))
+            .bind(Uuid::from(flow.id))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(Written::Done)
     }
 
     pub(in crate::store::sql) async fn update_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
@@ -111,13 +137,20 @@ impl Postgres {
     }
 }
 
-/// Behind the subject's lock, so that flows that begin at once are all counted.
-async fn prune_flows(connection: &mut PgConnection, binding: BindingKey, keep: u32) -> Result<(), StoreError> {
+/// Behind the subject's lock, so that flows that begin at once are all counted. The new one stays before all others, then the one in use, then
+/// the newest.
+async fn prune_flows(
+    connection: &mut PgConnection,
+    binding: BindingKey,
+    new: i64,
+    keep: u32,
+) -> Result<(), StoreError> {
     sqlx::query(
-        "DELETE FROM step_up_flows WHERE binding = $1 AND seq NOT IN \
-         (SELECT seq FROM step_up_flows WHERE binding = $1 ORDER BY seq DESC LIMIT $2)",
+        "DELETE FROM step_up_flows WHERE binding = $1 AND seq NOT IN (SELECT seq FROM step_up_flows \
+         WHERE binding = $1 ORDER BY seq = $2 DESC, in_use DESC, seq DESC LIMIT $3)",
     )
     .bind(Uuid::from(binding))
+    .bind(new)
     .bind(i64::from(keep))
     .execute(connection)
     .await
