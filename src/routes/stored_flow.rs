@@ -1,12 +1,7 @@
 //! A flow by its id, for the routes of every purpose.
 
 use super::{failure::Failure, scope::Scope};
-use crate::{
-    flow::record::Flow,
-    headers::negotiation,
-    source::own::addresses::is_kept_address,
-    store::{FlowId, Written},
-};
+use crate::{flow::record::Flow, headers::negotiation, source::own::addresses::is_kept_address, store::FlowId};
 
 /// The flow of this id. Checks its return address here, so no route can forget to: the list of allowed ones may have shrunk since it
 /// began.
@@ -31,14 +26,7 @@ pub(crate) async fn comes_into_use(scope: &Scope, flow: &Flow) -> Result<(), Fai
     if !flow.comes_into_use(scope.now()) || negotiation::is_prefetch(&scope.headers) {
         return Ok(());
     }
-    match scope.engine().stores.touch_flow(&flow.to_stored()?).await {
-        Ok(Written::Done) => Ok(()),
-        // It was pushed out since it was read. What it shows now could not be submitted.
-        Ok(Written::Superseded) => Err(Failure::UnknownFlow),
-        Err(error) => {
-            // The form works all the same, as long as not too many others are begun.
-            tracing::warn!(%error, "a form is shown that flows begun in the background may push out");
-            Ok(())
-        }
-    }
+    let written = scope.engine().stores.touch_flow(&flow.to_stored()?).await?;
+    // It may have been pushed out since it was read. What is shown then could not be submitted.
+    if written.is_done() { Ok(()) } else { Err(Failure::UnknownFlow) }
 }
