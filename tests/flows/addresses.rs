@@ -254,7 +254,7 @@ async fn the_same_address_is_kept_once() {
     let (mut kim, mut elsewhere) = (site.browser("kim").await, site.browser("kim").await);
     let mut strangers = [site.stranger(Kind::Browser), site.stranger(Kind::Browser)];
     let path = long_path(8192);
-    let mut short = async |client: &mut Client, path: &str| return_to(client.get(path).await.location()).unwrap();
+    let short = async |client: &mut Client, path: &str| return_to(client.get(path).await.location()).unwrap();
     let form = short(&mut kim, &path).await;
     let polled = short(&mut kim, &long_path(4000)).await;
     for _ in 0..60 {
