@@ -148,26 +148,17 @@ impl Flow {
 
     /// A flow to replace this expired one, with the same purpose, owner and return address.
     pub(crate) fn reopen(&self, messages: Vec<Text>, expires_at: Timestamp, now: Timestamp) -> Self {
-        Self {
-            issued_at: now,
-            updated_at: now,
+        let opening = Opening {
+            purpose: self.purpose,
+            flow_type: self.flow_type,
+            session: None,
+            return_to: self.return_to.clone(),
+            request_url: self.request_url.clone(),
+            csrf: self.csrf.clone(),
             messages,
-            field_messages: Vec::new(),
-            active: None,
-            typed_identifier: None,
-            failures: 0,
-            factor_states: BTreeMap::new(),
-            sending_until: None,
-            began: None,
-            binding_in_body: None,
-            id: FlowId::random(),
-            version: 0,
-            claim: None,
-            completed: false,
-            in_use: false,
             expires_at,
-            ..self.clone()
-        }
+        };
+        Self { subject: self.subject.clone(), binding: self.binding, ..Self::open(opening, now) }
     }
 
     pub(crate) const fn id(&self) -> FlowId {
@@ -183,7 +174,7 @@ impl Flow {
         self.subject.is_some() || self.binding.is_some()
     }
 
-    /// Whether the store should learn that somebody is filling it in: only an open flow of a session can be pushed out by others of it.
+    /// Whether the store should learn that somebody is filling it in. Only flows of a session push each other out.
     pub(crate) fn comes_into_use(&self, now: Timestamp) -> bool {
         self.binding.is_some() && !self.in_use && !self.completed && now < self.expires_at
     }
@@ -220,14 +211,12 @@ impl Flow {
         let body =
             serde_json::to_string(self).map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
         Ok(StoredFlow {
-            id: self.id,
             subject: self.subject.clone(),
             binding: self.binding,
-            expires_at: self.expires_at,
             version: self.version,
             completed: self.completed,
             in_use: self.in_use,
-            body,
+            ..StoredFlow::new(self.id, self.expires_at, body)
         })
     }
 
