@@ -2,8 +2,8 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde::Serialize;
+use http::{HeaderMap, HeaderName, header};
+use serde::{Deserialize, Serialize};
 
 /// The client of a request: its software, its address and the request's id.
 ///
@@ -23,7 +23,8 @@ use serde::Serialize;
 /// assert_eq!(client.request_id(), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Client {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<Arc<str>>,
@@ -31,6 +32,24 @@ pub struct Client {
     address: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Arc<str>>,
+}
+
+/// A client as JSON has it. Wherever the JSON was kept, what is read from it is bounded like what a request says.
+#[derive(Deserialize)]
+struct Written {
+    user_agent: Option<String>,
+    client_address: Option<IpAddr>,
+    request_id: Option<String>,
+}
+
+impl From<Written> for Client {
+    fn from(Written { user_agent, client_address, request_id }: Written) -> Self {
+        Self {
+            user_agent: user_agent.and_then(|text| printable(text.as_bytes())),
+            address: client_address.map(|address| address.to_canonical()),
+            request_id: request_id.and_then(|text| identifier(&text)),
+        }
+    }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -47,9 +66,9 @@ impl Client {
     /// Of the user agent, everything but printable ASCII becomes `?`. A request id has letters, digits and `-_.:+/=@`; any other is dropped.
     pub fn of(headers: &HeaderMap) -> Self {
         Self {
-            user_agent: headers.get(header::USER_AGENT).and_then(printable),
+            user_agent: headers.get(header::USER_AGENT).and_then(|value| printable(value.as_bytes())),
             address: None,
-            request_id: headers.get(REQUEST_ID).and_then(identifier),
+            request_id: headers.get(REQUEST_ID).and_then(|value| identifier(value.to_str().ok()?)),
         }
     }
 
@@ -58,6 +77,12 @@ impl Client {
     pub const fn with_address(mut self, address: IpAddr) -> Self {
         self.address = Some(address.to_canonical());
         self
+    }
+
+    /// Software and address alone, which stay the same from one request to the next; `None` if neither is known.
+    pub(crate) fn device(&self) -> Option<Self> {
+        let device = Self { request_id: None, ..self.clone() };
+        (device != Self::default()).then_some(device)
     }
 
     /// The software, as it calls itself: at most [`MAX_USER_AGENT`](Self::MAX_USER_AGENT) characters of printable ASCII.
@@ -88,21 +113,23 @@ impl fmt::Display for Client {
     }
 }
 
-fn printable(value: &HeaderValue) -> Option<Arc<str>> {
-    let bytes = value.as_bytes().trim_ascii();
+/// What is made of its own result is the same again.
+fn printable(bytes: &[u8]) -> Option<Arc<str>> {
     let shown = |&byte: &u8| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '?' };
-    let text: String = bytes.iter().take(Client::MAX_USER_AGENT).map(shown).collect();
+    let text: String = bytes.trim_ascii().iter().take(Client::MAX_USER_AGENT).map(shown).collect();
+    let text = text.trim_end();
     (!text.is_empty()).then(|| text.into())
 }
 
-fn identifier(value: &HeaderValue) -> Option<Arc<str>> {
-    let text = value.to_str().ok()?;
+fn identifier(text: &str) -> Option<Arc<str>> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+/=@".contains(&byte);
     ((1..=Client::MAX_REQUEST_ID).contains(&text.len()) && text.bytes().all(fits)).then(|| text.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn of(name: HeaderName, value: &[u8]) -> Client {
@@ -133,6 +160,34 @@ mod tests {
         for sent in ["", "a b", "a\"b", "{}", &format!("{longest}a"), "é"] {
             assert_eq!(of(REQUEST_ID, sent.as_bytes()).request_id(), None, "{sent}");
         }
+    }
+
+    #[test]
+    fn what_is_read_back_is_as_it_was_and_bounded() {
+        let cut = format!("{} {}", "x".repeat(Client::MAX_USER_AGENT - 1), "y");
+        for agent in ["curl/8.5", &cut, "a\tb"] {
+            let client = of(header::USER_AGENT, agent.as_bytes()).with_address("2001:db8::7".parse().unwrap());
+            let written = serde_json::to_string(&client).unwrap();
+            assert_eq!(serde_json::from_str::<Client>(&written).unwrap(), client, "{written}");
+        }
+        let forged = serde_json::json!({
+            "user_agent": format!("\n\u{202e}{cut}"),
+            "client_address": "::ffff:192.0.2.7",
+            "request_id": "<script>",
+        });
+        let read: Client = serde_json::from_value(forged).unwrap();
+        assert_eq!(read.user_agent(), Some(&*format!("???{}", "x".repeat(Client::MAX_USER_AGENT - 3))));
+        assert_eq!((read.address(), read.request_id()), (Some("192.0.2.7".parse().unwrap()), None));
+        assert!(serde_json::from_str::<Client>(r#"{"client_address":"here"}"#).is_err());
+    }
+
+    #[test]
+    fn a_device_is_no_single_request() {
+        let client = of(REQUEST_ID, b"one");
+        assert_eq!((client.device(), Client::default().device()), (None, None));
+        let both = [(header::USER_AGENT, "curl/8.5"), (REQUEST_ID, "one")];
+        let both = both.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        assert_eq!(Client::of(&both.into_iter().collect()).device(), Some(of(header::USER_AGENT, b"curl/8.5")));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use tower_step_up::{CurrentSession, Method};
+use tower_step_up::{CurrentSession, Method, SessionContext};
 
 use crate::{
     Bank,
@@ -52,6 +52,7 @@ async fn form(State(bank): State<Bank>, Query(query): Query<ReturnTo>) -> Result
 async fn login(
     State(bank): State<Bank>,
     old: Option<CurrentSession>,
+    context: SessionContext,
     Form(credentials): Form<Credentials>,
 ) -> Result<Response, Failure> {
     // Check it here too, since the client can change a field of the form. The result is a page of this bank or `None`, so nobody
@@ -61,25 +62,31 @@ async fn login(
         let page = page(&LoginPage { return_to, wrong: true })?;
         return Ok((StatusCode::UNAUTHORIZED, page).into_response());
     };
+    // So the list of sessions says which browser it was.
+    let step_up = bank.step_up.for_request(&context);
     let signed_in = match old {
         // The same user: keep the session and the second factor that was proven in it.
-        Some(old) if *old.subject() == subject => bank.step_up.reauthenticate(old.session(), Method::Password).await?,
+        Some(old) if *old.subject() == subject => step_up.reauthenticate(old.session(), Method::Password).await?,
         // Another user: end the old session, since the browser loses its cookie.
         Some(old) => {
-            bank.step_up.sign_out(old.session()).await?;
-            bank.step_up.sign_in(subject, Method::Password).await?
+            step_up.sign_out(old.session()).await?;
+            step_up.sign_in(subject, Method::Password).await?
         }
-        None => bank.step_up.sign_in(subject, Method::Password).await?,
+        None => step_up.sign_in(subject, Method::Password).await?,
     };
     Ok((signed_in, Redirect::to(return_to.as_deref().unwrap_or(&home()))).into_response())
 }
 
-async fn api_login(State(bank): State<Bank>, Json(credentials): Json<Credentials>) -> Result<Response, Failure> {
+async fn api_login(
+    State(bank): State<Bank>,
+    context: SessionContext,
+    Json(credentials): Json<Credentials>,
+) -> Result<Response, Failure> {
     let Some(subject) = bank.users.verify(&credentials.username, &credentials.password).await? else {
         let body = Json(json!({ "error": "the username or password is wrong" }));
         return Ok((StatusCode::UNAUTHORIZED, body).into_response());
     };
-    let signed_in = bank.step_up.sign_in(subject, Method::Password).await?;
+    let signed_in = bank.step_up.for_request(&context).sign_in(subject, Method::Password).await?;
     let session = bank.step_up.describe(signed_in.session()).await?;
     // The client keeps the token, so it gets no cookie.
     Ok(Json(json!({ "session_token": signed_in.token().as_str(), "session": session })).into_response())
@@ -90,9 +97,13 @@ fn home() -> String {
     format!("{}/", root())
 }
 
-async fn logout(State(bank): State<Bank>, session: Option<CurrentSession>) -> Result<Response, Failure> {
+async fn logout(
+    State(bank): State<Bank>,
+    session: Option<CurrentSession>,
+    context: SessionContext,
+) -> Result<Response, Failure> {
     if let Some(session) = session {
-        bank.step_up.sign_out(session.session()).await?;
+        bank.step_up.for_request(&context).sign_out(session.session()).await?;
     }
     let mut response = Redirect::to(&home()).into_response();
     if let Some(cookie) = bank.step_up.removal_cookie() {

@@ -193,10 +193,11 @@ fn highest(proofs: &Value, alive: &[Uuid]) -> Aal {
 
 /// A session: issue time and end, each on a line, then its proofs in JSON.
 fn session_row(data: &[u8]) {
-    let mut lines = data.splitn(3, |&byte| byte == b'\n');
+    let mut lines = data.splitn(4, |&byte| byte == b'\n');
     let [issued_at, expires_at] = [(); 2].map(|()| number(lines.next().unwrap_or_default()));
     let proofs = text(lines.next().unwrap_or_default());
-    let Some(session) = read_session(issued_at, expires_at, &proofs) else { return };
+    let device = lines.next().map(text);
+    let Some(session) = read_session(issued_at, expires_at, &proofs, device) else { return };
     let credential = CredentialSummary { id: id(10).into(), method: crate::Method::Totp, aal: Aal::Aal2 };
     for known in [vec![], vec![credential]] {
         let alive: Vec<Uuid> = known.iter().map(|credential| credential.id.into()).collect();
@@ -208,10 +209,13 @@ fn session_row(data: &[u8]) {
         for name in ["issued_at", "expires_at", "authenticated_at"] {
             assert!(serde_json::from_value::<crate::clock::Timestamp>(view[name].clone()).is_ok(), "{view}");
         }
+        let agent = view["devices"][0]["user_agent"].as_str().unwrap_or_default();
+        assert!(agent.len() <= 512 && agent.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{agent:?}");
         minted(&session, level);
     }
     let rotated = session.rotated();
     assert_eq!((rotated.proofs(), rotated.expires_at()), (session.proofs(), session.expires_at()));
+    assert_eq!(rotated.device(), session.device());
     let minute = Duration::from_secs(60);
     let renewed = session.renewed(password(), NOW - Duration::from_secs(300), Duration::MAX, Some(minute));
     assert!(renewed.expires_at() <= session.issued_at() + minute, "it outlives its absolute end");
@@ -240,16 +244,21 @@ fn minted(session: &StoredSession, level: Aal) {
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<StoredSession> {
-    let row = (id(1), id(2), proofs.to_owned(), issued_at, expires_at, None, None);
+fn read_session(issued_at: i64, expires_at: i64, proofs: &str, device: Option<String>) -> Option<StoredSession> {
+    let row = (id(1), id(2), proofs.to_owned(), issued_at, expires_at, None, None, device);
     crate::store::sql::rows::session(&subject("kim"), &row).ok()
 }
 
 #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
-fn read_session(issued_at: i64, expires_at: i64, proofs: &str) -> Option<StoredSession> {
+fn read_session(issued_at: i64, expires_at: i64, proofs: &str, device: Option<String>) -> Option<StoredSession> {
     let proofs: Vec<crate::aal::Proof> = serde_json::from_str(proofs).ok()?;
     let at = crate::clock::Timestamp::from_unix_milliseconds;
-    Some(StoredSession::from_parts(id(1).into(), subject("kim"), id(2).into(), proofs, at(issued_at), at(expires_at)))
+    let (kim, binding) = (subject("kim"), id(2).into());
+    let session = StoredSession::from_parts(id(1).into(), kim, binding, proofs, at(issued_at), at(expires_at));
+    Some(match device {
+        Some(device) => session.with_device(&serde_json::from_str(&device).ok()?),
+        None => session,
+    })
 }
 
 /// The proofs of a session on the first line, then one credential per line: id, method and level, separated by blanks.
@@ -262,7 +271,7 @@ fn standing_rows(data: &[u8]) {
             let mut fields = line.splitn(3, |&byte| byte == b' ');
             let credential = fields.next().and_then(|field| field.first()).map(|&byte| id(byte));
             let [method, aal] = [(); 2].map(|()| fields.next().map(text));
-            (id(1), id(2), proofs.clone(), 0, i64::MAX, None, None, None, credential, method, aal)
+            (id(1), id(2), proofs.clone(), 0, i64::MAX, None, None, None, None, credential, method, aal)
         })
         .collect();
     let given = rows.clone();
@@ -270,7 +279,7 @@ fn standing_rows(data: &[u8]) {
     for summary in &standing.credentials {
         let (id, method, aal) = (Some(summary.id.into()), summary.method.to_string(), summary.aal.to_string());
         assert!(
-            given.iter().any(|row| row.8 == id && row.9.as_ref() == Some(&method) && row.10.as_ref() == Some(&aal))
+            given.iter().any(|row| row.9 == id && row.10.as_ref() == Some(&method) && row.11.as_ref() == Some(&aal))
         );
     }
     let alive: Vec<Uuid> = standing.credentials.iter().map(|credential| credential.id.into()).collect();

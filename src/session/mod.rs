@@ -18,7 +18,7 @@ pub use self::{
     stored::{Answered, StoredSession},
     token::SessionToken,
 };
-use crate::{aal::Proof, clock::Timestamp};
+use crate::{aal::Proof, client::Client, clock::Timestamp};
 
 /// The application's stable id of a user: any text of 1 to 255 bytes without control characters.
 ///
@@ -215,12 +215,13 @@ pub struct Session {
     proofs: Vec<Proof>,
     issued_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
+    device: Option<Client>,
 }
 
 impl Session {
     /// A session kept elsewhere, with its known proofs, oldest first.
     pub const fn external(subject: Subject, proofs: Vec<Proof>) -> Self {
-        Self { id: None, subject, binding: None, proofs, issued_at: None, expires_at: None }
+        Self { id: None, subject, binding: None, proofs, issued_at: None, expires_at: None, device: None }
     }
 
     /// The same session with the key that ties flows to it.
@@ -274,19 +275,32 @@ impl Session {
         self.expires_at
     }
 
+    /// The client with which the user signed in: its software, and its address if the application says how to know it. For lists of
+    /// sessions, never for a decision: a client says what it likes.
+    ///
+    /// A later proof does not change it. `None` if it is not known: see [`StepUp::for_request`](crate::StepUp::for_request).
+    pub const fn device(&self) -> Option<&Client> {
+        self.device.as_ref()
+    }
+
     /// Whether the session has ended at `now`.
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| now >= end)
     }
 
-    /// The session that replaces this one in this crate's store: new id, same subject, same binding if there is one. The newest
-    /// proof per method, level and provider replaces the older one, so that the list does not grow for ever.
+    /// The session that replaces this one in this crate's store: new id, same subject and device, same binding if there is
+    /// one. The newest proof per method, level and provider replaces the older one, so that the list does not grow for ever.
     pub(crate) fn successor(&self, proof: Option<Proof>, issued_at: Timestamp, expires_at: Timestamp) -> StoredSession {
         let replaced = |old: &&Proof| proof.as_ref().is_none_or(|proof| !old.is_replaced_by(proof));
         let mut proofs: Vec<_> = self.proofs.iter().filter(replaced).cloned().collect();
         proofs.extend(proof);
         let binding = self.binding.unwrap_or_else(BindingKey::random);
-        StoredSession::from_parts(SessionId::random(), self.subject.clone(), binding, proofs, issued_at, expires_at)
+        let subject = self.subject.clone();
+        let new = StoredSession::from_parts(SessionId::random(), subject, binding, proofs, issued_at, expires_at);
+        match &self.device {
+            Some(device) => new.with_device(device),
+            None => new,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{BindingKey, Session, SessionId, Subject};
-use crate::{aal::Proof, clock::Timestamp};
+use crate::{aal::Proof, client::Client, clock::Timestamp};
 
 /// The form whose success began a session, so that the same form gets the same answer once more.
 ///
@@ -52,7 +52,7 @@ impl StoredSession {
         Self::from_parts(SessionId::random(), subject, BindingKey::random(), proofs, now, expires_at)
     }
 
-    /// A session as a store has read it.
+    /// A session as a store has read it, apart from [`with_answered`](Self::with_answered) and [`with_device`](Self::with_device).
     pub const fn from_parts(
         id: SessionId,
         subject: Subject,
@@ -68,6 +68,7 @@ impl StoredSession {
             proofs,
             issued_at: Some(issued_at),
             expires_at: Some(expires_at),
+            device: None,
         };
         Self { id, binding, issued_at, expires_at, session, answered: None }
     }
@@ -79,13 +80,22 @@ impl StoredSession {
         self
     }
 
+    /// The same session with the client that the user signed in with. Of it, software and address are kept, and not the request's id.
+    ///
+    /// Sessions that replace this one inherit it. A store keeps it beside the session: `Client` is read from what it is written as.
+    #[must_use]
+    pub fn with_device(mut self, client: &Client) -> Self {
+        self.session.device = client.device();
+        self
+    }
+
     /// The form that this session is the answer to; `None` if it is the answer to none, or to one that is never answered again. A session
     /// that replaces this one does not inherit it.
     pub const fn answered(&self) -> Option<&Answered> {
         self.answered.as_ref()
     }
 
-    /// The session that replaces this one after a proof at `now`: new id, same subject, binding and time of issue.
+    /// The session that replaces this one after a proof at `now`: new id, same subject, binding, device and time of issue.
     ///
     /// The newest proof per method, level and provider replaces the older one. The session now ends `lifespan` after the proof,
     /// but never later than `absolute_lifespan` after its issue.
@@ -137,6 +147,11 @@ impl StoredSession {
         self.expires_at
     }
 
+    /// The client with which the user signed in, if it is known: see [`Session::device`].
+    pub const fn device(&self) -> Option<&Client> {
+        self.session.device()
+    }
+
     /// When the newest proof was completed. If no proof has a known time, the time of issue.
     pub fn authenticated_at(&self) -> Timestamp {
         self.proofs().iter().filter_map(Proof::completed_at).max().unwrap_or(self.issued_at)
@@ -184,6 +199,7 @@ mod tests {
             at(1000),
             DAY,
         )
+        .with_device(&Client::default().with_address([192, 0, 2, 7].into()))
     }
 
     #[test]
@@ -192,6 +208,7 @@ mod tests {
         let new = old.renewed(Proof::new(Method::Totp, Aal::Aal2, at(1500)), at(1500), DAY, None);
         assert_ne!(new.id(), old.id());
         assert_eq!((new.subject(), new.binding(), new.issued_at()), (old.subject(), old.binding(), old.issued_at()));
+        assert_eq!((new.device(), new.device().is_some()), (old.device(), true));
         assert_eq!(new.authenticated_at(), at(1500));
         assert_eq!(new.expires_at(), at(1500) + DAY);
         assert_eq!(new.proofs().len(), 2);
@@ -224,5 +241,6 @@ mod tests {
             (new.subject(), new.binding(), new.proofs(), new.issued_at(), new.expires_at()),
             (old.subject(), old.binding(), old.proofs(), old.issued_at(), old.expires_at())
         );
+        assert_eq!(new.device(), old.device());
     }
 }

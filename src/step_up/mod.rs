@@ -13,6 +13,7 @@ use std::{fmt, sync::Arc};
 pub use self::{guard::StepUpGuard, operations::CredentialDetails, sign_in::SignedIn};
 use crate::{
     audit::{Actor, AuditRequest, Origin},
+    client::Client,
     context::{Edge, SessionContext},
     engine::Engine,
     guard::{RequireAal, RequireAal2},
@@ -94,6 +95,11 @@ impl StepUp {
     /// Who causes what a call does, if the application does not say otherwise.
     pub(crate) fn origin(&self, usual: Actor) -> Origin {
         Origin { actor: self.actor.unwrap_or(usual), request: self.request.clone() }
+    }
+
+    /// Who sent the request that the application names, if it names one.
+    pub(crate) fn client(&self) -> Client {
+        self.request.as_ref().map(|request| request.client.clone()).unwrap_or_default()
     }
 
     /// The layer: guards find each request's session through it, and it renders every refusal.

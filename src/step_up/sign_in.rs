@@ -71,7 +71,8 @@ impl SignedIn {
 impl StepUp {
     /// Begins a session for a subject who has just proven a first factor to the application.
     ///
-    /// The session is always new. It takes over no id or cookie from the request.
+    /// The session is always new. It takes over no id or cookie from the request. It knows its [device](Session::device) if you say which
+    /// request it comes from, by [`for_request`](Self::for_request).
     ///
     /// # Errors
     ///
@@ -84,7 +85,8 @@ impl StepUp {
             return Err(Error::new(ErrorKind::Inactive));
         }
         let now = engine.now();
-        let session = StoredSession::new(subject, Proof::new(method, level, now), now, engine.limits.session_lifespan);
+        let session = StoredSession::new(subject, Proof::new(method, level, now), now, engine.limits.session_lifespan)
+            .with_device(&self.client());
         engine.stores.create_session(&session).await?;
         engine.lift_lock(session.subject(), method).await;
         let origin = self.origin(Actor::User);
@@ -134,7 +136,8 @@ impl StepUp {
         if !engine.users.is_active(&subject).await? {
             return Err(Error::new(ErrorKind::Inactive));
         }
-        let session = StoredSession::of_proofs(subject, proofs, now, engine.limits.session_lifespan);
+        let session =
+            StoredSession::of_proofs(subject, proofs, now, engine.limits.session_lifespan).with_device(&self.client());
         engine.stores.create_session(&session).await?;
         let origin = self.origin(Actor::User);
         for (position, proof) in session.proofs().iter().enumerate() {
@@ -149,8 +152,8 @@ impl StepUp {
 
     /// Renews the first factor of a session whose user has just proven it to the application again.
     ///
-    /// The session continues under a new id. Second factors keep counting and keep their age, and open flows stay valid. The old cookie
-    /// and token stop working. Use it when a user who is already signed in logs in again on your login page.
+    /// The session continues under a new id. Second factors keep counting and keep their age, and open flows stay valid. It keeps
+    /// the device of the sign-in. The old cookie and token stop working. Use it when a user who is already signed in logs in again on your login page.
     ///
     /// # Errors
     ///

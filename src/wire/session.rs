@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
+use super::Device;
 use crate::{
     aal::{Method, Proof},
     clock::Timestamp,
@@ -75,8 +76,19 @@ pub(crate) fn session(
         ("issued_at", json!(session.issued_at())),
         ("authentication_methods", standing.counting_proofs(session, now).map(method).collect()),
         ("identity", identity.clone()),
-        ("devices", json!([])),
+        ("devices", json!(Vec::from_iter(device(session)))),
     ];
     let optional = optional.into_iter().filter_map(|(name, time)| Some((name, json!(time?))));
     Value::Object(always.into_iter().chain(optional).map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// Where the user signed in. Its id stays through rotations, and nobody can tell the session's binding from it.
+fn device(session: &Session) -> Option<Device> {
+    let (client, binding) = session.device().zip(session.binding())?;
+    Some(Device {
+        id: Uuid::new_v5(&binding.into(), b"device"),
+        ip_address: client.address().map(|address| address.to_string()).unwrap_or_default(),
+        user_agent: client.user_agent().unwrap_or_default().to_owned(),
+        location: String::new(),
+    })
 }

@@ -338,3 +338,44 @@ async fn step_up_page_escapes_and_cannot_be_framed() {
         assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")), "{answer:?}");
     }
 }
+
+/// What a client calls itself is kept with its session: bounded, printable, and shown as text alone.
+#[tokio::test]
+async fn a_hostile_user_agent_is_shown_as_text_and_bounded() {
+    let long = [b"A".repeat(60_000), b"</dd><script>".to_vec()].concat();
+    let hostile: [&[u8]; 7] = [
+        b"</dd><script>alert(1)</script>",
+        b"\"'><img src=x onerror=alert(1)>",
+        b"{{ 7 * 7 }} &lt;b&gt; \\u003cb\\u003e",
+        b"\"}],\"client_address\":\"192.0.2.66\",\"x\":[{\"y\":\"",
+        b"'); DROP TABLE step_up_sessions; --",
+        b"a\tb\x80\xff\xfe \xe2\x80\xaegnp.exe",
+        &long,
+    ];
+    for world in World::on_every_store(|builder| builder.factor(Password::default())) {
+        let site = &world.a;
+        let fields = [("method", "password"), ("identifier", "kim"), ("password", "kim-password")];
+        let mut cookies = vec![];
+        for (number, agent) in hostile.iter().enumerate() {
+            let mut mallory = site.stranger(Kind::Spa).sending(&[("user-agent", *agent)]);
+            let flow = mallory.begin("login", "").await;
+            let answer = mallory.submit(&flow, &fields).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            cookies.push(mallory.session_cookie().unwrap().len());
+            let session = mallory.at(&world.b).whoami().await.json();
+            let device = &session["devices"][0];
+            let kept = device["user_agent"].as_str().unwrap();
+            assert!(kept.len() <= 512 && kept.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{kept}");
+            assert_eq!((&device["ip_address"], session["devices"].as_array().unwrap().len()), (&"".into(), 1));
+            let printable = String::from_utf8(agent.to_vec()).is_ok_and(|text| !text.contains('\t'));
+            assert!(!printable || agent.starts_with(kept.as_bytes()), "{kept}");
+
+            let mut owner = site.browser("kim").await;
+            let page = owner.get("/self-service/ui/sessions").await.text;
+            assert_eq!(page.matches("<dt>With</dt>").count(), number + 1, "{page}");
+            assert!(["<script", "<img", "<b>"].iter().all(|markup| !page.contains(markup)), "{page}");
+            assert!(page.len() < 40_000, "{}", page.len());
+        }
+        assert!(cookies.iter().all(|&length| length == cookies[0]), "no cookie grows by it: {cookies:?}");
+    }
+}

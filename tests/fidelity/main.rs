@@ -53,7 +53,7 @@ fn unexplained(found: &[Difference], pins: &[Pin]) -> (Vec<String>, Vec<String>)
             None => left.push(difference.to_string()),
         }
     }
-    let unused = pins.iter().enumerate().filter(|(position, pin)| pin.is_needed() && !used.contains(position));
+    let unused = pins.iter().enumerate().filter(|(position, _)| !used.contains(position));
     (left, unused.map(|(_, pin)| pin.to_string()).collect())
 }
 

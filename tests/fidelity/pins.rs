@@ -12,13 +12,11 @@ pub struct Pin {
     theirs: &'static str,
     ours: &'static str,
     why: &'static str,
-    /// Whether it may explain nothing: what it waits for may be there already.
-    awaited: bool,
 }
 
 impl Pin {
     pub const fn new(steps: &'static str, places: &'static str, why: &'static str) -> Self {
-        Self { steps, places, theirs: "*", ours: "*", why, awaited: false }
+        Self { steps, places, theirs: "*", ours: "*", why }
     }
 
     /// Only where this was recorded.
@@ -31,16 +29,6 @@ impl Pin {
     const fn ours(mut self, ours: &'static str) -> Self {
         self.ours = ours;
         self
-    }
-
-    /// What is still to be done, and is no difference on purpose.
-    const fn awaited(mut self) -> Self {
-        self.awaited = true;
-        self
-    }
-
-    pub const fn is_needed(&self) -> bool {
-        !self.awaited
     }
 
     pub fn explains(&self, difference: &Difference) -> bool {
@@ -110,19 +98,9 @@ pub const PINS: &[Pin] = &[
     ),
     Pin::new("*", "*.devices[1].*|*.devices#count", "one device a session is enough"),
     Pin::new("totp: right code", ".body.continue_with#count", "the token rotates").ours("1"),
-    Pin::new("*", "*.devices|*.devices[0].*|*.devices#count", "no session says its device yet").awaited(),
-    Pin::new("*", "*[totp:totp_qr].at.src", "the picture is SVG yet").ours("data:image/svg+xml;base64,<img>").awaited(),
-    Pin::new(
-        "codes: confirm|settings with codes",
-        ".body.ui.nodes#order|.body.ui.nodes[lookup_secret:*].type",
-        "no list of codes yet",
-    )
-    .awaited(),
-    Pin::new("codes: reveal", ".status", "no list of codes yet").theirs("200").ours("400").awaited(),
     Pin::new(
         "codes: reveal",
         ".body.ui.messages|.body.ui.nodes[lookup_secret:lookup_secret_codes].*",
         "codes are kept hashed, so the list says that they cannot be shown again",
-    )
-    .awaited(),
+    ),
 ];

@@ -21,6 +21,7 @@ mod answers;
 mod cookies;
 #[cfg(feature = "metrics")]
 mod counters;
+mod devices;
 mod honest;
 mod in_use;
 mod journeys;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Request, http::HeaderValue, middleware::map_request, routing::post};
+use axum::{Router, routing::post};
 use serde_json::{Value, json};
 use tower_step_up::{
     Aal, Method, SessionContext, StepUpBuilder, Subject,
@@ -51,14 +51,11 @@ fn audited(configure: impl FnOnce(StepUpBuilder) -> StepUpBuilder) -> (Site, mps
 
 /// The client as a proxy hands its requests on.
 fn behind_a_proxy(client: Client) -> Client {
-    let name = |mut request: Request| {
-        let headers = request.headers_mut();
-        headers.insert("user-agent", HeaderValue::from_static("Mozilla/5.0 (X11; Linux x86_64)"));
-        headers.insert("x-real-ip", HeaderValue::from_static("192.0.2.7"));
-        headers.insert("x-request-id", HeaderValue::from_static("4bf92f3577b34da6"));
-        std::future::ready(request)
-    };
-    Client { router: client.router.clone().layer(map_request(name)), ..client }
+    client.sending(&[
+        ("user-agent", b"Mozilla/5.0 (X11; Linux x86_64)"),
+        ("x-real-ip", b"192.0.2.7"),
+        ("x-request-id", b"4bf92f3577b34da6"),
+    ])
 }
 
 /// The events in JSON, with the ids numbered as they appear.

@@ -125,6 +125,7 @@ async fn the_page_of_sessions_lists_and_ends_them() {
     let page = kim.get(SESSIONS).await.text;
     assert_eq!(page.matches("End this session").count(), 2, "{page}");
     assert_eq!(page.matches("Sign out").count(), 1);
+    assert_eq!(page.matches("<dt>Signed in</dt>").count(), 3, "when each began");
     let csrf = csrf_of(&page);
     let of_second = second.whoami().await.json()["id"].as_str().unwrap().to_owned();
     let of_lee = lee.whoami().await.json()["id"].as_str().unwrap().to_owned();

@@ -12,7 +12,8 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Method as HttpMethod, Request, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, StatusCode, header},
+    middleware::map_request,
     routing::get,
 };
 use http_body_util::BodyExt;
@@ -290,6 +291,19 @@ impl Client {
         } else {
             self.cookies.insert(cookie.name().to_owned(), cookie.value().to_owned());
         }
+    }
+
+    /// The same client, whose requests have these headers too.
+    pub fn sending(self, headers: &[(&'static str, &[u8])]) -> Self {
+        let known = |&(name, value): &(&'static str, &[u8])| {
+            (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
+        };
+        let headers: HeaderMap = headers.iter().map(known).collect();
+        let add = move |mut request: axum::extract::Request| {
+            request.headers_mut().extend(headers.clone());
+            std::future::ready(request)
+        };
+        Self { router: self.router.layer(map_request(add)), ..self }
     }
 
     pub fn session_cookie(&self) -> Option<&str> {

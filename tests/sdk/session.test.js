@@ -41,6 +41,10 @@ for (const which of MATRIX) {
       const ids = await Promise.all(others.map(async (other) => (await other.call("toSession")).id))
       const listed = await bob.call("listMySessions")
       assert.deepEqual(listed.map(({ id }) => id).sort(), [...ids].sort())
+      for (const { devices } of listed) {
+        assert.deepEqual(devices.map(({ ip_address, location }) => [ip_address, location]), [["", ""]])
+        assert.match(devices[0].user_agent, /^\S+$/)
+      }
       const page = await bob.call("listMySessions", { pageSize: 1, pageToken: "1" })
       assert.equal(page.length, 1)
 

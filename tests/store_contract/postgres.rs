@@ -18,7 +18,7 @@ use tower_step_up::{
     Aal, Method, Subject,
     aal::{CredentialId, Proof},
     clock::Timestamp,
-    session::{BindingKey, StoredSession},
+    session::{BindingKey, SessionId, StoredSession},
     standing::CredentialSummary,
     store::{
         Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, CredentialChange, FlowId, FlowStore,
@@ -28,7 +28,9 @@ use tower_step_up::{
 
 use crate::{
     servers::postgres::Postgres,
-    sql::{HOUR, NOW, assert_credentials_stay, assert_flow_stays, flow, kim, kind, step},
+    sql::{
+        HOUR, NOW, assert_credentials_stay, assert_flow_stays, assert_sessions_stay, flow, kim, kind, migrations, step,
+    },
     turns::Turns,
 };
 
@@ -99,7 +101,7 @@ async fn stores_that_start_together_make_the_tables_once() {
         }
         let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
         let applied: i64 = applied.fetch_one(&pool(&url).await).await.unwrap();
-        assert_eq!(applied, 5);
+        assert_eq!(applied, migrations("postgres"));
     }
 }
 
@@ -253,6 +255,30 @@ async fn credentials_of_the_version_before_stay() {
     let store = SqlStore::from_pool(pool.clone()).await.unwrap();
     let beside = insert(NOW + HOUR).await;
     assert_credentials_stay(&store, (before, NOW), (beside, NOW + HOUR)).await;
+}
+
+/// A session that a version wrote which knew no devices is read and replaced; and that version's statements go on.
+#[tokio::test]
+async fn sessions_of_the_version_before_stay() {
+    let Some(server) = Postgres::shared() else { return };
+    let pool = pool(&server.url()).await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    pool.execute("ALTER TABLE step_up_sessions DROP COLUMN device; DELETE FROM step_up_migrations WHERE version = 6")
+        .await
+        .unwrap();
+    let insert = async || {
+        let id = SessionId::random();
+        let insert = "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at) \
+                      VALUES ($1, 'kim', $2, '[]', $3, $4)";
+        let row = sqlx::query(insert).bind(uuid::Uuid::from(id)).bind(uuid::Uuid::from(BindingKey::random()));
+        let row = row.bind(NOW.unix_milliseconds()).bind((NOW + HOUR).unix_milliseconds());
+        row.execute(&pool).await.unwrap();
+        id
+    };
+    let before = insert().await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let beside = insert().await;
+    assert_sessions_stay(&store, [before, beside]).await;
 }
 
 #[tokio::test]

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tower_step_up::{
     Aal, Method, Subject,
-    aal::CredentialId,
+    aal::{CredentialId, Proof},
+    client::Client,
     clock::Timestamp,
-    session::BindingKey,
+    session::{BindingKey, SessionId, StoredSession},
     standing::CredentialSummary,
     store::{
-        Completed, Completion, Consumption, Credential, CredentialChange, FlowId, FlowStore as _, SqlStore, StoreError,
-        StoreErrorKind, StoredFlow, SubjectStore as _, Written,
+        Completed, Completion, Consumption, Credential, CredentialChange, FlowId, FlowStore as _, Rotation, SqlStore,
+        StoreError, StoreErrorKind, StoredFlow, SubjectStore as _, Written,
     },
 };
 
@@ -35,6 +36,12 @@ pub(crate) fn step(credential: &Credential, step: u64) -> Completion {
 
 pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
     result.unwrap_err().kind()
+}
+
+/// How many migrations there are for this kind of database.
+pub(crate) fn migrations(kind: &str) -> i64 {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(kind);
+    i64::try_from(std::fs::read_dir(folder).unwrap().count()).unwrap()
 }
 
 /// A flow that was begun by a version that knew no column for its session is read, used and removed as before.
@@ -67,4 +74,22 @@ pub(crate) async fn assert_credentials_stay(
     assert_eq!(store.complete(&used).await.unwrap(), Completed::Done);
     (first.name, first.last_step, first.last_used_at) = (Some("old app".parse().unwrap()), 6, Some(NOW));
     assert_eq!(store.credentials(&kim()).await.unwrap(), [first, second]);
+}
+
+/// Sessions that a version wrote which knew no devices are read, and replaced by others that have none.
+pub(crate) async fn assert_sessions_stay(store: &SqlStore, old: [SessionId; 2]) {
+    for id in old {
+        let old = store.standing(&kim(), id).await.unwrap().unwrap().session;
+        assert_eq!((old.id(), old.device(), old.answered()), (id, None, None));
+        let new = old.renewed(Proof::new(Method::Totp, Aal::Aal2, NOW), NOW, HOUR, None);
+        let mut completion = Completion::new(kim(), NOW);
+        completion.rotate = Some(Rotation { old: id, new: new.clone() });
+        assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
+        assert_eq!(store.standing(&kim(), new.id()).await.unwrap().unwrap().session, new);
+    }
+    let proof = Proof::new(Method::Password, Aal::Aal1, NOW);
+    let new = StoredSession::new(kim(), proof, NOW, HOUR);
+    let new = new.with_device(&Client::default().with_address([192, 0, 2, 7].into()));
+    store.create_session(&new).await.unwrap();
+    assert_eq!(store.standing(&kim(), new.id()).await.unwrap().unwrap().session, new);
 }

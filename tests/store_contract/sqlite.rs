@@ -25,7 +25,9 @@ use tower_step_up::{
     },
 };
 
-use crate::sql::{HOUR, NOW, assert_credentials_stay, assert_flow_stays, flow, kim, kind, step};
+use crate::sql::{
+    HOUR, NOW, assert_credentials_stay, assert_flow_stays, assert_sessions_stay, flow, kim, kind, migrations, step,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -295,6 +297,32 @@ async fn credentials_of_the_version_before_stay() {
     assert_credentials_stay(&store, (before, NOW), (beside, NOW + HOUR)).await;
 }
 
+/// A session that a version wrote which knew no devices is read and replaced; and that version's statements go on.
+#[tokio::test]
+async fn sessions_of_the_version_before_stay() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    drop(SqlStore::from_pool(pool.clone()).await.unwrap());
+    for statement in
+        ["ALTER TABLE step_up_sessions DROP COLUMN device", "DELETE FROM step_up_migrations WHERE version = 6"]
+    {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let insert = async || {
+        let id = SessionId::random();
+        let insert = "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at) \
+                      VALUES (?1, 'kim', ?2, '[]', ?3, ?4)";
+        let row = sqlx::query(insert).bind(uuid::Uuid::from(id)).bind(uuid::Uuid::from(BindingKey::random()));
+        let row = row.bind(NOW.unix_milliseconds()).bind((NOW + HOUR).unix_milliseconds());
+        row.execute(&pool).await.unwrap();
+        id
+    };
+    let before = insert().await;
+    let store = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let beside = insert().await;
+    assert_sessions_stay(&store, [before, beside]).await;
+}
+
 /// Opens many stores at once and checks that they share one set of tables.
 async fn assert_start_together(directory: &Directory) {
     let opening: Vec<_> = (0..10)
@@ -310,7 +338,7 @@ async fn assert_start_together(directory: &Directory) {
     }
     let applied = sqlx::query_scalar("SELECT count(*) FROM step_up_migrations");
     let applied: i64 = applied.fetch_one(&directory.pool().await).await.unwrap();
-    assert_eq!(applied, 5);
+    assert_eq!(applied, migrations("sqlite"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -510,7 +538,9 @@ async fn rows_that_nobody_can_have_written_are_corrupt() {
     }
     for statement in [
         "UPDATE step_up_sessions SET proofs = '[{\"method\":\"magic\"}]'",
-        "UPDATE step_up_sessions SET proofs = '[]', binding = x'00'",
+        "UPDATE step_up_sessions SET proofs = '[]', device = 'curl/8.5'",
+        "UPDATE step_up_sessions SET device = '{\"client_address\":\"here\"}'",
+        "UPDATE step_up_sessions SET device = NULL, binding = x'00'",
     ] {
         sqlx::raw_sql(statement).execute(&pool).await.unwrap();
         assert_eq!(kind(store.standing(&kim(), session.id()).await), StoreErrorKind::Corrupt, "{statement}");

@@ -20,6 +20,7 @@ enum Unknown {
     Begin,
     Delete,
     Answered,
+    Device,
 }
 
 /// What it does about it.
@@ -57,18 +58,21 @@ impl Older {
         if self.unknown == Unknown::Begin {
             understood.begin = None;
         }
-        if self.unknown == Unknown::Answered {
-            for session in understood.begin.iter_mut().chain(understood.rotate.iter_mut().map(|rotate| &mut rotate.new))
-            {
-                *session = without_answered(session);
-            }
+        for session in understood.begin.iter_mut().chain(understood.rotate.iter_mut().map(|rotate| &mut rotate.new)) {
+            let plain = plain(session);
+            *session = match (self.unknown, session.answered().copied(), session.device()) {
+                (Unknown::Answered, _, Some(device)) => plain.with_device(device),
+                (Unknown::Device, Some(answered), _) => plain.with_answered(answered),
+                (Unknown::Answered | Unknown::Device, ..) => plain,
+                _ => continue,
+            };
         }
         understood
     }
 }
 
 /// As a store keeps it that has no place for the rest.
-fn without_answered(session: &StoredSession) -> StoredSession {
+fn plain(session: &StoredSession) -> StoredSession {
     StoredSession::from_parts(
         session.id(),
         session.subject().clone(),
@@ -129,6 +133,7 @@ async fn the_kit_says_what_an_older_store_does_not_know() {
         (Unknown::Data, "completions::data_is_compared_and_set"),
         (Unknown::Begin, "completions::a_session_begins"),
         (Unknown::Answered, "sessions::answered_forms_stay_with_their_session"),
+        (Unknown::Device, "sessions::devices_stay_with_their_session"),
         (Unknown::Delete, "erasure::a_subject_is_deleted"),
     ] {
         for does in [Does::Refuses, Does::PassesOver] {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Frame, html};
 use crate::{
     aal::{Method, Proof},
+    client::Client,
     engine::Engine,
     flow::csrf::{self, CsrfToken},
     requirement::Requirement,
@@ -51,12 +52,16 @@ struct Entry {
     confirmed: String,
     ends: String,
     methods: String,
+    /// Software and address of the client that the user signed in with, or empty.
+    software: String,
+    address: String,
 }
 
 impl Entry {
     fn of(session: &StoredSession, own: Option<SessionId>) -> Self {
         let mut methods: Vec<_> = session.proofs().iter().map(Proof::method).map(name).collect();
         methods.dedup();
+        let device = session.device();
         Self {
             id: session.id(),
             here: Some(session.id()) == own,
@@ -64,6 +69,8 @@ impl Entry {
             confirmed: minute(session.authenticated_at()),
             ends: minute(session.expires_at()),
             methods: methods.join(", "),
+            software: device.and_then(Client::user_agent).unwrap_or_default().to_owned(),
+            address: device.and_then(Client::address).map(|address| address.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -134,6 +134,7 @@ where
         completions::rotation_needs_a_new_id,
         completions::a_session_begins,
         sessions::answered_forms_stay_with_their_session,
+        sessions::devices_stay_with_their_session,
         completions::a_session_begins_for_its_subject_alone,
         completions::a_session_begins_under_a_new_id,
         completions::check_session_before_consumption,

@@ -1,11 +1,14 @@
 //! Sessions: created once, listed while alive, revoked at once.
 
+use http::{HeaderValue, header};
+
 use super::{
-    Completion, DAY, HOUR, MINUTE, NOW, created, done, enrolled, is_there, kim, rotation, signed_in_at, stepped_up,
-    subject, totp,
+    Completion, DAY, HOUR, MINUTE, NOW, beginning, created, done, enrolled, is_there, kim, rotation, signed_in_at,
+    stepped_up, subject, totp,
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
+    client::Client,
     clock::Timestamp,
     session::{Answered, BindingKey, SessionId, StoredSession},
     store::{Revocation, StoreErrorKind, SubjectStore},
@@ -54,6 +57,39 @@ pub async fn answered_forms_stay_with_their_session<S: SubjectStore>(store: S) {
     done(&store, &Completion { rotate: Some(rotate), ..Completion::new(kim.clone(), NOW) }).await;
     assert_eq!(third.answered(), None);
     kept(&third).await;
+}
+
+/// The client that a user signed in with is read as it was written, however the session began, and a session that replaces it inherits it. A
+/// store that loses it is safe, but its users do not know their sessions in the list.
+pub async fn devices_stay_with_their_session<S: SubjectStore>(store: S) {
+    let kim = kim();
+    let kept = async |session: &StoredSession| {
+        let standing = store.standing(&kim, session.id()).await.unwrap().expect("the session");
+        let by_binding = store.session_of(&kim, session.binding(), NOW).await.unwrap().expect("the session");
+        assert_eq!((&standing.session, &by_binding.session), (session, session), "the device of a session is lost");
+        assert!(store.sessions(&kim, NOW).await.unwrap().contains(session));
+    };
+    let headers = [(header::USER_AGENT, HeaderValue::from_static("Bank/1 \"app\" 'beta' \\ <3 %s $1"))];
+    let agent = Client::of(&headers.into_iter().collect());
+    let address = Client::default().with_address("2001:db8::7".parse().expect("an address"));
+    let both = agent.clone().with_address([192, 0, 2, 7].into());
+    for device in [agent, address, both] {
+        let begun = signed_in_at(&kim, NOW).with_device(&device);
+        assert_eq!(begun.device(), Some(&device));
+        done(&store, &beginning(&begun, NOW)).await;
+        kept(&begun).await;
+        let rotate = rotation(&begun, NOW);
+        let second = rotate.new.clone();
+        assert_eq!(second.device(), Some(&device));
+        done(&store, &Completion { rotate: Some(rotate), ..Completion::new(kim.clone(), NOW) }).await;
+        kept(&second).await;
+        let created = signed_in_at(&kim, NOW).with_device(&device);
+        store.create_session(&created).await.unwrap();
+        kept(&created).await;
+    }
+    let unknown = created(&store, &kim, NOW).await;
+    assert_eq!(unknown.device(), None);
+    kept(&unknown).await;
 }
 
 /// An existing id is a conflict, even if it is another subject's, and the session that has it stays.

@@ -50,11 +50,11 @@ pub(super) fn unsigned<T: TryFrom<i64, Error: Into<Cause>>>(number: i64) -> Resu
     number.try_into().map_err(corrupt)
 }
 
-/// `id, binding, proofs, issued_at, expires_at, answered_digest, answered_at`
-pub(crate) type SessionRow = (Uuid, Uuid, String, i64, i64, Option<Vec<u8>>, Option<i64>);
+/// `id, binding, proofs, issued_at, expires_at, answered_digest, answered_at, device`
+pub(crate) type SessionRow = (Uuid, Uuid, String, i64, i64, Option<Vec<u8>>, Option<i64>, Option<String>);
 
 pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<StoredSession, StoreError> {
-    let (id, binding, proofs, issued_at, expires_at, digest, answered_at) = row;
+    let (id, binding, proofs, issued_at, expires_at, digest, answered_at, device) = row;
     let proofs: Vec<Proof> = serde_json::from_str(proofs).map_err(|_| corrupt("a session's proofs"))?;
     let session = StoredSession::from_parts(
         (*id).into(),
@@ -64,6 +64,10 @@ pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<StoredSessi
         Timestamp::from_unix_milliseconds(*issued_at),
         Timestamp::from_unix_milliseconds(*expires_at),
     );
+    let session = match device {
+        Some(device) => session.with_device(&serde_json::from_str(device).map_err(|_| corrupt("a session's device"))?),
+        None => session,
+    };
     Ok(match (digest, answered_at) {
         (Some(digest), Some(at)) => session.with_answered(Answered {
             digest: digest.as_slice().try_into().map_err(|_| corrupt("the digest of a form"))?,
@@ -75,6 +79,10 @@ pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<StoredSessi
 
 pub(super) fn proofs(session: &StoredSession) -> Result<String, StoreError> {
     serde_json::to_string(session.proofs()).map_err(unavailable)
+}
+
+pub(super) fn device(session: &StoredSession) -> Result<Option<String>, StoreError> {
+    session.device().map(serde_json::to_string).transpose().map_err(unavailable)
 }
 
 fn summary(id: Uuid, method: &str, aal: &str) -> Result<CredentialSummary, StoreError> {
@@ -95,6 +103,7 @@ pub(crate) type StandingRow = (
     i64,
     Option<Vec<u8>>,
     Option<i64>,
+    Option<String>,
     Option<i64>,
     Option<Uuid>,
     Option<String>,
@@ -104,11 +113,13 @@ pub(crate) type StandingRow = (
 /// One row for each credential, or one without a credential.
 pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Option<StoredStanding>, StoreError> {
     let mut standing: Option<StoredStanding> = None;
-    for (id, binding, proofs, issued_at, expires_at, digest, answered_at, not_before, credential, method, aal) in rows {
+    for row in rows {
+        let (id, binding, proofs, issued_at, expires_at, digest, answered_at, device, ..) = row;
+        let (.., not_before, credential, method, aal) = row;
         let standing = match &mut standing {
             Some(standing) => standing,
             none => none.insert(StoredStanding {
-                session: session(subject, &(id, binding, proofs, issued_at, expires_at, digest, answered_at))?,
+                session: session(subject, &(id, binding, proofs, issued_at, expires_at, digest, answered_at, device))?,
                 credentials: Vec::new(),
                 not_before: not_before.map(Timestamp::from_unix_milliseconds),
             }),

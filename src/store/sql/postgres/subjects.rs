@@ -41,7 +41,7 @@ impl Postgres {
         session: SessionId,
     ) -> Result<Option<StoredStanding>, StoreError> {
         let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, ",
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, ",
             not_before!(),
             ", c.id, c.method, c.aal FROM step_up_sessions s \
              LEFT JOIN step_up_credentials c ON c.subject = s.subject \
@@ -62,8 +62,8 @@ impl Postgres {
         now: Timestamp,
     ) -> Result<Option<StoredStanding>, StoreError> {
         let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.not_before, c.id, c.method, c.aal \
-                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, ",
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.not_before, c.id, c.method, c.aal \
+                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, ",
             not_before!(),
             " AS not_before FROM step_up_sessions s \
                  WHERE s.subject = $1 AND s.binding = $2 AND s.expires_at > $3 AND s.issued_at >= coalesce(",
@@ -86,7 +86,7 @@ impl Postgres {
         now: Timestamp,
     ) -> Result<Vec<StoredSession>, StoreError> {
         let rows: Vec<SessionRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at \
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device \
                  FROM step_up_sessions s \
                  WHERE s.subject = $1 AND s.expires_at > $2 AND s.issued_at >= coalesce(",
             not_before!(),
@@ -166,7 +166,7 @@ pub(super) async fn forget_expired(
 pub(super) async fn insert_session(connection: &mut PgConnection, session: &StoredSession) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at, \
-         answered_digest, answered_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
+         answered_digest, answered_at, device) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
     )
     .bind(Uuid::from(session.id()))
     .bind(session.subject().as_str())
@@ -176,6 +176,7 @@ pub(super) async fn insert_session(connection: &mut PgConnection, session: &Stor
     .bind(session.expires_at().unix_milliseconds())
     .bind(session.answered().map(|answered| answered.digest.as_slice()))
     .bind(session.answered().map(|answered| answered.at.unix_milliseconds()))
+    .bind(rows::device(session)?)
     .execute(connection)
     .await
     .map_err(failed)?;
