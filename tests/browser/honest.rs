@@ -165,6 +165,8 @@ async fn other_sessions_are_seen_and_ended() {
         browser.take_picture("sessions").await;
         assert!(browser.fits_the_width().await);
         assert_eq!(browser.find_all("h2").await.len(), 2);
+        let page = text_of(browser, "main").await;
+        assert_eq!(page.matches("Mozilla/5.0").count(), 2, "each says which browser it was: {page}");
         browser.click("button[value='others']").await;
         browser.arrives_at(SESSIONS).await;
         browser.take_picture("one-left").await;
