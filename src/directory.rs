@@ -65,7 +65,9 @@ pub trait Directory: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The directory did not answer. The default implementation always fails, since it cannot check passwords.
+    /// The directory did not answer. The attempt stays counted, unless the error is a
+    /// [`FactorError::NotCompared`](crate::factor::FactorError::NotCompared): the directory could not even begin, for example since its
+    /// database did not take the connection. The default implementation always fails, since it cannot check passwords.
     fn check_password<'a>(&'a self, identifier: &'a str, password: &'a str) -> DirectoryFuture<'a, Option<Subject>> {
         let _ = (identifier, password);
         Box::pin(async { Err("the application's Directory does not implement check_password".into()) })

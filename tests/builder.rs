@@ -5,6 +5,15 @@
 #[path = "common/log.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with tests that use all of it")]
 mod log;
+#[path = "common/post.rs"]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::indexing_slicing,
+    reason = "shared with tests that use all of it"
+)]
+mod post;
 
 use std::time::Duration;
 
@@ -332,6 +341,17 @@ fn limits_are_within_reason() {
         let error = builder.build().expect_err("a limit");
         assert_eq!(error.kind(), Limit, "{error}");
         assert!(error.to_string().contains("must") || error.to_string().contains("at least"), "{error}");
+    }
+}
+
+#[test]
+fn the_time_of_a_factor_is_within_reason() {
+    let post = |timeout| bank().factor(post::Post::with_timeout(timeout));
+    for timeout in [Duration::ZERO, Duration::from_micros(999), Duration::from_millis(60_001), Duration::MAX] {
+        refused(post(Some(timeout)), Factor, "the timeout of the factor code must be from 1 ms to 60 seconds");
+    }
+    for timeout in [None, Some(Duration::from_millis(1)), Some(Duration::from_secs(60))] {
+        assert!(post(timeout).build().is_ok(), "{timeout:?}");
     }
 }
 

@@ -15,7 +15,8 @@ const GOOD_FOR_SECONDS: i64 = 600;
 
 /// Sends codes to an address, which is the user's credential.
 pub(crate) struct MailCode<Send> {
-    /// Takes the address and the code. A real one waits for a mail server: `answer` is asynchronous.
+    /// Takes the address and the code. A real one waits for a mail server, since `answer` is asynchronous. If it cannot connect, it says
+    /// [`FactorError::NotCompared`], so that an outage locks nobody.
     send: Send,
 }
 
@@ -45,7 +46,8 @@ impl Sent {
 
 fn random_code() -> Result<String, FactorError> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| FactorError::Unavailable(error.into()))?;
+    // Nothing was compared or sent yet.
+    getrandom::fill(&mut bytes).map_err(|error| FactorError::NotCompared(error.into()))?;
     Ok(format!("{:06}", u64::from_le_bytes(bytes) % 1_000_000))
 }
 

@@ -164,6 +164,10 @@ impl StepUpBuilder {
         for (position, factor) in self.factors.iter().enumerate() {
             factor.check_configuration()?;
             let method = factor.method();
+            let possible = Duration::from_millis(1)..=Duration::from_secs(60);
+            if factor.timeout().is_some_and(|timeout| !possible.contains(&timeout)) {
+                return fail(format!("the timeout of the factor {method} must be from 1 ms to 60 seconds"));
+            }
             if factor.needs_passwords() && !self.directory.checks_passwords() {
                 return fail(format!(
                     "the factor {method} needs a Directory that checks passwords: call directory(..), and implement \

@@ -2,6 +2,7 @@
 //!
 //! It knows no HTTP requests, no router and no pages.
 
+mod factors;
 mod limits;
 mod proofs;
 mod sessions;
@@ -9,6 +10,8 @@ mod shown;
 
 use std::sync::Arc;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::factors::Tried;
 pub(crate) use self::limits::{Limits, Switch};
 use crate::{
     aal::{Aal, Method},
@@ -16,13 +19,13 @@ use crate::{
     clock::{Clock, Timestamp},
     directory::Users,
     error::StoreError,
-    factor::{Factor, FactorError, FactorFuture},
+    factor::Factor,
     requirement::RequiredAal,
     seal::Sealer,
     session::Subject,
     source::own::OwnSessions,
     standing::{CredentialSummary, Standing},
-    store::{AttemptKey, Completed, Completion, Credential, access::Stores},
+    store::{Completed, Completion, Credential, access::Stores},
     urls::Urls,
 };
 
@@ -61,12 +64,6 @@ impl Engine {
         self.factors.iter().find(|factor| factor.method() == method).map(AsRef::as_ref)
     }
 
-    /// A factor's verdict, within the time limit: it may ask the directory.
-    pub(crate) async fn in_time<T>(&self, work: FactorFuture<'_, T>) -> Result<T, FactorError> {
-        let done = tokio::time::timeout(self.limits.directory_timeout, work).await;
-        done.map_err(|elapsed| FactorError::Unavailable(elapsed.into()))?
-    }
-
     /// The standing of a subject with these credentials, under the configured limits.
     pub(crate) fn judge(&self, credentials: Vec<CredentialSummary>) -> Standing {
         self.sessions.judge(credentials)
@@ -85,15 +82,6 @@ impl Engine {
         let methods: Vec<_> = Method::BUILT_IN.into_iter().chain(own).collect();
         let _forget = self.sessions.standing.forget_afterwards(subject);
         self.stores.delete_subject(subject, &methods).await
-    }
-
-    /// The factor was proven, so earlier failures no longer count. If this fails, the owner may have to wait longer, and nothing
-    /// else is wrong.
-    pub(crate) async fn lift_lock(&self, subject: &Subject, method: Method) {
-        let key = AttemptKey { subject: subject.clone(), method };
-        if let Err(error) = self.stores.reset_attempts(&key).await {
-            tracing::warn!(target: "tower_step_up::factor", %error, %method, "could not unlock a factor that was proven");
-        }
     }
 
     /// The credentials that go when these are removed: these, and with the last second factor also the backup factors.

@@ -84,7 +84,8 @@ pub trait Enrolment: Send + Sync {
     }
 
     /// Whether this form guesses no secret and sends nothing, such as a request for new codes. Such a form is not counted as an attempt,
-    /// and no lock refuses it: whoever guessed wrong must not keep the owner from replacing the codes. By default, every form counts.
+    /// and no lock refuses it: whoever guessed wrong must not keep the owner from replacing the codes. By default, every form counts. A form
+    /// for which [`Factor::sends`](super::Factor::sends) is true counts whatever this says.
     fn guesses_nothing(&self, form: &Form) -> bool {
         let _ = form;
         false
@@ -94,7 +95,8 @@ pub trait Enrolment: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The flow's state cannot be read, a secret cannot be sealed, or a service of the factor does not answer.
+    /// The flow's state cannot be read, a secret cannot be sealed, or a service of the factor does not answer. If the form was counted,
+    /// [`FactorError::NotCompared`] gives the attempt back.
     fn submit<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, EnrolmentOutcome>;
 }
 

@@ -10,7 +10,7 @@ mod picture;
 mod totp;
 mod typed;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 #[cfg(feature = "axum")]
 pub(crate) use self::password::identifier as identifier_of;
@@ -66,14 +66,20 @@ impl std::fmt::Debug for FactorContext<'_> {
 /// What the steps of a [`Factor`] return.
 pub type FactorFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FactorError>> + Send + 'a>>;
 
-/// A factor failed. The crate refuses with 503 and counts no success.
+/// A factor failed. The crate refuses with 503, counts no success, and logs the causes ([`Error::source`](std::error::Error::source)): put no
+/// secret into them.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FactorError {
-    /// A secret could not be sealed or opened: a key is missing, or a row was changed.
+    /// A secret could not be sealed or opened: a key is missing, or a row was changed. The attempt stays counted.
     Seal(SealError),
-    /// A service of the factor did not answer.
+    /// A service of the factor did not answer. The attempt stays counted: an answer may have been compared, or a code sent, before.
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// The factor failed before it compared or sent anything: for example, it could not connect to the mail server. The attempt is given
+    /// back, so that an outage locks nobody.
+    ///
+    /// Return it only if the form's answer was compared with nothing. Otherwise whoever can cause the failure guesses without limit.
+    NotCompared(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<SealError> for FactorError {
@@ -93,6 +99,7 @@ impl std::fmt::Display for FactorError {
         f.write_str(match self {
             Self::Seal(_) => "a factor's secret could not be sealed or opened",
             Self::Unavailable(_) => "a factor did not answer",
+            Self::NotCompared(_) => "a factor failed before it compared anything",
         })
     }
 }
@@ -101,7 +108,7 @@ impl std::error::Error for FactorError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Seal(error) => Some(error),
-            Self::Unavailable(error) => Some(error.as_ref()),
+            Self::Unavailable(error) | Self::NotCompared(error) => Some(error.as_ref()),
         }
     }
 }
@@ -200,6 +207,16 @@ pub trait Factor: Send + Sync + 'static {
         Ok(())
     }
 
+    /// How long one step of the factor may take: [`challenge`](Self::challenge), [`answer`](Self::answer), a sign-in by its
+    /// [`first_factor`](Self::first_factor), or a step of its [`enrolment`](Self::enrolment). Then it is dropped and the request refused
+    /// with 503. The attempt stays counted, since a code may have been compared or sent. From 1 ms to 60 seconds.
+    ///
+    /// By default `None`: as long as a call of the directory, 5 seconds unless
+    /// [`directory_timeout`](crate::StepUpBuilder::directory_timeout) says otherwise.
+    fn timeout(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether the factor calls [`Directory::check_password`]. Then `build()` makes sure that
     /// the application has a directory that [checks passwords](Directory::checks_passwords). By default, it does not.
     fn needs_passwords(&self) -> bool {
@@ -243,6 +260,10 @@ pub trait Factor: Send + Sync + 'static {
     }
 
     /// The answer step. The attempt already counts as failed; a success resets the count.
+    ///
+    /// # Errors
+    ///
+    /// A secret does not open, or a service of the factor does not answer. [`FactorError::NotCompared`] gives the attempt back.
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict>;
 
     /// Whether this form, in a login or in the settings, may send something that must not go out twice: a mail, a message, a prompt on

@@ -64,11 +64,7 @@ impl Factor for Password {
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
         Box::pin(async move {
             let password = form.get("password").unwrap_or_default();
-            let found = context
-                .directory
-                .check_password(context.identifier, password)
-                .await
-                .map_err(FactorError::Unavailable)?;
+            let found = check(context.directory, context.identifier, password).await?;
             Ok(if found.as_ref() == Some(context.subject) { Verdict::ProvenElsewhere } else { Verdict::Wrong })
         })
     }
@@ -109,7 +105,7 @@ impl FirstFactor for Password {
             if !can_be_a_name(identifier) {
                 return Ok(None);
             }
-            directory.check_password(identifier, password).await.map_err(FactorError::Unavailable)
+            check(directory, identifier, password).await
         })
     }
 }
@@ -121,6 +117,15 @@ fn can_be_a_name(identifier: &str) -> bool {
 
 /// In bytes. An e-mail address has at most 254 (RFC 5321 section 4.5.3.1.3).
 const LONGEST_IDENTIFIER: usize = 1024;
+
+/// Asks the directory, which knows whether it has compared anything when it fails.
+async fn check(directory: &dyn Directory, identifier: &str, password: &str) -> Result<Option<Subject>, FactorError> {
+    let checked = directory.check_password(identifier, password).await;
+    checked.map_err(|error| match error.downcast::<FactorError>() {
+        Ok(said) => *said,
+        Err(other) => FactorError::Unavailable(other),
+    })
+}
 
 /// The identifier in the form.
 pub(crate) fn identifier(form: &Form) -> Option<&str> {

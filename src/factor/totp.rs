@@ -167,9 +167,14 @@ impl Factor for Totp {
         Box::pin(async move {
             let code = typed_code(form);
             let mut verdict = Verdict::Wrong;
-            for credential in context.credentials {
+            for (position, credential) in context.credentials.iter().enumerate() {
                 let id = credential.summary.id;
-                let secret = context.sealer.open(&seal_context(context.subject, id), &credential.data)?;
+                let opened = context.sealer.open(&seal_context(context.subject, id), &credential.data);
+                let secret = match opened {
+                    Ok(secret) => secret,
+                    Err(error) if position == 0 => return Err(FactorError::NotCompared(error.into())),
+                    Err(error) => return Err(error.into()),
+                };
                 if let Some(step) = self.matching_step(&secret, &code, context.now) {
                     return Ok(Verdict::Proven(Consumption::Step { credential: id, step }));
                 }

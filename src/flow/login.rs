@@ -122,7 +122,7 @@ pub(crate) async fn challenge(
 ) -> Result<(), FactorError> {
     for (factor, own) in owner.usable_factors(engine, level) {
         let challenge = factor.challenge(owner.context(engine, flow, &own, None, now));
-        if let Some(state) = engine.in_time(challenge).await? {
+        if let Some(state) = engine.in_time(factor, challenge).await? {
             flow.keep_state(engine, factor.method(), &state)?;
         }
     }

@@ -69,7 +69,7 @@ pub(crate) async fn begin(
         }
         let own = owner.credentials_of(method);
         let begun = enrolment.begin(owner.context(engine, flow, &own, None, now));
-        match engine.in_time(begun).await? {
+        match engine.in_time(factor, begun).await? {
             Some(state) => flow.keep_state(engine, method, &state)?,
             None => flow.drop_state(method),
         }

@@ -60,7 +60,7 @@ const STOPPED_RETRY_SECONDS: u64 = 86_400;
 /// How many seconds the client must wait; `None` if this attempt may be evaluated.
 pub(crate) fn locked_for(attempt: Attempt, now: Timestamp) -> Option<u64> {
     match attempt {
-        Attempt::Allowed => None,
+        Attempt::Allowed | Attempt::Counted(_) => None,
         Attempt::LockedUntil(until) => {
             let wait = until.since(now);
             // Rounded up, so that nobody comes back too early.

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     aal::{Aal, Method},
     audit::{AuditEventKind, FailureReason, RefusalReason},
+    engine::Tried,
     factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
     flow::{
         login::{self, Begin, opening_messages},
@@ -174,26 +175,25 @@ impl<'a> Submission<'a> {
         if factor.first_factor().is_some() && identifier_of(form) != Some(owner.identifier.trim()) {
             return Err(Failure::IdentityMismatch);
         }
+        let state = self.flow.state(engine, method)?;
         // Counted before anything is compared: then no later error makes a guess free.
         let key = AttemptKey { subject: owner.subject.clone(), method };
-        let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
+        let attempt = engine.begin_attempt(&key, now).await?;
         if let Some(retry_after) = checks::locked_for(attempt, now) {
             if let Some(answer) = self.answered_meanwhile(None).await? {
                 return Ok(answer);
             }
             return self.locked(method, retry_after, message::too_many_attempts(retry_after)).await;
         }
-        if factor.sends(form) && !saving::claim(self.scope, &mut self.flow).await? {
+        let tried = Tried::counted(key, attempt);
+        if factor.sends(form) && !saving::claim(self.scope, &mut self.flow, factor).await? {
+            engine.give_back(tried, now).await;
             return self.refuse_second().await;
         }
-        let state = self.flow.state(engine, method)?;
         let answer = factor.answer(owner.context(engine, &self.flow, &own, state.as_deref(), now), form);
-        let verdict = match engine.in_time(answer).await {
+        let verdict = match engine.in_time(factor, answer).await {
             Ok(verdict) => verdict,
-            Err(error) => {
-                saving::release(self.scope, &mut self.flow).await;
-                return Err(error.into());
-            }
+            Err(error) => return Err(saving::failed(self.scope, &mut self.flow, tried, error).await),
         };
         let consumption = match verdict {
             Verdict::Proven(consumption) => Some(consumption),
@@ -223,7 +223,7 @@ impl<'a> Submission<'a> {
         }
         // Read before the success is written. Nothing may fail afterwards, since the old session is then gone.
         let identity = engine.identity(&owner.subject).await?;
-        self.conclude(found, Proven { factor, consumption, key }, &owner, &identity).await
+        self.conclude(found, Proven { factor, consumption, key: tried.key }, &owner, &identity).await
     }
 
     /// One more step: keeps the factor's state and shows the flow again.
@@ -288,8 +288,11 @@ impl<'a> Submission<'a> {
             let left = self.seconds_left();
             return self.locked(factor.method(), left, message::flow_is_used_up(left)).await;
         }
-        let Some(subject) = engine.in_time(first.identify(engine.users.directory(), form)).await? else {
-            return self.wrong(factor, Refusal::Wrong).await;
+        let identified = engine.in_time(factor, first.identify(engine.users.directory(), form)).await;
+        let subject = match identified {
+            Ok(Some(subject)) => subject,
+            Ok(None) => return self.wrong(factor, Refusal::Wrong).await,
+            Err(error) => return Err(saving::failed_anonymously(self.scope, &mut self.flow, error).await),
         };
         if !engine.users.is_active(&subject).await? {
             return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;

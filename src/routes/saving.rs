@@ -5,7 +5,8 @@
 use super::{failure::Failure, scope::Scope, stored_flow::stored_flow};
 use crate::{
     aal::Method,
-    factor::FactorError,
+    engine::Tried,
+    factor::{Factor, FactorError},
     flow::record::{Flow, Purpose},
     store::Written,
     wire::ui::{Text, message},
@@ -63,6 +64,17 @@ pub(crate) async fn count(
         }
     }
     Ok(false)
+}
+
+/// Takes one count of [`count`] back, after a factor compared nothing.
+async fn uncount(scope: &Scope, flow: &mut Flow) {
+    let uncounted = write(scope, flow, |flow, _| {
+        flow.failures = flow.failures.saturating_sub(1);
+        Ok(())
+    });
+    if let Err(failure) = uncounted.await {
+        tracing::warn!(?failure, "a factor compared nothing, and its flow counts that as a wrong answer");
+    }
 }
 
 /// Makes the change and writes the flow. If another request was quicker, makes the change again on its result, and tells `change` so.
@@ -136,15 +148,33 @@ pub(crate) async fn read_anew(scope: &Scope, flow: &mut Flow) -> Result<bool, Fa
 }
 
 /// Whether this request may send something that must not go out twice. Of concurrent requests, only one may.
-pub(crate) async fn claim(scope: &Scope, flow: &mut Flow) -> Result<bool, Failure> {
-    let now = scope.now();
-    // No factor may take longer.
-    let until = now + scope.engine().limits.directory_timeout;
+pub(crate) async fn claim(scope: &Scope, flow: &mut Flow, factor: &dyn Factor) -> Result<bool, Failure> {
+    let engine = scope.engine();
+    // From now, not from when the request arrived. The factor takes no longer than it may, and neither does writing the claim.
+    let now = engine.now();
+    let until = now + engine.stores.timeout() + engine.patience(factor);
     Ok(flow.claim(now, until) && write_once(scope, flow).await?.is_done())
 }
 
-/// Lets the next request try, after the factor failed. If this write fails too, the next one waits until the claim expires.
-pub(crate) async fn release(scope: &Scope, flow: &mut Flow) {
+/// What follows after a factor failed, in a flow with a session: the next request may try, and what compared nothing does not count.
+pub(crate) async fn failed(scope: &Scope, flow: &mut Flow, tried: Tried, error: FactorError) -> Failure {
+    if matches!(error, FactorError::NotCompared(_)) {
+        scope.engine().give_back(tried, scope.now()).await;
+    }
+    release(scope, flow).await;
+    error.into()
+}
+
+/// The same in a flow without a session, which counts by itself.
+pub(crate) async fn failed_anonymously(scope: &Scope, flow: &mut Flow, error: FactorError) -> Failure {
+    if matches!(error, FactorError::NotCompared(_)) {
+        uncount(scope, flow).await;
+    }
+    error.into()
+}
+
+/// If this write fails too, the next request waits until the claim expires.
+async fn release(scope: &Scope, flow: &mut Flow) {
     if !flow.is_claimed() {
         return;
     }

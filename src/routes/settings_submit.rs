@@ -27,7 +27,7 @@ use super::{
 use crate::{
     aal::Method,
     audit::{AuditEventKind, FailureReason, RefusalReason},
-    engine::Engine,
+    engine::{Engine, Tried},
     factor::{Enrolment, EnrolmentOutcome, Factor, FactorError, Form},
     flow::{
         csrf::CsrfToken,
@@ -166,24 +166,23 @@ impl<'a> Change<'a> {
             self.scope.context.report_refusal(RefusalReason::Invalid);
             return self.tell(Said::fields(errors), false, None).await;
         }
-        let key = AttemptKey { subject: self.owner.subject.clone(), method };
+        let mut tried = Tried::uncounted(AttemptKey { subject: self.owner.subject.clone(), method });
         // A form that guesses and sends nothing needs no limit, and no lock keeps the owner from it.
         if !enrolment.guesses_nothing(form) || factor.sends(form) {
             // The same counter as at the login: an attacker gets no extra attempts here.
-            let attempt = engine.stores.begin_attempt(&key, &engine.limits.attempts, now).await?;
+            let attempt = engine.begin_attempt(&tried.key, now).await?;
             if let Some(retry_after) = checks::locked_for(attempt, now) {
                 return self.locked(method, retry_after).await;
             }
+            tried = Tried::counted(tried.key, attempt);
         }
-        if factor.sends(form) && !saving::claim(self.scope, &mut self.flow).await? {
+        if factor.sends(form) && !saving::claim(self.scope, &mut self.flow, factor).await? {
+            engine.give_back(tried, now).await;
             return self.refuse_second().await;
         }
-        let outcome = match engine.in_time(enrolment.submit(context, form)).await {
+        let outcome = match engine.in_time(factor, enrolment.submit(context, form)).await {
             Ok(outcome) => outcome,
-            Err(error) => {
-                saving::release(self.scope, &mut self.flow).await;
-                return Err(error.into());
-            }
+            Err(error) => return Err(saving::failed(self.scope, &mut self.flow, tried, error).await),
         };
         match outcome {
             EnrolmentOutcome::Wrong(error) => {
@@ -210,13 +209,13 @@ impl<'a> Change<'a> {
             }
             EnrolmentOutcome::Enrolled(credential) => {
                 let session = self.with_enrolled(factor, credential.summary.id);
-                self.save(key, vec![CredentialChange::Replace(credential)], session).await
+                self.save(tried, vec![CredentialChange::Replace(credential)], session).await
             }
             EnrolmentOutcome::Added(credential) => {
                 let session = self.with_added(factor, credential.summary.id, &own);
-                self.save(key, vec![CredentialChange::Add(credential)], session).await
+                self.save(tried, vec![CredentialChange::Add(credential)], session).await
             }
-            EnrolmentOutcome::Removed => self.remove(key, |known| known.method == method).await,
+            EnrolmentOutcome::Removed => self.remove(tried, |known| known.method == method).await,
             // A factor may take the id from the form, so check that it is one of its own credentials.
             EnrolmentOutcome::RemovedOne(id) | EnrolmentOutcome::Renamed { credential: id, .. }
                 if own.iter().all(|known| known.summary.id != id) =>
@@ -224,15 +223,15 @@ impl<'a> Change<'a> {
                 let text = message::generic("This was removed already. Please look again.");
                 self.refuse(RefusalReason::Invalid, None, text).await
             }
-            EnrolmentOutcome::RemovedOne(id) => self.remove(key, |known| known.id == id).await,
+            EnrolmentOutcome::RemovedOne(id) => self.remove(tried, |known| known.id == id).await,
             EnrolmentOutcome::Renamed { credential, name }
                 if own.iter().any(|known| known.summary.id == credential && known.name == name) =>
             {
-                self.unchanged(key).await
+                self.unchanged(tried).await
             }
             EnrolmentOutcome::Renamed { credential, name } => {
                 let session = engine.rotate(&self.found.session, None, now);
-                self.save(key, vec![CredentialChange::SetName { credential, name }], session).await
+                self.save(tried, vec![CredentialChange::SetName { credential, name }], session).await
             }
         }
     }
@@ -250,18 +249,14 @@ impl<'a> Change<'a> {
     }
 
     /// Removes these credentials. Backup credentials go with the last second factor.
-    async fn remove(
-        self,
-        key: AttemptKey,
-        is_removed: impl Fn(&CredentialSummary) -> bool,
-    ) -> Result<Response, Failure> {
+    async fn remove(self, tried: Tried, is_removed: impl Fn(&CredentialSummary) -> bool) -> Result<Response, Failure> {
         let engine = self.engine();
         let gone = engine.removed_with(&self.owner.credentials, is_removed);
         if gone.is_empty() {
-            return self.unchanged(key).await;
+            return self.unchanged(tried).await;
         }
         let session = engine.rotate(&self.found.session, None, self.scope.now());
-        self.save(key, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
+        self.save(tried, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
     }
 
     async fn replace_expired(self) -> Result<Response, Failure> {

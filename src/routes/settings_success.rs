@@ -16,6 +16,7 @@ use super::{
 use crate::{
     aal::{CredentialId, Method, Proof},
     audit::{AuditEventKind, RefusalReason},
+    engine::Tried,
     factor::Factor,
     flow::{
         owner::Owner,
@@ -26,7 +27,7 @@ use crate::{
     session::StoredSession,
     source::Carried,
     standing::{CredentialSummary, Enrolled},
-    store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
+    store::{Completed, Completion, Credential, CredentialChange},
     wire::ui::message,
 };
 
@@ -65,13 +66,15 @@ impl Change<'_> {
     /// The answer is made first: once the change is written, the client must get its new session.
     pub(super) async fn save(
         mut self,
-        key: AttemptKey,
+        tried: Tried,
         changes: Vec<CredentialChange>,
         session: StoredSession,
     ) -> Result<Response, Failure> {
         let engine = self.engine();
         let now = self.scope.now();
-        let method = key.method;
+        let method = tried.key.method;
+        // A name proves nothing. If it began the count anew, the count would limit nothing.
+        let resets = changes.iter().any(|change| !matches!(change, CredentialChange::SetName { .. }));
         let session = Sent::answered_by(self.sent.as_ref(), self.scope, session);
         let mut after = self.saved(method, &changes).await?;
         let carried = self.scope.carry(&session, &after.owner.standing(engine))?;
@@ -82,13 +85,18 @@ impl Change<'_> {
         completion.expect_credentials = Some(self.owner.credentials.iter().map(|one| one.summary.id).collect());
         completion.credentials = changes;
         completion.put_in_place(self.found.session.id(), session.clone());
-        completion.reset = Some(key);
+        completion.reset = resets.then(|| tried.key.clone());
         match engine.commit(completion).await? {
-            Completed::Done => {}
+            Completed::Done if resets => {}
+            Completed::Done => engine.give_back(tried, now).await,
             Completed::SessionGone => {
                 return match self.answered_meanwhile(method).await? {
                     Some(answer) => {
-                        engine.lift_lock(&self.owner.subject, method).await;
+                        if resets {
+                            engine.lift_lock(&self.owner.subject, method).await;
+                        } else {
+                            engine.give_back(tried, now).await;
+                        }
                         Ok(answer)
                     }
                     None => Err(Failure::NoSession),
@@ -149,14 +157,13 @@ impl Change<'_> {
     }
 
     /// The settings are already as the user wants them: says so. Nothing was stored, so the session keeps its token.
-    pub(super) async fn unchanged(self, key: AttemptKey) -> Result<Response, Failure> {
-        let mut after = self.saved(key.method, &[]).await?;
+    pub(super) async fn unchanged(self, tried: Tried) -> Result<Response, Failure> {
+        let method = tried.key.method;
+        let mut after = self.saved(method, &[]).await?;
         let response = after.succeed(None).await?;
-        if self.owner.credentials_of(key.method).is_empty() {
-            // Without a credential there was nothing to guess.
-            self.engine().stores.reset_attempts(&key).await?;
-        }
-        after.keep(key.method, false).await;
+        // What was counted before stays: it may have sent codes.
+        self.engine().give_back(tried, self.scope.now()).await;
+        after.keep(method, false).await;
         Ok(response)
     }
 

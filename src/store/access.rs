@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
-    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
+    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
+    StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     aal::Method,
@@ -173,6 +173,21 @@ impl Stores {
     ) -> Result<Attempt, StoreError> {
         self.within(self.flows.begin_attempt(key, policy, now)).await
     }
+
+    pub(crate) async fn give_back_attempt(
+        &self,
+        key: &AttemptKey,
+        attempt: &Counted,
+        policy: &AttemptPolicy,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.within(self.flows.give_back_attempt(key, attempt, policy, now)).await
+    }
+
+    /// How long one call may take.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
 }
 
 #[cfg(test)]
@@ -239,7 +254,7 @@ mod tests {
                 Stores::new(subjects.clone(), if one { subjects.clone() } else { elsewhere.clone() }, one, HOUR);
             let key = AttemptKey { subject: subject.clone(), method: Method::Password };
             let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };
-            assert_eq!(stores.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed);
+            assert!(stores.begin_attempt(&key, &policy, NOW).await.unwrap().is_allowed());
             let flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "");
             stores.create_flow(&flow, 50, NOW).await.unwrap();
             for expected in [Completed::Done, Completed::FlowGone] {
@@ -252,7 +267,7 @@ mod tests {
                 assert_eq!(begun.is_some(), expected == Completed::Done);
             }
             assert!(stores.flow(flow.id).await.unwrap().unwrap().completed);
-            assert_eq!(stores.begin_attempt(&key, &policy, NOW).await.unwrap(), Attempt::Allowed, "counted anew");
+            assert!(stores.begin_attempt(&key, &policy, NOW).await.unwrap().is_allowed(), "counted anew");
 
             // If a session may not begin, the flow stays open in one store. With two stores, the user needs a new one.
             let flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::{aal::Method, clock::Timestamp, session::Subject};
 
 /// A subject and a method, whose attempts are counted together.
@@ -81,12 +83,39 @@ impl AttemptPolicy {
 /// Whether an attempt may be evaluated. If it may, it already counts as failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "an attempt that is not `Allowed` must not be evaluated"]
+#[must_use = "an attempt that is not allowed must not be evaluated"]
 pub enum Attempt {
-    /// It may.
+    /// It may, and it stays counted: this store gives nothing back.
     Allowed,
+    /// It may, and this names it to [`FlowStore::give_back_attempt`](super::FlowStore::give_back_attempt).
+    Counted(Counted),
     /// Not before this instant.
     LockedUntil(Timestamp),
     /// Not at all: the hard stop was reached.
     Stopped,
+}
+
+impl Attempt {
+    /// Whether it may be evaluated.
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allowed | Self::Counted(_))
+    }
+}
+
+/// One attempt that was counted, as a store knows it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counted {
+    /// Which life of the counter it belongs to. It is drawn at random when a counter begins, and anew when it begins again after a reset
+    /// or after it was forgotten.
+    pub generation: Uuid,
+    /// The lock that this attempt has set, if it has.
+    pub locked_until: Option<Timestamp>,
+}
+
+impl Counted {
+    /// An attempt of this generation, which has set this lock.
+    pub const fn new(generation: Uuid, locked_until: Option<Timestamp>) -> Self {
+        Self { generation, locked_until }
+    }
 }

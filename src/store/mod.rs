@@ -26,7 +26,7 @@ pub use self::redis::RedisStore;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::sql::{SqlPool, SqlStore};
 pub use self::{
-    attempts::{Attempt, AttemptKey, AttemptPolicy},
+    attempts::{Attempt, AttemptKey, AttemptPolicy, Counted},
     completion::{Completed, Completion, Consumption, CredentialChange, Rotation},
     credential::{Credential, CredentialName, InvalidName, StoredSecret},
     flow::{FlowId, StoredFlow},
@@ -235,6 +235,28 @@ pub trait FlowStore: Send + Sync + 'static {
         policy: &'a AttemptPolicy,
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt>;
+
+    /// Takes back one attempt that [`begin_attempt`](Self::begin_attempt) counted and that was not evaluated, since the factor failed before it
+    /// compared anything. Returns whether it did. The caller gives an attempt back at most once.
+    ///
+    /// Only if the counter still is of the attempt's [generation](Counted::generation), and counts any failure: the count falls by one, and
+    /// the lock goes if it is the one that this very attempt has set. A counter that had reached the hard stop and is below it again may be
+    /// forgotten [`AttemptPolicy::REMEMBERED_FOR`] after `now`. Otherwise nothing is changed: a counter that was reset or has begun anew does
+    /// not know the attempt.
+    ///
+    /// # Errors
+    ///
+    /// By default `Unsupported`: a store that does not know it gives nothing back, and answers [`Attempt::Allowed`].
+    fn give_back_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        attempt: &'a Counted,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        let _ = (key, attempt, policy, now);
+        Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
+    }
 
     /// Resets the count.
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()>;

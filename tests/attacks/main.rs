@@ -26,6 +26,8 @@ mod common;
 #[path = "../common/naive.rs"]
 mod naive;
 mod naive_is_caught;
+#[path = "../common/post.rs"]
+mod post;
 #[cfg(all(unix, any(feature = "postgres", feature = "redis")))]
 #[path = "../servers/mod.rs"]
 mod servers;
@@ -42,6 +44,7 @@ mod faults;
 mod flows;
 mod input;
 mod model;
+mod outages;
 mod pages;
 mod races;
 mod repeats;

@@ -11,8 +11,8 @@ use tower_step_up::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
-        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
-        FlowStore, MemoryStore, Revocation, Rotation, StoreError, StoreErrorKind, StoreFuture, StoredFlow,
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Counted, Credential, CredentialChange,
+        FlowId, FlowStore, MemoryStore, Revocation, Rotation, StoreError, StoreErrorKind, StoreFuture, StoredFlow,
         StoredStanding, SubjectStore, Written,
     },
 };
@@ -22,7 +22,7 @@ use tower_step_up::{
 pub(crate) struct Naive {
     inner: MemoryStore,
     sessions: Mutex<HashSet<SessionId>>,
-    attempts: Mutex<HashMap<AttemptKey, (u32, Option<Timestamp>)>>,
+    attempts: Mutex<HashMap<AttemptKey, (u32, Counted)>>,
     flows: Mutex<HashMap<FlowId, StoredFlow>>,
     /// The oldest first.
     order: Mutex<Vec<FlowId>>,
@@ -302,18 +302,36 @@ impl FlowStore for Naive {
     ) -> StoreFuture<'a, Attempt> {
         Box::pin(async move {
             let counter = self.attempts.lock().unwrap().get(key).copied();
-            let (failures, locked_until) = counter.unwrap_or_default();
+            let (failures, last) = counter.unwrap_or_else(|| (0, Counted::new(uuid::Uuid::new_v4(), None)));
             if failures >= policy.hard_stop {
                 return Ok(Attempt::Stopped);
             }
-            if let Some(until) = locked_until.filter(|&until| now < until) {
+            if let Some(until) = last.locked_until.filter(|&until| now < until) {
                 return Ok(Attempt::LockedUntil(until));
             }
             yield_now().await;
             let delay = policy.delay_after(failures + 1);
-            let lock = (!delay.is_zero()).then(|| now + delay);
-            self.attempts.lock().unwrap().insert(key.clone(), (failures + 1, lock));
-            Ok(Attempt::Allowed)
+            let attempt = Counted::new(last.generation, (!delay.is_zero()).then(|| now + delay));
+            self.attempts.lock().unwrap().insert(key.clone(), (failures + 1, attempt));
+            Ok(Attempt::Counted(attempt))
+        })
+    }
+
+    fn give_back_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        attempt: &'a Counted,
+        _: &'a AttemptPolicy,
+        _: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let counter = self.attempts.lock().unwrap().get(key).copied();
+            let own = |&(failures, last): &(u32, Counted)| last.generation == attempt.generation && failures > 0;
+            let Some((failures, mut last)) = counter.filter(own) else { return Ok(false) };
+            yield_now().await;
+            last.locked_until = last.locked_until.filter(|until| Some(*until) != attempt.locked_until);
+            self.attempts.lock().unwrap().insert(key.clone(), (failures - 1, last));
+            Ok(true)
         })
     }
 

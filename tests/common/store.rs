@@ -21,7 +21,7 @@ use tower_step_up::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
-        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, MemoryStore,
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, MemoryStore,
         Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
     },
 };
@@ -328,7 +328,28 @@ impl FlowStore for TestStore {
         policy: &'a AttemptPolicy,
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt> {
-        self.within("begin_attempt", move |inner| inner.flows.begin_attempt(key, policy, now))
+        let gives_nothing_back = self.0.knows_less.load(Ordering::SeqCst);
+        self.within("begin_attempt", move |inner| {
+            Box::pin(async move {
+                Ok(match inner.flows.begin_attempt(key, policy, now).await? {
+                    Attempt::Counted(_) if gives_nothing_back => Attempt::Allowed,
+                    attempt => attempt,
+                })
+            })
+        })
+    }
+
+    fn give_back_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        attempt: &'a Counted,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        if self.0.knows_less.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) });
+        }
+        self.within("give_back_attempt", move |inner| inner.flows.give_back_attempt(key, attempt, policy, now))
     }
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {

@@ -35,9 +35,12 @@ mod mail_code;
 mod manage;
 mod navigation;
 mod operations;
+mod outages;
 mod own_factor;
 mod own_method;
 mod pages_say;
+#[path = "../common/post.rs"]
+mod post;
 mod push;
 mod races;
 mod repeats;

@@ -39,6 +39,7 @@ async fn the_kit_catches_a_store_that_reads_and_then_writes() {
         flows_created_at_once_stay_within_the_limit,
         one_flow_is_in_use_and_stays
     );
+    assert_caught("giving back", async { contract::giving_back::at_once_loses_no_guess(Naive::default()).await }).await;
 }
 
 /// So that what the kit catches above is the race and not some other fault of the naive store.
@@ -58,4 +59,6 @@ async fn the_naive_store_is_right_as_long_as_nobody_races() {
     contract::flows::touches_keep_no_more(Naive::default()).await;
     contract::attempts::delays_grow_as_the_policy_says(Naive::default()).await;
     contract::attempts::start_anew_after_a_reset(Naive::default()).await;
+    contract::giving_back::takes_back_one(Naive::default()).await;
+    contract::giving_back::lifts_only_its_own_lock(Naive::default()).await;
 }

@@ -68,9 +68,9 @@ async fn every_key_has_an_expiry_but_a_stopped_counter() {
     store.create_flow(&nobodys, 5, NOW).await.unwrap();
     assert_eq!(store.update_flow(&kims).await.unwrap(), Written::Done);
     assert_eq!(store.complete_flow(&kims, NOW).await.unwrap(), Written::Done);
-    assert_eq!(store.begin_attempt(&key("kim"), &policy, NOW).await.unwrap(), Attempt::Allowed);
+    assert!(store.begin_attempt(&key("kim"), &policy, NOW).await.unwrap().is_allowed());
     for now in [NOW, NOW + HOUR] {
-        assert_eq!(store.begin_attempt(&key("lee"), &policy, now).await.unwrap(), Attempt::Allowed);
+        assert!(store.begin_attempt(&key("lee"), &policy, now).await.unwrap().is_allowed());
     }
     let mut connection = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
@@ -95,8 +95,18 @@ async fn every_key_has_an_expiry_but_a_stopped_counter() {
         };
         assert!(expected.contains(&left), "{key}: {left}");
     }
+    // Given back, it is no longer stopped, and expires like any other.
     store.reset_attempts(&key("lee")).await.unwrap();
-    assert_eq!(store.begin_attempt(&key("lee"), &policy, NOW).await.unwrap(), Attempt::Allowed);
+    let mut last = None;
+    for now in [NOW, NOW + HOUR] {
+        last = Some(store.begin_attempt(&key("lee"), &policy, now).await.unwrap());
+    }
+    let Some(Attempt::Counted(last)) = last else { panic!("{last:?}") };
+    assert!(store.give_back_attempt(&key("lee"), &last, &policy, NOW).await.unwrap());
+    let left: i64 = redis::cmd("TTL").arg("bank:attempts:totp:lee").query_async(&mut connection).await.unwrap();
+    assert!((29 * 86_400..=30 * 86_400).contains(&left), "{left}");
+    store.reset_attempts(&key("lee")).await.unwrap();
+    assert!(store.begin_attempt(&key("lee"), &policy, NOW).await.unwrap().is_allowed());
 }
 
 /// A flow that was begun by a version that kept no field for its session, and counted by subject, is read, used and removed as before.

@@ -10,8 +10,8 @@ use tower_step_up::{
     session::{BindingKey, SessionId, StoredSession},
     standing::CredentialSummary,
     store::{
-        Completed, Completion, Consumption, Credential, CredentialChange, FlowId, FlowStore as _, Rotation, SqlStore,
-        StoreError, StoreErrorKind, StoredFlow, SubjectStore as _, Written,
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Counted, Credential, CredentialChange,
+        FlowId, FlowStore as _, Rotation, SqlStore, StoreError, StoreErrorKind, StoredFlow, SubjectStore as _, Written,
     },
 };
 
@@ -92,4 +92,24 @@ pub(crate) async fn assert_sessions_stay(store: &SqlStore, old: [SessionId; 2]) 
     let new = new.with_device(&Client::default().with_address([192, 0, 2, 7].into()));
     store.create_session(&new).await.unwrap();
     assert_eq!(store.standing(&kim(), new.id()).await.unwrap().unwrap().session, new);
+}
+
+/// An attempt that a version counted which could give nothing back stays counted, and those that are counted after it are given back.
+pub(crate) async fn assert_counters_stay(store: &SqlStore) {
+    let key = AttemptKey { subject: kim(), method: Method::Totp };
+    let policy = AttemptPolicy { free: 3, hard_stop: 3, ..AttemptPolicy::default() };
+    for now in [NOW, NOW + HOUR] {
+        let Attempt::Counted(last) = store.begin_attempt(&key, &policy, now).await.unwrap() else { panic!("stopped") };
+        assert_eq!(store.begin_attempt(&key, &policy, now + HOUR).await.unwrap(), Attempt::Stopped, "two from before");
+        assert!(store.give_back_attempt(&key, &last, &policy, now).await.unwrap());
+    }
+    // It is no longer stopped, so it may be forgotten: 30 days after the last attempt, or after it was given back.
+    let later = NOW + AttemptPolicy::REMEMBERED_FOR + HOUR;
+    let Attempt::Counted(anew) = store.begin_attempt(&key, &policy, later).await.unwrap() else { panic!("stopped") };
+    for _ in 0..2 {
+        assert!(store.begin_attempt(&key, &policy, later).await.unwrap().is_allowed(), "it began anew");
+    }
+    let forgotten = Counted::new(uuid::Uuid::new_v4(), None);
+    assert!(!store.give_back_attempt(&key, &forgotten, &policy, later).await.unwrap());
+    assert!(store.give_back_attempt(&key, &anew, &policy, later).await.unwrap());
 }

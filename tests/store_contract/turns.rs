@@ -7,7 +7,7 @@ use tower_step_up::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
-        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation,
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
         StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
     },
 };
@@ -102,6 +102,16 @@ impl<S: FlowStore> FlowStore for Turns<S> {
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt> {
         self.next().begin_attempt(key, policy, now)
+    }
+
+    fn give_back_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        attempt: &'a Counted,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        self.next().give_back_attempt(key, attempt, policy, now)
     }
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {

@@ -1,12 +1,13 @@
 //! A store that knows less than this crate asks for fails the kit, and the kit says by which check.
 
 use tower_step_up::{
-    Subject,
+    Method, Subject,
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
-        Completed, Completion, Consumption, Credential, CredentialChange, MemoryStore, Revocation, StoreError,
-        StoreErrorKind, StoreFuture, StoredStanding, SubjectStore, contract,
+        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Counted, Credential, CredentialChange,
+        FlowId, FlowStore, MemoryStore, Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow,
+        StoredStanding, SubjectStore, Written, contract,
     },
 };
 
@@ -144,4 +145,69 @@ async fn the_kit_says_what_an_older_store_does_not_know() {
             assert!(said.starts_with(&format!("the store fails {check}: ")), "{unknown:?} {does:?}: {said}");
         }
     }
+}
+
+/// Keeps flows and counters as stores did before attempts could be given back.
+struct KeepsAll(MemoryStore);
+
+impl FlowStore for KeepsAll {
+    fn create_flow<'a>(&'a self, flow: &'a StoredFlow, keep: u32, now: Timestamp) -> StoreFuture<'a, ()> {
+        self.0.create_flow(flow, keep, now)
+    }
+
+    fn flow(&self, id: FlowId) -> StoreFuture<'_, Option<StoredFlow>> {
+        self.0.flow(id)
+    }
+
+    fn touch_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        self.0.touch_flow(flow)
+    }
+
+    fn update_flow<'a>(&'a self, flow: &'a StoredFlow) -> StoreFuture<'a, Written> {
+        self.0.update_flow(flow)
+    }
+
+    fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
+        self.0.complete_flow(flow, now)
+    }
+
+    fn remove_flows<'a>(&'a self, subject: &'a Subject, except: Option<FlowId>) -> StoreFuture<'a, ()> {
+        self.0.remove_flows(subject, except)
+    }
+
+    fn begin_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, Attempt> {
+        Box::pin(async move {
+            Ok(match self.0.begin_attempt(key, policy, now).await? {
+                Attempt::Counted(_) => Attempt::Allowed,
+                refused => refused,
+            })
+        })
+    }
+
+    fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
+        self.0.reset_attempts(key)
+    }
+}
+
+/// It needs no change to be built and used, and the kit says what it lacks. What it is asked to give back anyway stays counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_gives_nothing_back_counts_as_before() {
+    let store = KeepsAll(MemoryStore::default());
+    let key = AttemptKey { subject: Subject::new("kim").unwrap(), method: Method::Code };
+    let (policy, now) = (AttemptPolicy { free: 1, ..AttemptPolicy::default() }, Timestamp::from_unix_seconds(1));
+    assert_eq!(store.begin_attempt(&key, &policy, now).await.unwrap(), Attempt::Allowed);
+    let attempt = Counted::new(uuid::Uuid::new_v4(), None);
+    let error = store.give_back_attempt(&key, &attempt, &policy, now).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unsupported);
+    assert!(matches!(store.begin_attempt(&key, &policy, now).await.unwrap(), Attempt::LockedUntil(_)));
+
+    let kit = async { contract::run_flows(|| async { KeepsAll(MemoryStore::default()) }).await };
+    let panic = tokio::spawn(kit).await.expect_err("an older store passes").into_panic();
+    let said = panic.downcast_ref::<String>().expect("a text");
+    assert!(said.starts_with("the store fails giving_back::leaves_the_free_ones: "), "{said}");
 }

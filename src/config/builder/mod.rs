@@ -254,8 +254,8 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long one call of the directory, or one step of a factor, may take before the request is refused with 503. 5 seconds by
-    /// default.
+    /// How long one call of the directory, or one step of a factor without a [`timeout`](crate::factor::Factor::timeout) of its own, may
+    /// take before the request is refused with 503. 5 seconds by default.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

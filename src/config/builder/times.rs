@@ -98,7 +98,8 @@ impl StepUpBuilder {
         self
     }
 
-    /// How many wrong attempts in a row are allowed.
+    /// How many wrong attempts in a row are allowed. What a factor sends counts like a wrong attempt until something is proven. What it
+    /// could not even begin does not count ([`FactorError::NotCompared`](crate::factor::FactorError::NotCompared)).
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

@@ -56,12 +56,12 @@ pub async fn flows_and_counters_go_with_the_subject<S: SubjectStore + FlowStore>
     created(&store, &kim, NOW).await;
     let flows = [begun(&store, Some(&kim)).await, begun(&store, Some(&lee)).await, begun(&store, None).await];
     for owner in [&kim, &lee] {
-        assert_eq!(attempt(&store, &key(owner, Method::Totp), &policy, NOW).await, Attempt::Allowed);
+        assert!(attempt(&store, &key(owner, Method::Totp), &policy, NOW).await.is_allowed());
     }
     store.delete_subject(&kim).await.expect("a deletion");
     assert_eq!(flow_of(&store, flows[0].id).await, None);
     assert!(flow_of(&store, flows[1].id).await.is_some() && flow_of(&store, flows[2].id).await.is_some());
-    assert_eq!(attempt(&store, &key(&kim, Method::Totp), &policy, NOW).await, Attempt::Allowed, "counted anew");
+    assert!(attempt(&store, &key(&kim, Method::Totp), &policy, NOW).await.is_allowed(), "counted anew");
     assert!(matches!(attempt(&store, &key(&lee, Method::Totp), &policy, NOW).await, Attempt::LockedUntil(_)));
 }
 
@@ -73,7 +73,7 @@ pub async fn a_subject_is_forgotten<S: FlowStore>(store: S) {
     let policy = AttemptPolicy { free: 1, hard_stop: 1, ..AttemptPolicy::default() };
     let flows = [begun(&store, Some(&kim)).await, begun(&store, Some(&lee)).await, begun(&store, None).await];
     for (owner, method) in [(&kim, Method::Totp), (&kim, push), (&lee, Method::Totp)] {
-        assert_eq!(attempt(&store, &key(owner, method), &policy, NOW).await, Attempt::Allowed);
+        assert!(attempt(&store, &key(owner, method), &policy, NOW).await.is_allowed());
     }
     for _again in 0..2 {
         store.forget_subject(&kim, &methods).await.expect("a deletion");
@@ -81,7 +81,7 @@ pub async fn a_subject_is_forgotten<S: FlowStore>(store: S) {
     }
     assert!(flow_of(&store, flows[1].id).await.is_some() && flow_of(&store, flows[2].id).await.is_some());
     for method in [Method::Totp, push] {
-        assert_eq!(attempt(&store, &key(&kim, method), &policy, NOW).await, Attempt::Allowed, "counted anew");
+        assert!(attempt(&store, &key(&kim, method), &policy, NOW).await.is_allowed(), "counted anew");
     }
     assert_eq!(attempt(&store, &key(&lee, Method::Totp), &policy, NOW).await, Attempt::Stopped);
 }

@@ -28,7 +28,7 @@
 //! [`Consumption`] and [`CredentialChange`] may have further variants in later versions of this crate, and [`Completion`] further
 //! fields. A store that does not know them answers [`Unsupported`](super::StoreErrorKind::Unsupported) and fails their check. So
 //! after an upgrade of this crate, the failed checks name what the store has to learn. The same holds for calls that have a default, such as
-//! [`SubjectStore::delete_subject`].
+//! [`SubjectStore::delete_subject`] and [`FlowStore::give_back_attempt`].
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -45,6 +45,7 @@ pub mod completions;
 pub mod credentials;
 pub mod erasure;
 pub mod flows;
+pub mod giving_back;
 pub mod isolation;
 pub mod races;
 pub mod refusals;
@@ -55,8 +56,8 @@ use std::{future::Future, time::Duration};
 
 use self::running::{at_once, named};
 use super::{
-    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Credential, CredentialChange, FlowId,
-    FlowStore, Rotation, StoredFlow, StoredSecret, SubjectStore, Written,
+    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Consumption, Counted, Credential, CredentialChange,
+    FlowId, FlowStore, Rotation, StoredFlow, StoredSecret, SubjectStore, Written,
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
@@ -189,6 +190,14 @@ where
         attempts::are_remembered,
         attempts::start_anew_after_a_reset,
         attempts::are_counted_by_subject_and_method,
+        giving_back::leaves_the_free_ones,
+        giving_back::takes_back_one,
+        giving_back::a_reset_counter_knows_nothing,
+        giving_back::others_do_not_know_it,
+        giving_back::lifts_only_its_own_lock,
+        giving_back::leaves_the_hard_stop,
+        giving_back::at_once_loses_no_guess,
+        giving_back::at_once_gains_no_guess,
         races::parallel_guesses_stay_within_the_limit,
         races::one_task_updates_a_flow,
         races::one_task_completes_a_flow,
@@ -352,4 +361,12 @@ async fn is_completed<S: FlowStore>(store: &S, flow: &StoredFlow, now: Timestamp
 
 async fn attempt<S: FlowStore>(store: &S, key: &AttemptKey, policy: &AttemptPolicy, now: Timestamp) -> Attempt {
     store.begin_attempt(key, policy, now).await.expect("an attempt")
+}
+
+/// An attempt that is allowed and can be given back.
+async fn counted<S: FlowStore>(store: &S, key: &AttemptKey, policy: &AttemptPolicy, now: Timestamp) -> Counted {
+    match attempt(store, key, policy, now).await {
+        Attempt::Counted(counted) => counted,
+        other => panic!("{other:?} where an attempt can be given back"),
+    }
 }

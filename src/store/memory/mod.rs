@@ -12,8 +12,8 @@ use std::{
 
 use self::{accounts::Account, flows::Counter};
 use super::{
-    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
-    StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
+    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
+    StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     aal::{CredentialId, Method},
@@ -205,6 +205,16 @@ impl FlowStore for MemoryStore {
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt> {
         self.with(move |state, capacity| state.begin_attempt(key, policy, now, capacity))
+    }
+
+    fn give_back_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        attempt: &'a Counted,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        self.with(move |state, _| Ok(state.give_back_attempt(key, attempt, policy, now)))
     }
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {

@@ -12,8 +12,8 @@ use redis::{
 use uuid::Uuid;
 
 use super::{
-    Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, FlowStore, StoreError, StoreErrorKind, StoreFuture,
-    StoredFlow, Written,
+    Attempt, AttemptKey, AttemptPolicy, Counted, EXPIRED_FLOWS_KEPT, FlowId, FlowStore, StoreError, StoreErrorKind,
+    StoreFuture, StoredFlow, Written,
 };
 use crate::{
     aal::Method,
@@ -194,22 +194,39 @@ impl RedisStore {
             .arg(now.unix_milliseconds())
             .arg(policy.free)
             .arg(policy.hard_stop)
-            .arg(milliseconds(AttemptPolicy::REMEMBERED_FOR));
+            .arg(milliseconds(AttemptPolicy::REMEMBERED_FOR))
+            .arg(Uuid::new_v4().to_string());
         for beyond in 0..=DOUBLINGS {
             let lock = policy.locked_until(policy.free.saturating_add(beyond), now);
             call.arg(lock.map(|until| until.unix_milliseconds().to_string()).unwrap_or_default());
         }
         let answer: Vec<String> = self.run(&mut call).await?;
-        let mut answer = answer.iter().map(String::as_str);
-        match (answer.next(), answer.next()) {
-            (None, _) => Ok(Attempt::Allowed),
-            (Some("locked"), Some(until)) => {
-                let until = until.parse().map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
-                Ok(Attempt::LockedUntil(Timestamp::from_unix_milliseconds(until)))
+        match &answer.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["counted", generation, lock] => {
+                let generation = generation.parse().map_err(corrupt)?;
+                let lock = (!lock.is_empty()).then(|| instant(lock)).transpose()?;
+                Ok(Attempt::Counted(Counted::new(generation, lock)))
             }
-            // An unknown answer, from a script of another version, permits nothing.
+            ["locked", until] => Ok(Attempt::LockedUntil(instant(until)?)),
+            // An unknown answer permits nothing.
             _ => Ok(Attempt::Stopped),
         }
+    }
+
+    async fn given_back(
+        &self,
+        key: &AttemptKey,
+        attempt: &Counted,
+        policy: &AttemptPolicy,
+    ) -> Result<bool, StoreError> {
+        let script = Script::new(include_str!("give_back_attempt.lua"));
+        let lock = attempt.locked_until.map(|until| until.unix_milliseconds().to_string());
+        let mut call = script.key(self.counter(key));
+        call.arg(attempt.generation.to_string())
+            .arg(lock.unwrap_or_default())
+            .arg(policy.hard_stop)
+            .arg(milliseconds(AttemptPolicy::REMEMBERED_FOR));
+        self.run(&mut call).await
     }
 }
 
@@ -219,7 +236,7 @@ type Fields = (Option<String>, Option<String>, Option<i64>, Option<u64>, Option<
 fn stored(id: FlowId, fields: Fields) -> Result<Option<StoredFlow>, StoreError> {
     let (subject, binding, expires_at, version, completed, in_use, body) = fields;
     let Some(body) = body else { return Ok(None) };
-    let corrupt = || StoreError::with_source(StoreErrorKind::Corrupt, "a flow's fields");
+    let corrupt = || corrupt("a flow's fields");
     Ok(Some(StoredFlow {
         id,
         subject: subject.map(Subject::new).transpose().map_err(|_| corrupt())?,
@@ -300,6 +317,16 @@ impl FlowStore for RedisStore {
         Box::pin(self.counted(key, policy, now))
     }
 
+    fn give_back_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        attempt: &'a Counted,
+        policy: &'a AttemptPolicy,
+        _: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(self.given_back(key, attempt, policy))
+    }
+
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut connection = self.connection.clone();
@@ -332,6 +359,15 @@ fn choose_cryptography() {
 /// A time to live that Redis accepts: neither zero nor for ever.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.clamp(Duration::from_millis(1), LONGEST).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time as the scripts return it.
+fn instant(text: &str) -> Result<Timestamp, StoreError> {
+    text.parse().map(Timestamp::from_unix_milliseconds).map_err(corrupt)
+}
+
+fn corrupt(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::with_source(StoreErrorKind::Corrupt, cause)
 }
 
 fn unavailable(cause: &'static str) -> StoreError {

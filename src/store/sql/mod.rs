@@ -17,8 +17,8 @@ use self::postgres::Postgres;
 #[cfg(feature = "sqlite")]
 use self::sqlite::Sqlite;
 use super::{
-    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Credential, FlowId, FlowStore, Revocation, StoreError,
-    StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
+    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
+    StoreError, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     aal::Method,
@@ -254,6 +254,16 @@ impl FlowStore for SqlStore {
         now: Timestamp,
     ) -> StoreFuture<'a, Attempt> {
         forward!(self.begin_attempt(key, policy, now))
+    }
+
+    fn give_back_attempt<'a>(
+        &'a self,
+        key: &'a AttemptKey,
+        attempt: &'a Counted,
+        policy: &'a AttemptPolicy,
+        now: Timestamp,
+    ) -> StoreFuture<'a, bool> {
+        forward!(self.give_back_attempt(key, attempt, policy, now))
     }
 
     fn reset_attempts<'a>(&'a self, key: &'a AttemptKey) -> StoreFuture<'a, ()> {

@@ -8,7 +8,10 @@ use crate::{
     clock::Timestamp,
     session::{Answered, StoredSession, Subject},
     standing::CredentialSummary,
-    store::{Credential, CredentialName, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret, StoredStanding},
+    store::{
+        Counted, Credential, CredentialName, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret,
+        StoredStanding,
+    },
 };
 
 /// How many sessions one statement deletes when those of everybody end: no statement takes long.
@@ -48,6 +51,11 @@ pub(super) fn signed(number: impl TryInto<i64, Error: Into<Cause>>) -> Result<i6
 
 pub(super) fn unsigned<T: TryFrom<i64, Error: Into<Cause>>>(number: i64) -> Result<T, StoreError> {
     number.try_into().map_err(corrupt)
+}
+
+/// `generation, locked_until` of a counter, right after an attempt was counted.
+pub(super) fn counted((generation, locked_until): (Uuid, Option<i64>)) -> Counted {
+    Counted::new(generation, locked_until.map(Timestamp::from_unix_milliseconds))
 }
 
 /// `id, binding, proofs, issued_at, expires_at, answered_digest, answered_at, device`

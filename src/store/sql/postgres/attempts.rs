@@ -1,13 +1,14 @@
 //! Counters of attempts.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Postgres, SWEPT_AT_ONCE, failed};
 use crate::{
     clock::Timestamp,
     store::{
-        Attempt, AttemptKey, AttemptPolicy, StoreError,
-        sql::rows::{unavailable, unsigned},
+        Attempt, AttemptKey, AttemptPolicy, Counted, StoreError,
+        sql::rows::{self, unavailable, unsigned},
     },
 };
 
@@ -25,9 +26,9 @@ impl Postgres {
         }
         let mut connection = self.pool.acquire().await.map_err(failed)?;
         for _ in 0..TRIES {
-            if count_attempt(&mut connection, key, policy, now).await? {
+            if let Some(counted) = count_attempt(&mut connection, key, policy, now).await? {
                 sweep_attempts(&mut connection, now).await?;
-                return Ok(Attempt::Allowed);
+                return Ok(Attempt::Counted(counted));
             }
             if let Some(reason) = why_refused(&mut connection, key, policy, now).await? {
                 return Ok(reason);
@@ -36,13 +37,39 @@ impl Postgres {
         Err(unavailable("the counter of attempts changes too fast to be read"))
     }
 
+    pub(in crate::store::sql) async fn give_back_attempt(
+        &self,
+        key: &AttemptKey,
+        attempt: &Counted,
+        policy: &AttemptPolicy,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        let given_back = sqlx::query(
+            "UPDATE step_up_attempts SET failures = failures - 1, \
+                 locked_until = NULLIF(locked_until, $4::bigint), \
+                 forgotten_at = CASE WHEN failures - 1 < $5 THEN coalesce(forgotten_at, $6::bigint) ELSE forgotten_at END \
+             WHERE subject = $1 AND method = $2 AND generation = $3 AND failures > 0",
+        )
+        .bind(key.subject.as_str())
+        .bind(key.method.as_str())
+        .bind(attempt.generation)
+        .bind(attempt.locked_until.map(Timestamp::unix_milliseconds))
+        .bind(i64::from(policy.hard_stop))
+        .bind(policy.forgotten_at(0, now).map(Timestamp::unix_milliseconds))
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+        Ok(given_back.rows_affected() == 1)
+    }
+
     pub(in crate::store::sql) async fn reset_attempts(&self, key: &AttemptKey) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await.map_err(failed)?;
         reset_attempts(&mut connection, key).await
     }
 }
 
-/// Counts the attempt if it is neither locked nor stopped, and returns whether it did: one statement, committed by itself.
+/// Counts the attempt if it is neither locked nor stopped; `None` if it is. One statement, committed by itself.
 ///
 /// Only the statement knows how many failures there will be. It gets a list of the locks that could follow, one for each failure
 /// from the last free one until they no longer change, and picks the right one. So the delays are those of
@@ -52,21 +79,22 @@ async fn count_attempt(
     key: &AttemptKey,
     policy: &AttemptPolicy,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Counted>, StoreError> {
     const DOUBLINGS: u32 = 31;
     let forgotten_after = |failures| policy.forgotten_at(failures, now).map(Timestamp::unix_milliseconds);
     let lock_after = |failures| policy.locked_until(failures, now).map(Timestamp::unix_milliseconds);
     let locks: Vec<_> = (0..=DOUBLINGS).map(|beyond| lock_after(policy.free.saturating_add(beyond))).collect();
-    let counted = sqlx::query(
-        "INSERT INTO step_up_attempts AS kept (subject, method, failures, locked_until, forgotten_at) \
-         VALUES ($1, $2, 1, $3, $4) \
-         ON CONFLICT (subject, method) DO UPDATE SET (failures, locked_until, forgotten_at) = ( \
-             SELECT failures, \
+    let counted: Option<(Uuid, Option<i64>)> = sqlx::query_as(
+        "INSERT INTO step_up_attempts AS kept (subject, method, failures, locked_until, forgotten_at, generation) \
+         VALUES ($1, $2, 1, $3, $4, $11) \
+         ON CONFLICT (subject, method) DO UPDATE SET (generation, failures, locked_until, forgotten_at) = ( \
+             SELECT CASE WHEN kept.forgotten_at <= $10 THEN $11 ELSE coalesce(kept.generation, $11) END, failures, \
                  CASE WHEN failures >= $5 THEN ($6::bigint[])[least(failures - $5, $7)::integer + 1] END, \
                  CASE WHEN failures < $8 THEN $9::bigint END \
              FROM (SELECT CASE WHEN kept.forgotten_at <= $10 THEN 1 ELSE kept.failures + 1 END AS failures) AS next) \
          WHERE kept.forgotten_at <= $10 \
-             OR kept.failures < $8 AND (kept.locked_until IS NULL OR kept.locked_until <= $10)",
+             OR kept.failures < $8 AND (kept.locked_until IS NULL OR kept.locked_until <= $10) \
+         RETURNING generation, locked_until",
     )
     .bind(key.subject.as_str())
     .bind(key.method.as_str())
@@ -78,10 +106,11 @@ async fn count_attempt(
     .bind(i64::from(policy.hard_stop))
     .bind(forgotten_after(0))
     .bind(now.unix_milliseconds())
-    .execute(connection)
+    .bind(Uuid::new_v4())
+    .fetch_optional(connection)
     .await
     .map_err(failed)?;
-    Ok(counted.rows_affected() == 1)
+    Ok(counted.map(rows::counted))
 }
 
 /// `None` if there is no longer a reason.

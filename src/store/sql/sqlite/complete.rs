@@ -6,8 +6,10 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
-    Sqlite, changes, failed,
-    flows::{complete_flow, reset_attempts},
+    Sqlite,
+    attempts::reset_attempts,
+    changes, failed,
+    flows::complete_flow,
     subjects::{forget_expired, insert_session, sweep_sessions},
 };
 use crate::{

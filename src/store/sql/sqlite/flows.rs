@@ -1,4 +1,4 @@
-//! Flows and counters of attempts.
+//! Flows.
 
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -8,9 +8,8 @@ use crate::{
     clock::Timestamp,
     session::{BindingKey, Subject},
     store::{
-        Attempt, AttemptKey, AttemptPolicy, EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind,
-        StoredFlow, Written,
-        sql::rows::{self, FlowRow, signed, unavailable, unsigned},
+        EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind, StoredFlow, Written,
+        sql::rows::{self, FlowRow, signed},
     },
 };
 
@@ -135,50 +134,6 @@ impl Sqlite {
             .map_err(failed)?;
         write.commit().await
     }
-
-    pub(in crate::store::sql) async fn begin_attempt(
-        &self,
-        key: &AttemptKey,
-        policy: &AttemptPolicy,
-        now: Timestamp,
-    ) -> Result<Attempt, StoreError> {
-        if policy.hard_stop == 0 {
-            return Ok(Attempt::Stopped);
-        }
-        let mut write = self.write().await?;
-        sqlx::query("DELETE FROM step_up_attempts WHERE subject = ?1 AND method = ?2 AND forgotten_at <= ?3")
-            .bind(key.subject.as_str())
-            .bind(key.method.as_str())
-            .bind(now.unix_milliseconds())
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(failed)?;
-        if count_attempt(&mut write.transaction, key, policy, now).await? {
-            sweep_attempts(&mut write.transaction, now).await?;
-            write.commit().await?;
-            return Ok(Attempt::Allowed);
-        }
-        let (failures, locked_until): (i64, Option<i64>) =
-            sqlx::query_as("SELECT failures, locked_until FROM step_up_attempts WHERE subject = ?1 AND method = ?2")
-                .bind(key.subject.as_str())
-                .bind(key.method.as_str())
-                .fetch_one(&mut *write.transaction)
-                .await
-                .map_err(failed)?;
-        write.roll_back().await?;
-        match locked_until {
-            Some(until) if unsigned::<u32>(failures)? < policy.hard_stop => {
-                Ok(Attempt::LockedUntil(Timestamp::from_unix_milliseconds(until)))
-            }
-            _ => Ok(Attempt::Stopped),
-        }
-    }
-
-    pub(in crate::store::sql) async fn reset_attempts(&self, key: &AttemptKey) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        reset_attempts(&mut write.transaction, key).await?;
-        write.commit().await
-    }
 }
 
 /// The new one stays before all others, then the one in use, then the newest.
@@ -213,60 +168,6 @@ async fn prune_anonymous_flows(connection: &mut SqliteConnection, keep: u32) -> 
     Ok(())
 }
 
-/// Counts the attempt if it is neither locked nor stopped, and returns whether it did: one statement.
-///
-/// Only the statement knows how many failures there will be. It gets a list of the locks that could follow, one for each failure
-/// from the last free one until they no longer change, and picks the right one. So the delays are those of
-/// [`AttemptPolicy::delay_after`] and are computed only there.
-async fn count_attempt(
-    connection: &mut SqliteConnection,
-    key: &AttemptKey,
-    policy: &AttemptPolicy,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    const DOUBLINGS: u32 = 31;
-    let forgotten_after = |failures| policy.forgotten_at(failures, now).map(Timestamp::unix_milliseconds);
-    let lock_after = |failures| policy.locked_until(failures, now).map(Timestamp::unix_milliseconds);
-    let locks: Vec<_> = (0..=DOUBLINGS).map(|beyond| lock_after(policy.free.saturating_add(beyond))).collect();
-    let counted = sqlx::query(
-        "INSERT INTO step_up_attempts AS kept (subject, method, failures, locked_until, forgotten_at) \
-         VALUES (?1, ?2, 1, ?3, ?4) \
-         ON CONFLICT (subject, method) DO UPDATE SET \
-             failures = kept.failures + 1, \
-             locked_until = CASE WHEN kept.failures + 1 >= ?5 \
-                 THEN json_extract(?6, '$[' || min(kept.failures + 1 - ?5, ?7) || ']') END, \
-             forgotten_at = CASE WHEN kept.failures + 1 < ?8 THEN ?9 END \
-         WHERE kept.failures < ?8 AND (kept.locked_until IS NULL OR kept.locked_until <= ?10)",
-    )
-    .bind(key.subject.as_str())
-    .bind(key.method.as_str())
-    .bind(lock_after(1))
-    .bind(forgotten_after(1))
-    .bind(i64::from(policy.free))
-    .bind(serde_json::to_string(&locks).map_err(unavailable)?)
-    .bind(i64::from(DOUBLINGS))
-    .bind(i64::from(policy.hard_stop))
-    .bind(forgotten_after(0))
-    .bind(now.unix_milliseconds())
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(counted.rows_affected() == 1)
-}
-
-async fn sweep_attempts(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_attempts WHERE rowid IN \
-         (SELECT rowid FROM step_up_attempts WHERE forgotten_at <= ?1 ORDER BY forgotten_at LIMIT ?2)",
-    )
-    .bind(now.unix_milliseconds())
-    .bind(SWEPT_AT_ONCE)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
 /// Done if the flow was open: it exists, has not expired and was not completed.
 pub(super) async fn complete_flow(
     connection: &mut SqliteConnection,
@@ -284,14 +185,4 @@ pub(super) async fn complete_flow(
     .await
     .map_err(failed)?;
     Ok(Written::from(completed.rows_affected() == 1))
-}
-
-pub(super) async fn reset_attempts(connection: &mut SqliteConnection, key: &AttemptKey) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM step_up_attempts WHERE subject = ?1 AND method = ?2")
-        .bind(key.subject.as_str())
-        .bind(key.method.as_str())
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `SQLite`: how it is opened, and how writes take turns.
 
+mod attempts;
 mod changes;
 mod complete;
 mod erase;
@@ -21,13 +22,14 @@ use super::{
 };
 use crate::store::{StoreError, StoreErrorKind, StoreFuture};
 
-const MIGRATIONS: [Script; 6] = [
+const MIGRATIONS: [Script; 7] = [
     (1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/sqlite/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/sqlite/0003_names_of_credentials.sql")),
     (4, "repeats", include_str!("../../../../migrations/sqlite/0004_repeats.sql")),
     (5, "flow in use", include_str!("../../../../migrations/sqlite/0005_flow_in_use.sql")),
     (6, "devices", include_str!("../../../../migrations/sqlite/0006_devices.sql")),
+    (7, "generations of counters", include_str!("../../../../migrations/sqlite/0007_generations_of_counters.sql")),
 ];
 
 /// How many expired rows a write removes beside its own work.
