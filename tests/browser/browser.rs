@@ -120,6 +120,21 @@ impl Browser {
         self.find(selector).await.click().await.unwrap();
     }
 
+    pub(crate) async fn submit(&self, selector: &str) {
+        self.follow(self.find(selector).await).await;
+    }
+
+    /// Clicks what leads to another page, and waits until the page before is gone: the next one may look the same.
+    pub(crate) async fn follow(&self, element: WebElement) {
+        let before = self.find("html").await;
+        element.click().await.unwrap();
+        let begun = Instant::now();
+        while before.tag_name().await.is_ok() {
+            assert!(begun.elapsed() < PATIENCE, "it leads nowhere");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Types into whatever has the focus.
     pub(crate) async fn type_keys(&self, keys: impl Into<TypingData>) {
         self.driver.action_chain().send_keys(keys).perform().await.unwrap();

@@ -39,7 +39,7 @@ async fn codes_are_taken_however_they_are_written() {
         let right = code(ALICE_SECRET);
         let (one, other) = right.split_at(3);
         browser.fill(CODE_FIELD, &format!(" {one}\u{2009}-\u{a0}{other}")).await;
-        browser.click(CONFIRM).await;
+        browser.submit(CONFIRM).await;
         browser.arrives_at("/payments").await;
     })
     .await;
@@ -51,7 +51,7 @@ async fn the_second_wrong_code_brings_advice_and_too_many_a_pause() {
         sign_in_on_the_way_to_payments(bank, browser).await;
         for attempt in 1..=6 {
             browser.fill(CODE_FIELD, &wrong_code(ALICE_SECRET)).await;
-            browser.click(CONFIRM).await;
+            browser.submit(CONFIRM).await;
             browser.find(&format!("{CODE_FIELD}[aria-invalid='true']")).await;
             let page = text_of(browser, "main").await;
             if attempt == 2 {
@@ -78,7 +78,7 @@ async fn the_user_name_stays_after_a_wrong_password() {
         browser.open(&bank.url("/self-service/login/browser")).await;
         browser.fill("input[name='identifier']", "alice").await;
         browser.fill("input[name='password']", "not-the-password").await;
-        browser.click("[name='method'][value='password']").await;
+        browser.submit("[name='method'][value='password']").await;
         browser.find(".message.error").await;
         browser.take_picture("login").await;
         let field = |name: &'static str| async move {
@@ -87,7 +87,7 @@ async fn the_user_name_stays_after_a_wrong_password() {
         assert_eq!((field("identifier").await.as_str(), field("password").await.as_str()), ("alice", ""));
         browser.fill("input[name='password']", "alice-password").await;
         let page = browser.address().await;
-        browser.click("[name='method'][value='password']").await;
+        browser.submit("[name='method'][value='password']").await;
         browser.find(CODE_FIELD).await;
 
         // Who goes back sees no old error, and is led on.
@@ -107,40 +107,40 @@ async fn recovery_codes_are_listed_with_the_used_ones_and_replaced() {
         browser.open(&bank.url(SETTINGS)).await;
         let secret = text_of(browser, "#totp_secret_key").await;
         browser.fill(CODE_FIELD, &code(&secret)).await;
-        browser.click(CONFIRM).await;
+        browser.submit(CONFIRM).await;
         browser.find("[name='totp_unlink']").await;
         let offer = text_of(browser, "main").await;
         assert!(offer.contains("You have no recovery codes yet. Create some now"), "{offer}");
         browser.take_picture("offer").await;
 
-        browser.click("[name='lookup_secret_regenerate']").await;
+        browser.submit("[name='lookup_secret_regenerate']").await;
         let first = text_of(browser, "#lookup_secret_codes li").await;
-        browser.click("[name='lookup_secret_confirm']").await;
+        browser.submit("[name='lookup_secret_confirm']").await;
         browser.find("[name='lookup_secret_disable']").await;
         browser.open(&bank.url("/self-service/login/browser?aal=aal2&refresh=true&return_to=/account")).await;
         browser.fill("#lookup_secret", &first.replace('-', " \u{2013} ")).await;
-        browser.click("[name='method'][value='lookup_secret']").await;
+        browser.submit("[name='method'][value='lookup_secret']").await;
         browser.arrives_at("/account").await;
 
         browser.open(&bank.url(SETTINGS)).await;
         let page = text_of(browser, "main").await;
         assert!(page.contains("11 of your 12 recovery codes are left."), "{page}");
-        browser.click("[name='lookup_secret_reveal']").await;
+        browser.submit("[name='lookup_secret_reveal']").await;
         browser.find("#lookup_secret_codes").await;
         browser.take_picture("list").await;
         assert!(browser.fits_the_width().await);
         let list = text_of(browser, "#lookup_secret_codes").await;
         assert!(list.to_lowercase().contains("used") && !list.contains(&first), "{list}");
 
-        browser.click("[name='lookup_secret_regenerate']").await;
+        browser.submit("[name='lookup_secret_regenerate']").await;
         browser.find("[name='lookup_secret_confirm']").await;
-        browser.click("[name='lookup_secret_confirm']").await;
+        browser.submit("[name='lookup_secret_confirm']").await;
         browser.find("[name='lookup_secret_disable']").await;
         let page = text_of(browser, "main").await;
         assert!(page.contains("12 of your 12 recovery codes are left."), "{page}");
 
         // What goes with the app is said.
-        browser.click("[name='totp_unlink']").await;
+        browser.submit("[name='totp_unlink']").await;
         browser.find("#totp_secret_key").await;
         browser.take_picture("removed").await;
         let page = text_of(browser, "main").await;
@@ -167,7 +167,7 @@ async fn other_sessions_are_seen_and_ended() {
         assert_eq!(browser.find_all("h2").await.len(), 2);
         let page = text_of(browser, "main").await;
         assert_eq!(page.matches("Mozilla/5.0").count(), 2, "each says which browser it was: {page}");
-        browser.click("button[value='others']").await;
+        browser.submit("button[value='others']").await;
         browser.arrives_at(SESSIONS).await;
         browser.take_picture("one-left").await;
         assert_eq!(browser.find_all("h2").await.len(), 1);
@@ -192,9 +192,9 @@ async fn no_error_page_is_a_dead_end() {
                     browser.find("main").await;
                     let links = browser.find_all("main a").await;
                     assert!(!links.is_empty(), "{path}");
-                    let Some(link) = links.get(seen) else { break };
+                    let Some(link) = links.get(seen).cloned() else { break };
                     let label = link.text().await.unwrap();
-                    link.click().await.unwrap();
+                    browser.follow(link).await;
                     let shown = text_of(browser, "body").await;
                     assert!(!browser.address().await.contains("/ui/error"), "{path}: {label}: {shown}");
                     seen += 1;
