@@ -84,8 +84,9 @@ pub trait Enrolment: Send + Sync {
     }
 
     /// Whether this form guesses no secret and sends nothing, such as a request for new codes. Such a form is not counted as an attempt,
-    /// and no lock refuses it: whoever guessed wrong must not keep the owner from replacing the codes. By default, every form counts. A form
-    /// for which [`Factor::sends`](super::Factor::sends) is true counts whatever this says.
+    /// and no lock refuses it: whoever guessed wrong must not keep the owner from replacing the codes. Nor does it prove anything: a
+    /// credential that it binds raises no session. By default, every form counts. A form for which
+    /// [`Factor::sends`](super::Factor::sends) is true counts whatever this says.
     fn guesses_nothing(&self, form: &Form) -> bool {
         let _ = form;
         false

@@ -208,7 +208,7 @@ fn state(flow: &Flow, engine: &Engine) -> &'static str {
     let code = engine.factor_shown_as(Method::Code).map(Factor::method);
     if flow.completed {
         "passed_challenge"
-    } else if code.is_some_and(|method| flow.has_state(method)) {
+    } else if code.is_some_and(|method| flow.states().has(method)) {
         "sent_email"
     } else {
         "choose_method"

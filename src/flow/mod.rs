@@ -6,3 +6,4 @@ pub(crate) mod login;
 pub(crate) mod owner;
 pub(crate) mod record;
 pub(crate) mod settings;
+pub(crate) mod states;

@@ -1,13 +1,13 @@
 //! A flow as it is stored, for every purpose. What it shows is made each time from the current credentials.
 
-use std::collections::BTreeMap;
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::csrf::{CsrfHash, CsrfToken};
+use super::{
+    csrf::{CsrfHash, CsrfToken},
+    states::FactorStates,
+};
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
@@ -80,8 +80,8 @@ pub(crate) struct Flow {
     /// Wrong answers of a user without a session, who has no other counter.
     #[serde(default)]
     pub(crate) failures: u32,
-    /// The factors' states between their steps, sealed, in base64.
-    factor_states: BTreeMap<Method, String>,
+    #[serde(flatten)]
+    states: FactorStates,
     /// While another request may be sending something that must not go out twice: until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sending_until: Option<Timestamp>,
@@ -131,7 +131,7 @@ impl Flow {
             active: None,
             typed_identifier: None,
             failures: 0,
-            factor_states: BTreeMap::new(),
+            states: FactorStates::default(),
             sending_until: None,
             began: None,
             binding_in_body: None,
@@ -329,43 +329,27 @@ impl Flow {
 
     /// Keeps a factor's state for its next step.
     pub(crate) fn keep_state(&mut self, engine: &Engine, method: Method, state: &[u8]) -> Result<(), FactorError> {
-        let sealed = engine.sealer.seal(&self.state_context(method), state)?;
-        self.factor_states.insert(method, STANDARD.encode(sealed));
-        Ok(())
+        self.states.keep(&engine.sealer, self.id, method, state)
     }
 
-    /// Takes a factor's state, or its absence, from another copy of this flow.
-    pub(crate) fn copy_state(&mut self, from: &Self, method: Method) {
-        match from.factor_states.get(&method) {
-            Some(sealed) => drop(self.factor_states.insert(method, sealed.clone())),
-            None => self.drop_state(method),
-        }
+    /// A factor's state.
+    pub(crate) fn state(&self, engine: &Engine, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
+        self.states.open(&engine.sealer, self.id, method)
     }
 
-    pub(crate) fn drop_state(&mut self, method: Method) {
-        self.factor_states.remove(&method);
+    /// What factors keep here between their steps.
+    pub(crate) const fn states(&self) -> &FactorStates {
+        &self.states
     }
 
-    /// Whether a factor has a state.
-    pub(crate) fn has_state(&self, method: Method) -> bool {
-        self.factor_states.contains_key(&method)
+    /// The same, to change it.
+    pub(crate) const fn states_mut(&mut self) -> &mut FactorStates {
+        &mut self.states
     }
 
     /// Whether this is a browser flow.
     pub(crate) fn is_of_browser(&self) -> bool {
         self.flow_type == FlowType::Browser
-    }
-
-    /// A factor's state.
-    pub(crate) fn state(&self, engine: &Engine, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
-        let Some(sealed) = self.factor_states.get(&method).and_then(|text| STANDARD.decode(text).ok()) else {
-            return Ok(None);
-        };
-        Ok(Some(engine.sealer.open(&self.state_context(method), &sealed)?.to_vec()))
-    }
-
-    fn state_context(&self, method: Method) -> Vec<u8> {
-        format!("flow\0{method}\0{}", self.id).into_bytes()
     }
 
     /// The members that flows of every purpose show.
@@ -440,22 +424,8 @@ mod tests {
         assert_ne!(new.id(), old.id());
         assert_eq!((new.issued_at, new.updated_at, new.expires_at), (now, now, now + Duration::from_secs(60)));
         assert_eq!((new.active, new.failures, new.version, new.completed), (None, 0, 0, false));
-        assert!(new.field_messages.is_empty() && !new.has_state(Method::Totp));
+        assert!(new.field_messages.is_empty() && !new.states.has(Method::Totp));
         assert_eq!(new.messages, [Text::info(2, "y")]);
-    }
-
-    /// A state does not open when it is copied into another flow or under another method.
-    #[test]
-    fn what_a_factor_keeps_belongs_to_its_flow_and_method() {
-        let (step_up, now) = (step_up(), Timestamp::from_unix_seconds(1000));
-        let (mut one, mut other) = (flow(None, now), flow(None, now));
-        one.keep_state(step_up.engine(), Method::Totp, b"kept").unwrap();
-        assert_eq!(one.state(step_up.engine(), Method::Totp).unwrap().as_deref(), Some(&b"kept"[..]));
-        let kept = one.factor_states[&Method::Totp].clone();
-        one.factor_states.insert(Method::Code, kept.clone());
-        other.factor_states.insert(Method::Totp, kept);
-        assert!(one.state(step_up.engine(), Method::Code).is_err());
-        assert!(other.state(step_up.engine(), Method::Totp).is_err());
     }
 
     /// One request at a time has the claim, and the claim expires: a request that died blocks nobody for good.

@@ -71,7 +71,7 @@ pub(crate) async fn begin(
         let begun = enrolment.begin(owner.context(engine, flow, &own, None, now));
         match engine.in_time(factor, begun).await? {
             Some(state) => flow.keep_state(engine, method, &state)?,
-            None => flow.drop_state(method),
+            None => flow.states_mut().drop(method),
         }
     }
     Ok(())

@@ -88,7 +88,7 @@ impl Submission<'_> {
             said.put_into(flow, beside || again, now);
             flow.copy_typed(&ours);
             // A user at a factor's second step stays there.
-            flow.active = flow.active.filter(|method| flow.has_state(*method));
+            flow.active = flow.active.filter(|method| flow.states().has(*method));
             flow.release();
             Ok(())
         };

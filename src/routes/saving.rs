@@ -8,6 +8,7 @@ use crate::{
     engine::Tried,
     factor::{Factor, FactorError},
     flow::record::{Flow, Purpose},
+    session::SessionId,
     store::Written,
     wire::ui::{Text, message},
 };
@@ -133,6 +134,37 @@ pub(crate) async fn keep_step(
         Kept::LeftAsItIs => Err(Failure::Unavailable),
         Kept::Gone => Err(Failure::UnknownFlow),
     }
+}
+
+/// Takes the factor's state for a credential, before the credential is stored. Of several requests, those that end the same session go on:
+/// the store lets one of them through. `Superseded` if another has made a credential of it, or the state is a new one.
+pub(crate) async fn take_state(
+    scope: &Scope,
+    flow: &mut Flow,
+    method: Method,
+    ends: Option<SessionId>,
+) -> Result<Written, Failure> {
+    let decided = flow.states().clone();
+    for _ in 0..ROUNDS {
+        if flow.states().took(&decided, method, ends) {
+            return Ok(Written::Done);
+        }
+        if !flow.states().agree(&decided, method) {
+            return Ok(Written::Superseded);
+        }
+        if !flow.states().has(method) {
+            // A factor that keeps none.
+            return Ok(Written::Done);
+        }
+        flow.states_mut().take(method, ends);
+        if write_once(scope, flow).await?.is_done() {
+            return Ok(Written::Done);
+        }
+        if !read_anew(scope, flow).await? {
+            return Err(Failure::UnknownFlow);
+        }
+    }
+    Err(Failure::Unavailable)
 }
 
 /// Reads the flow again. Returns whether it still exists.

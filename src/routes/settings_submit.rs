@@ -168,7 +168,8 @@ impl<'a> Change<'a> {
         }
         let mut tried = Tried::uncounted(AttemptKey { subject: self.owner.subject.clone(), method });
         // A form that guesses and sends nothing needs no limit, and no lock keeps the owner from it.
-        if !enrolment.guesses_nothing(form) || factor.sends(form) {
+        let proves = !enrolment.guesses_nothing(form);
+        if proves || factor.sends(form) {
             // The same counter as at the login: an attacker gets no extra attempts here.
             let attempt = engine.begin_attempt(&tried.key, now).await?;
             if let Some(retry_after) = checks::locked_for(attempt, now) {
@@ -180,7 +181,7 @@ impl<'a> Change<'a> {
             engine.give_back(tried, now).await;
             return self.refuse_second().await;
         }
-        let outcome = match engine.in_time(factor, enrolment.submit(context, form)).await {
+        let outcome = match self.outcome(factor, enrolment, context, form).await {
             Ok(outcome) => outcome,
             Err(error) => return Err(saving::failed(self.scope, &mut self.flow, tried, error).await),
         };
@@ -208,12 +209,12 @@ impl<'a> Change<'a> {
                 Err(FactorError::Unavailable("the credential's method or level is not its factor's".into()).into())
             }
             EnrolmentOutcome::Enrolled(credential) => {
-                let session = self.with_enrolled(factor, credential.summary.id);
-                self.save(tried, vec![CredentialChange::Replace(credential)], session).await
+                let session = self.with_enrolled(factor, proves, credential.summary.id);
+                self.store(tried, CredentialChange::Replace(credential), session).await
             }
             EnrolmentOutcome::Added(credential) => {
-                let session = self.with_added(factor, credential.summary.id, &own);
-                self.save(tried, vec![CredentialChange::Add(credential)], session).await
+                let session = self.with_added(factor, proves, credential.summary.id, &own);
+                self.store(tried, CredentialChange::Add(credential), session).await
             }
             EnrolmentOutcome::Removed => self.remove(tried, |known| known.method == method).await,
             // A factor may take the id from the form, so check that it is one of its own credentials.
@@ -297,7 +298,7 @@ impl<'a> Change<'a> {
     }
 
     /// A form was sent twice at once, and the other one counts: shows the flow as the other left it, with a message.
-    async fn refuse_second(&mut self) -> Result<Response, Failure> {
+    pub(super) async fn refuse_second(&mut self) -> Result<Response, Failure> {
         if !saving::read_anew(self.scope, &mut self.flow).await? {
             return Err(Failure::UnknownFlow);
         }
@@ -312,8 +313,8 @@ impl<'a> Change<'a> {
         let ours = self.flow.clone();
         let say = |flow: &mut Flow, again: bool| {
             said.put_into(flow, beside || again, now);
-            if let Some(method) = begun.filter(|&method| !flow.has_state(method)) {
-                flow.copy_state(&ours, method);
+            if let Some(method) = begun.filter(|&method| !flow.states().has(method)) {
+                flow.states_mut().copy(ours.states(), method);
             }
             flow.purpose = Purpose::Settings { success: false };
             flow.release();

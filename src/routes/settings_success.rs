@@ -14,17 +14,18 @@ use super::{
     stored_flow::stored_flow,
 };
 use crate::{
-    aal::{CredentialId, Method, Proof},
+    aal::{Aal, CredentialId, Method, Proof},
     audit::{AuditEventKind, RefusalReason},
     engine::Tried,
-    factor::Factor,
+    factor::{Enrolment, EnrolmentOutcome, Factor, FactorContext, FactorError, Form},
     flow::{
         owner::Owner,
         record::{Flow, FlowType, Purpose},
         settings,
+        states::FactorStates,
     },
     requirement::{Requirement, Shortfall},
-    session::StoredSession,
+    session::{Session, StoredSession},
     source::Carried,
     standing::{CredentialSummary, Enrolled},
     store::{Completed, Completion, Credential, CredentialChange},
@@ -34,10 +35,19 @@ use crate::{
 impl Change<'_> {
     /// The session after binding a credential. The first second factor counts as proven now. A further one adds no proof, since the
     /// client has just seen its secret: it takes the time of the last second-factor proof and does not prolong the session.
-    pub(super) fn with_enrolled(&self, factor: &dyn Factor, credential: CredentialId) -> StoredSession {
+    ///
+    /// `proves`: whether the form showed that the user has the credential. If not, the session rises no higher than it was. Only where it was
+    /// proven with a credential that this one replaces, that proof goes on counting, from when it was made.
+    pub(super) fn with_enrolled(&self, factor: &dyn Factor, proves: bool, credential: CredentialId) -> StoredSession {
         let (engine, now) = (self.engine(), self.scope.now());
         let proof = |at| Proof::new(factor.method(), factor.aal(), at).with_credential(credential);
         let standing = self.owner.standing(engine);
+        if !proves {
+            let counting = self.found.session.proofs().iter().filter(|proof| standing.counts(proof, now));
+            let replaced = counting.filter(|proof| proof.method() == factor.method() && proof.credential().is_some());
+            let proven_at = replaced.filter_map(Proof::completed_at).max();
+            return engine.rotate(&self.found.session, proven_at.map(proof), now);
+        }
         match standing.second_factor_at(&self.found.session, now) {
             Some(proven_at) if standing.enrolled() == Enrolled::Yes => {
                 engine.rotate(&self.found.session, Some(proof(proven_at)), now)
@@ -51,13 +61,56 @@ impl Change<'_> {
     pub(super) fn with_added(
         &self,
         factor: &dyn Factor,
+        proves: bool,
         credential: CredentialId,
         own: &[Credential],
     ) -> StoredSession {
         if own.is_empty() {
-            return self.with_enrolled(factor, credential);
+            return self.with_enrolled(factor, proves, credential);
         }
         self.engine().rotate(&self.found.session, None, self.scope.now())
+    }
+
+    /// What the form does. If a form like it is storing a credential of the factor's state, or died doing so, then as that one.
+    pub(super) async fn outcome(
+        &self,
+        factor: &dyn Factor,
+        enrolment: &dyn Enrolment,
+        context: FactorContext<'_>,
+        form: &Form,
+    ) -> Result<EnrolmentOutcome, FactorError> {
+        let engine = self.engine();
+        let (id, method, ends) = (self.flow.id(), factor.method(), self.found.session.id());
+        let taken = self.flow.states().open_taken(&engine.sealer, id, method, ends)?;
+        if let Some(taken) = taken.filter(|_| !factor.sends(form)) {
+            let context = FactorContext { state: Some(&taken), ..context };
+            let outcome = engine.in_time(factor, enrolment.submit(context, form)).await?;
+            if matches!(outcome, EnrolmentOutcome::Enrolled(_) | EnrolmentOutcome::Added(_)) {
+                return Ok(outcome);
+            }
+        }
+        engine.in_time(factor, enrolment.submit(context, form)).await
+    }
+
+    /// Saves a credential that was made of the factor's state. First ends that state: what was bound once, such as a set of recovery
+    /// codes, must not be bound again later, when some of it is used.
+    pub(super) async fn store(
+        mut self,
+        tried: Tried,
+        change: CredentialChange,
+        session: StoredSession,
+    ) -> Result<Response, Failure> {
+        let method = tried.key.method;
+        if saving::take_state(self.scope, &mut self.flow, method, self.found.session.id()).await?.is_done() {
+            return self.save(tried, vec![change], session).await;
+        }
+        match self.answered_meanwhile(method).await? {
+            Some(answer) => {
+                self.engine().lift_lock(&self.owner.subject, method).await;
+                Ok(answer)
+            }
+            None => self.refuse_second().await,
+        }
     }
 
     /// Writes the change, the new session and the end of the old one in one transaction, if the credentials are still those that the
@@ -113,7 +166,7 @@ impl Change<'_> {
             self.scope.context.record(&session, kind);
         }
         self.scope.context.record(&session, AuditEventKind::Rotated { replaced: self.found.session.id() });
-        after.keep(method, removes).await;
+        after.keep(method, removes, self.flow.states()).await;
         Ok(response)
     }
 
@@ -136,19 +189,21 @@ impl Change<'_> {
     ) -> Result<Option<Response>, Failure> {
         let (engine, now) = (scope.engine(), scope.now());
         let Some(Successor { session, evidence }) = sent.successor(scope, &flow).await? else { return Ok(None) };
+        let owner = Owner::read(engine, session.subject()).await?;
         let gate = Requirement::from(engine.settings_required_aal());
         match gate.check(&evidence.session, &evidence.standing, now) {
             Ok(()) | Err(Shortfall::NothingEnrolled) => {}
+            Err(Shortfall::LevelTooLow) if asks_for_its_own(method, &owner, &evidence.session) => {}
             Err(_) => return Ok(None),
         }
         let json = checks::answers_in_json(scope, &flow);
-        let owner = Owner::read(engine, session.subject()).await?;
         let written = session.answered().is_none_or(|answered| flow.updated_at >= answered.at);
         let mut after = Change { scope, found: &evidence, owner, flow, json, sent: None };
         if !written {
             // The process ended between the change and this.
+            let before = after.flow.states().clone();
             after = after.saved(method, &[]).await?;
-            after.keep(method, false).await;
+            after.keep(method, false, &before).await;
         }
         let carried = scope.carry(&session, &after.owner.standing(engine))?;
         let answer = after.succeed(Some(carried)).await?;
@@ -163,7 +218,7 @@ impl Change<'_> {
         let response = after.succeed(None).await?;
         // What was counted before stays: it may have sent codes.
         self.engine().give_back(tried, self.scope.now()).await;
-        after.keep(method, false).await;
+        after.keep(method, false, self.flow.states()).await;
         Ok(response)
     }
 
@@ -210,12 +265,15 @@ impl Change<'_> {
     /// Stores the flow. If a factor was removed, ends the subject's other flows. The change is already written, so errors are only
     /// logged.
     ///
-    /// The method's state for binding is used up and must not be shown again, whatever others have written in the meantime.
-    async fn keep(&mut self, method: Method, removes: bool) {
+    /// The method's state for binding is used up, whatever others have written in the meantime. Only what they have begun `since` stays:
+    /// its owner was shown it.
+    async fn keep(&mut self, method: Method, removes: bool, since: &FactorStates) {
         let (scope, now, ours) = (self.scope, self.scope.now(), self.flow.clone());
         let succeed = |flow: &mut Flow, again: bool| {
             if again {
-                flow.copy_state(&ours, method);
+                if flow.states().agree(since, method) {
+                    flow.states_mut().copy(ours.states(), method);
+                }
                 flow.clear_messages(now);
                 flow.messages.clone_from(&ours.messages);
                 flow.active = ours.active;
@@ -263,4 +321,11 @@ impl Change<'_> {
         let stay = || settings::page(&self.flow, self.engine());
         self.flow.return_to.clone().or_else(configured).unwrap_or_else(stay)
     }
+}
+
+/// Whether nothing but a proof of this method is missing, and the session never had one. Then a form that bound it and proved nothing has
+/// raised what the user must prove.
+fn asks_for_its_own(method: Method, owner: &Owner, session: &Session) -> bool {
+    let mut second = owner.credentials.iter().map(|one| one.summary).filter(|summary| summary.aal == Aal::Aal2);
+    second.all(|summary| summary.method == method) && session.proofs().iter().all(|proof| proof.method() != method)
 }

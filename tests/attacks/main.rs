@@ -47,6 +47,7 @@ mod model;
 mod outages;
 mod pages;
 mod races;
+mod recovery;
 mod repeats;
 
 mod sessions;

@@ -256,6 +256,36 @@ async fn a_change_in_the_settings_that_is_sent_twice_happens_once() {
     }
 }
 
+/// Codes that are the only second factor raise what the user must prove. The form that confirmed them is answered again all the same.
+#[tokio::test]
+async fn codes_alone_are_confirmed_twice_with_one_answer() {
+    for kind in KINDS {
+        for held in [None, Some("update_flow"), Some("complete")] {
+            for (store, site) in sites() {
+                let mut here = client(&site, kind).await;
+                let flow = here.begin("settings", "").await;
+                here.submit(&flow, &[("lookup_secret_regenerate", "true")]).await;
+                let mut again = here.clone();
+                let fields = [("lookup_secret_confirm", "true")];
+                let answers = match held {
+                    Some(call) => {
+                        overtaken(&store, call, again.submit(&flow, &fields), here.submit(&flow, &fields)).await
+                    }
+                    None => [here.submit(&flow, &fields).await, again.submit(&flow, &fields).await],
+                };
+                assert_eq!(answers[0].status, answers[1].status, "{held:?}: {answers:?}");
+                assert_eq!(store.sessions(&kim(), site.clock.now()).await.unwrap().len(), 1);
+                assert_eq!(store.credentials(&kim()).await.unwrap().len(), 1);
+                for (client, answer) in [here, again].into_iter().zip(&answers) {
+                    let mut kim_there = take(client, answer);
+                    assert_eq!(kim_there.get("/account").await.status, StatusCode::OK, "signed out: {answer:?}");
+                    assert_ne!(kim_there.get("/payments").await.status, StatusCode::OK, "{answer:?}");
+                }
+            }
+        }
+    }
+}
+
 /// The audit tells a repetition apart from a proof, and counts it neither as one nor as a failure.
 #[tokio::test]
 async fn the_audit_says_that_a_form_was_repeated() {

@@ -405,14 +405,15 @@ async fn settings_flows_have_the_shape_of_the_contract() {
     assert_eq!(shape(&done)[2], flag(1_050_016, "lookup_secret_disable"));
     assert_eq!(done["ui"]["messages"][0]["type"], "success");
 
-    let open = kim.begin("settings", "").await;
+    let mut lee = site.spa("lee").await;
+    let open = lee.begin("settings", "").await;
     let secret = open.view["ui"]["nodes"]
         .as_array()
         .unwrap()
         .iter()
         .find_map(|node| node["attributes"]["text"]["context"]["secret"].as_str().map(str::to_owned));
     let code = code_of(&secret.unwrap(), site.seconds());
-    let done = kim.submit(&open, &[("method", "totp"), ("totp_code", &code)]).await.json();
+    let done = lee.submit(&open, &[("method", "totp"), ("totp_code", &code)]).await.json();
     let unlink = json!({ "value": "true", "required": true });
     assert_eq!(
         shape(&done).as_array().unwrap().last().unwrap(),
@@ -522,7 +523,9 @@ async fn a_store_that_fails_in_the_middle_lifts_nobody() {
 #[tokio::test]
 async fn of_several_flags_the_one_that_saves_counts() {
     let site = Site::new();
+    site.enrol("kim").await;
     let mut kim = site.spa("kim").await;
+    kim.step_up(&site.code()).await;
     let flow = kim.begin("settings", "").await;
     let flag = |name: &'static str| (name, "true");
     let all = [

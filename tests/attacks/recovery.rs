@@ -1,0 +1,219 @@
+//! Recovery codes and what becomes of them: made, confirmed once, spent for ever.
+
+use tokio::task::JoinSet;
+use tower_step_up::{Method, session::StoredSession};
+
+use crate::{
+    site::{Answer, Client, Kind, OpenFlow, Site},
+    world::{World, assert_says, client, codes_of},
+};
+
+const REGENERATE: [(&str, &str); 1] = [("lookup_secret_regenerate", "true")];
+const CONFIRM: [(&str, &str); 1] = [("lookup_secret_confirm", "true")];
+const DISABLE: [(&str, &str); 1] = [("lookup_secret_disable", "true")];
+
+/// Answers of both are JSON: one with cookies, one with a token.
+const PROGRAMS: [Kind; 2] = [Kind::Spa, Kind::Native];
+
+fn worlds() -> Vec<World> {
+    World::on_every_store(|builder| builder)
+}
+
+/// A user with an app, at aal2, whose settings show new codes.
+async fn with_new_codes(world: &World, kind: Kind, name: &str) -> (Client, OpenFlow, Vec<String>) {
+    world.a.enrol(name).await;
+    let mut user = client(&world.a, kind, name).await;
+    assert_eq!(user.step_up(&world.next_code()).await.status, 200);
+    let flow = user.begin("settings", "").await;
+    let made = user.submit(&flow, &REGENERATE).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    (user, flow, codes_of(&made.json()))
+}
+
+async fn has_codes(world: &World, name: &str) -> bool {
+    world.known(name).await.credentials.iter().any(|one| one.summary.method == Method::LookupSecret)
+}
+
+async fn types(site: &Site, kind: Kind, name: &str, code: &str) -> Answer {
+    let mut user = client(site, kind, name).await;
+    let flow = user.begin("login", "?aal=aal2").await;
+    user.lookup(&flow, code).await
+}
+
+async fn shows_codes(user: &mut Client, flow: &OpenFlow) -> bool {
+    let shown = user.read("settings", flow.id()).await;
+    assert_eq!(shown.status, 200, "{shown:?}");
+    shown.nodes().contains(&"lookup_secret: lookup_secret_codes".to_owned())
+}
+
+/// The codes of the flow are stored. From here on they count down.
+async fn assert_spent_for_good(world: &World, user: &mut Client, flow: &OpenFlow, name: &str, codes: &[String]) {
+    let (site, kind) = (&world.a, user.kind);
+    assert!(!shows_codes(user, flow).await, "codes that were confirmed are shown again");
+    assert_eq!(types(site, kind, name, &codes[0]).await.status, 200, "they work");
+    assert_says(&user.submit(flow, &CONFIRM).await, 4_000_001);
+    assert_says(&types(site, kind, name, &codes[0]).await, 4_000_012);
+    // Nor once there is no set any more that they could replace.
+    let gone = user.submit(flow, &DISABLE).await;
+    assert_eq!(gone.status, 200, "{gone:?}");
+    user.keep_token_if_any(&gone);
+    assert_says(&user.submit(flow, &CONFIRM).await, 4_000_001);
+    assert!(!has_codes(world, name).await, "codes that were confirmed are stored again");
+}
+
+/// A set is confirmed once, whatever is written to its flow at the same moment, and whichever call of the store fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spent_recovery_codes_do_not_come_back() {
+    for world in worlds() {
+        for kind in PROGRAMS {
+            let (mut kim, flow, codes) = with_new_codes(&world, kind, "kim").await;
+            world.store.yields();
+            let mut flood = JoinSet::new();
+            for _ in 0..30 {
+                let (mut tab, action) = (kim.clone(), flow.action());
+                flood.spawn(async move { tab.post(&action, &[("x", "1")]).await });
+            }
+            let mut confirmed = kim.submit(&flow, &CONFIRM).await;
+            flood.join_all().await;
+            world.store.works();
+            if confirmed.status != 200 {
+                assert!(!has_codes(&world, "kim").await, "{confirmed:?}");
+                confirmed = kim.submit(&flow, &CONFIRM).await;
+            }
+            assert_eq!(confirmed.status, 200, "{confirmed:?}");
+            kim.keep_token_if_any(&confirmed);
+            assert_spent_for_good(&world, &mut kim, &flow, "kim", &codes).await;
+
+            for calls in 0.. {
+                let name = format!("{kind:?}-{calls}");
+                let (mut lee, flow, codes) = with_new_codes(&world, kind, &name).await;
+                world.store.fails_after(calls);
+                let mut confirmed = lee.submit(&flow, &CONFIRM).await;
+                let failed = world.store.has_failed();
+                if !has_codes(&world, &name).await {
+                    assert_eq!(confirmed.status, 503, "call {calls}: {confirmed:?}");
+                    confirmed = lee.submit(&flow, &CONFIRM).await;
+                }
+                assert_eq!(confirmed.status, 200, "call {calls}: {confirmed:?}");
+                lee.keep_token_if_any(&confirmed);
+                assert_spent_for_good(&world, &mut lee, &flow, &name, &codes).await;
+                if !failed {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Who had the session before the codes were confirmed cannot have them stored again, though another node still knows that session.
+#[tokio::test]
+async fn confirmed_codes_are_not_taken_up_again_with_the_session_before() {
+    for world in worlds() {
+        for kind in PROGRAMS {
+            let (mut kim, flow, codes) = with_new_codes(&world, kind, "kim").await;
+            let mut before = kim.at(&world.b);
+            assert!(shows_codes(&mut before, &flow).await);
+            let gate = world.store.hold("complete");
+            let confirm = async {
+                let answer = kim.submit(&flow, &CONFIRM).await;
+                (kim, answer)
+            };
+            // While the set is being stored, and just afterwards.
+            let ((mut kim, confirmed), regenerated) = tokio::join!(confirm, async {
+                gate.reached().await;
+                let regenerated = before.submit(&flow, &REGENERATE).await;
+                gate.open();
+                regenerated
+            });
+            assert_eq!(confirmed.status, 200, "{confirmed:?}");
+            kim.keep_token_if_any(&confirmed);
+            let late = before.submit(&flow, &REGENERATE).await;
+            for answer in [regenerated, late] {
+                if answer.status == 200 {
+                    let made = codes_of(&answer.json());
+                    assert!(made.iter().all(|code| !codes.contains(code)), "confirmed codes are shown again");
+                }
+            }
+            assert_eq!(types(&world.a, kind, "kim", &codes[0]).await.status, 200, "they work");
+            let again = kim.submit(&flow, &CONFIRM).await;
+            kim.keep_token_if_any(&again);
+            assert_ne!(types(&world.a, kind, "kim", &codes[0]).await.status, 200, "a used code is good again");
+        }
+    }
+}
+
+/// While a set waits to be confirmed, its flow makes no other, so what is confirmed is what was shown.
+#[tokio::test]
+async fn a_flow_shows_one_set_of_new_codes() {
+    for world in worlds() {
+        for kind in PROGRAMS {
+            for calls in ["flow", "credentials", "update_flow"] {
+                world.a.enrol("kim").await;
+                let mut kim = client(&world.a, kind, "kim").await;
+                assert_eq!(kim.step_up(&world.next_code()).await.status, 200);
+                let flow = kim.begin("settings", "").await;
+                let (mut one, mut other) = (kim.clone(), kim.at(&world.b));
+                let gate = world.store.hold(calls);
+                let (late, early) = tokio::join!(one.submit(&flow, &REGENERATE), async {
+                    gate.reached().await;
+                    let early = other.submit(&flow, &REGENERATE).await;
+                    gate.open();
+                    early
+                });
+                let shown = codes_of(&early.json());
+                for answer in
+                    [late, kim.submit(&flow, &REGENERATE).await, kim.at(&world.b).submit(&flow, &REGENERATE).await]
+                {
+                    assert_eq!(codes_of(&answer.json()), shown, "held at {calls}: {answer:?}");
+                }
+                let confirmed = kim.submit(&flow, &CONFIRM).await;
+                assert_eq!(confirmed.status, 200, "{confirmed:?}");
+                for code in [&shown[0], &shown[11]] {
+                    assert_eq!(types(&world.a, kind, "kim", code).await.status, 200, "a code that was shown is dead");
+                }
+                // The next ones are others.
+                kim.keep_token_if_any(&confirmed);
+                let next = kim.submit(&flow, &REGENERATE).await;
+                assert!(codes_of(&next.json()).iter().all(|code| !shown.contains(code)));
+            }
+        }
+    }
+}
+
+/// Whoever has the password makes no second factor of it by confirming codes: a code that is typed does.
+#[tokio::test]
+async fn confirming_codes_proves_nothing() {
+    for world in worlds() {
+        let site = &world.a;
+        for kind in PROGRAMS {
+            // The only second factor, and codes of somebody who has another.
+            let name = format!("{kind:?}");
+            let mut kim = client(site, kind, &name).await;
+            let flow = kim.begin("settings", "").await;
+            let codes = codes_of(&kim.submit(&flow, &REGENERATE).await.json());
+            let confirmed = kim.submit(&flow, &CONFIRM).await;
+            assert_eq!(confirmed.status, 200, "{confirmed:?}");
+            kim.keep_token_if_any(&confirmed);
+            assert!(has_codes(&world, &name).await);
+            kim.assert_aal1(site).await;
+            let known = world.known(&name).await;
+            assert!(known.sessions.iter().flat_map(StoredSession::proofs).all(|one| one.method() == Method::Password));
+            // Nothing changes without a proof from now on.
+            for change in [&REGENERATE, &CONFIRM, &DISABLE] {
+                let refused = kim.submit(&flow, change).await;
+                assert_eq!(refused.status, 403, "{refused:?}");
+            }
+            let login = kim.begin("login", "?aal=aal2").await;
+            let proven = kim.lookup(&login, &codes[0]).await;
+            assert_eq!(proven.status, 200, "{proven:?}");
+            kim.keep_token_if_any(&proven);
+            assert!(kim.pays(site).await, "typing one is the proof");
+        }
+        let (mut lee, flow, _) = with_new_codes(&world, Kind::Spa, "lee").await;
+        let before = lee.whoami().await.json();
+        assert_eq!(lee.submit(&flow, &CONFIRM).await.status, 200);
+        let after = lee.whoami().await.json();
+        assert_eq!(before["authentication_methods"], after["authentication_methods"]);
+        assert!(lee.pays(site).await, "and nothing is lost");
+    }
+}
