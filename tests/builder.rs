@@ -317,7 +317,7 @@ impl Directory for Users {
 #[test]
 fn limits_are_within_reason() {
     let policy = AttemptPolicy::default();
-    for builder in [
+    for builder in vec![
         bank().session_lifespan(Duration::from_secs(59)),
         bank().session_lifespan(401 * DAY),
         bank().session_absolute_lifespan(Duration::ZERO),

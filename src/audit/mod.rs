@@ -2,6 +2,12 @@
 //!
 //! All events are made and sent here. None carries a secret: no code, token, key or answer is within their reach.
 //!
+//! # Levels
+//!
+//! What changes something or proves something is logged at INFO, a lock and refused credentials at WARN. Refusals (`challenged`, `refused`) are
+//! logged at DEBUG, since anybody can make thousands of them; the first in each second is logged at INFO, with `unlogged`: how many since the
+//! last one were logged at DEBUG alone. The application's sink and the counters get them all.
+//!
 //! # Spans
 //!
 //! Each decision is a `tracing` span, and so is each submitted form of a step-up or of the settings. Events within it, those of the audit
@@ -32,9 +38,11 @@ mod counters;
 mod event;
 mod json;
 mod origin;
+mod sample;
 
 use std::{fmt, sync::Arc};
 
+use self::sample::Sample;
 pub(crate) use self::{
     counters::{count_decision, count_store_error, outcome},
     origin::Origin,
@@ -86,17 +94,18 @@ impl<F: Fn(&AuditEvent) + Send + Sync + 'static> AuditSink for F {
 #[derive(Clone, Default)]
 pub(crate) struct Audit {
     sink: Option<Arc<dyn AuditSink>>,
+    refusals: Arc<Sample>,
 }
 
 impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Audit").field("sink", &self.sink.is_some()).finish()
+        f.debug_struct("Audit").field("sink", &self.sink.is_some()).finish_non_exhaustive()
     }
 }
 
 impl Audit {
     pub(crate) fn to(sink: impl AuditSink) -> Self {
-        Self { sink: Some(Arc::new(sink)) }
+        Self { sink: Some(Arc::new(sink)), ..Self::default() }
     }
 
     /// Records an event in a session.
@@ -134,7 +143,7 @@ impl Audit {
     }
 
     fn send(&self, event: &AuditEvent) {
-        log(event);
+        log(event, &self.refusals);
         counters::count_event(&event.kind);
         if let Some(sink) = &self.sink {
             sink.record(event);
@@ -142,7 +151,8 @@ impl Audit {
     }
 }
 
-fn log(event: &AuditEvent) {
+fn log(event: &AuditEvent, refusals: &Sample) {
+    let at = event.at;
     let AuditEvent { subject, session, kind, actor, request, .. } = event;
     let (event, actor) = (kind.name(), actor.as_str());
     let (method, reason) = (kind.method(), kind.reason());
@@ -162,15 +172,22 @@ fn log(event: &AuditEvent) {
     let user_agent = client.and_then(Client::user_agent);
     let client_address = client.and_then(Client::address).map(tracing::field::display);
     macro_rules! write {
-        ($level:expr) => {
+        ($level:expr, $unlogged:expr) => {
             tracing::event!(
                 target: TARGET, $level, event, actor, reason, method, credential, subject, session, replaced, ended, kept, count,
-                retry_after,                 http_method, route, request_id, client_address, user_agent,
+                retry_after,                 http_method, route, request_id, client_address, user_agent, unlogged = $unlogged,
             )
         };
     }
     match kind {
-        AuditEventKind::Locked { .. } | AuditEventKind::CredentialsRefused => write!(tracing::Level::WARN),
-        _ => write!(tracing::Level::INFO),
+        AuditEventKind::Locked { .. } | AuditEventKind::CredentialsRefused => write!(tracing::Level::WARN, None::<u64>),
+        AuditEventKind::Challenged { .. } | AuditEventKind::Refused { .. } => {
+            if let Some(unlogged) = refusals.take(at) {
+                write!(tracing::Level::INFO, (unlogged > 0).then_some(unlogged));
+            } else {
+                write!(tracing::Level::DEBUG, None::<u64>);
+            }
+        }
+        _ => write!(tracing::Level::INFO, None::<u64>),
     }
 }

@@ -422,3 +422,22 @@ async fn floods_stay_bounded() {
     assert_eq!(site.stranger(Kind::Native).read("login", first.id()).await.status, 404);
     assert_eq!(kim.get("/account").await.status, 200);
 }
+
+/// A scanner that is refused a thousand times writes a line a second at INFO; the sink and the count of the others lose none.
+#[tokio::test]
+async fn refusals_fill_no_log() {
+    let world = World::new();
+    let site = &world.a;
+    let (log, _guard) = Log::begin();
+    let mut scanner = site.stranger(Kind::Native);
+    for second in 0..10 {
+        for _ in 0..100 {
+            assert_eq!(scanner.get("/payments").await.status, 401);
+        }
+        let audit = log.take_audit();
+        let at_info: Vec<_> = audit.iter().filter(|line| line.starts_with("tower_step_up::audit INFO")).collect();
+        assert_eq!((audit.len(), at_info.len()), (100, 1), "{at_info:?}");
+        assert_eq!(at_info[0].contains("unlogged=99"), second > 0, "{at_info:?}");
+        world.advance(Duration::from_secs(1));
+    }
+}
