@@ -330,6 +330,8 @@ fn limits_are_within_reason() {
         bank().store_timeout(Duration::ZERO),
         bank().directory_timeout(Duration::from_secs(61)),
         bank().cached_sessions(0),
+        bank().body_timeout(Duration::ZERO),
+        bank().body_timeout(Duration::from_secs(61)),
         bank().body_limit(1023),
         bank().body_limit(5_000_001),
         bank().attempts(AttemptPolicy { free: 0, ..policy }),

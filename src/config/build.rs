@@ -141,6 +141,9 @@ impl StepUpBuilder {
         if self.cached_sessions == 0 {
             return fail("cached_sessions must be at least 1");
         }
+        if limits.body_timeout.is_zero() || limits.body_timeout > minute {
+            return fail("body_timeout must be more than zero and at most 60 seconds");
+        }
         if limits.body_bytes < 1024 || limits.body_bytes > MAX_BODY_BYTES {
             return fail("body_limit must be from 1,024 to 5,000,000 bytes");
         }

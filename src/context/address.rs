@@ -3,6 +3,7 @@
 use http::{Request, uri::PathAndQuery};
 
 /// Path and query of a request as the application got them.
+#[derive(Clone)]
 pub(crate) struct Address {
     pub(super) path_and_query: Option<PathAndQuery>,
     /// Whether a router has taken a prefix from the request's own URI since.

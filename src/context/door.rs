@@ -143,7 +143,7 @@ impl SessionContext {
         self.shared.read.get()?.get()
     }
 
-    fn consult(&self) {
+    pub(super) fn consult(&self) {
         self.shared.consulted.store(true, Ordering::Relaxed);
     }
 

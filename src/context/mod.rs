@@ -139,6 +139,37 @@ impl SessionContext {
         Self { head: Some(Arc::new(head)), ..self.clone() }
     }
 
+    /// The same request at this instant: the session is looked up again, and everything is judged by what holds now.
+    ///
+    /// A context is about the instant at which the head of its request arrived. Use this after your code has waited for something that the
+    /// client delays as it likes, such as a body or the next message of a stream. [`Fresh`](crate::extract::Fresh) does it for a body.
+    ///
+    #[cfg_attr(feature = "axum", doc = "```")]
+    #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+    /// use axum::body::{Body, to_bytes};
+    /// use tower_step_up::{AccessDenied, Requirement, SessionContext};
+    ///
+    /// const AAL2: Requirement = Requirement::aal2();
+    ///
+    /// async fn upload(context: SessionContext, body: Body) -> Result<String, AccessDenied> {
+    ///     context.decide(&AAL2).await.map_err(|_| context.challenge(AAL2))?;
+    ///     let bytes = to_bytes(body, 1_000_000).await.unwrap_or_default();
+    ///     // It may have taken an hour.
+    ///     let context = context.anew();
+    ///     let found = context.decide(&AAL2).await.map_err(|_| context.challenge(AAL2))?;
+    ///     Ok(format!("{} bytes from {}", bytes.len(), found.session.subject()))
+    /// }
+    /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(upload));
+    /// ```
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        // What follows depends on the session, and the layer sees only this context.
+        self.consult();
+        let Shared { edge, look, address, .. } = &*self.shared;
+        let anew = Self::new(Arc::clone(edge), look.clone(), edge.clock.now(), address.clone());
+        Self { head: self.head.clone(), refusals: self.refusals, ..anew }
+    }
+
     /// Decides whether the request's session meets the requirement. Waits only if the session must be looked up.
     ///
     /// # Errors
@@ -178,7 +209,7 @@ impl SessionContext {
         Ok(self.evidence().await?.map(|evidence| &evidence.standing))
     }
 
-    /// The time at which the request arrived.
+    /// The instant that the request is judged by: when its head arrived, or when this context was made [anew](Self::anew).
     pub fn now(&self) -> Timestamp {
         self.shared.now
     }

@@ -19,6 +19,7 @@ pub(crate) struct Limits {
     pub(crate) privileged_session_max_age: Duration,
     pub(crate) flows_per_session: u32,
     pub(crate) body_bytes: usize,
+    pub(crate) body_timeout: Duration,
     pub(crate) directory_timeout: Duration,
     pub(crate) attempts: AttemptPolicy,
 }

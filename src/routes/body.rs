@@ -1,40 +1,74 @@
-//! Submitted bodies: three media types, one limit, one outcome.
+//! Submitted bodies: read within limits, then three media types and one outcome.
+
+use std::{future::poll_fn, pin::pin, time::Duration};
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{FromRequest, Multipart},
     http::{HeaderMap, Request, header},
 };
+use tokio::time::{Instant, timeout};
 use url::form_urlencoded;
 
+use super::{failure::Failure, scope::Scope};
 use crate::{factor::Form, headers::negotiation::has_media_type};
 
-/// Why a body is not a form.
+/// Why a body is not a form, in words for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyError {
-    /// It exceeds the limit.
-    TooLarge,
-    /// What is wrong, in words for the user.
-    Unreadable(&'static str),
+pub(crate) struct Unreadable(pub(crate) &'static str);
+
+const UNREADABLE: Unreadable = Unreadable("The form could not be read. Please send it again.");
+
+const REPEATED: Unreadable =
+    Unreadable("The form has a field twice, with different values. Please send each field once.");
+
+/// The most that a body may have which is no form of a login or of the settings: a token, or a few fields.
+pub(crate) const SMALL: usize = 8 * 1024;
+
+/// A read of this long ago need not be repeated: other requests change a flow at any moment, and the transaction that completes it notices.
+const SAME_MOMENT: Duration = Duration::from_secs(1);
+
+/// A body that is there, and its request at that instant.
+pub(crate) struct Received {
+    pub(crate) bytes: Bytes,
+    /// Judge the request by this, not by what held when its head came: who sends the body decides how long it takes.
+    pub(crate) scope: Scope,
+    /// Whether what the head made us read must be read again. The session always is.
+    pub(crate) took_long: bool,
 }
 
-const UNREADABLE: BodyError = BodyError::Unreadable("The form could not be read. Please send it again.");
+/// Waits for the whole body, as long as the configuration allows, and for at most so many bytes.
+pub(crate) async fn receive(scope: &Scope, body: Body, most: usize) -> Result<Received, Failure> {
+    let begun = Instant::now();
+    let whole = timeout(scope.engine().limits.body_timeout, read(body, most));
+    let bytes = whole.await.map_err(|_| Failure::BodyTooLate)??;
+    Ok(Received { bytes, scope: scope.anew(), took_long: begun.elapsed() >= SAME_MOMENT })
+}
 
-const REPEATED: BodyError =
-    BodyError::Unreadable("The form has a field twice, with different values. Please send each field once.");
-
-/// Reads the whole body.
-pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, BodyError> {
-    to_bytes(body, limit).await.map_err(|_| BodyError::TooLarge)
+/// Copies what comes: a piece of a body may keep a much larger buffer in memory.
+async fn read(body: Body, most: usize) -> Result<Bytes, Failure> {
+    let fits = |size: u64| usize::try_from(size).is_ok_and(|size| size <= most);
+    if !fits(body.size_hint().lower()) {
+        return Err(Failure::BodyTooLarge);
+    }
+    let (mut body, mut whole) = (pin!(body), Vec::new());
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let Ok(piece) = frame.map_err(|_| Failure::BadBody)?.into_data() else { continue };
+        if piece.len() > most.saturating_sub(whole.len()) {
+            return Err(Failure::BodyTooLarge);
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.into())
 }
 
 /// The body as a form.
-pub(crate) async fn form(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError> {
+pub(crate) async fn form(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Unreadable> {
     if bytes.is_empty() {
-        return Err(BodyError::Unreadable("The form was empty. Please fill it in."));
+        return Err(Unreadable("The form was empty. Please fill it in."));
     }
     if !has_known_charset(headers) {
-        Err(BodyError::Unreadable("Please send the form in UTF-8."))
+        Err(Unreadable("Please send the form in UTF-8."))
     } else if has_media_type(headers, "application/json") {
         json(&bytes)
     } else if has_media_type(headers, "application/x-www-form-urlencoded") {
@@ -42,7 +76,7 @@ pub(crate) async fn form(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Body
     } else if has_media_type(headers, "multipart/form-data") {
         multipart(headers, bytes).await
     } else {
-        Err(BodyError::Unreadable("Please send the form as JSON, URL-encoded or multipart."))
+        Err(Unreadable("Please send the form as JSON, URL-encoded or multipart."))
     }
 }
 
@@ -63,24 +97,24 @@ fn has_known_charset(headers: &HeaderMap) -> bool {
     })
 }
 
-fn json(bytes: &[u8]) -> Result<Form, BodyError> {
+fn json(bytes: &[u8]) -> Result<Form, Unreadable> {
     // serde_json refuses more than 128 levels of nesting.
     let body = serde_json::from_slice(bytes).map_err(|_| UNREADABLE)?;
     let form = Form::from_object(body).map_err(|_| REPEATED)?;
     // Fields of every form. In another type they would count as missing, and their sender would not learn why.
     if ["method", "csrf_token"].iter().any(|name| form.json(name).is_some()) {
-        return Err(BodyError::Unreadable(
+        return Err(Unreadable(
             "The fields method and csrf_token must be texts. Please send them as the form has them.",
         ));
     }
     Ok(form)
 }
 
-fn urlencoded(bytes: &[u8]) -> Result<Form, BodyError> {
+fn urlencoded(bytes: &[u8]) -> Result<Form, Unreadable> {
     Form::from_pairs(form_urlencoded::parse(bytes).into_owned()).map_err(|_| REPEATED)
 }
 
-async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError> {
+async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Unreadable> {
     let mut request = Request::new(Body::from(bytes));
     if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
         request.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
@@ -98,9 +132,9 @@ async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, BodyError>
 mod tests {
     use super::*;
 
-    async fn parse(content_type: &str, body: &str) -> Result<Option<String>, BodyError> {
+    async fn parse(content_type: &str, body: &str) -> Result<Option<String>, Unreadable> {
         let headers = [(header::CONTENT_TYPE, content_type.parse().unwrap())].into_iter().collect();
-        let form = form(&headers, read(Body::from(body.to_owned()), 1000).await?).await?;
+        let form = form(&headers, Bytes::from(body.to_owned())).await?;
         Ok(form.get("totp_code").map(str::to_owned))
     }
 
@@ -148,9 +182,16 @@ mod tests {
             ("text/plain", "totp_code=001234"),
             ("application/xml", "<totp_code>001234</totp_code>"),
         ] {
-            assert!(matches!(parse(content_type, body).await, Err(BodyError::Unreadable(_))), "{content_type} {body}");
+            assert!(matches!(parse(content_type, body).await, Err(Unreadable(_))), "{content_type} {body}");
         }
-        assert_eq!(parse(FORM, &"x".repeat(1001)).await, Err(BodyError::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_its_limit() {
+        let read = |length| read(Body::from("x".repeat(length)), 1000);
+        assert_eq!(read(1000).await, Ok(Bytes::from("x".repeat(1000))));
+        assert_eq!(read(1001).await, Err(Failure::BodyTooLarge));
+        assert_eq!(read(0).await, Ok(Bytes::new()));
     }
 
     /// It names no method, and that is what its sender reads.

@@ -36,6 +36,7 @@ pub(crate) enum Failure {
     Csrf,
     IdentityMismatch,
     BodyTooLarge,
+    BodyTooLate,
     WrongHttpMethod,
     BadBody,
     MissingLogoutToken,
@@ -64,7 +65,7 @@ pub(crate) enum WayOut {
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1f_3c52_91b8_4c37_8d0e_5a1b_c1f2_8e44);
 
 impl Failure {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::NoSession,
         Self::FirstFactorRequired,
         Self::AlreadyAvailable,
@@ -81,6 +82,7 @@ impl Failure {
         Self::Csrf,
         Self::IdentityMismatch,
         Self::BodyTooLarge,
+        Self::BodyTooLate,
         Self::WrongHttpMethod,
         Self::BadBody,
         Self::MissingLogoutToken,
@@ -177,6 +179,12 @@ impl Failure {
             Self::BodyTooLarge => {
                 new(StatusCode::PAYLOAD_TOO_LARGE, None, "body too large", "The form is too large. Please send less.")
             }
+            Self::BodyTooLate => new(
+                StatusCode::REQUEST_TIMEOUT,
+                None,
+                "body not there in time",
+                "The form took too long to arrive. Please send it again.",
+            ),
             Self::WrongHttpMethod => new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 None,
@@ -228,6 +236,7 @@ impl Failure {
             | Self::Csrf
             | Self::IdentityMismatch
             | Self::BodyTooLarge
+            | Self::BodyTooLate
             | Self::WrongHttpMethod
             | Self::BadBody => WayOut::BeginAnew,
             Self::Unavailable => WayOut::TryAgain,
@@ -272,6 +281,7 @@ impl Failure {
             | Self::UnknownError
             | Self::UnknownSchema
             | Self::BodyTooLarge
+            | Self::BodyTooLate
             | Self::WrongHttpMethod
             | Self::BadBody
             | Self::BadPage

@@ -1,12 +1,19 @@
 //! Submitting a login flow: the checks of the wire contract, section 6, in its order. The first failing check answers.
 
-use axum::{body::Body, extract::State, http::StatusCode, http::Uri, response::Response};
+use std::ops::ControlFlow;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
 use serde_json::Value;
 use tracing::{Instrument, field::Empty};
 
 use super::{
     answer,
-    body::BodyError,
+    body::{self, Received, Unreadable},
     checks::{self, Origin},
     failure::Failure,
     login::{expired_envelope, lead_to, page_of},
@@ -15,7 +22,7 @@ use super::{
     said::Said,
     saving,
     scope::{Scope, Site},
-    submission::Submission,
+    submission::{Named, Submission},
 };
 use crate::{
     aal::{Aal, Method},
@@ -41,45 +48,88 @@ pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: 
 }
 
 async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
-    match Submission::read(scope, uri).await {
+    let wants_json = negotiation::wants_json(&scope.headers);
+    let named = match Named::read(scope, uri).await {
+        Ok(named) => named,
+        Err(failure) => return failure.respond(scope, wants_json),
+    };
+    // What the head refuses is refused before the body.
+    match Submission::of(scope, named.clone()).await {
         Ok(submission) => {
             scope.context.tell("requirement", submission.asked.name());
             let json = submission.json;
-            submission.check(body).await.unwrap_or_else(|failure| failure.respond(scope, json))
+            match submission.admit().await {
+                Ok(ControlFlow::Continue(_)) => {}
+                Ok(ControlFlow::Break(response)) => return response,
+                Err(failure) => return failure.respond(scope, json),
+            }
+        }
+        Err(failure) if login_success::may_be_a_repeat(failure, scope, &named) => {}
+        Err(failure) => return failure.respond(scope, wants_json),
+    }
+    match body::receive(scope, body, scope.engine().limits.body_bytes).await {
+        // Boxed, so that a request that waits for its body is small.
+        Ok(received) => Box::pin(judge_again(received, uri, named)).await,
+        Err(failure) => failure.respond(scope, checks::answers_in_json(scope, &named.flow)),
+    }
+}
+
+/// Everything once more, now that the body is there.
+async fn judge_again(Received { bytes, scope, took_long }: Received, uri: &Uri, named: Named) -> Response {
+    let scope = &scope;
+    let wants_json = negotiation::wants_json(&scope.headers);
+    let named = if took_long { Named::read(scope, uri).await } else { Ok(named) };
+    let named = match named {
+        Ok(named) => named,
+        Err(failure) => return failure.respond(scope, wants_json),
+    };
+    match Submission::of(scope, named.clone()).await {
+        Ok(submission) => {
+            let json = submission.json;
+            submission.check(bytes).await.unwrap_or_else(|failure| failure.respond(scope, json))
         }
         Err(failure) => {
-            let again = login_success::replaced_by(failure, scope, uri, body).await;
-            again.unwrap_or_else(|failure| failure.respond(scope, negotiation::wants_json(&scope.headers)))
+            let again = login_success::replaced_by(failure, scope, named, bytes).await;
+            again.unwrap_or_else(|failure| failure.respond(scope, wants_json))
         }
     }
 }
 
 impl<'a> Submission<'a> {
-    /// Checks 6 to 12.
-    async fn check(mut self, body: Body) -> Result<Response, Failure> {
+    /// Checks 6 and 7.
+    async fn admit(self) -> Result<ControlFlow<Response, Self>, Failure> {
         if !self.asked.refresh && self.asked.level() <= self.level() {
-            return self.already_satisfied().await;
+            return self.already_satisfied().await.map(ControlFlow::Break);
         }
         if self.scope.now() >= self.flow.expires_at {
-            return self.replace_expired().await;
+            return self.replace_expired().await.map(ControlFlow::Break);
         }
-        if self.flow.completed {
-            if let Some(successor) = self.answered(body).await?
-                && let Some(answer) = login_success::answer_again(&self, successor).await?
+        Ok(ControlFlow::Continue(self))
+    }
+
+    /// Checks 6 to 12.
+    async fn check(self, bytes: Bytes) -> Result<Response, Failure> {
+        let mut this = match self.admit().await? {
+            ControlFlow::Continue(admitted) => admitted,
+            ControlFlow::Break(response) => return Ok(response),
+        };
+        if this.flow.completed {
+            if let Some(successor) = this.answered(bytes).await?
+                && let Some(answer) = login_success::answer_again(&this, successor).await?
             {
                 return Ok(answer);
             }
-            return self.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await;
+            return this.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await;
         }
-        let (sent, read) = Sent::read(self.scope, &self.flow, body).await;
-        self.sent = sent;
-        let form = match read {
-            Ok(form) => form,
-            Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
-            Err(BodyError::Unreadable(reason)) => {
-                return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
-            }
-        };
+        this.sent = Sent::of(this.scope, &this.flow, &bytes);
+        match body::form(&this.scope.headers, bytes).await {
+            Ok(form) => this.check_form(form).await,
+            Err(Unreadable(reason)) => this.refuse(RefusalReason::Invalid, None, message::generic(reason)).await,
+        }
+    }
+
+    /// Checks 10 to 12.
+    async fn check_form(mut self, form: Form) -> Result<Response, Failure> {
         let Some(factor) = login::factor_of(self.engine(), self.asked, &form) else {
             return self.refuse(RefusalReason::Invalid, None, message::no_login_method()).await;
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::{body::Body, http::StatusCode, http::Uri, response::Response};
+use axum::{body::Bytes, http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     repeat::{Sent, Successor},
     saving,
     scope::Scope,
-    submission::Submission,
+    submission::{Named, Submission},
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
@@ -127,16 +127,25 @@ impl Submission<'_> {
     }
 }
 
+/// Whether a form that fails so may have been answered already, with a session that replaced the client's. Only its body tells.
+pub(crate) fn may_be_a_repeat(failure: Failure, scope: &Scope, named: &Named) -> bool {
+    let lacks_session = matches!(failure, Failure::NoSession | Failure::FirstFactorRequired);
+    lacks_session && named.flow.is_bound() && scope.presented().is_some()
+}
+
 /// The answer to a form that has itself replaced the client's session, a moment ago. Otherwise it stays a failure.
-pub(crate) async fn replaced_by(failure: Failure, scope: &Scope, uri: &Uri, body: Body) -> Result<Response, Failure> {
-    if !matches!(failure, Failure::NoSession | Failure::FirstFactorRequired) {
+pub(crate) async fn replaced_by(
+    failure: Failure,
+    scope: &Scope,
+    named: Named,
+    bytes: Bytes,
+) -> Result<Response, Failure> {
+    if !may_be_a_repeat(failure, scope, &named) {
         return Err(failure);
     }
-    let again = match Submission::read_again(scope, uri, body).await? {
-        Some((submission, successor)) => answer_again(&submission, successor).await?,
-        None => None,
-    };
-    again.ok_or(failure)
+    let mut again = Submission::without_session(scope, named);
+    let Some(successor) = again.answered(bytes).await? else { return Err(failure) };
+    answer_again(&again, successor).await?.ok_or(failure)
 }
 
 /// The answer that this form got already. Nothing is used up, and nothing changes.

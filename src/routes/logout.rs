@@ -1,7 +1,7 @@
 //! Logout: with URL and token for browsers, with the session token for native clients.
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::State,
     http::{StatusCode, Uri},
     response::Response,
@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     answer, background,
+    body::{self, Received},
     failure::Failure,
     query::Query,
     return_to::return_to,
@@ -115,11 +116,12 @@ struct NativeLogout {
 
 /// `DELETE /self-service/logout/api`
 pub(crate) async fn native(State(_): State<Site>, scope: Scope, body: Body) -> Response {
-    let ended = match to_bytes(body, scope.engine().limits.body_bytes).await {
-        Ok(body) => native_logout(&scope, &body).await,
-        Err(_) => Err(Failure::BodyTooLarge),
-    };
-    ended.unwrap_or_else(|failure| failure.respond(&scope, true))
+    match body::receive(&scope, body, body::SMALL).await {
+        Ok(Received { bytes, scope, .. }) => {
+            native_logout(&scope, &bytes).await.unwrap_or_else(|failure| failure.respond(&scope, true))
+        }
+        Err(failure) => failure.respond(&scope, true),
+    }
 }
 
 /// Ends the session of the token in the body. If it has ended already, that is a success too. A token that a rotation replaced is

@@ -5,6 +5,7 @@
 mod answer;
 mod background;
 mod body;
+mod change;
 mod checks;
 mod errors;
 mod failure;

@@ -5,17 +5,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Body, http::header};
+use axum::http::header;
 use zeroize::Zeroizing;
 
-use super::{
-    body::{self, BodyError},
-    failure::Failure,
-    scope::Scope,
-};
+use super::{failure::Failure, scope::Scope};
 use crate::{
     clock::Timestamp,
-    factor::Form,
     flow::{
         csrf::CsrfToken,
         record::{Flow, FlowType},
@@ -45,14 +40,6 @@ pub(crate) struct Successor {
 }
 
 impl Sent {
-    /// Reads the form of a request that submits this flow.
-    pub(crate) async fn read(scope: &Scope, flow: &Flow, body: Body) -> (Option<Self>, Result<Form, BodyError>) {
-        match body::read(body, scope.engine().limits.body_bytes).await {
-            Ok(bytes) => (Self::of(scope, flow, &bytes), body::form(&scope.headers, bytes).await),
-            Err(error) => (None, Err(error)),
-        }
-    }
-
     /// `None` if such a form is never answered again: nothing ties it to its sender.
     pub(crate) fn of(scope: &Scope, flow: &Flow, body: &[u8]) -> Option<Self> {
         let presented = scope.presented();

@@ -83,6 +83,11 @@ impl Scope {
         (Self { context, ..self }, span)
     }
 
+    /// The same request at this instant. Its session is looked up again.
+    pub(crate) fn anew(&self) -> Self {
+        Self { context: self.context.anew(), ..self.clone() }
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         self.site.engine()
     }

@@ -215,21 +215,26 @@ pub(crate) fn restart_url(flow: &Flow, scope: &Scope) -> Url {
 
 /// The flow of this id, if it is the session's own and the session meets the gate: the checks in the order of the wire contract.
 pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Result<(Flow, Owner), Refused> {
-    let engine = scope.engine();
-    let found = session(scope, engine.urls.login_ui.clone()).await?;
+    let found = session(scope, scope.engine().urls.login_ui.clone()).await?;
     let id = query.flow_id(parameter)?.ok_or(Failure::UnknownFlow)?;
     let flow = stored_flow(scope, id).await?;
-    if !settings::is_settings(&flow) {
+    judge(scope, found, &flow).await?;
+    comes_into_use(scope, &flow).await?;
+    let owner = Owner::read(scope.engine(), found.session.subject()).await?;
+    Ok((flow, owner))
+}
+
+/// Whether the flow is the session's own, and the session meets the gate.
+pub(crate) async fn judge(scope: &Scope, found: &Evidence, flow: &Flow) -> Result<(), Refused> {
+    let engine = scope.engine();
+    if !settings::is_settings(flow) {
         return Err(Failure::UnknownFlow.into());
     }
     if !flow.belongs_to(&found.session) {
         return Err(Failure::IdentityMismatch.into());
     }
-    let page = settings::page(&flow, engine);
-    gate(scope, Some(&page), &engine.urls.login_ui).await?;
-    comes_into_use(scope, &flow).await?;
-    let owner = Owner::read(engine, found.session.subject()).await?;
-    Ok((flow, owner))
+    let page = settings::page(flow, engine);
+    gate(scope, Some(&page), &engine.urls.login_ui).await
 }
 
 /// The flow object.

@@ -1,7 +1,9 @@
 //! Submitting a settings flow: the checks of the wire contract, section 8, in its order. The first failing check answers.
 
+use std::ops::ControlFlow;
+
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::State,
     http::{StatusCode, Uri},
     response::Response,
@@ -11,7 +13,8 @@ use tracing::{Instrument, field::Empty};
 
 use super::{
     answer,
-    body::{self, BodyError},
+    body::{self, Received, Unreadable},
+    change::{Change, named},
     checks::{self, Origin},
     failure::Failure,
     login::expired_envelope,
@@ -21,22 +24,19 @@ use super::{
     said::Said,
     saving::{self, Kept},
     scope::{Scope, Site},
-    settings::{Refused, find, session, show},
-    stored_flow::stored_flow,
+    settings::{Refused, judge, session, show},
 };
 use crate::{
     aal::Method,
     audit::{AuditEventKind, FailureReason, RefusalReason},
-    engine::{Engine, Tried},
+    engine::Tried,
     factor::{Enrolment, EnrolmentOutcome, Factor, FactorError, Form},
     flow::{
         csrf::CsrfToken,
-        owner::Owner,
         record::{Flow, Purpose},
         settings::{self, Recency},
     },
     headers::negotiation,
-    source::Evidence,
     standing::CredentialSummary,
     store::{AttemptKey, CredentialChange},
     wire::ui::{Text, message},
@@ -50,13 +50,50 @@ pub(crate) async fn submit(State(_): State<Site>, scope: Scope, uri: Uri, body: 
 }
 
 async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
-    let json = negotiation::wants_json(&scope.headers);
-    match Change::read(scope, &Query::of(uri)).await {
-        Ok(change) => {
-            let json = change.json;
-            change.check(body).await.unwrap_or_else(|failure| failure.respond(scope, json))
+    let query = &Query::of(uri);
+    // What the head refuses is refused before the body.
+    let known = match at_the_head(scope, query).await {
+        Ok(ControlFlow::Continue(known)) => known,
+        Ok(ControlFlow::Break(response)) => return response,
+        Err(refused) => return refused.respond(scope, negotiation::wants_json(&scope.headers)),
+    };
+    match body::receive(scope, body, scope.engine().limits.body_bytes).await {
+        // Boxed, so that a request that waits for its body is small.
+        Ok(received) => Box::pin(judge_again(received, query, known)).await,
+        Err(failure) => failure.respond(scope, answers_in_json(scope, known.as_ref())),
+    }
+}
+
+fn answers_in_json(scope: &Scope, flow: Option<&Flow>) -> bool {
+    flow.map_or_else(|| negotiation::wants_json(&scope.headers), |flow| checks::answers_in_json(scope, flow))
+}
+
+/// The submitted flow, if the session may change it. `None`: there is no session, but this very form may have replaced it, and only its
+/// body tells.
+async fn at_the_head(scope: &Scope, query: &Query) -> Result<ControlFlow<Response, Option<Flow>>, Refused> {
+    let found = match session(scope, scope.engine().urls.login_ui.clone()).await {
+        Err(Refused::NoSession(_)) if scope.presented().is_some() && query.flow_id("flow")?.is_some() => {
+            return Ok(ControlFlow::Continue(None));
         }
-        Err(Refused::NoSession(url)) => match Change::read_again(scope, &Query::of(uri), body).await {
+        found => found?,
+    };
+    let flow = named(scope, query).await?;
+    judge(scope, found, &flow).await?;
+    if scope.now() < flow.expires_at {
+        return Ok(ControlFlow::Continue(Some(flow)));
+    }
+    let json = checks::answers_in_json(scope, &flow);
+    let expired = Change::of(scope, found, flow).await?.replace_expired().await;
+    Ok(ControlFlow::Break(expired.unwrap_or_else(|failure| failure.respond(scope, json))))
+}
+
+/// Everything once more, now that the body is there.
+async fn judge_again(Received { bytes, scope, took_long }: Received, query: &Query, known: Option<Flow>) -> Response {
+    let scope = &scope;
+    let json = answers_in_json(scope, known.as_ref());
+    match Change::read(scope, query, known.filter(|_| !took_long)).await {
+        Ok(change) => change.check(bytes).await.unwrap_or_else(|failure| failure.respond(scope, json)),
+        Err(Refused::NoSession(url)) => match Change::read_again(scope, query, bytes).await {
             Ok(Some(answer)) => answer,
             Ok(None) => Refused::NoSession(url).respond(scope, json),
             Err(failure) => failure.respond(scope, json),
@@ -65,56 +102,15 @@ async fn submitted(scope: &Scope, uri: &Uri, body: Body) -> Response {
     }
 }
 
-/// A submitted flow of the client's session. The session meets the gate.
-pub(super) struct Change<'a> {
-    pub(super) scope: &'a Scope,
-    pub(super) found: &'a Evidence,
-    pub(super) owner: Owner,
-    pub(super) flow: Flow,
-    pub(super) json: bool,
-    /// The form, once it was read, if it may be answered again.
-    pub(super) sent: Option<Sent>,
-}
-
 impl<'a> Change<'a> {
-    async fn read(scope: &'a Scope, query: &Query) -> Result<Self, Refused> {
-        let found = session(scope, scope.engine().urls.login_ui.clone()).await?;
-        query.flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
-        let (flow, owner) = find(scope, query, "flow").await?;
-        let json = checks::answers_in_json(scope, &flow);
-        Ok(Self { scope, found, owner, flow, json, sent: None })
-    }
-
-    /// For a client whose session was replaced, if this form is what replaced it.
-    async fn read_again(scope: &Scope, query: &Query, body: Body) -> Result<Option<Response>, Failure> {
-        let Some(id) = query.flow_id("flow")?.filter(|_| scope.presented().is_some()) else { return Ok(None) };
-        let flow = stored_flow(scope, id).await?;
-        let Ok(bytes) = body::read(body, scope.engine().limits.body_bytes).await else { return Ok(None) };
-        let Some(sent) = Sent::of(scope, &flow, &bytes) else { return Ok(None) };
-        let Ok(form) = body::form(&scope.headers, bytes).await else { return Ok(None) };
-        if !settings::is_settings(&flow) || checks::origin(scope, &flow, &form) != Origin::Trusted {
-            return Ok(None);
-        }
-        match settings::factor_of(scope.engine(), &form) {
-            Some((factor, _)) => Self::answer_again(scope, flow, &sent, factor.method()).await,
-            None => Ok(None),
-        }
-    }
-
-    pub(super) fn engine(&self) -> &'a Engine {
-        self.scope.engine()
-    }
-
-    async fn check(mut self, body: Body) -> Result<Response, Failure> {
+    async fn check(mut self, bytes: Bytes) -> Result<Response, Failure> {
         if self.scope.now() >= self.flow.expires_at {
             return self.replace_expired().await;
         }
-        let (sent, read) = Sent::read(self.scope, &self.flow, body).await;
-        self.sent = sent;
-        let form = match read {
+        self.sent = Sent::of(self.scope, &self.flow, &bytes);
+        let form = match body::form(&self.scope.headers, bytes).await {
             Ok(form) => form,
-            Err(BodyError::TooLarge) => return Err(Failure::BodyTooLarge),
-            Err(BodyError::Unreadable(reason)) => {
+            Err(Unreadable(reason)) => {
                 return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
             }
         };

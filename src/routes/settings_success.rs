@@ -5,12 +5,13 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    answer, checks,
+    answer,
+    change::Change,
+    checks,
     failure::Failure,
     repeat::{Sent, Successor},
     saving::{self, Kept},
     scope::Scope,
-    settings_submit::Change,
     stored_flow::stored_flow,
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! A submitted login flow, with the checks that need only the flow and the session.
 
-use axum::{body::Body, http::Uri};
+use axum::{body::Bytes, http::Uri};
 
 use super::{
     body,
@@ -22,6 +22,23 @@ use crate::{
     source::Evidence,
 };
 
+/// A submitted flow that exists.
+#[derive(Clone)]
+pub(crate) struct Named {
+    pub(crate) flow: Flow,
+    pub(crate) asked: Asked,
+}
+
+impl Named {
+    /// Checks 2 and 3.
+    pub(crate) async fn read(scope: &Scope, uri: &Uri) -> Result<Self, Failure> {
+        let id = Query::of(uri).flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
+        let flow = stored_flow(scope, id).await?;
+        let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
+        Ok(Self { flow, asked })
+    }
+}
+
 /// A submitted flow that exists. If it is bound to a session, it is the client's.
 pub(crate) struct Submission<'a> {
     pub(crate) scope: &'a Scope,
@@ -37,42 +54,27 @@ pub(crate) struct Submission<'a> {
 }
 
 impl<'a> Submission<'a> {
-    /// Checks 2 to 5.
-    pub(crate) async fn read(scope: &'a Scope, uri: &Uri) -> Result<Self, Failure> {
-        let id = Query::of(uri).flow_id("flow")?.ok_or(Failure::BadFlowQuery)?;
-        let flow = stored_flow(scope, id).await?;
-        let asked = login::asked(&flow).ok_or(Failure::UnknownFlow)?;
+    /// Checks 4 and 5.
+    pub(crate) async fn of(scope: &'a Scope, named: Named) -> Result<Self, Failure> {
         let found = scope.evidence().await?;
+        let submission = Self { found, ..Self::without_session(scope, named) };
+        let flow = &submission.flow;
         match found {
-            None if asked.aal2 => return Err(Failure::FirstFactorRequired),
-            None if flow.is_bound() => return Err(Failure::NoSession),
-            Some(found) if flow.is_bound() && !flow.belongs_to(&found.session) => {
-                return Err(Failure::IdentityMismatch);
-            }
-            _ => {}
+            None if submission.asked.aal2 => Err(Failure::FirstFactorRequired),
+            None if flow.is_bound() => Err(Failure::NoSession),
+            Some(found) if flow.is_bound() && !flow.belongs_to(&found.session) => Err(Failure::IdentityMismatch),
+            _ => Ok(submission),
         }
-        let json = checks::answers_in_json(scope, &flow);
-        Ok(Self { scope, found, flow, asked, json, owner: None, sent: None })
     }
 
-    /// The same for a client whose session was replaced, if this form is what replaced it.
-    pub(crate) async fn read_again(
-        scope: &'a Scope,
-        uri: &Uri,
-        body: Body,
-    ) -> Result<Option<(Self, Successor)>, Failure> {
-        let Some(id) = Query::of(uri).flow_id("flow")?.filter(|_| scope.presented().is_some()) else { return Ok(None) };
-        let flow = stored_flow(scope, id).await?;
-        let Some(asked) = login::asked(&flow).filter(|_| flow.is_bound()) else { return Ok(None) };
+    /// The same for a client whose session may have been replaced by this very form.
+    pub(crate) fn without_session(scope: &'a Scope, Named { flow, asked }: Named) -> Self {
         let json = checks::answers_in_json(scope, &flow);
-        let mut again = Self { scope, found: None, flow, asked, json, owner: None, sent: None };
-        let successor = again.answered(body).await?;
-        Ok(successor.map(|successor| (again, successor)))
+        Self { scope, found: None, flow, asked, json, owner: None, sent: None }
     }
 
-    /// The session that this form has begun, before its body was read.
-    pub(crate) async fn answered(&mut self, body: Body) -> Result<Option<Successor>, Failure> {
-        let Ok(bytes) = body::read(body, self.engine().limits.body_bytes).await else { return Ok(None) };
+    /// The session that this form has begun, before it came once more.
+    pub(crate) async fn answered(&mut self, bytes: Bytes) -> Result<Option<Successor>, Failure> {
         let Some(sent) = Sent::of(self.scope, &self.flow, &bytes) else { return Ok(None) };
         let successor = sent.successor(self.scope, &self.flow).await?;
         let Ok(form) = body::form(&self.scope.headers, bytes).await else { return Ok(None) };

@@ -23,6 +23,8 @@
 mod answers;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/held.rs"]
+mod held;
 #[path = "../common/naive.rs"]
 mod naive;
 mod naive_is_caught;
@@ -42,6 +44,7 @@ mod codes;
 mod enrolment;
 mod faults;
 mod flows;
+mod held_bodies;
 mod input;
 mod model;
 mod outages;

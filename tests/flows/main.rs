@@ -18,10 +18,13 @@
 mod addresses;
 #[path = "../common/answers.rs"]
 mod answers;
+mod bodies;
 mod cookies;
 #[cfg(feature = "metrics")]
 mod counters;
 mod devices;
+#[path = "../common/held.rs"]
+mod held;
 mod honest;
 mod in_use;
 mod journeys;

@@ -28,7 +28,7 @@ use tower_step_up::{
     test_util::FixedClock,
 };
 
-use crate::{answers, witness};
+use crate::{answers, held, witness};
 
 pub const ORIGIN: &str = "https://bank.example";
 pub const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
@@ -346,6 +346,12 @@ impl Client {
 
     /// Sends fields: as a form from a browser, as JSON from a program.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let (request, body) = self.filled(path, fields);
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// The head and the body of a request that sends fields.
+    pub fn filled(&self, path: &str, fields: &[(&str, &str)]) -> (axum::http::request::Builder, String) {
         let mut request = self.request(HttpMethod::POST, path);
         let body = if self.kind == Kind::Browser {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -357,8 +363,20 @@ impl Client {
                 fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
             Value::Object(object).to_string()
         };
-        let request = request.body(Body::from(body)).unwrap();
-        self.send(request).await
+        (request, body)
+    }
+
+    /// The same as [`post`](Self::post), but the body is held back, and sent only after all this.
+    pub async fn post_late(&mut self, path: &str, fields: &[(&str, &str)], meanwhile: impl AsyncFnOnce()) -> Answer {
+        let (request, body) = self.filled(path, fields);
+        let (held, holder) = held::held();
+        let request = request.body(Body::new(held)).unwrap();
+        let (answer, ()) = tokio::join!(self.send(request), async {
+            holder.asked().await;
+            meanwhile().await;
+            holder.send(body);
+        });
+        answer
     }
 
     pub async fn delete(&mut self, path: &str, body: &str) -> Answer {

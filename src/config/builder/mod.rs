@@ -114,6 +114,7 @@ impl StepUpBuilder {
                 privileged_session_max_age: HOUR,
                 flows_per_session: 50,
                 body_bytes: 64 * 1024,
+                body_timeout: Duration::from_secs(10),
                 directory_timeout: DEFAULT_TIMEOUT,
                 attempts: AttemptPolicy::default(),
             },
@@ -268,7 +269,24 @@ impl StepUpBuilder {
         self
     }
 
-    /// The longest accepted body, in bytes. 64 KiB by default, 5 MB at most.
+    /// How long a form may take to arrive after its head, before it is refused with 408. 10 seconds by default, 60 at most. The session, the
+    /// flow and the form are judged by what holds when all of it is there.
+    ///
+    /// It holds for the forms of [`StepUp::router`](crate::StepUp::router). Your own server and handlers need limits of their own.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.body_timeout(Duration::from_secs(5));
+    /// # drop(builder);
+    /// ```
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.body_timeout = timeout;
+        self
+    }
+
+    /// The longest accepted form of a login or of the settings, in bytes. 64 KiB by default, 5 MB at most. Other bodies are small, and
+    /// limited to 8 KiB.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

@@ -92,6 +92,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("step_up.store_timeout", Kind::Time(StepUpBuilder::store_timeout)),
     ("step_up.directory_timeout", Kind::Time(StepUpBuilder::directory_timeout)),
     ("step_up.cached_sessions", Kind::Count(|builder, count| builder.cached_sessions(whole(count)))),
+    ("step_up.body_timeout", Kind::Time(StepUpBuilder::body_timeout)),
     ("step_up.body_limit", Kind::Count(|builder, count| builder.body_limit(whole(count)))),
     ("step_up.attempts.free", Kind::Count(|builder, count| builder.edit_attempts(|policy| policy.free = count))),
     (

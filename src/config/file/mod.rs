@@ -96,6 +96,7 @@ use crate::{
 /// | `step_up.cached_sessions` | [`StepUpBuilder::cached_sessions`] |
 /// | `step_up.store_timeout` | [`StepUpBuilder::store_timeout`] |
 /// | `step_up.directory_timeout` | [`StepUpBuilder::directory_timeout`] |
+/// | `step_up.body_timeout` | [`StepUpBuilder::body_timeout`] |
 /// | `step_up.body_limit` | [`StepUpBuilder::body_limit`] |
 /// | `step_up.attempts.free`, `.first_delay`, `.longest_delay`, `.hard_stop` | [`StepUpBuilder::attempts`] |
 #[derive(Clone, Default)]

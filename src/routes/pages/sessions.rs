@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
@@ -18,7 +18,8 @@ use crate::{
     flow::csrf::{self, CsrfToken},
     requirement::Requirement,
     routes::{
-        answer, body,
+        answer,
+        body::{self, Received},
         failure::Failure,
         logout::forget_user,
         recent_proof::may_end_others,
@@ -134,12 +135,29 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
 
 /// `POST /self-service/ui/sessions` with `session`: an id, or `others`.
 pub(crate) async fn end(State(_): State<Site>, scope: Scope, body: Body) -> Response {
-    ended(&scope, body).await.unwrap_or_else(|refused| refused.respond(&scope, false))
+    let received = match at_the_head(&scope).await {
+        Ok(()) => body::receive(&scope, body, body::SMALL).await.map_err(Refused::from),
+        Err(refused) => Err(refused),
+    };
+    match received {
+        Ok(Received { bytes, scope, .. }) => {
+            ended(&scope, bytes).await.unwrap_or_else(|refused| refused.respond(&scope, false))
+        }
+        Err(refused) => refused.respond(&scope, false),
+    }
 }
 
-async fn ended(scope: &Scope, body: Body) -> Result<Response, Refused> {
+/// What the head refuses is refused before the body.
+async fn at_the_head(scope: &Scope) -> Result<(), Refused> {
     let engine = scope.engine();
-    let bytes = body::read(body, engine.limits.body_bytes).await.map_err(|_| Failure::BodyTooLarge)?;
+    if !csrf::origin_is_ours(&scope.headers, &engine.urls.page_origins) {
+        return Err(Failure::Csrf.into());
+    }
+    session(scope, engine.urls.login(false, false, Some(&url(engine)))).await.map(drop)
+}
+
+async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
+    let engine = scope.engine();
     let form = body::form(&scope.headers, bytes).await.map_err(|_| Failure::BadBody)?;
     if !is_ours(&scope.headers, engine, form.get("csrf_token")) {
         return Err(Failure::Csrf.into());
