@@ -1,14 +1,15 @@
 //! Factors at work: how long a step may take, and what of it counts as an attempt.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use super::Engine;
 use crate::{
-    aal::Method,
+    aal::{Aal, Method},
     clock::Timestamp,
     error::StoreError,
     factor::{Factor, FactorError, FactorFuture},
     session::Subject,
+    standing::CredentialSummary,
     store::{Attempt, AttemptKey, Counted},
 };
 
@@ -78,6 +79,14 @@ impl Engine {
             let method = key.method;
             tracing::warn!(target: "tower_step_up::factor", %error, %method, "an attempt that compared nothing stays counted");
         }
+    }
+
+    /// The methods of all second factors, bound or not. A user who has proven one is the owner, and may try the others again. An attacker who
+    /// knows the password could have locked them, even for good (NIST SP 800-63B-4 section 3.2.2), and before they are bound.
+    pub(crate) fn second_factors(&self, known: impl Iterator<Item = CredentialSummary>) -> BTreeSet<Method> {
+        let bound = known.filter(|summary| summary.aal == Aal::Aal2).map(|summary| summary.method);
+        let offered = self.factors.iter().filter(|factor| factor.aal() == Aal::Aal2).map(|factor| factor.method());
+        bound.chain(offered).collect()
     }
 
     /// The factor was proven, so earlier failures no longer count. If this fails, the owner may have to wait longer, and nothing

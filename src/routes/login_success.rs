@@ -1,7 +1,5 @@
 //! What a proven factor changes, and what the client gets.
 
-use std::collections::BTreeSet;
-
 use axum::{body::Bytes, http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
@@ -58,26 +56,12 @@ pub(crate) async fn grant(
     }
     completion.put_in_place(found.session.id(), session.clone());
     completion.flow = Some(submission.flow.to_stored()?);
-    completion.reset = Some(proven.key);
-    let completed = engine.commit(completion).await?;
-    if completed == Completed::Done && proven.factor.aal() == Aal::Aal2 {
-        lift_other_locks(engine, owner, method).await;
+    let mut counters = vec![method];
+    if proven.factor.aal() == Aal::Aal2 {
+        counters.extend(engine.second_factors(owner.credentials.iter().map(|one| one.summary)));
     }
-    Ok((completed, session))
-}
-
-/// A user who has proven one second factor is the owner, and may try the others again. An attacker who knows the password could have
-/// locked them, even for good (NIST SP 800-63B-4 section 3.2.2).
-async fn lift_other_locks(engine: &Engine, owner: &Owner, proven: Method) {
-    let methods: BTreeSet<Method> = owner
-        .credentials
-        .iter()
-        .filter(|credential| credential.summary.aal == Aal::Aal2 && credential.summary.method != proven)
-        .map(|credential| credential.summary.method)
-        .collect();
-    for method in methods {
-        engine.lift_lock(&owner.subject, method).await;
-    }
+    completion.reset = AttemptKey::all_of(&owner.subject, counters);
+    Ok((engine.commit(completion).await?, session))
 }
 
 /// Begins a session and completes the flow, in one transaction; `None` if another request completed the flow in the meantime.
@@ -97,7 +81,7 @@ pub(crate) async fn begin(
     let mut completion = Completion::new(subject.clone(), now);
     completion.begin = Some(session.clone());
     completion.flow = Some(submission.flow.to_stored()?);
-    completion.reset = Some(AttemptKey { subject, method });
+    completion.reset = vec![AttemptKey { subject, method }];
     match engine.commit(completion).await? {
         Completed::Done => {}
         Completed::FlowGone => return Ok(None),

@@ -29,7 +29,7 @@ use crate::{
     session::{Session, StoredSession},
     source::Carried,
     standing::{CredentialSummary, Enrolled},
-    store::{Completed, Completion, Credential, CredentialChange},
+    store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
     wire::ui::message,
 };
 
@@ -139,7 +139,14 @@ impl Change<'_> {
         completion.expect_credentials = Some(self.owner.credentials.iter().map(|one| one.summary.id).collect());
         completion.credentials = changes;
         completion.put_in_place(self.found.session.id(), session.clone());
-        completion.reset = resets.then(|| tried.key.clone());
+        if resets {
+            // Also of what goes with it: a lock must not outlive what it protects.
+            let gone = events.iter().filter_map(|event| match event {
+                AuditEventKind::Removed { method, .. } => Some(*method),
+                _ => None,
+            });
+            completion.reset = AttemptKey::all_of(&self.owner.subject, gone.chain([method]));
+        }
         match engine.commit(completion).await? {
             Completed::Done if resets => {}
             Completed::Done => engine.give_back(tried, now).await,

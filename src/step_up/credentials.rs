@@ -63,7 +63,7 @@ impl StepUp {
         let mut completion = Completion::new(subject.clone(), at);
         completion.credentials.push(change);
         // Failures with the old secret do not count against the new one.
-        completion.reset = Some(AttemptKey { subject: subject.clone(), method });
+        completion.reset = vec![AttemptKey { subject: subject.clone(), method }];
         if engine.commit(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Conflict));
         }
@@ -126,8 +126,8 @@ impl StepUp {
     }
 
     /// Removes the subject's credentials of a method, for a support desk that has verified who asks. All sessions lose this factor at
-    /// once, open flows end, and the counter of attempts is reset. Backup codes go with the last other second factor, as when users
-    /// remove it themselves. Where there are none, nothing changes.
+    /// once, open flows end, and the counters of attempts of all that goes are reset. Backup codes go with the last other second factor, as when
+    /// users remove it themselves. Where there are none, nothing changes.
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
@@ -181,7 +181,7 @@ impl StepUp {
             let mut completion = Completion::new(subject.clone(), engine.now());
             completion.expect_credentials = Some(credentials.iter().map(|one| one.summary.id).collect());
             completion.credentials = gone.iter().map(|one| CredentialChange::Remove(one.id)).collect();
-            completion.reset = Some(AttemptKey { subject: subject.clone(), method });
+            completion.reset = AttemptKey::all_of(subject, gone.iter().map(|one| one.method).chain([method]));
             let at = completion.now;
             if engine.commit(completion).await? == Completed::Done {
                 engine.stores.remove_flows(subject, None).await?;

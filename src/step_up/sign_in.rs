@@ -1,10 +1,12 @@
 //! The end of the application's own first factor: a session begins.
 
+use std::collections::BTreeSet;
+
 use http::HeaderValue;
 
 use super::StepUp;
 use crate::{
-    aal::{Method, Proof},
+    aal::{Aal, Method, Proof},
     audit::{Actor, AuditEventKind},
     error::{Error, ErrorKind},
     session::{Session, StoredSession, Subject, token::SessionToken},
@@ -139,10 +141,16 @@ impl StepUp {
         let session =
             StoredSession::of_proofs(subject, proofs, now, engine.limits.session_lifespan).with_device(&self.client());
         engine.stores.create_session(&session).await?;
+        let mut counters: BTreeSet<_> = session.proofs().iter().map(Proof::method).collect();
+        if session.proofs().iter().any(|proof| proof.aal() == Aal::Aal2) {
+            counters.extend(engine.second_factors(known.iter().copied()));
+        }
+        for method in counters {
+            engine.lift_lock(session.subject(), method).await;
+        }
         let origin = self.origin(Actor::User);
         for (position, proof) in session.proofs().iter().enumerate() {
             let method = proof.method();
-            engine.lift_lock(session.subject(), method).await;
             let kind =
                 if position == 0 { AuditEventKind::SignedIn { method } } else { AuditEventKind::Passed { method } };
             engine.audit.record_in_session(now, &origin, &session, kind);
@@ -169,7 +177,7 @@ impl StepUp {
         let renewed = engine.renew(&found.session, Proof::new(method, level, now), now);
         let mut completion = Completion::new(session.subject().clone(), now);
         completion.rotate = Some(Rotation { old: id, new: renewed.clone() });
-        completion.reset = Some(AttemptKey { subject: session.subject().clone(), method });
+        completion.reset = vec![AttemptKey { subject: session.subject().clone(), method }];
         if engine.commit(completion).await? != Completed::Done {
             return Err(Error::new(ErrorKind::Inactive));
         }

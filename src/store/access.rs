@@ -106,7 +106,7 @@ impl Stores {
             return self.within(self.subjects.complete(&completion)).await;
         }
         let now = completion.now;
-        let (flow, reset) = (completion.flow.take(), completion.reset.take());
+        let (flow, reset) = (completion.flow.take(), std::mem::take(&mut completion.reset));
         let ends_later = completion.rotate.is_some();
         if let Some(flow) = &flow {
             let open = if ends_later {
@@ -130,11 +130,11 @@ impl Stores {
                     Err(error) => tracing::warn!(%error, "could not end a completed flow"),
                 }
             }
-            if let Some(key) = reset
-                && let Err(error) = self.within(self.flows.reset_attempts(&key)).await
-            {
-                // The count only stays too high until the next success.
-                tracing::warn!(%error, method = %key.method, "could not reset the counter of attempts");
+            for key in reset {
+                if let Err(error) = self.within(self.flows.reset_attempts(&key)).await {
+                    // The count only stays too high until the next success.
+                    tracing::warn!(%error, method = %key.method, "could not reset the counter of attempts");
+                }
             }
         }
         Ok(completed)
@@ -261,7 +261,7 @@ mod tests {
                 let session = new(NOW);
                 let mut completion = Completion::new(subject.clone(), NOW);
                 completion.begin = Some(session.clone());
-                (completion.flow, completion.reset) = (Some(flow.clone()), Some(key.clone()));
+                (completion.flow, completion.reset) = (Some(flow.clone()), vec![key.clone()]);
                 assert_eq!(stores.apply(completion).await.unwrap(), expected, "one store: {one}");
                 let begun = stores.session_of(&subject, session.binding(), NOW).await.unwrap();
                 assert_eq!(begun.is_some(), expected == Completed::Done);

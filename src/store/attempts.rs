@@ -1,6 +1,6 @@
 //! Attempts: what is counted, how many are allowed, and what follows.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use uuid::Uuid;
 
@@ -13,6 +13,14 @@ pub struct AttemptKey {
     pub subject: Subject,
     /// The method.
     pub method: Method,
+}
+
+impl AttemptKey {
+    /// The subject's counters of these methods, each once.
+    pub(crate) fn all_of(subject: &Subject, methods: impl IntoIterator<Item = Method>) -> Vec<Self> {
+        let methods: BTreeSet<_> = methods.into_iter().collect();
+        methods.into_iter().map(|method| Self { subject: subject.clone(), method }).collect()
+    }
 }
 
 /// How many failed attempts in a row are allowed, and what follows.

@@ -189,8 +189,8 @@ pub struct Completion {
     /// The flow that is completed, if this store keeps it. It ends as with
     /// [`FlowStore::complete_flow`](super::FlowStore::complete_flow).
     pub flow: Option<StoredFlow>,
-    /// The counter to reset, if this store keeps it.
-    pub reset: Option<AttemptKey>,
+    /// The counters to reset, if this store keeps them: of what was proven, and of what goes.
+    pub reset: Vec<AttemptKey>,
 }
 
 impl Completion {
@@ -206,7 +206,7 @@ impl Completion {
             rotate: None,
             begin: None,
             flow: None,
-            reset: None,
+            reset: Vec::new(),
         }
     }
 

@@ -199,7 +199,7 @@ impl SubjectStore for Naive {
                     })
                     .collect::<Vec<_>>(),
             );
-            if let Some(key) = &completion.reset {
+            for key in &completion.reset {
                 self.reset_attempts(key).await?;
             }
             self.inner.complete(&written).await

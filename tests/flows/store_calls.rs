@@ -12,8 +12,9 @@ const READ: [&str; 2] = ["flow", "credentials"];
 const WRONG: [&str; 4] = ["flow", "credentials", "begin_attempt", "update_flow"];
 const RIGHT: [&str; 4] = ["flow", "credentials", "begin_attempt", "complete"];
 /// Where flows are kept apart, so that they are no part of the transaction.
-const RIGHT_APART: [&str; 7] =
-    ["flow", "credentials", "begin_attempt", "flow", "complete", "complete_flow", "reset_attempts"];
+/// The counters are of both second factors.
+const RIGHT_APART: [&str; 8] =
+    ["flow", "credentials", "begin_attempt", "flow", "complete", "complete_flow", "reset_attempts", "reset_attempts"];
 
 /// A user with an app, at a client of this kind, whose session the process has seen.
 async fn signed_in(site: &Site, kind: Kind) -> Client {

@@ -412,7 +412,7 @@ async fn nothing_deadlocks() {
                     assert!(store.begin_attempt(&key(), &policy, NOW).await.unwrap().is_allowed());
                     let mut completion = step(&app, task + 8 * round + 1);
                     completion.rotate = Some(Rotation { old: old.id(), new: stepped_up(&old) });
-                    (completion.flow, completion.reset) = (Some(flow.clone()), Some(key()));
+                    (completion.flow, completion.reset) = (Some(flow.clone()), vec![key()]);
                     let _done_or_not = store.complete(&completion).await.unwrap();
                     match (task + round) % 4 {
                         0 => store.remove_flows(&kim(), Some(flow.id)).await.unwrap(),

@@ -281,22 +281,24 @@ pub async fn check_session_before_consumption<S: SubjectStore>(store: S) {
     assert_eq!(complete(&store, &completion).await, Completed::SessionGone);
 }
 
-/// A completion ends its flow and resets the count.
+/// A completion ends its flow and resets the counts that it names.
 pub async fn end_the_flow_and_the_count<S: SubjectStore + FlowStore>(store: S) {
     let kim = kim();
     let policy = AttemptPolicy { free: 1, ..AttemptPolicy::default() };
-    let (locked, other) = (key(&kim, Method::Totp), key(&kim, Method::LookupSecret));
-    for key in [&locked, &other] {
+    let [locked, also, other] = [Method::Totp, Method::WebAuthn, Method::LookupSecret].map(|method| key(&kim, method));
+    for key in [&locked, &also, &other] {
         assert!(attempt(&store, key, &policy, NOW).await.is_allowed());
     }
     let flow = begun(&store, Some(&kim)).await;
     assert!(is_updated(&store, &flow).await, "versions are not compared");
     let passed = StoredFlow { body: "passed".to_owned(), ..flow };
     let completion =
-        Completion { flow: Some(passed.clone()), reset: Some(locked.clone()), ..Completion::new(kim.clone(), NOW) };
+        Completion { flow: Some(passed.clone()), reset: vec![locked.clone(), also.clone()], ..Completion::new(kim.clone(), NOW) };
     done(&store, &completion).await;
     assert_eq!(flow_of(&store, passed.id).await, Some(StoredFlow { version: 2, completed: true, ..passed }));
     assert_eq!(complete(&store, &completion).await, Completed::FlowGone);
-    assert!(attempt(&store, &locked, &policy, NOW).await.is_allowed());
+    for key in [&locked, &also] {
+        assert!(attempt(&store, key, &policy, NOW).await.is_allowed());
+    }
     assert!(matches!(attempt(&store, &other, &policy, NOW).await, Attempt::LockedUntil(_)));
 }

@@ -154,7 +154,7 @@ pub async fn leave_the_counter_alone<S: SubjectStore + FlowStore>(store: S) {
     assert!(matches!(locked, Attempt::LockedUntil(_)), "{locked:?}");
     let unknown_flow = Completion { flow: Some(new_flow(None)), ..scene.completion() };
     for (completion, expected) in scene.refused().into_iter().chain([(unknown_flow, Completed::FlowGone)]) {
-        let completion = Completion { reset: Some(key.clone()), ..completion };
+        let completion = Completion { reset: vec![key.clone()], ..completion };
         assert_eq!(complete(&store, &completion).await, expected);
         assert_eq!(attempt(&store, &key, &policy, NOW).await, locked, "reset although {expected:?}");
     }

@@ -214,7 +214,7 @@ impl State {
         if let Some(flow) = &completion.flow {
             self.complete_flow(flow, *now);
         }
-        if let Some(key) = &completion.reset {
+        for key in &completion.reset {
             self.attempts.remove(key);
         }
         self.sweep(*now, false);

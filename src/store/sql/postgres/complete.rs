@@ -86,7 +86,7 @@ async fn carry_out(connection: &mut PgConnection, completion: &Completion) -> Re
         }
         sweep_sessions(connection, *now).await?;
     }
-    if let Some(key) = reset {
+    for key in reset {
         reset_attempts(connection, key).await?;
     }
     Ok(Completed::Done)

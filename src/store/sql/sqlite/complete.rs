@@ -84,7 +84,7 @@ async fn carry_out(connection: &mut SqliteConnection, completion: &Completion) -
         }
         sweep_sessions(connection, *now).await?;
     }
-    if let Some(key) = reset {
+    for key in reset {
         reset_attempts(connection, key).await?;
     }
     Ok(Completed::Done)
