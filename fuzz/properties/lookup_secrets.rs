@@ -2,6 +2,7 @@ use crate::{
     aal::CredentialId,
     clock::Timestamp,
     factor::{Factor, FactorContext, Form, LookupSecrets, Verdict, decode_totp_secret, lookup_secret},
+    seal::{EncryptionKey, Sealer},
     store::Consumption,
 };
 
@@ -47,14 +48,15 @@ pub fn lookup_secrets(data: &[u8]) {
 fn imported(one: &str, two: &str, equal: bool) {
     let now = Timestamp::from_unix_seconds(0);
     let strong = |text: &str| (13..=64).contains(&stripped(text).len());
-    let set = LookupSecrets::imported(&[one, two], now);
+    let subject = "kim".parse().unwrap();
+    let key = EncryptionKey::new("2026-11", b"seals in tests and nowhere else.").unwrap();
+    let sealer = Sealer::new(vec![key]);
+    let set = LookupSecrets::imported(&subject, &[one, two], &sealer, now).unwrap();
     assert_eq!(set.is_some(), strong(one) && strong(two) && !equal, "{one:?} {two:?}");
-    let Some(set) = LookupSecrets::imported(&[two], now) else { return };
+    let Some(set) = LookupSecrets::imported(&subject, &[two], &sealer, now).unwrap() else { return };
     let form = Form::from_pairs([("lookup_secret".to_owned(), one.to_owned())]).unwrap();
     let factor = LookupSecrets::default();
     assert_eq!(factor.check_fields(&form).is_err(), stripped(one).is_empty());
-    let subject = "kim".parse().unwrap();
-    let sealer = crate::seal::Sealer::new(Vec::new());
     let credentials = [set.clone()];
     let context = FactorContext {
         subject: &subject,

@@ -1,5 +1,6 @@
 //! Look-up secrets (NIST SP 800-63B-4 section 3.1.2): codes on paper for when the phone is lost.
 
+use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -11,6 +12,8 @@ use super::{
 use crate::{
     aal::{Aal, CredentialId, Method},
     clock::Timestamp,
+    seal::{SealError, Sealer},
+    session::Subject,
     standing::CredentialSummary,
     store::{Consumption, Credential, StoredSecret},
     wire::ui::{Group, InputKind, Node, Text, message},
@@ -25,7 +28,8 @@ const CHARACTERS: usize = 24;
 
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Look-up secrets: sets of 12 single-use codes of 120 random bits, stored hashed and shown once.
+/// Look-up secrets: sets of 12 single-use codes of 120 random bits, stored hashed and shown once. Codes that users bring along may be
+/// shorter, and are stored under a keyed hash.
 ///
 /// A set with no codes left still counts as enrolled. Otherwise using the last code would lower what the owner must prove.
 ///
@@ -40,6 +44,30 @@ pub struct LookupSecrets {}
 /// Normalises a typed code: case, width, blanks and dashes do not matter.
 pub(crate) fn normalise(code: &str) -> Zeroizing<String> {
     Zeroizing::new(typed::normalise(code).to_ascii_uppercase())
+}
+
+/// What the sealed key of an imported set is bound to.
+fn seal_context(subject: &Subject, set: CredentialId) -> Vec<u8> {
+    format!("lookup_secret\0{set}\0{subject}").into_bytes()
+}
+
+/// HMAC-SHA256 of the hash under the set's key, and once more: the two steps of HKDF.
+fn keyed(key: &[u8], hash: [u8; 32]) -> Result<[u8; 32], FactorError> {
+    let mut keyed = [0; 32];
+    Hkdf::<Sha256>::new(Some(key), &hash)
+        .expand(b"lookup_secret", &mut keyed)
+        .map_err(|error| FactorError::Unavailable(error.to_string().into()))?;
+    Ok(keyed)
+}
+
+/// The hash of a code as this set keeps it.
+fn kept_hash(subject: &Subject, set: &Credential, sealer: &Sealer, code: &str) -> Result<[u8; 32], FactorError> {
+    let id = set.summary.id;
+    let plain = hash(id, code);
+    if set.data.is_empty() {
+        return Ok(plain);
+    }
+    keyed(&sealer.open(&seal_context(subject, id), &set.data)?, plain)
 }
 
 /// Bound to its set: equal codes of two users differ in the store.
@@ -61,8 +89,26 @@ fn are_strong(codes: &[&str]) -> bool {
 
 impl LookupSecrets {
     /// An imported set; `None` if its codes are too few, too weak or not distinct.
-    pub(crate) fn imported(codes: &[&str], now: Timestamp) -> Option<Credential> {
-        are_strong(codes).then(|| Self::set(codes.iter().copied(), now))
+    ///
+    /// Its codes may be short. So they are hashed with a random key of the set, which is kept sealed: without the encryption key, nobody
+    /// can test a guess against a stolen store (NIST SP 800-63B-4 section 3.1.2.2).
+    pub(crate) fn imported(
+        subject: &Subject,
+        codes: &[&str],
+        sealer: &Sealer,
+        now: Timestamp,
+    ) -> Result<Option<Credential>, FactorError> {
+        if !are_strong(codes) {
+            return Ok(None);
+        }
+        let mut set = Self::set(codes.iter().copied(), now);
+        let mut key = Zeroizing::new([0u8; 32]);
+        getrandom::fill(key.as_mut()).map_err(|error| FactorError::Unavailable(error.into()))?;
+        set.data = sealer.seal(&seal_context(subject, set.summary.id), key.as_slice())?;
+        for secret in &mut set.secrets {
+            secret.hash = keyed(key.as_slice(), secret.hash)?;
+        }
+        Ok(Some(set))
     }
 
     fn set<'a>(codes: impl Iterator<Item = &'a str>, now: Timestamp) -> Credential {
@@ -140,7 +186,7 @@ impl Factor for LookupSecrets {
             let mut verdict = Verdict::Wrong;
             for set in context.credentials {
                 let credential = set.summary.id;
-                let hash = hash(credential, code);
+                let hash = kept_hash(context.subject, set, context.sealer, code)?;
                 // Compare all of them. Only the store knows for sure whether one was used.
                 for stored in &set.secrets {
                     if bool::from(stored.hash.ct_eq(&hash)) {
@@ -162,6 +208,19 @@ impl Factor for LookupSecrets {
 
     fn is_backup(&self) -> bool {
         true
+    }
+
+    fn reseal(
+        &self,
+        subject: &Subject,
+        credential: &Credential,
+        sealer: &Sealer,
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        let context = seal_context(subject, credential.summary.id);
+        if credential.data.is_empty() || sealer.is_newest(&context, &credential.data) {
+            return Ok(None);
+        }
+        sealer.seal(&context, &sealer.open(&context, &credential.data)?).map(Some)
     }
 
     fn enrolment(&self) -> Option<&dyn Enrolment> {
@@ -255,6 +314,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::seal::EncryptionKey;
 
     #[test]
     fn a_set_is_twelve_codes_that_a_fast_hash_keeps_safe() {
@@ -305,11 +365,63 @@ mod tests {
     #[test]
     fn only_strong_and_distinct_codes_are_taken_along() {
         let now = Timestamp::from_unix_seconds(0);
+        let (kim, sealer) = (Subject::new("kim").unwrap(), sealer(&["a"]));
+        let imported = |codes: &[&str]| LookupSecrets::imported(&kim, codes, &sealer, now).unwrap();
         let (one, two) = ("ABCD-EFGH-IJKL-M", "nopq rstu vwxy z");
-        assert_eq!(LookupSecrets::imported(&[one, two], now).unwrap().secrets.len(), 2);
+        assert_eq!(imported(&[one, two]).unwrap().secrets.len(), 2);
         for bad in [&[][..], &["ABCD-EFGH-IJKL"], &[one, "abcdefghijklm"], &[one, ""], &[&"A".repeat(65)]] {
-            assert!(LookupSecrets::imported(bad, now).is_none(), "{bad:?}");
+            assert!(imported(bad).is_none(), "{bad:?}");
         }
+    }
+
+    fn sealer(ids: &[&str]) -> Sealer {
+        Sealer::new(ids.iter().map(|id| EncryptionKey::new(*id, Sha256::digest(id)).unwrap()).collect())
+    }
+
+    async fn is_right(subject: &Subject, set: &Credential, sealer: &Sealer, code: &str) -> Result<bool, FactorError> {
+        let credentials = [set.clone()];
+        let context = FactorContext {
+            subject,
+            identifier: "kim",
+            directory: &crate::directory::NoDirectory,
+            credentials: &credentials,
+            now: Timestamp::from_unix_seconds(0),
+            sealer,
+            state: None,
+            browser: true,
+        };
+        let form = Form::from_pairs([("lookup_secret".to_owned(), code.to_owned())]).unwrap();
+        let verdict = LookupSecrets::default().answer(context, &form).await?;
+        Ok(matches!(verdict, Verdict::Proven(Consumption::Secret { .. })))
+    }
+
+    /// Imported codes work as long as the key of their set opens, which can be sealed under a new key. A set without a key is one of new
+    /// codes, or one that was imported by a version before.
+    #[tokio::test]
+    async fn imported_codes_need_the_key_and_outlive_its_rotation() {
+        let (old, both, new) = (sealer(&["old"]), sealer(&["new", "old"]), sealer(&["new"]));
+        let (kim, lee) = (Subject::new("kim").unwrap(), Subject::new("lee").unwrap());
+        let (code, now) = ("ABCD-EFGH-IJKL-M", Timestamp::from_unix_seconds(0));
+        let mut set = LookupSecrets::imported(&kim, &[code], &old, now).unwrap().unwrap();
+        assert_ne!(set.secrets[0].hash, hash(set.summary.id, code), "a fast hash without a key");
+        for sealer in [&old, &both] {
+            assert!(is_right(&kim, &set, sealer, "abcdefghijklm").await.unwrap());
+            assert!(!is_right(&kim, &set, sealer, "abcdefghijkln").await.unwrap());
+        }
+        assert!(is_right(&kim, &set, &new, code).await.is_err(), "the key is gone");
+        assert!(is_right(&lee, &set, &old, code).await.is_err(), "copied to somebody else");
+
+        let factor = LookupSecrets::default();
+        assert_eq!(factor.reseal(&kim, &set, &old).unwrap(), None);
+        set.data = factor.reseal(&kim, &set, &both).unwrap().expect("sealed anew");
+        assert!(is_right(&kim, &set, &new, code).await.unwrap());
+        assert_eq!(factor.reseal(&kim, &set, &both).unwrap(), None);
+
+        let plain = LookupSecrets::set([code].into_iter(), now);
+        assert!(plain.data.is_empty() && is_right(&kim, &plain, &new, code).await.unwrap());
+        assert_eq!(factor.reseal(&kim, &plain, &both).unwrap(), None);
+        let other = LookupSecrets::imported(&kim, &[code], &old, now).unwrap().unwrap();
+        assert_ne!(other.secrets[0].hash, set.secrets[0].hash);
     }
 
     #[test]

@@ -31,17 +31,20 @@ impl StepUp {
 
     /// Stores look-up secrets that the subject got elsewhere. They replace the present ones. Each works once.
     ///
-    /// The store keeps a fast hash of each. Codes of less than 112 bits, which is 23 characters of base32, could be found from a stolen
-    /// store with much effort (NIST SP 800-63B-4 section 3.1.2.2): let users replace them.
+    /// They may be shorter than new ones, so the store keeps a keyed hash of each, whose key is sealed: a stolen store alone does not help
+    /// to find them. [`reseal`](Self::reseal) seals it under a new encryption key.
     ///
     /// # Errors
     ///
     /// There are no codes, a code has fewer than 13 characters (64 bits in base32) or more than 64, or two are equal (`LookupSecrets`);
-    /// no [`LookupSecrets`] factor is configured (`Credential`); or the store did not answer.
+    /// no [`LookupSecrets`] factor is configured (`Credential`); a key could not be made or sealed (`Cryptography`); or the store did not
+    /// answer.
     pub async fn import_lookup_secrets(&self, subject: &Subject, codes: &[&str]) -> Result<CredentialId, Error> {
         let engine = self.engine();
         engine.factor(Method::LookupSecret).ok_or(Error::new(ErrorKind::Credential))?;
-        let credential = LookupSecrets::imported(codes, engine.now()).ok_or(Error::new(ErrorKind::LookupSecrets))?;
+        let credential = LookupSecrets::imported(subject, codes, &engine.sealer, engine.now())
+            .map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?
+            .ok_or(Error::new(ErrorKind::LookupSecrets))?;
         self.import(subject, credential, Actor::System).await
     }
 

@@ -27,7 +27,7 @@ pub enum Consumption {
     Secret {
         /// The credential.
         credential: CredentialId,
-        /// SHA-256 of the secret.
+        /// The hash that the credential keeps of the secret.
         hash: [u8; 32],
     },
     /// The credential's data changes from the value that the proof was checked against to the next one: a signature counter, for

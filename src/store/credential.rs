@@ -135,7 +135,7 @@ impl std::error::Error for InvalidName {}
 /// A single-use secret as it is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSecret {
-    /// SHA-256 of the secret.
+    /// A hash of the secret, as its factor makes it.
     pub hash: [u8; 32],
     /// When it was used, if it was.
     pub used_at: Option<Timestamp>,
