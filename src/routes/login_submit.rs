@@ -273,7 +273,7 @@ impl<'a> Submission<'a> {
         }
         // Read before the success is written. Nothing may fail afterwards, since the old session is then gone.
         let identity = engine.identity(&owner.subject).await?;
-        self.conclude(found, Proven { factor, consumption, key: tried.key }, &owner, &identity).await
+        self.conclude(found, Proven { factor, consumption }, &owner, &identity).await
     }
 
     /// One more step: keeps the factor's state and shows the flow again.

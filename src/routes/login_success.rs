@@ -29,7 +29,6 @@ use crate::{
 pub(crate) struct Proven<'a> {
     pub(crate) factor: &'a dyn Factor,
     pub(crate) consumption: Option<Consumption>,
-    pub(crate) key: AttemptKey,
 }
 
 /// Writes everything that the success changes, in one transaction: the code, the flow, the old session and the new one.

@@ -1,11 +1,19 @@
 //! Recovery codes and what becomes of them: made, confirmed once, spent for ever.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
-use tower_step_up::{Method, session::StoredSession};
+use tower_step_up::{
+    Aal, Method,
+    aal::Proof,
+    clock::Clock,
+    session::StoredSession,
+    store::{AttemptKey, AttemptPolicy, FlowStore},
+};
 
 use crate::{
-    site::{Answer, Client, Kind, OpenFlow, Site},
-    world::{World, assert_says, client, codes_of, subject},
+    site::{Answer, Client, Kind, OpenFlow, Site, code_of},
+    world::{WRONG, World, assert_locked, assert_says, client, codes_of, secret_of, subject},
 };
 
 const REGENERATE: [(&str, &str); 1] = [("lookup_secret_regenerate", "true")];
@@ -229,11 +237,118 @@ async fn imported_codes_cannot_be_found_in_the_store() {
         let set = &known.credentials[0];
         // As new codes are kept, whose length is their protection.
         let plain = code.replace('-', "");
-        let fast = Sha256::new_with_prefix(format!("lookup_secret\0{}\0", set.summary.id)).chain_update(&plain).finalize();
+        let fast =
+            Sha256::new_with_prefix(format!("lookup_secret\0{}\0", set.summary.id)).chain_update(&plain).finalize();
         for guess in [fast, Sha256::digest(&plain), Sha256::digest(code)] {
             assert_ne!(set.secrets[0].hash[..], guess[..], "whoever has the store finds the code");
         }
         assert_eq!(types(&world.a, Kind::Spa, "kim", code).await.status, 200, "it works");
         assert_says(&types(&world.b, Kind::Spa, "kim", code).await, 4_000_012);
+    }
+}
+
+const STOP: u32 = 8;
+
+fn stops_early() -> AttemptPolicy {
+    AttemptPolicy { free: STOP - 1, first_delay: Duration::from_secs(1), hard_stop: STOP, ..AttemptPolicy::default() }
+}
+
+async fn stop(world: &World, name: &str, method: Method) {
+    let (name_of_field, field) = match method {
+        Method::Totp => ("totp", "totp_code"),
+        _ => ("lookup_secret", "lookup_secret"),
+    };
+    let mut attacker = client(&world.a, Kind::Spa, name).await;
+    for _ in 0..STOP {
+        let flow = attacker.begin("login", "?aal=aal2").await;
+        attacker.submit(&flow, &[("method", name_of_field), (field, WRONG)]).await;
+        world.advance(Duration::from_secs(1));
+    }
+    let flow = attacker.begin("login", "?aal=aal2").await;
+    assert_locked(&attacker.submit(&flow, &[("method", name_of_field), (field, WRONG)]).await);
+}
+
+/// The counters of all that goes are gone too. The first attempt is allowed, whoever asks.
+async fn assert_counts_anew(world: &World, name: &str, method: Method) {
+    let key = AttemptKey { subject: subject(name), method };
+    let counted = world.store.begin_attempt(&key, &stops_early(), world.a.clock.now()).await;
+    assert!(counted.unwrap().is_allowed(), "the count of {method} that is gone");
+}
+
+/// A factor that was stopped for good begins anew when it is bound again.
+#[tokio::test]
+async fn a_hard_stop_ends_with_its_factor() {
+    for world in World::on_every_store(|builder| builder.attempts(stops_early())) {
+        let site = &world.a;
+        for kind in PROGRAMS {
+            for by_support in [false, true] {
+                let name = format!("{kind:?}-{by_support}");
+                site.enrol(&name).await;
+                let mut kim = client(site, kind, &name).await;
+                assert_eq!(kim.step_up(&world.next_code()).await.status, 200);
+                kim.enrol_lookup().await;
+                for method in [Method::LookupSecret, Method::Totp] {
+                    stop(&world, &name, method).await;
+                }
+                // The codes go with the app.
+                if by_support {
+                    site.step_up.unbind(&subject(&name), Method::Totp).await.unwrap();
+                } else {
+                    let settings = kim.begin("settings", "").await;
+                    let gone = kim.submit(&settings, &[("totp_unlink", "true")]).await;
+                    assert_eq!(gone.status, 200, "{gone:?}");
+                }
+                assert!(world.known(&name).await.credentials.is_empty());
+                for method in [Method::LookupSecret, Method::Totp] {
+                    assert_counts_anew(&world, &name, method).await;
+                }
+                let mut anew = client(site, kind, &name).await;
+                let codes = anew.enrol_lookup().await;
+                let answer = types(site, kind, &name, &codes[0]).await;
+                assert_eq!(answer.status, 200, "{answer:?}");
+            }
+        }
+    }
+}
+
+/// Whoever proves one second factor may try all others again, also those that they have yet to bind.
+#[tokio::test]
+async fn a_proof_lifts_the_locks_of_what_is_not_enrolled() {
+    for world in World::on_every_store(|builder| builder.attempts(stops_early())) {
+        let site = &world.a;
+        for kind in PROGRAMS {
+            let name = format!("{kind:?}");
+            let mut kim = client(site, kind, &name).await;
+            let flow = kim.begin("settings", "").await;
+            for _ in 0..STOP {
+                assert_eq!(kim.totp(&flow, WRONG).await.status, 400);
+                world.advance(Duration::from_secs(1));
+            }
+            assert_locked(&kim.totp(&flow, WRONG).await);
+            let codes = kim.enrol_lookup().await;
+            let login = kim.begin("login", "?aal=aal2").await;
+            let proven = kim.lookup(&login, &codes[0]).await;
+            assert_eq!(proven.status, 200, "{proven:?}");
+            kim.keep_token_if_any(&proven);
+            let flow = kim.begin("settings", "").await;
+            let code = code_of(&secret_of(&flow.view), site.seconds());
+            let bound = kim.totp(&flow, &code).await;
+            assert_eq!(bound.status, 200, "the app can never be bound: {bound:?}");
+        }
+        // The same for a proof that the application has checked.
+        let device = site.step_up.import_lookup_secrets(&subject("lee"), &["ABCD-EFGH-IJKL-MNOP"]).await.unwrap();
+        let key = AttemptKey { subject: subject("lee"), method: Method::Totp };
+        for _ in 0..STOP {
+            let _counted = world.store.begin_attempt(&key, &stops_early(), site.clock.now()).await.unwrap();
+            world.advance(Duration::from_secs(1));
+        }
+        let now = site.clock.now();
+        let proofs = vec![
+            Proof::new(Method::Password, Aal::Aal1, now),
+            Proof::new(Method::LookupSecret, Aal::Aal2, now).with_credential(device),
+        ];
+        let signed_in = site.step_up.sign_in_with(subject("lee"), proofs).await.unwrap();
+        assert_eq!(signed_in.session().proofs().len(), 2);
+        assert_counts_anew(&world, "lee", Method::Totp).await;
     }
 }

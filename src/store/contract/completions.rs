@@ -292,8 +292,11 @@ pub async fn end_the_flow_and_the_count<S: SubjectStore + FlowStore>(store: S) {
     let flow = begun(&store, Some(&kim)).await;
     assert!(is_updated(&store, &flow).await, "versions are not compared");
     let passed = StoredFlow { body: "passed".to_owned(), ..flow };
-    let completion =
-        Completion { flow: Some(passed.clone()), reset: vec![locked.clone(), also.clone()], ..Completion::new(kim.clone(), NOW) };
+    let completion = Completion {
+        flow: Some(passed.clone()),
+        reset: vec![locked.clone(), also.clone()],
+        ..Completion::new(kim.clone(), NOW)
+    };
     done(&store, &completion).await;
     assert_eq!(flow_of(&store, passed.id).await, Some(StoredFlow { version: 2, completed: true, ..passed }));
     assert_eq!(complete(&store, &completion).await, Completed::FlowGone);
