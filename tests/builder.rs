@@ -321,7 +321,9 @@ fn limits_are_within_reason() {
         bank().session_lifespan(Duration::from_secs(59)),
         bank().session_lifespan(401 * DAY),
         bank().session_absolute_lifespan(Duration::ZERO),
+        bank().session_absolute_lifespan_beyond_nist(Duration::ZERO),
         bank().second_factor_lifespan(Duration::ZERO),
+        bank().second_factor_lifespan_beyond_nist(Duration::ZERO),
         bank().clock_leeway(Duration::from_secs(61)),
         bank().login_flow_lifespan(Duration::from_secs(59)),
         bank().login_flow_lifespan(25 * HOUR),
@@ -343,6 +345,33 @@ fn limits_are_within_reason() {
         let error = builder.build().expect_err("a limit");
         assert_eq!(error.kind(), Limit, "{error}");
         assert!(error.to_string().contains("must") || error.to_string().contains("at least"), "{error}");
+    }
+}
+
+/// NIST SP 800-63B-4, sections 2.1.3 and 2.2.3.
+#[test]
+fn more_than_nist_advises_is_asked_for_by_name() {
+    let second = DAY + Duration::from_millis(1);
+    let month = 30 * DAY + Duration::from_secs(1);
+    refused(bank().second_factor_lifespan(second), Limit, "second_factor_lifespan_beyond_nist(..)");
+    refused(bank().session_absolute_lifespan(month), Limit, "session_absolute_lifespan_beyond_nist(..)");
+    refused(bank().session_lifespan(month), Limit, "session_absolute_lifespan_beyond_nist(..)");
+    refused(
+        bank().session_lifespan(month).session_absolute_lifespan_beyond_nist(month - Duration::from_millis(1)),
+        Limit,
+        "session_absolute_lifespan_beyond_nist(..)",
+    );
+    // Of two, the last counts.
+    refused(bank().second_factor_lifespan_beyond_nist(second).second_factor_lifespan(second), Limit, "24 hours");
+    for builder in [
+        bank().second_factor_lifespan(DAY).session_absolute_lifespan(30 * DAY).session_lifespan(30 * DAY),
+        bank().session_absolute_lifespan(HOUR),
+        bank().second_factor_lifespan_beyond_nist(second),
+        bank().second_factor_lifespan_beyond_nist(Duration::MAX),
+        bank().session_lifespan(month).session_absolute_lifespan_beyond_nist(month),
+        bank().session_absolute_lifespan_beyond_nist(Duration::MAX).session_lifespan(400 * DAY),
+    ] {
+        assert!(builder.build().is_ok());
     }
 }
 

@@ -204,7 +204,7 @@ fn session_row(data: &[u8]) {
         let standing = Standing::new(known);
         let level = standing.level(session.as_ref(), NOW);
         assert!(level <= highest(&serde_json::from_str(&proofs).unwrap(), &alive), "{level} of {proofs}");
-        let view = view::session(&session, &standing, &Value::Null, NOW, Some(Duration::MAX), |method| method);
+        let view = view::session(&session, &standing, &Value::Null, NOW, Duration::MAX, |method| method);
         assert_eq!(view["authenticator_assurance_level"], level.as_str());
         for name in ["issued_at", "expires_at", "authenticated_at"] {
             assert!(serde_json::from_value::<crate::clock::Timestamp>(view[name].clone()).is_ok(), "{view}");

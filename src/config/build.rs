@@ -7,7 +7,7 @@ use crate::{
     aal::{Aal, Method, Proof},
     context::{AcrValues, Edge, KeepAddress},
     directory::Users,
-    engine::{Engine, Switch},
+    engine::{Engine, LONGEST_AT_AAL1, LONGEST_AT_AAL2, Switch},
     error::{BuildError, BuildErrorKind},
     seal::{EncryptionKey, Sealer},
     session::{StoredSession, Subject, token::KeyRing},
@@ -73,7 +73,7 @@ impl StepUpBuilder {
             standing: StandingCache::new(self.cached_sessions, self.standing_max_age),
             urls: Arc::clone(&urls),
             clock_leeway: self.limits.clock_leeway,
-            second_factor_lifespan: self.limits.second_factor_lifespan,
+            second_factor_lifespan: self.limits.second_factor_lifespan.lifespan(),
             sealer: sealer.clone(),
             kept_addresses: self.limits.flows_per_session,
         });
@@ -112,12 +112,7 @@ impl StepUpBuilder {
         if limits.session_lifespan < minute || limits.session_lifespan > LONGEST_COOKIE {
             return fail("session_lifespan must be from one minute to 400 days");
         }
-        if limits.session_absolute_lifespan.is_some_and(|lifespan| lifespan < minute) {
-            return fail("session_absolute_lifespan must be at least one minute");
-        }
-        if limits.second_factor_lifespan.is_some_and(|lifespan| lifespan.is_zero()) {
-            return fail("second_factor_lifespan must be more than zero");
-        }
+        self.check_overall()?;
         if limits.clock_leeway > minute {
             return fail("clock_leeway must be at most 60 seconds; set the clocks of your machines by NTP");
         }
@@ -155,6 +150,38 @@ impl StepUpBuilder {
         }
         if attempts.first_delay.as_millis() == 0 || attempts.longest_delay < attempts.first_delay {
             return fail("attempts: first_delay must be at least 1 ms, and longest_delay at least first_delay");
+        }
+        Ok(())
+    }
+
+    /// What ends a session and its second factor whatever renews them (NIST SP 800-63B-4, 2.1.3 and 2.2.3).
+    fn check_overall(&self) -> Result<(), BuildError> {
+        let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Limit, help));
+        let (absolute, second) = (self.limits.session_absolute_lifespan, self.limits.second_factor_lifespan);
+        if absolute.lifespan() < Duration::from_secs(60) {
+            return fail("session_absolute_lifespan must be at least one minute");
+        }
+        if absolute.is_beyond_unsaid(LONGEST_AT_AAL1) {
+            return fail(
+                "session_absolute_lifespan must be at most 30 days (NIST SP 800-63B-4, 2.1.3); \
+                 session_absolute_lifespan_beyond_nist(..) allows more",
+            );
+        }
+        // A longer one would end unheard at the absolute end. A lifespan of the usual length just does not reach it.
+        if self.limits.session_lifespan > LONGEST_AT_AAL1.max(absolute.lifespan()) {
+            return fail(
+                "session_lifespan must be at most 30 days, or at most what session_absolute_lifespan_beyond_nist(..) allows: \
+                 set that too (NIST SP 800-63B-4, 2.1.3)",
+            );
+        }
+        if second.lifespan().is_zero() {
+            return fail("second_factor_lifespan must be more than zero");
+        }
+        if second.is_beyond_unsaid(LONGEST_AT_AAL2) {
+            return fail(
+                "second_factor_lifespan must be at most 24 hours (NIST SP 800-63B-4, 2.2.3); \
+                 second_factor_lifespan_beyond_nist(..) allows more",
+            );
         }
         Ok(())
     }

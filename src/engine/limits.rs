@@ -7,12 +7,38 @@ use std::{
 
 use crate::{requirement::RequiredAal, store::AttemptPolicy};
 
+/// The longest time that NIST SP 800-63B-4 advises for a session at `aal1` (section 2.1.3): 30 days.
+pub(crate) const LONGEST_AT_AAL1: Duration = Duration::from_secs(30 * 86_400);
+
+/// The longest time that NIST SP 800-63B-4 advises for `aal2` without a new proof (section 2.2.3): 24 hours.
+pub(crate) const LONGEST_AT_AAL2: Duration = Duration::from_secs(86_400);
+
+/// How long something lasts whatever happens. Whoever wants more than NIST advises says so by name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Overall {
+    Advised(Duration),
+    BeyondNist(Duration),
+}
+
+impl Overall {
+    pub(crate) const fn lifespan(self) -> Duration {
+        match self {
+            Self::Advised(lifespan) | Self::BeyondNist(lifespan) => lifespan,
+        }
+    }
+
+    /// Whether it is longer than NIST advises and nobody has said so.
+    pub(crate) fn is_beyond_unsaid(self, advised: Duration) -> bool {
+        matches!(self, Self::Advised(lifespan) if lifespan > advised)
+    }
+}
+
 /// Durations, counts and sizes.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) session_lifespan: Duration,
-    pub(crate) session_absolute_lifespan: Option<Duration>,
-    pub(crate) second_factor_lifespan: Option<Duration>,
+    pub(crate) session_absolute_lifespan: Overall,
+    pub(crate) second_factor_lifespan: Overall,
     pub(crate) clock_leeway: Duration,
     pub(crate) login_flow_lifespan: Duration,
     pub(crate) settings_flow_lifespan: Duration,
@@ -22,6 +48,13 @@ pub(crate) struct Limits {
     pub(crate) body_timeout: Duration,
     pub(crate) directory_timeout: Duration,
     pub(crate) attempts: AttemptPolicy,
+}
+
+impl Limits {
+    /// How long a session lasts that begins now, until something renews it.
+    pub(crate) fn first_lifespan(&self) -> Duration {
+        self.session_lifespan.min(self.session_absolute_lifespan.lifespan())
+    }
 }
 
 /// A [`RequiredAal`] that can change while requests are served.

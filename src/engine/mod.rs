@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "axum")]
 pub(crate) use self::factors::Tried;
-pub(crate) use self::limits::{Limits, Switch};
+pub(crate) use self::limits::{LONGEST_AT_AAL1, LONGEST_AT_AAL2, Limits, Overall, Switch};
 use crate::{
     aal::{Aal, Method},
     audit::Audit,

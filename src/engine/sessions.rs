@@ -19,16 +19,19 @@ impl Engine {
     /// The session that replaces the old one after a proof made now. The proof prolongs it.
     pub(crate) fn renew(&self, old: &Session, proof: Proof, now: Timestamp) -> StoredSession {
         let issued_at = old.issued_at().unwrap_or(now);
-        let Limits { session_lifespan, session_absolute_lifespan, .. } = self.limits;
-        old.successor(Some(proof), issued_at, renewed_end(issued_at, now, session_lifespan, session_absolute_lifespan))
+        old.successor(Some(proof), issued_at, self.renewed_end(issued_at, now))
     }
 
     /// The session that replaces the old one when its rights change: with one more proof or none, and not prolonged.
     pub(crate) fn rotate(&self, old: &Session, proof: Option<Proof>, now: Timestamp) -> StoredSession {
         let issued_at = old.issued_at().unwrap_or(now);
-        let lifespan = self.limits.session_lifespan;
-        let end = old.expires_at().unwrap_or_else(|| renewed_end(issued_at, now, lifespan, None));
+        let end = old.expires_at().unwrap_or_else(|| self.renewed_end(issued_at, now));
         old.successor(proof, issued_at, end)
+    }
+
+    fn renewed_end(&self, issued_at: Timestamp, now: Timestamp) -> Timestamp {
+        let Limits { session_lifespan, session_absolute_lifespan, .. } = self.limits;
+        renewed_end(issued_at, now, session_lifespan, Some(session_absolute_lifespan.lifespan()))
     }
 
     /// The token and cookie of a session that the store has already.

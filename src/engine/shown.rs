@@ -35,7 +35,7 @@ impl Engine {
         identity: &Value,
         now: Timestamp,
     ) -> Value {
-        let lapse = self.limits.second_factor_lifespan;
+        let lapse = self.limits.second_factor_lifespan.lifespan();
         wire::session::session(session, standing, identity, now, lapse, |method| self.shown(method))
     }
 

@@ -73,7 +73,7 @@ pub(crate) async fn begin(
     let now = submission.scope.now();
     let method = factor.method();
     let proof = Proof::new(method, factor.aal(), now);
-    let session = StoredSession::new(subject.clone(), proof, now, engine.limits.session_lifespan)
+    let session = StoredSession::new(subject.clone(), proof, now, engine.limits.first_lifespan())
         .with_device(&submission.scope.context.client());
     let session = Sent::answered_by(submission.sent.as_ref(), submission.scope, session);
     submission.flow.began = Some((session.subject().clone(), session.binding()));

@@ -87,7 +87,7 @@ impl StepUp {
             return Err(Error::new(ErrorKind::Inactive));
         }
         let now = engine.now();
-        let session = StoredSession::new(subject, Proof::new(method, level, now), now, engine.limits.session_lifespan)
+        let session = StoredSession::new(subject, Proof::new(method, level, now), now, engine.limits.first_lifespan())
             .with_device(&self.client());
         engine.stores.create_session(&session).await?;
         engine.lift_lock(session.subject(), method).await;
@@ -139,7 +139,7 @@ impl StepUp {
             return Err(Error::new(ErrorKind::Inactive));
         }
         let session =
-            StoredSession::of_proofs(subject, proofs, now, engine.limits.session_lifespan).with_device(&self.client());
+            StoredSession::of_proofs(subject, proofs, now, engine.limits.first_lifespan()).with_device(&self.client());
         engine.stores.create_session(&session).await?;
         let mut counters: BTreeSet<_> = session.proofs().iter().map(Proof::method).collect();
         if session.proofs().iter().any(|proof| proof.aal() == Aal::Aal2) {

@@ -78,7 +78,7 @@ pub(super) async fn begin(
     let now = engine.now();
     let first = proofs.next().ok_or(Error::new(ErrorKind::Proof))?;
     let begun_at = first.completed_at().unwrap_or(now);
-    let session = StoredSession::new(subject.clone(), first, begun_at, engine.limits.session_lifespan);
+    let session = StoredSession::new(subject.clone(), first, begun_at, engine.limits.first_lifespan());
     let session = proofs.fold(session, |session, proof| {
         let at = proof.completed_at().unwrap_or(now);
         engine.renew(session.as_ref(), proof, at)

@@ -108,7 +108,7 @@ impl<S> Attacks<S> {
         let id = CredentialId::random();
         let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
         exchange_credentials(&self.step_up, &self.subject, vec![without_secret(summary, now)]).await?;
-        let ended = before_now(now, engine.limits.session_lifespan);
+        let ended = before_now(now, engine.limits.first_lifespan());
         let mut casts = vec![
             Cast { who: "one factor", proofs: vec![password(now)] },
             Cast { who: "a second factor that was replaced", proofs: vec![password(now), totp(now, lost)] },

@@ -46,7 +46,7 @@ pub(crate) fn session(
     standing: &Standing,
     identity: &Value,
     now: Timestamp,
-    second_factor_lifespan: Option<Duration>,
+    second_factor_lifespan: Duration,
     shown: impl Fn(Method) -> Method,
 ) -> Value {
     let session = session.as_ref();
@@ -65,7 +65,7 @@ pub(crate) fn session(
         Value::Object(entry)
     };
     let second_factor_at = standing.second_factor_at(session, now);
-    let lapses_at = second_factor_at.zip(second_factor_lifespan).map(|(proven_at, lifespan)| proven_at + lifespan);
+    let lapses_at = second_factor_at.map(|proven_at| proven_at + second_factor_lifespan);
     let optional = [("aal2_authenticated_at", second_factor_at), ("aal2_expires_at", lapses_at)];
     let always = [
         ("id", json!(session.id())),

@@ -382,3 +382,57 @@ async fn a_deleted_user_leaves_nothing_to_the_next_of_the_name() {
         first.assert_dead(site).await;
     }
 }
+
+/// 27: one code, and then only passwords. The second factor lapses after a day, and the session ends after 30 days whatever renews it.
+#[tokio::test]
+async fn passwords_keep_neither_a_second_factor_nor_a_session_for_ever() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let with_password = |builder: StepUpBuilder| builder.factor(tower_step_up::factor::Password::default());
+    for world in World::on_every_store(with_password) {
+        let site = &world.a;
+        site.enrol("kim").await;
+        for kind in [Kind::Spa, Kind::Native] {
+            let mut kim = client(site, kind, "kim").await;
+            assert_eq!(kim.step_up(&world.next_code()).await.status, 200);
+            let mut hours = 0;
+            // By password alone, every 20 hours for 12 days.
+            while hours < 12 * 24 {
+                world.advance(20 * HOUR);
+                hours += 20;
+                let flow = kim.begin("login", "?refresh=true").await;
+                let fields = [("method", "password"), ("identifier", "kim"), ("password", "kim-password")];
+                let answer = kim.submit(&flow, &fields).await;
+                // Once the code has lapsed, a front end is led on to the next one.
+                assert!(matches!(answer.status.as_u16(), 200 | 422), "{answer:?}");
+                kim.keep_token_if_any(&answer);
+                assert_eq!(kim.pays(site).await, hours < 24, "one code, {hours} hours ago");
+                assert_eq!(kim.pays(&world.b).await, hours < 24, "one code, {hours} hours ago");
+            }
+            kim.assert_aal1(site).await;
+            // By everything that renews or rotates it, until the month is over.
+            while hours < 30 * 24 - 20 {
+                world.advance(20 * HOUR);
+                hours += 20;
+                let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+                let answer = kim.totp(&flow, &site.code()).await;
+                assert_eq!(answer.status, 200, "{answer:?}");
+                kim.keep_token_if_any(&answer);
+                kim.enrol_lookup().await;
+                assert!(kim.pays(site).await, "the honest twin");
+            }
+            // The code was half a minute younger than the session.
+            world.advance(30 * 24 * HOUR - hours * HOUR - Duration::from_secs(32));
+            assert_eq!(kim.get("/account").await.status, 200, "the honest twin");
+            let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+            let answer = kim.totp(&flow, &site.code()).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            kim.keep_token_if_any(&answer);
+            world.advance(Duration::from_secs(2));
+            kim.assert_dead(site).await;
+            kim.assert_dead(&world.b).await;
+            let mut anew = client(site, kind, "kim").await;
+            assert_eq!(anew.step_up(&world.next_code()).await.status, 200);
+            assert!(anew.pays(&world.b).await, "the honest twin");
+        }
+    }
+}

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::StepUpBuilder;
-use crate::store::AttemptPolicy;
+use crate::{engine::Overall, store::AttemptPolicy};
 
 impl StepUpBuilder {
-    /// How long a session lasts after its last proof. 24 hours by default.
+    /// How long a session lasts after its last proof, though never beyond
+    /// [`session_absolute_lifespan`](Self::session_absolute_lifespan). 24 hours by default.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -19,20 +20,36 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long a session lasts after its first login, however often it is renewed. Unlimited by default.
+    /// How long a session lasts after its first login, however often and by whatever it is renewed. 30 days by default and at most: NIST
+    /// SP 800-63B-4 section 2.1.3 advises no more. A session that exists keeps its end until it is renewed.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
     /// # use std::time::Duration;
-    /// let builder = builder.session_absolute_lifespan(Duration::from_secs(30 * 86_400));
+    /// let builder = builder.session_absolute_lifespan(Duration::from_secs(7 * 86_400));
     /// # drop(builder);
     /// ```
     pub fn session_absolute_lifespan(mut self, lifespan: Duration) -> Self {
-        self.limits.session_absolute_lifespan = Some(lifespan);
+        self.limits.session_absolute_lifespan = Overall::Advised(lifespan);
         self
     }
 
-    /// How long a second factor counts. The session then falls back to `aal1`. By default as long as the session.
+    /// [`session_absolute_lifespan`](Self::session_absolute_lifespan) of any length, also beyond the 30 days of NIST SP 800-63B-4. With
+    /// `Duration::MAX`, a session that is renewed in time never ends.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.session_absolute_lifespan_beyond_nist(Duration::from_secs(90 * 86_400));
+    /// # drop(builder);
+    /// ```
+    pub fn session_absolute_lifespan_beyond_nist(mut self, lifespan: Duration) -> Self {
+        self.limits.session_absolute_lifespan = Overall::BeyondNist(lifespan);
+        self
+    }
+
+    /// How long a second factor counts after its proof, whatever else is proven meanwhile. The session then falls back to `aal1`. 24 hours by
+    /// default and at most: NIST SP 800-63B-4 section 2.2.3 advises no more.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
@@ -41,7 +58,21 @@ impl StepUpBuilder {
     /// # drop(builder);
     /// ```
     pub fn second_factor_lifespan(mut self, lifespan: Duration) -> Self {
-        self.limits.second_factor_lifespan = Some(lifespan);
+        self.limits.second_factor_lifespan = Overall::Advised(lifespan);
+        self
+    }
+
+    /// [`second_factor_lifespan`](Self::second_factor_lifespan) of any length, also beyond the 24 hours of NIST SP 800-63B-4. With
+    /// `Duration::MAX`, a second factor counts as long as its session lasts: whoever steals the session has it that long, too.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.second_factor_lifespan_beyond_nist(Duration::from_secs(7 * 86_400));
+    /// # drop(builder);
+    /// ```
+    pub fn second_factor_lifespan_beyond_nist(mut self, lifespan: Duration) -> Self {
+        self.limits.second_factor_lifespan = Overall::BeyondNist(lifespan);
         self
     }
 

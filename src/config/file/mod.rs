@@ -65,8 +65,8 @@ use crate::{
 /// | `session.cookie.persistent` | [`StepUpBuilder::cookie_persistent`] |
 /// | `cookies.domain`, `session.cookie.domain` | [`StepUpBuilder::cookie_domain`], if `step_up.cookie_prefix` is `secure` or `none` too |
 /// | `session.whoami.required_aal` | [`StepUpBuilder::whoami_required_aal`] |
-/// | `session.absolute_lifespan` (ours) | [`StepUpBuilder::session_absolute_lifespan`] |
-/// | `session.second_factor_lifespan` (ours) | [`StepUpBuilder::second_factor_lifespan`] |
+/// | `session.absolute_lifespan` (ours), `.._beyond_nist` | [`StepUpBuilder::session_absolute_lifespan`], [`.._beyond_nist`](StepUpBuilder::session_absolute_lifespan_beyond_nist) |
+/// | `session.second_factor_lifespan` (ours), `.._beyond_nist` | [`StepUpBuilder::second_factor_lifespan`], [`.._beyond_nist`](StepUpBuilder::second_factor_lifespan_beyond_nist) |
 /// | `selfservice.default_browser_return_url` | [`StepUpBuilder::default_return_url`] |
 /// | `selfservice.allowed_return_urls` | [`StepUpBuilder::allowed_return_url`], each |
 /// | `selfservice.flows.login.ui_url` | [`StepUpBuilder::login_ui_url`] |

@@ -34,7 +34,7 @@ pub(crate) struct OwnSessions {
     pub(crate) standing: StandingCache,
     pub(crate) urls: Arc<Urls>,
     pub(crate) clock_leeway: Duration,
-    pub(crate) second_factor_lifespan: Option<Duration>,
+    pub(crate) second_factor_lifespan: Duration,
     /// Makes the short addresses that long ones are kept under.
     pub(crate) sealer: Sealer,
     /// How many long addresses of a session are kept.
@@ -75,7 +75,7 @@ impl OwnSessions {
 
     /// The standing of a subject with these credentials, under the configured limits.
     pub(crate) fn judge(&self, credentials: Vec<CredentialSummary>) -> Standing {
-        Standing::new(credentials).leeway(self.clock_leeway).second_factor_lifespan(self.second_factor_lifespan)
+        Standing::new(credentials).leeway(self.clock_leeway).second_factor_lifespan(Some(self.second_factor_lifespan))
     }
 
     /// What a token of ours says, even one whose session has ended.
