@@ -36,7 +36,8 @@ pub enum Enrolled {
 ///
 /// * It was completed by now. Clocks of several machines may differ by the leeway.
 /// * Its credential still exists, if it names one.
-/// * For a second factor: the configured lifespan of second factors has not passed.
+/// * For a second factor: the configured lifespan of second factors has not passed since it was proven or, where that is unknown, since the
+///   session began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     credentials: Vec<CredentialSummary>,
@@ -87,15 +88,15 @@ impl Standing {
 
     /// The proofs that count now, oldest first.
     pub fn counting_proofs<'a>(&'a self, session: &'a Session, now: Timestamp) -> impl Iterator<Item = &'a Proof> + 'a {
-        session.proofs().iter().filter(move |proof| self.counts(proof, now))
+        session.proofs().iter().filter(move |proof| self.counts(proof, session.issued_at(), now))
     }
 
-    /// Whether the proof counts now.
-    pub(crate) fn counts(&self, proof: &Proof, now: Timestamp) -> bool {
+    /// Whether the proof counts now, in a session that began then.
+    pub(crate) fn counts(&self, proof: &Proof, begun: Option<Timestamp>, now: Timestamp) -> bool {
         let alive = proof.credential().is_none_or(|id| self.credentials.iter().any(|known| known.id == id));
         let made = proof.completed_at().is_none_or(|at| at <= now + self.leeway);
-        // A proof of unknown time may have lapsed.
-        let young = |lifespan| proof.completed_at().is_some_and(|at| now.since(at) < lifespan);
+        // A proof of unknown time was taken when the session began. Where that is unknown too, it may have lapsed.
+        let young = |lifespan| proof.completed_at().or(begun).is_some_and(|at| now.since(at) < lifespan);
         let fresh = proof.aal() != Aal::Aal2 || self.second_factor_lifespan.is_none_or(young);
         alive && made && fresh
     }
@@ -175,6 +176,18 @@ mod tests {
         let standing = Standing::new(vec![totp]).second_factor_lifespan(Some(MINUTE));
         assert_eq!(standing.level(session.as_ref(), at(1159)), Aal::Aal2);
         assert_eq!(standing.level(session.as_ref(), at(1160)), Aal::Aal1);
+    }
+
+    #[test]
+    fn a_second_factor_of_unknown_time_lapses_with_the_age_of_its_session() {
+        let saml = Proof::at_unknown_time(Method::Saml, Aal::Aal2);
+        let session = StoredSession::new(Subject::new("kim").unwrap(), saml.clone(), at(1000), 60 * MINUTE);
+        let session = session.renewed(Proof::new(Method::Password, Aal::Aal1, at(1050)), at(1050), 60 * MINUTE, None);
+        let standing = Standing::new(vec![]).second_factor_lifespan(Some(MINUTE));
+        assert_eq!(standing.level(session.as_ref(), at(1059)), Aal::Aal2);
+        assert_eq!(standing.level(session.as_ref(), at(1060)), Aal::Aal1);
+        let external = Session::external(Subject::new("kim").unwrap(), vec![saml]);
+        assert_eq!(standing.level(&external, at(1000)), Aal::Aal0, "nobody knows since when");
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Engine {
         }
         // What has lapsed already, or does not count for another reason, begins nothing.
         let standing = self.judge(known.to_vec());
-        let counting = proofs.iter().filter(|proof| standing.counts(proof, now));
+        let counting = proofs.iter().filter(|proof| standing.counts(proof, Some(now), now));
         if level_of(counting) == Aal::Aal0 { Err("no proof counts any longer") } else { Ok(()) }
     }
 
