@@ -8,7 +8,7 @@ use crate::{
     audit::{AuditEventKind, Origin},
     clock::Timestamp,
     error::{Error, ErrorKind, StoreError},
-    session::{Session, StoredSession, Subject, renewed_end},
+    session::{BindingKey, Session, SessionId, StoredSession, Subject, renewed_end},
     source::{Carried, Evidence, SessionSource},
     standing::Standing,
     store::Revocation,
@@ -40,21 +40,30 @@ impl Engine {
         source.carry(session, standing, self.now()).map_err(|error| Error::with_source(ErrorKind::Cryptography, error))
     }
 
-    /// Ends sessions, and drops their cache entries.
+    /// Ends sessions, and drops their cache entries. If a step-up has replaced the one to end meanwhile, the new one ends.
     pub(crate) async fn revoke(
         &self,
         subject: &Subject,
-        which: Revocation,
+        mut which: Revocation,
         origin: &Origin,
     ) -> Result<u64, StoreError> {
-        let revoked = {
-            let _forget = self.sessions.standing.forget_afterwards(subject);
-            self.stores.revoke(subject, which).await?
+        let revoked = loop {
+            let revoked = {
+                let _forget = self.sessions.standing.forget_afterwards(subject);
+                self.stores.revoke(subject, which).await?
+            };
+            let Revocation::One(id) = which else { break revoked };
+            if revoked > 0 {
+                break revoked;
+            }
+            let sessions = self.stores.sessions(subject, self.now()).await?;
+            let Some(next) = sessions.iter().find(|one| one.id().is_of_same_session(id)) else { break 0 };
+            which = Revocation::One(next.id());
         };
         let (ended, kept) = match which {
             Revocation::One(id) => (Some(id), None),
-            Revocation::Others(id) => (None, Some(id)),
-            Revocation::All(_) => (None, None),
+            Revocation::Others(binding) if revoked > 0 => (None, self.id_of(subject, binding).await),
+            Revocation::Others(_) | Revocation::All(_) => (None, None),
         };
         // Where nothing was ended, nothing happened. All sessions are different: the ones that are just being created end too.
         if revoked > 0 || matches!(which, Revocation::All(_)) {
@@ -62,6 +71,12 @@ impl Engine {
             self.audit.record_for_subject(self.now(), origin, subject, kind);
         }
         Ok(revoked)
+    }
+
+    /// The id that the session with this binding has now; `None` if it is gone, or the store did not answer.
+    async fn id_of(&self, subject: &Subject, binding: BindingKey) -> Option<SessionId> {
+        let found = self.stores.session_of(subject, binding, self.now()).await;
+        found.ok().flatten().map(|found| found.session.id())
     }
 
     /// Ends all sessions of all subjects, and drops all cache entries, even if the store does not answer in time.

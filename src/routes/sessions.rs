@@ -110,7 +110,7 @@ fn links(scope: &Scope, page: &Page, total: usize) -> String {
 pub(crate) async fn revoke_others(State(_): State<Site>, scope: Scope) -> Response {
     let revoked = async {
         let found = scope.evidence().await?.ok_or(Failure::NoSession)?;
-        let which = Revocation::Others(found.session.id().ok_or(Failure::NoSession)?);
+        let which = Revocation::Others(found.session.binding().ok_or(Failure::NoSession)?);
         may_end_others(&scope, &found.session, None).await?;
         let count = scope.engine().revoke(found.session.subject(), which, &scope.context.origin()).await?;
         Ok::<_, Refused>(answer::json(StatusCode::OK, &json!({ "count": count })))
@@ -129,7 +129,7 @@ pub(crate) async fn revoke_one(
         let Path(id) = path.map_err(|_| Failure::BadSessionId)?;
         let id = Uuid::try_parse(&id).ok().filter(|parsed| parsed.to_string() == id).map(SessionId::from);
         let id = id.ok_or(Failure::BadSessionId)?;
-        if Some(id) == found.session.id() {
+        if found.session.id().is_some_and(|own| own.is_of_same_session(id)) {
             return Err(Failure::OwnSession.into());
         }
         may_end_others(&scope, &found.session, None).await?;
@@ -139,10 +139,10 @@ pub(crate) async fn revoke_one(
     revoked.await.unwrap_or_else(|refused| refused.respond(&scope, true))
 }
 
-/// Ends this session of the subject, if it is there.
+/// Ends this session of the subject, if it is there, or the one that has replaced it.
 pub(super) async fn end_one(scope: &Scope, subject: &Subject, id: SessionId) -> Result<(), Failure> {
     let sessions = scope.engine().stores.sessions(subject, scope.now()).await?;
-    if let Some(session) = sessions.iter().find(|session| session.id() == id) {
+    if let Some(session) = sessions.iter().find(|session| session.id().is_of_same_session(id)) {
         scope.engine().sign_out(session.as_ref(), &scope.context.origin()).await?;
     }
     Ok(())

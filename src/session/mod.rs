@@ -106,7 +106,8 @@ impl fmt::Display for InvalidSubject {
 
 impl std::error::Error for InvalidSubject {}
 
-/// Names one session. It changes with every step-up and every re-authentication.
+/// Names one session. It changes with every step-up and every re-authentication, in its second half: the first half stays, so that whoever
+/// ends a session by an id that has just been replaced ends the session that goes on. An id opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(Uuid);
@@ -115,6 +116,18 @@ impl SessionId {
     /// A new random id (122 bits from the operating system's generator).
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+
+    /// An id for the session that replaces the one of this id: 62 new random bits.
+    fn successor(self) -> Self {
+        let (first, _) = self.0.as_u64_pair();
+        let (_, second) = Uuid::new_v4().as_u64_pair();
+        Self(Uuid::from_u64_pair(first, second))
+    }
+
+    /// Whether both are ids of one session of a subject, one of them perhaps from before a rotation.
+    pub(crate) fn is_of_same_session(self, other: Self) -> bool {
+        self.0.as_u64_pair().0 == other.0.as_u64_pair().0
     }
 }
 
@@ -296,7 +309,8 @@ impl Session {
         proofs.extend(proof);
         let binding = self.binding.unwrap_or_else(BindingKey::random);
         let subject = self.subject.clone();
-        let new = StoredSession::from_parts(SessionId::random(), subject, binding, proofs, issued_at, expires_at);
+        let id = self.id.map_or_else(SessionId::random, SessionId::successor);
+        let new = StoredSession::from_parts(id, subject, binding, proofs, issued_at, expires_at);
         match &self.device {
             Some(device) => new.with_device(device),
             None => new,
@@ -320,6 +334,12 @@ mod tests {
         assert_eq!((Uuid::from(SessionId::from(id)), Uuid::from(BindingKey::from(id))), (id, id));
         assert_eq!(SessionId::from(id).to_string(), id.to_string());
         assert_ne!(SessionId::random(), SessionId::random());
+        let id = SessionId::random();
+        let (one, other) = (id.successor(), id.successor());
+        assert!(id != one && id != other && one != other, "an id of its own for each");
+        assert!(id.is_of_same_session(one) && one.is_of_same_session(other.successor()));
+        assert!(!id.is_of_same_session(SessionId::random()));
+        assert_eq!(Uuid::from(one).get_version_num(), 4, "as random ones look");
         assert_ne!(BindingKey::random(), BindingKey::random());
     }
 

@@ -29,7 +29,8 @@ impl StepUp {
         self.engine().sign_out(session.as_ref(), &self.origin(Actor::User)).await
     }
 
-    /// Ends sessions of the subject and returns how many. This process refuses them at once, others as soon as they read the store again
+    /// Ends sessions of the subject and returns how many. If a step-up has replaced the one to end in the meantime, ends its successor. The
+    /// one to keep is named by its [binding](crate::session::StoredSession::binding), which stays. This process refuses them at once, others as soon as they read the store again
     /// ([`StepUpBuilder::standing_max_age`](crate::StepUpBuilder::standing_max_age)).
     ///
     /// # Errors

@@ -67,8 +67,8 @@ impl StoredStanding {
 pub enum Revocation {
     /// This one.
     One(SessionId),
-    /// All but this one.
-    Others(SessionId),
+    /// All but the one with this binding, whatever its id is by now: a step-up may be replacing it at this moment.
+    Others(BindingKey),
     /// All that exist, and any that was first issued before this instant, even if it is being created right now.
     All(Timestamp),
 }
@@ -100,6 +100,9 @@ pub trait SubjectStore: Send + Sync + 'static {
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>>;
 
     /// Ends sessions of the subject, and returns how many. A not-before only moves forward.
+    ///
+    /// A step-up in flight is carried out before or after it: of [`Revocation::Others`], no other session is left that replaces one that
+    /// was ended, and the one with the binding stays.
     fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64>;
 
     /// The subject's credentials, oldest first.

@@ -161,7 +161,7 @@ impl<S> Attacks<S> {
             Ending::Revoked => drop(step_up.revoke(&self.subject, Revocation::One(session.id())).await?),
             Ending::OthersRevoked => {
                 let keeper = self.two_factors(session.proofs()).await?;
-                step_up.revoke(&self.subject, Revocation::Others(keeper.session().id())).await?;
+                step_up.revoke(&self.subject, Revocation::Others(keeper.session().binding())).await?;
                 successor = Some(keeper);
             }
             Ending::AllRevoked => drop(step_up.revoke_all(&self.subject).await?),

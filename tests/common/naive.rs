@@ -124,10 +124,22 @@ impl SubjectStore for Naive {
     }
 
     fn revoke<'a>(&'a self, subject: &'a Subject, which: Revocation) -> StoreFuture<'a, u64> {
-        if let Revocation::One(id) = which {
-            self.sessions.lock().unwrap().remove(&id);
-        }
-        self.inner.revoke(subject, which)
+        Box::pin(async move {
+            if let Revocation::Others(kept) = which {
+                let mut ended = 0;
+                for session in self.inner.sessions(subject, Timestamp::from_unix_seconds(0)).await? {
+                    yield_now().await;
+                    if session.binding() != kept {
+                        ended += self.inner.revoke(subject, Revocation::One(session.id())).await?;
+                    }
+                }
+                return Ok(ended);
+            }
+            if let Revocation::One(id) = which {
+                self.sessions.lock().unwrap().remove(&id);
+            }
+            self.inner.revoke(subject, which).await
+        })
     }
 
     fn credentials<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<Credential>> {

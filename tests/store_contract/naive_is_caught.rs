@@ -28,6 +28,7 @@ async fn the_kit_catches_a_store_that_reads_and_then_writes() {
         one_task_creates_a_session,
         one_task_begins_a_session,
         one_of_rotation_and_revocation_ends_a_session,
+        revocation_of_others_keeps_what_replaces_one,
         revocation_of_all_leaves_no_session,
         revocation_of_all_leaves_no_session_that_begins,
         parallel_guesses_stay_within_the_limit,

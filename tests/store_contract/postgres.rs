@@ -416,7 +416,7 @@ async fn nothing_deadlocks() {
                     let _done_or_not = store.complete(&completion).await.unwrap();
                     match (task + round) % 4 {
                         0 => store.remove_flows(&kim(), Some(flow.id)).await.unwrap(),
-                        1 => drop(store.revoke(&kim(), Revocation::Others(old.id())).await.unwrap()),
+                        1 => drop(store.revoke(&kim(), Revocation::Others(old.binding())).await.unwrap()),
                         2 => drop(store.revoke(&kim(), Revocation::All(NOW)).await.unwrap()),
                         _ => {
                             let _open_or_not = store.complete_flow(&flow, NOW).await.unwrap();
@@ -448,7 +448,7 @@ async fn a_cancelled_call_leaves_no_transaction_open() {
         let cut = tokio::time::timeout(Duration::from_micros(200 * round), store.complete(&completion)).await;
         finished += usize::from(cut.is_ok());
         let begun = Instant::now();
-        other.revoke(&kim(), Revocation::Others(new.id())).await.unwrap();
+        other.revoke(&kim(), Revocation::Others(new.binding())).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(2), "a lock was left");
         let step_now = other.credentials(&kim()).await.unwrap()[0].last_step;
         let rotated = other.standing(&kim(), new.id()).await.unwrap().is_some();

@@ -173,7 +173,7 @@ async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
         Some(SessionId::from(Uuid::try_parse(named).map_err(|_| Failure::BadSessionId)?))
     };
     // Signing out takes no more than the session.
-    if id.is_some() && id == found.session.id() {
+    if id.zip(found.session.id()).is_some_and(|(id, own)| own.is_of_same_session(id)) {
         engine.sign_out(&found.session, &origin).await?;
         let mut response = answer::see_other(&engine.urls.after_logout);
         forget_user(&mut response, engine);
@@ -182,7 +182,7 @@ async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
     may_end_others(scope, &found.session, Some(&page)).await?;
     match id {
         None => {
-            let own = found.session.id().ok_or(Failure::NoSession)?;
+            let own = found.session.binding().ok_or(Failure::NoSession)?;
             engine.revoke(subject, Revocation::Others(own), &origin).await?;
         }
         Some(id) => end_one(scope, subject, id).await?,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     aal::{CredentialId, Method},
-    session::{BindingKey, SessionId, StoredSession},
+    session::{BindingKey, StoredSession},
     store::{Credential, FlowStore, Revocation, StoreErrorKind, StoredFlow, SubjectStore},
 };
 
@@ -169,7 +169,7 @@ pub async fn rotation_needs_a_live_session<S: SubjectStore>(store: S) {
     assert_gone(&store, &gone(rotation(&own, NOW + DAY), NOW + DAY), "expired").await;
 
     let revocations =
-        [Revocation::One(own.id()), Revocation::Others(SessionId::random()), Revocation::All(NOW + MINUTE)];
+        [Revocation::One(own.id()), Revocation::Others(BindingKey::random()), Revocation::All(NOW + MINUTE)];
     for revocation in revocations {
         let session = if let Revocation::One(_) = revocation { own.clone() } else { created(&store, &kim, NOW).await };
         store.revoke(&kim, revocation).await.unwrap();

@@ -152,6 +152,7 @@ where
         races::one_task_begins_a_session,
         races::one_task_creates_a_session,
         races::one_of_rotation_and_revocation_ends_a_session,
+        races::revocation_of_others_keeps_what_replaces_one,
         races::revocation_of_all_leaves_no_session,
         races::revocation_of_all_leaves_no_session_that_begins,
         erasure::a_subject_is_deleted,

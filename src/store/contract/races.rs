@@ -180,6 +180,32 @@ pub async fn one_of_rotation_and_revocation_ends_a_session<S: SubjectStore>(stor
     }
 }
 
+/// A revocation of the others and step-ups in flight, whichever comes first: the session that is kept goes on, and no other does.
+pub async fn revocation_of_others_keeps_what_replaces_one<S: SubjectStore>(store: S) {
+    let store = Arc::new(store);
+    let kim = kim();
+    for round in 0..10 {
+        let begun = NOW + HOUR * round;
+        let (kept, other) = (created(&*store, &kim, begun).await, created(&*store, &kim, begun).await);
+        at_once(9, |number| {
+            let (store, kim) = (Arc::clone(&store), kim.clone());
+            let (binding, old) = (kept.binding(), if number % 3 == 0 { kept.clone() } else { other.clone() });
+            async move {
+                if number % 3 == 1 {
+                    store.revoke(&kim, Revocation::Others(binding)).await.expect("a revocation");
+                } else {
+                    let rotate = Some(rotation(&old, begun));
+                    let _either = complete(&*store, &Completion { rotate, ..Completion::new(kim, begun) }).await;
+                }
+            }
+        })
+        .await;
+        let left: Vec<_> = store.sessions(&kim, begun).await.unwrap().iter().map(StoredSession::binding).collect();
+        assert_eq!(left, [kept.binding()], "another session is left, or the own one is gone");
+        store.revoke(&kim, Revocation::Others(other.binding())).await.unwrap();
+    }
+}
+
 /// A revocation of all and step-ups in flight, whichever comes first: no session is left.
 pub async fn revocation_of_all_leaves_no_session<S: SubjectStore>(store: S) {
     let store = Arc::new(store);

@@ -178,7 +178,7 @@ pub async fn one_is_revoked<S: SubjectStore>(store: S) {
     assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [kept]);
 }
 
-/// Revoking the others keeps one, and other subjects' sessions.
+/// Revoking the others keeps one, and what replaces it, and other subjects' sessions.
 pub async fn others_are_revoked<S: SubjectStore>(store: S) {
     let kim = kim();
     let kept = created(&store, &kim, NOW).await;
@@ -186,9 +186,19 @@ pub async fn others_are_revoked<S: SubjectStore>(store: S) {
     for minute in 0..3 {
         created(&store, &kim, NOW + MINUTE * minute).await;
     }
-    assert_eq!(store.revoke(&kim, Revocation::Others(kept.id())).await.unwrap(), 3);
-    assert_eq!(store.revoke(&kim, Revocation::Others(kept.id())).await.unwrap(), 0);
-    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [kept]);
+    assert_eq!(store.revoke(&kim, Revocation::Others(kept.binding())).await.unwrap(), 3);
+    assert_eq!(store.revoke(&kim, Revocation::Others(kept.binding())).await.unwrap(), 0);
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [kept.clone()]);
+    assert!(is_there(&store, &lees).await);
+
+    let rotation = rotation(&kept, NOW);
+    let new = rotation.new.clone();
+    let rotate = Some(rotation);
+    done(&store, &Completion { rotate, ..Completion::new(kim.clone(), NOW) }).await;
+    created(&store, &kim, NOW).await;
+    assert_eq!(store.revoke(&kim, Revocation::Others(kept.binding())).await.unwrap(), 1);
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [new]);
+    assert_eq!(store.revoke(&kim, Revocation::Others(lees.binding())).await.unwrap(), 1, "that binding is lee's");
     assert!(is_there(&store, &lees).await);
 }
 

@@ -102,18 +102,19 @@ impl State {
     }
 
     pub(super) fn revoke(&mut self, subject: &Subject, which: Revocation, capacity: usize) -> u64 {
-        let ends = |id: SessionId| match which {
-            Revocation::One(one) => id == one,
-            Revocation::Others(kept) => id != kept,
+        let ends = |session: &StoredSession| match which {
+            Revocation::One(one) => session.id() == one,
+            Revocation::Others(kept) => session.binding() != kept,
             Revocation::All(_) => true,
         };
         let mut ended = 0_u64;
         if let Some(account) = self.accounts.get_mut(subject) {
             account.sessions.retain(|&id| {
-                if ends(id) && self.sessions.remove(&id).is_some() {
+                let ends = self.sessions.get(&id).is_none_or(ends);
+                if ends && self.sessions.remove(&id).is_some() {
                     ended = ended.saturating_add(1);
                 }
-                !ends(id)
+                !ends
             });
         }
         if let Revocation::All(not_before) = which {

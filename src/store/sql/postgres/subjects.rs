@@ -108,11 +108,11 @@ impl Postgres {
             Revocation::One(id) => sqlx::query("DELETE FROM step_up_sessions WHERE subject = $1 AND id = $2")
                 .bind(subject.as_str())
                 .bind(Uuid::from(id)),
-            Revocation::Others(id) => {
+            Revocation::Others(binding) => {
                 lock_subject(&mut transaction, subject).await?;
-                sqlx::query("DELETE FROM step_up_sessions WHERE subject = $1 AND id <> $2")
+                sqlx::query("DELETE FROM step_up_sessions WHERE subject = $1 AND binding <> $2")
                     .bind(subject.as_str())
-                    .bind(Uuid::from(id))
+                    .bind(Uuid::from(binding))
             }
             Revocation::All(not_before) => {
                 lock_subject(&mut transaction, subject).await?;

@@ -105,9 +105,11 @@ impl Sqlite {
             Revocation::One(id) => sqlx::query("DELETE FROM step_up_sessions WHERE subject = ?1 AND id = ?2")
                 .bind(subject.as_str())
                 .bind(Uuid::from(id)),
-            Revocation::Others(id) => sqlx::query("DELETE FROM step_up_sessions WHERE subject = ?1 AND id <> ?2")
-                .bind(subject.as_str())
-                .bind(Uuid::from(id)),
+            Revocation::Others(binding) => {
+                sqlx::query("DELETE FROM step_up_sessions WHERE subject = ?1 AND binding <> ?2")
+                    .bind(subject.as_str())
+                    .bind(Uuid::from(binding))
+            }
             Revocation::All(not_before) => {
                 sqlx::query(
                     "INSERT INTO step_up_subjects (subject, not_before) VALUES (?1, ?2) \
