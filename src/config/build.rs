@@ -60,6 +60,11 @@ impl StepUpBuilder {
         let sealer = self.sealer()?;
         let help = "no store: call store(..), for example with SqlStore, or with MemoryStore::default() for tests";
         let (subjects, flows) = self.stores.take().ok_or_else(|| BuildError::new(BuildErrorKind::Store, help))?;
+        if self.limits.session_inactivity_timeout.is_some() && !subjects.notes_use() {
+            let help = "session_inactivity_timeout needs a store that notes when a session is used: SqlStore, MemoryStore, or one of yours \
+                        whose SubjectStore has note_use and notes_use";
+            return Err(BuildError::new(BuildErrorKind::Store, help));
+        }
         let one = self.flow_store.is_none();
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
         let host = urls.public.host_str().unwrap_or_default();
@@ -74,6 +79,7 @@ impl StepUpBuilder {
             urls: Arc::clone(&urls),
             clock_leeway: self.limits.clock_leeway,
             second_factor_lifespan: self.limits.second_factor_lifespan.lifespan(),
+            inactivity_timeout: self.limits.session_inactivity_timeout,
             sealer: sealer.clone(),
             kept_addresses: self.limits.flows_per_session,
         });
@@ -173,6 +179,9 @@ impl StepUpBuilder {
                 "session_lifespan must be at most 30 days, or at most what session_absolute_lifespan_beyond_nist(..) allows: \
                  set that too (NIST SP 800-63B-4, 2.1.3)",
             );
+        }
+        if self.limits.session_inactivity_timeout.is_some_and(|timeout| timeout < Duration::from_secs(300)) {
+            return fail("session_inactivity_timeout must be at least 5 minutes");
         }
         if second.lifespan().is_zero() {
             return fail("second_factor_lifespan must be more than zero");

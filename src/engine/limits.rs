@@ -39,6 +39,7 @@ pub(crate) struct Limits {
     pub(crate) session_lifespan: Duration,
     pub(crate) session_absolute_lifespan: Overall,
     pub(crate) second_factor_lifespan: Overall,
+    pub(crate) session_inactivity_timeout: Option<Duration>,
     pub(crate) clock_leeway: Duration,
     pub(crate) login_flow_lifespan: Duration,
     pub(crate) settings_flow_lifespan: Duration,

@@ -26,7 +26,18 @@ impl Engine {
     pub(crate) fn rotate(&self, old: &Session, proof: Option<Proof>, now: Timestamp) -> StoredSession {
         let issued_at = old.issued_at().unwrap_or(now);
         let end = old.expires_at().unwrap_or_else(|| self.renewed_end(issued_at, now));
-        old.successor(proof, issued_at, end)
+        old.successor(proof, issued_at, end).with_seen_at(now)
+    }
+
+    /// The subject's sessions that have not ended, newest first.
+    pub(crate) async fn sessions_of(
+        &self,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Vec<StoredSession>, StoreError> {
+        let mut sessions = self.stores.sessions(subject, now).await?;
+        sessions.retain(|session| !self.sessions.is_idle(session, now));
+        Ok(sessions)
     }
 
     fn renewed_end(&self, issued_at: Timestamp, now: Timestamp) -> Timestamp {

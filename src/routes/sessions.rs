@@ -73,7 +73,7 @@ async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Resp
     let credentials = engine.stores.credentials(own.subject()).await?;
     let standing = engine.judge(credentials.iter().map(|credential| credential.summary).collect());
     let identity = engine.identity(own.subject()).await?;
-    let mut others = engine.stores.sessions(own.subject(), now).await?;
+    let mut others = engine.sessions_of(own.subject(), now).await?;
     others.retain(|session| Some(session.id()) != own.id());
     let total = others.len();
     let shown: Vec<Value> = others
@@ -141,7 +141,7 @@ pub(crate) async fn revoke_one(
 
 /// Ends this session of the subject, if it is there, or the one that has replaced it.
 pub(super) async fn end_one(scope: &Scope, subject: &Subject, id: SessionId) -> Result<(), Failure> {
-    let sessions = scope.engine().stores.sessions(subject, scope.now()).await?;
+    let sessions = scope.engine().sessions_of(subject, scope.now()).await?;
     if let Some(session) = sessions.iter().find(|session| session.id().is_of_same_session(id)) {
         scope.engine().sign_out(session.as_ref(), &scope.context.origin()).await?;
     }

@@ -44,7 +44,7 @@ impl Change<'_> {
         let proof = |at| Proof::new(factor.method(), factor.aal(), at).with_credential(credential);
         let standing = self.owner.standing(engine);
         if !proves {
-            let counting = self.found.session.proofs().iter().filter(|proof| standing.counts(proof, now));
+            let counting = standing.counting_proofs(&self.found.session, now);
             let replaced = counting.filter(|proof| proof.method() == factor.method() && proof.credential().is_some());
             let proven_at = replaced.filter_map(Proof::completed_at).max();
             return engine.rotate(&self.found.session, proven_at.map(proof), now);

@@ -35,6 +35,7 @@ pub struct StoredSession {
     expires_at: Timestamp,
     session: Session,
     answered: Option<Answered>,
+    seen_at: Option<Timestamp>,
 }
 
 impl StoredSession {
@@ -52,7 +53,8 @@ impl StoredSession {
         Self::from_parts(SessionId::random(), subject, BindingKey::random(), proofs, now, expires_at)
     }
 
-    /// A session as a store has read it, apart from [`with_answered`](Self::with_answered) and [`with_device`](Self::with_device).
+    /// A session as a store has read it, apart from [`with_answered`](Self::with_answered), [`with_device`](Self::with_device) and
+    /// [`with_seen_at`](Self::with_seen_at).
     pub const fn from_parts(
         id: SessionId,
         subject: Subject,
@@ -70,7 +72,7 @@ impl StoredSession {
             expires_at: Some(expires_at),
             device: None,
         };
-        Self { id, binding, issued_at, expires_at, session, answered: None }
+        Self { id, binding, issued_at, expires_at, session, answered: None, seen_at: None }
     }
 
     /// The same session with the form that it is the answer to.
@@ -87,6 +89,30 @@ impl StoredSession {
     pub fn with_device(mut self, client: &Client) -> Self {
         self.session.device = client.device();
         self
+    }
+
+    /// The same session, seen in use at this instant. A store keeps it beside the session.
+    #[must_use]
+    pub fn with_seen_at(mut self, at: Timestamp) -> Self {
+        self.see(at);
+        self
+    }
+
+    /// Moves [`seen_at`](Self::seen_at) forward.
+    pub(crate) fn see(&mut self, at: Timestamp) {
+        self.seen_at = self.seen_at.max(Some(at));
+    }
+
+    /// When the session was last seen in use, as far as it was noted: only with an
+    /// [inactivity timeout](crate::StepUpBuilder::session_inactivity_timeout), and not at each request. `None`: not since its newest proof.
+    pub const fn seen_at(&self) -> Option<Timestamp> {
+        self.seen_at
+    }
+
+    /// The latest time at which the session is known to have been in use: its beginning, its newest proof, or what was noted since.
+    pub(crate) fn last_used_at(&self) -> Timestamp {
+        let proven_at = self.proofs().iter().filter_map(Proof::completed_at).max();
+        self.issued_at.max(proven_at.unwrap_or(self.issued_at)).max(self.seen_at.unwrap_or(self.issued_at))
     }
 
     /// The form that this session is the answer to; `None` if it is the answer to none, or to one that is never answered again. A session

@@ -17,7 +17,7 @@ impl StepUp {
     ///
     /// The store did not answer.
     pub async fn sessions(&self, subject: &Subject) -> Result<Vec<StoredSession>, Error> {
-        Ok(self.engine().stores.sessions(subject, self.engine().now()).await?)
+        Ok(self.engine().sessions_of(subject, self.engine().now()).await?)
     }
 
     /// Ends the session. If a step-up has replaced it in the meantime, ends its successor.

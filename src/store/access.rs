@@ -72,6 +72,15 @@ impl Stores {
         self.within(self.subjects.revoke(subject, which)).await
     }
 
+    pub(crate) async fn note_use(
+        &self,
+        subject: &Subject,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<Written, StoreError> {
+        self.within(self.subjects.note_use(subject, session, at)).await
+    }
+
     /// Removes everything of a subject. With two stores, what opens something goes first.
     pub(crate) async fn delete_subject(&self, subject: &Subject, methods: &[Method]) -> Result<(), StoreError> {
         self.within(self.subjects.delete_subject(subject)).await?;

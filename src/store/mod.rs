@@ -142,6 +142,26 @@ pub trait SubjectStore: Send + Sync + 'static {
         let _ = not_before;
         Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
     }
+
+    /// Notes that the session was in use at this instant, as its [`seen_at`](StoredSession::seen_at), which only moves forward. Returns
+    /// `Superseded` if there is no such session of the subject any more: one that was ended or replaced stays so.
+    ///
+    /// It is called only where an [inactivity timeout](crate::StepUpBuilder::session_inactivity_timeout) is set, and at most once for each
+    /// tenth of it in each session and process.
+    ///
+    /// # Errors
+    ///
+    /// By default `Unsupported`.
+    fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {
+        let _ = (subject, session, at);
+        Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
+    }
+
+    /// Whether the store keeps what [`note_use`](Self::note_use) says. By default it does not, and `build()` refuses an inactivity timeout
+    /// with it: sessions in use would end.
+    fn notes_use(&self) -> bool {
+        false
+    }
 }
 
 /// Flows without a session are counted at each creation whose number is a multiple of this.

@@ -7,8 +7,9 @@ use axum::{
     http::{Method as HttpMethod, header},
 };
 use tower_step_up::{
-    Method, StepUpBuilder,
+    Method, SigningKey, StepUp, StepUpBuilder,
     clock::Clock,
+    factor::Totp,
     session::{SessionId, StoredSession},
     store::{Revocation, SubjectStore},
 };
@@ -435,4 +436,115 @@ async fn passwords_keep_neither_a_second_factor_nor_a_session_for_ever() {
             assert!(anew.pays(&world.b).await, "the honest twin");
         }
     }
+}
+
+/// 27: a browser that was left alone. What nobody uses for the timeout is over, on every node; what is used goes on, however it is used.
+#[tokio::test]
+async fn session_that_nobody_uses_is_over() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let idle = |builder: StepUpBuilder| builder.session_inactivity_timeout(60 * MINUTE);
+    for world in World::on_every_store(idle) {
+        let site = &world.a;
+        site.enrol("kim").await;
+        for kind in KINDS {
+            let mut kim = client(site, kind, "kim").await;
+            let code = world.next_code();
+            assert!(matches!(kim.step_up(&code).await.status.as_u16(), 200 | 303));
+            for number in 0..12 {
+                world.advance(50 * MINUTE);
+                let site = if number % 2 == 0 { &world.b } else { site };
+                assert!(kim.pays(site).await, "used every 50 minutes");
+            }
+            let flow = kim.begin("login", "?aal=aal2&refresh=true").await;
+            let code = world.next_code();
+            world.advance(60 * MINUTE);
+            for site in [&world.a, &world.b, &world.a] {
+                kim.assert_dead(site).await;
+            }
+            let answer = kim.totp(&flow, &code).await;
+            assert!(
+                !matches!(answer.status.as_u16(), 200)
+                    && answer
+                        .headers
+                        .get(header::SET_COOKIE)
+                        .is_none_or(|set| set.to_str().unwrap().contains("Max-Age=0")),
+                "{answer:?}"
+            );
+            kim.assert_dead(site).await;
+            assert_eq!(site.step_up.sessions(&subject("kim")).await.unwrap(), [], "it is listed no more");
+            for session in world.known("kim").await.sessions {
+                assert!(site.step_up.reauthenticate(&session, Method::Password).await.is_err());
+            }
+            site.step_up.revoke_all(&subject("kim")).await.unwrap();
+            world.advance(MINUTE);
+        }
+
+        // A rotation is a use, with a new proof or without. An old cookie is none.
+        let old = site.spa("kim").await;
+        let mut kim = old.clone();
+        world.advance(50 * MINUTE);
+        let code = world.next_code();
+        assert_eq!(kim.step_up(&code).await.status, 200);
+        world.advance(50 * MINUTE);
+        kim.enrol_lookup().await;
+        world.advance(50 * MINUTE);
+        assert!(kim.pays(&world.b).await);
+        world.advance(50 * MINUTE);
+        let mut old = old;
+        old.assert_dead(site).await;
+        world.advance(10 * MINUTE);
+        kim.assert_dead(site).await;
+
+        // Uses are noted once for each tenth of the timeout.
+        let mut kim = site.spa("kim").await;
+        world.store.take_calls();
+        for _ in 0..60 {
+            world.advance(Duration::from_secs(12));
+            assert_eq!(kim.get("/account").await.status, 200);
+        }
+        let noted = world.store.take_calls().iter().filter(|call| **call == "note_use").count();
+        assert_eq!(noted, 2, "in twelve minutes");
+    }
+}
+
+/// 27: a session is ended while its use is being noted. It stays ended.
+#[tokio::test]
+async fn noting_a_use_brings_no_session_back() {
+    let idle = |builder: StepUpBuilder| {
+        builder.session_inactivity_timeout(Duration::from_secs(3600)).standing_max_age(Duration::ZERO)
+    };
+    for world in World::on_every_store(idle) {
+        let site = &world.a;
+        let mut kim = site.spa("kim").await;
+        world.advance(Duration::from_secs(600));
+        let gate = world.store.hold("note_use");
+        let mut tab = kim.clone();
+        let (answer, ()) = tokio::join!(tab.get("/account"), async {
+            gate.reached().await;
+            world.b.step_up.revoke_all(&subject("kim")).await.unwrap();
+            gate.open();
+        });
+        assert_eq!(answer.status, 401);
+        kim.assert_dead(site).await;
+        assert_eq!(world.known("kim").await.sessions, []);
+        world.advance(Duration::from_secs(1));
+        let mut kim = site.spa("kim").await;
+        world.advance(Duration::from_secs(600));
+        assert_eq!(kim.get("/account").await.status, 200, "the honest twin");
+    }
+}
+
+/// With a store that notes no use, sessions would end while they are in use, or never.
+#[tokio::test]
+async fn a_timeout_that_the_store_cannot_keep_is_no_configuration() {
+    let build = |store: &crate::common::store::TestStore| {
+        let builder = StepUp::builder("https://bank.example").factor(Totp::new("Bank"));
+        let builder = builder.signing_key(SigningKey::generate("2026-11").unwrap());
+        store.give_to(builder).session_inactivity_timeout(Duration::from_secs(3600)).build()
+    };
+    let store = crate::stores::one();
+    assert!(build(&store).is_ok(), "the honest twin");
+    store.knows_less(true);
+    let error = build(&store).unwrap_err();
+    assert!(error.to_string().contains("note_use"), "{error}");
 }

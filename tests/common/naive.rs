@@ -229,6 +229,14 @@ impl SubjectStore for Naive {
     fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
         self.inner.revoke_everyone(not_before)
     }
+
+    fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {
+        self.inner.note_use(subject, session, at)
+    }
+
+    fn notes_use(&self) -> bool {
+        self.inner.notes_use()
+    }
 }
 
 impl FlowStore for Naive {

@@ -295,6 +295,15 @@ impl SubjectStore for TestStore {
         }
         self.within("revoke_everyone", move |inner| inner.subjects.revoke_everyone(not_before))
     }
+
+    fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {
+        self.within("note_use", move |inner| inner.subjects.note_use(subject, session, at))
+    }
+
+    fn notes_use(&self) -> bool {
+        // Every store behind it does.
+        !self.0.knows_less.load(Ordering::SeqCst)
+    }
 }
 
 impl FlowStore for TestStore {

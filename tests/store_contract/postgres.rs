@@ -264,7 +264,7 @@ async fn sessions_of_the_version_before_stay() {
     let Some(server) = Postgres::shared() else { return };
     let pool = pool(&server.url()).await;
     drop(SqlStore::from_pool(pool.clone()).await.unwrap());
-    pool.execute("ALTER TABLE step_up_sessions DROP COLUMN device; DELETE FROM step_up_migrations WHERE version = 6")
+    pool.execute("ALTER TABLE step_up_sessions DROP COLUMN device, DROP COLUMN seen_at; DELETE FROM step_up_migrations WHERE version IN (6, 9)")
         .await
         .unwrap();
     let insert = async || {

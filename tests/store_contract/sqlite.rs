@@ -137,6 +137,14 @@ impl SubjectStore for OnFile {
     fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
         self.next().revoke_everyone(not_before)
     }
+
+    fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {
+        self.next().note_use(subject, session, at)
+    }
+
+    fn notes_use(&self) -> bool {
+        self.next().notes_use()
+    }
 }
 
 impl FlowStore for OnFile {
@@ -314,9 +322,11 @@ async fn sessions_of_the_version_before_stay() {
     let directory = Directory::new();
     let pool = directory.pool().await;
     drop(SqlStore::from_pool(pool.clone()).await.unwrap());
-    for statement in
-        ["ALTER TABLE step_up_sessions DROP COLUMN device", "DELETE FROM step_up_migrations WHERE version = 6"]
-    {
+    for statement in [
+        "ALTER TABLE step_up_sessions DROP COLUMN device",
+        "ALTER TABLE step_up_sessions DROP COLUMN seen_at",
+        "DELETE FROM step_up_migrations WHERE version IN (6, 9)",
+    ] {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
     let insert = async || {

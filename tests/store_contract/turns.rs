@@ -68,6 +68,14 @@ impl<S: SubjectStore> SubjectStore for Turns<S> {
     fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
         self.next().revoke_everyone(not_before)
     }
+
+    fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {
+        self.next().note_use(subject, session, at)
+    }
+
+    fn notes_use(&self) -> bool {
+        self.next().notes_use()
+    }
 }
 
 impl<S: FlowStore> FlowStore for Turns<S> {

@@ -74,14 +74,18 @@ impl Older {
 
 /// As a store keeps it that has no place for the rest.
 fn plain(session: &StoredSession) -> StoredSession {
-    StoredSession::from_parts(
+    let plain = StoredSession::from_parts(
         session.id(),
         session.subject().clone(),
         session.binding(),
         session.proofs().to_vec(),
         session.issued_at(),
         session.expires_at(),
-    )
+    );
+    match session.seen_at() {
+        Some(at) => plain.with_seen_at(at),
+        None => plain,
+    }
 }
 
 impl SubjectStore for Older {
@@ -122,6 +126,14 @@ impl SubjectStore for Older {
                 _ => self.inner.complete(&understood).await,
             }
         })
+    }
+
+    fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {
+        self.inner.note_use(subject, session, at)
+    }
+
+    fn notes_use(&self) -> bool {
+        self.inner.notes_use()
     }
 }
 

@@ -108,6 +108,7 @@ impl StepUpBuilder {
                 session_lifespan: DAY,
                 session_absolute_lifespan: Overall::Advised(LONGEST_AT_AAL1),
                 second_factor_lifespan: Overall::Advised(LONGEST_AT_AAL2),
+                session_inactivity_timeout: None,
                 clock_leeway: Standing::DEFAULT_LEEWAY,
                 login_flow_lifespan: HOUR,
                 settings_flow_lifespan: HOUR,

@@ -76,6 +76,24 @@ impl StepUpBuilder {
         self
     }
 
+    /// Ends sessions that nobody used for so long. Not by default: NIST SP 800-63B-4 section 2.2.3 advises at most one hour at `aal2`, and
+    /// section 2.1.3 asks for none at `aal1`. From 5 minutes on.
+    ///
+    /// Each request for which the session is read counts as a use, also one that a page makes in the background. The store notes it at most
+    /// once for each tenth of the timeout (and not within a minute), so a session may end that much earlier, never later. `build()`
+    /// refuses it with a store that [keeps no uses](crate::store::SubjectStore::notes_use).
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.session_inactivity_timeout(Duration::from_secs(3600));
+    /// # drop(builder);
+    /// ```
+    pub fn session_inactivity_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.session_inactivity_timeout = Some(timeout);
+        self
+    }
+
     /// How far the clocks of several machines may differ. 5 seconds by default, 60 at most.
     ///
     /// ```

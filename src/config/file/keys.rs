@@ -51,6 +51,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("session.lifespan", Kind::Time(StepUpBuilder::session_lifespan)),
     ("session.absolute_lifespan", Kind::Time(StepUpBuilder::session_absolute_lifespan)),
     ("session.absolute_lifespan_beyond_nist", Kind::Time(StepUpBuilder::session_absolute_lifespan_beyond_nist)),
+    ("session.inactivity_timeout", Kind::Time(StepUpBuilder::session_inactivity_timeout)),
     ("session.second_factor_lifespan", Kind::Time(StepUpBuilder::second_factor_lifespan)),
     ("session.second_factor_lifespan_beyond_nist", Kind::Time(StepUpBuilder::second_factor_lifespan_beyond_nist)),
     ("session.cookie.name", Kind::Text(StepUpBuilder::cookie_name)),

@@ -66,6 +66,7 @@ use crate::{
 /// | `cookies.domain`, `session.cookie.domain` | [`StepUpBuilder::cookie_domain`], if `step_up.cookie_prefix` is `secure` or `none` too |
 /// | `session.whoami.required_aal` | [`StepUpBuilder::whoami_required_aal`] |
 /// | `session.absolute_lifespan` (ours), `.._beyond_nist` | [`StepUpBuilder::session_absolute_lifespan`], [`.._beyond_nist`](StepUpBuilder::session_absolute_lifespan_beyond_nist) |
+/// | `session.inactivity_timeout` (ours) | [`StepUpBuilder::session_inactivity_timeout`] |
 /// | `session.second_factor_lifespan` (ours), `.._beyond_nist` | [`StepUpBuilder::second_factor_lifespan`], [`.._beyond_nist`](StepUpBuilder::second_factor_lifespan_beyond_nist) |
 /// | `selfservice.default_browser_return_url` | [`StepUpBuilder::default_return_url`] |
 /// | `selfservice.allowed_return_urls` | [`StepUpBuilder::allowed_return_url`], each |

@@ -112,7 +112,7 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
     let engine = scope.engine();
     let found = found(scope).await?;
     let own = found.session.id();
-    let mut sessions = engine.stores.sessions(found.session.subject(), scope.now()).await?;
+    let mut sessions = engine.sessions_of(found.session.subject(), scope.now()).await?;
     // The own one first, then the newest.
     sessions.sort_by_key(|one| (Some(one.id()) != own, std::cmp::Reverse(one.authenticated_at())));
     let account = engine.users.identifier(found.session.subject()).await?;

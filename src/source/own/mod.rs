@@ -26,6 +26,9 @@ use crate::{
     urls::Urls,
 };
 
+/// No session's use is noted more often than this.
+const SELDOM: Duration = Duration::from_secs(60);
+
 pub(crate) struct OwnSessions {
     pub(crate) keys: KeyRing,
     pub(crate) cookies: CookieJar,
@@ -35,6 +38,8 @@ pub(crate) struct OwnSessions {
     pub(crate) urls: Arc<Urls>,
     pub(crate) clock_leeway: Duration,
     pub(crate) second_factor_lifespan: Duration,
+    /// How long a session lasts that nobody uses.
+    pub(crate) inactivity_timeout: Option<Duration>,
     /// Makes the short addresses that long ones are kept under.
     pub(crate) sealer: Sealer,
     /// How many long addresses of a session are kept.
@@ -59,7 +64,11 @@ impl OwnSessions {
         if !self.users.is_active(subject).await? {
             return Ok(None);
         }
+        let noted_at = stored.session.last_used_at();
         let Some(evidence) = self.admit(stored, now) else { return Ok(None) };
+        if !self.note_use(id, subject, noted_at, now).await {
+            return Ok(None);
+        }
         let evidence = Arc::new(evidence);
         self.standing.insert(Arc::clone(&evidence), now, epoch);
         Ok(Some(evidence))
@@ -67,10 +76,36 @@ impl OwnSessions {
 
     pub(crate) fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
         let StoredStanding { session, credentials, not_before } = stored;
+        if self.is_idle(&session, now) {
+            return None;
+        }
         let begun_in_time = not_before.is_none_or(|not_before| session.issued_at() >= not_before);
         let (session, standing) = (Session::from(session), self.judge(credentials));
         let alive = !session.has_ended(now) && standing.level(&session, now) > Aal::Aal0;
         (begun_in_time && alive).then_some(Evidence { session, standing })
+    }
+
+    /// Whether nobody has used the session for too long.
+    pub(crate) fn is_idle(&self, session: &StoredSession, now: Timestamp) -> bool {
+        self.inactivity_timeout.is_some_and(|timeout| now.since(session.last_used_at()) >= timeout)
+    }
+
+    /// Notes that the session is in use, if that is due. Returns whether the session is still there.
+    ///
+    /// The cache need not be asked: what it has was noted less than a tenth of the timeout before it was read.
+    async fn note_use(&self, id: SessionId, subject: &Subject, noted_at: Timestamp, now: Timestamp) -> bool {
+        let Some(timeout) = self.inactivity_timeout else { return true };
+        if now.since(noted_at) < timeout.checked_div(10).unwrap_or(timeout).max(SELDOM) {
+            return true;
+        }
+        match self.stores.note_use(subject, id, now).await {
+            Ok(written) => written.is_done(),
+            // It ends sooner for that, never later.
+            Err(error) => {
+                tracing::warn!(target: "tower_step_up::sessions", %error, "the use of a session could not be noted");
+                true
+            }
+        }
     }
 
     /// The standing of a subject with these credentials, under the configured limits.

@@ -107,6 +107,7 @@ where
     checks!(
         new_store;
         sessions::come_back_as_they_were,
+        sessions::uses_are_noted,
         sessions::existing_ids_are_refused,
         sessions::are_listed_newest_first_while_alive,
         sessions::are_found_by_binding,

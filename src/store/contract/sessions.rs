@@ -166,6 +166,34 @@ pub async fn are_found_by_binding<S: SubjectStore>(store: S) {
     assert_eq!((standing.session, standing.not_before), (last, Some(NOW + HOUR + MINUTE)));
 }
 
+/// The last use is noted, only forwards, and never in a session that is gone.
+pub async fn uses_are_noted<S: SubjectStore>(store: S) {
+    let kim = kim();
+    assert!(store.notes_use(), "`notes_use` says no: `build()` refuses an inactivity timeout with this store");
+    let session = created(&store, &kim, NOW).await;
+    let (id, bound) = (session.id(), session.binding());
+    let seen = async || store.standing(&kim, id).await.unwrap().expect("the session").session.seen_at();
+    assert_eq!(seen().await, None);
+    for (at, after) in [(HOUR, HOUR), (MINUTE, HOUR), (HOUR, HOUR), (HOUR + MINUTE, HOUR + MINUTE)] {
+        assert!(store.note_use(&kim, id, NOW + at).await.unwrap().is_done());
+        assert_eq!(seen().await, Some(NOW + after));
+    }
+    let noted = session.clone().with_seen_at(NOW + HOUR + MINUTE);
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), std::slice::from_ref(&noted));
+    assert_eq!(store.session_of(&kim, bound, NOW).await.unwrap().expect("the session").session, noted);
+    for (subject, id) in [(subject("lee"), id), (kim.clone(), SessionId::random())] {
+        assert!(!store.note_use(&subject, id, NOW + DAY).await.unwrap().is_done());
+    }
+    assert_eq!(seen().await, Some(NOW + HOUR + MINUTE));
+
+    let mut rotation = rotation(&session, NOW);
+    rotation.new = rotation.new.with_seen_at(NOW + HOUR);
+    let new = rotation.new.clone();
+    done(&store, &Completion { rotate: Some(rotation), ..Completion::new(kim.clone(), NOW) }).await;
+    assert!(!store.note_use(&kim, id, NOW + DAY).await.unwrap().is_done(), "it was replaced");
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [new]);
+}
+
 /// Revoking one session ends it, once.
 pub async fn one_is_revoked<S: SubjectStore>(store: S) {
     let kim = kim();
@@ -188,7 +216,7 @@ pub async fn others_are_revoked<S: SubjectStore>(store: S) {
     }
     assert_eq!(store.revoke(&kim, Revocation::Others(kept.binding())).await.unwrap(), 3);
     assert_eq!(store.revoke(&kim, Revocation::Others(kept.binding())).await.unwrap(), 0);
-    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), [kept.clone()]);
+    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), std::slice::from_ref(&kept));
     assert!(is_there(&store, &lees).await);
 
     let rotation = rotation(&kept, NOW);

@@ -9,7 +9,7 @@ use crate::{
     session::{BindingKey, SessionId, StoredSession, Subject},
     store::{
         Completed, Completion, Consumption, Credential, Revocation, Rotation, StoreError, StoreErrorKind,
-        StoredStanding,
+        StoredStanding, Written,
     },
 };
 
@@ -123,6 +123,11 @@ impl State {
             account.not_before = account.not_before.max(Some(not_before));
         }
         ended
+    }
+
+    pub(super) fn note_use(&mut self, subject: &Subject, id: SessionId, at: Timestamp) -> Written {
+        let session = self.sessions.get_mut(&id).filter(|session| session.subject() == subject);
+        Written::from(session.map(|session| session.see(at)).is_some())
     }
 
     /// A revocation is never refused for lack of room. The earliest not-before gives way instead: the sessions that it ended are

@@ -168,6 +168,14 @@ impl SubjectStore for MemoryStore {
     fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
         self.with(move |state, _| Ok(state.revoke_everyone(not_before)))
     }
+
+    fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {
+        self.with(move |state, _| Ok(state.note_use(subject, session, at)))
+    }
+
+    fn notes_use(&self) -> bool {
+        true
+    }
 }
 
 impl FlowStore for MemoryStore {

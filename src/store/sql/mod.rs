@@ -220,6 +220,14 @@ impl SubjectStore for SqlStore {
     fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
         forward!(self.revoke_everyone(not_before))
     }
+
+    fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {
+        forward!(self.note_use(subject, session, at))
+    }
+
+    fn notes_use(&self) -> bool {
+        true
+    }
 }
 
 impl FlowStore for SqlStore {

@@ -58,11 +58,11 @@ pub(super) fn counted((generation, locked_until): (Uuid, Option<i64>)) -> Counte
     Counted::new(generation, locked_until.map(Timestamp::from_unix_milliseconds))
 }
 
-/// `id, binding, proofs, issued_at, expires_at, answered_digest, answered_at, device`
-pub(crate) type SessionRow = (Uuid, Uuid, String, i64, i64, Option<Vec<u8>>, Option<i64>, Option<String>);
+/// `id, binding, proofs, issued_at, expires_at, answered_digest, answered_at, device, seen_at`
+pub(crate) type SessionRow = (Uuid, Uuid, String, i64, i64, Option<Vec<u8>>, Option<i64>, Option<String>, Option<i64>);
 
 pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<StoredSession, StoreError> {
-    let (id, binding, proofs, issued_at, expires_at, digest, answered_at, device) = row;
+    let (id, binding, proofs, issued_at, expires_at, digest, answered_at, device, seen_at) = row;
     let proofs: Vec<Proof> = serde_json::from_str(proofs).map_err(|_| corrupt("a session's proofs"))?;
     let session = StoredSession::from_parts(
         (*id).into(),
@@ -74,6 +74,10 @@ pub(crate) fn session(subject: &Subject, row: &SessionRow) -> Result<StoredSessi
     );
     let session = match device {
         Some(device) => session.with_device(&serde_json::from_str(device).map_err(|_| corrupt("a session's device"))?),
+        None => session,
+    };
+    let session = match seen_at {
+        Some(at) => session.with_seen_at(Timestamp::from_unix_milliseconds(*at)),
         None => session,
     };
     Ok(match (digest, answered_at) {
@@ -113,6 +117,7 @@ pub(crate) type StandingRow = (
     Option<i64>,
     Option<String>,
     Option<i64>,
+    Option<i64>,
     Option<Uuid>,
     Option<String>,
     Option<String>,
@@ -122,12 +127,15 @@ pub(crate) type StandingRow = (
 pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Option<StoredStanding>, StoreError> {
     let mut standing: Option<StoredStanding> = None;
     for row in rows {
-        let (id, binding, proofs, issued_at, expires_at, digest, answered_at, device, ..) = row;
+        let (id, binding, proofs, issued_at, expires_at, digest, answered_at, device, seen_at, ..) = row;
         let (.., not_before, credential, method, aal) = row;
         let standing = match &mut standing {
             Some(standing) => standing,
             none => none.insert(StoredStanding {
-                session: session(subject, &(id, binding, proofs, issued_at, expires_at, digest, answered_at, device))?,
+                session: session(
+                    subject,
+                    &(id, binding, proofs, issued_at, expires_at, digest, answered_at, device, seen_at),
+                )?,
                 credentials: Vec::new(),
                 not_before: not_before.map(Timestamp::from_unix_milliseconds),
             }),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::store::{StoreError, StoreErrorKind, StoreFuture};
 
-const MIGRATIONS: [Script; 7] = [
+const MIGRATIONS: [Script; 8] = [
     (1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/sqlite/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/sqlite/0003_names_of_credentials.sql")),
@@ -30,6 +30,7 @@ const MIGRATIONS: [Script; 7] = [
     (5, "flow in use", include_str!("../../../../migrations/sqlite/0005_flow_in_use.sql")),
     (6, "devices", include_str!("../../../../migrations/sqlite/0006_devices.sql")),
     (7, "generations of counters", include_str!("../../../../migrations/sqlite/0007_generations_of_counters.sql")),
+    (9, "last use", include_str!("../../../../migrations/sqlite/0009_last_use.sql")),
 ];
 
 /// How many expired rows a write removes beside its own work.

@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
     store::{
-        Credential, Revocation, StoreError, StoreErrorKind, StoredStanding,
+        Credential, Revocation, StoreError, StoreErrorKind, StoredStanding, Written,
         sql::rows::{self, CredentialRow, SessionRow, StandingRow},
     },
 };
@@ -40,7 +40,7 @@ impl Sqlite {
         session: SessionId,
     ) -> Result<Option<StoredStanding>, StoreError> {
         let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, ",
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, ",
             not_before!(),
             ", c.id, c.method, c.aal FROM step_up_sessions s \
              LEFT JOIN step_up_credentials c ON c.subject = s.subject \
@@ -61,8 +61,8 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Option<StoredStanding>, StoreError> {
         let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.not_before, c.id, c.method, c.aal \
-                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, ",
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, s.not_before, c.id, c.method, c.aal \
+                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, ",
             not_before!(),
             " AS not_before FROM step_up_sessions s \
                  WHERE s.subject = ?1 AND s.binding = ?2 AND s.expires_at > ?3 AND s.issued_at >= coalesce(",
@@ -85,7 +85,7 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Vec<StoredSession>, StoreError> {
         let rows: Vec<SessionRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device \
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at \
                  FROM step_up_sessions s \
                  WHERE s.subject = ?1 AND s.expires_at > ?2 AND s.issued_at >= coalesce(",
             not_before!(),
@@ -128,6 +128,27 @@ impl Sqlite {
         Ok(ended)
     }
 
+    /// One statement: a session that was ended or replaced meanwhile stays so.
+    pub(in crate::store::sql) async fn note_use(
+        &self,
+        subject: &Subject,
+        session: SessionId,
+        at: Timestamp,
+    ) -> Result<Written, StoreError> {
+        let mut write = self.write().await?;
+        let noted = sqlx::query(
+            "UPDATE step_up_sessions SET seen_at = max(coalesce(seen_at, ?3), ?3) WHERE subject = ?1 AND id = ?2",
+        )
+        .bind(subject.as_str())
+        .bind(Uuid::from(session))
+        .bind(at.unix_milliseconds())
+        .execute(&mut *write.transaction)
+        .await
+        .map_err(failed)?;
+        write.commit().await?;
+        Ok((noted.rows_affected() == 1).into())
+    }
+
     pub(in crate::store::sql) async fn credentials(&self, subject: &Subject) -> Result<Vec<Credential>, StoreError> {
         let rows: Vec<CredentialRow> = sqlx::query_as(
             "SELECT c.id, c.method, c.aal, c.name, c.data, c.last_step, c.created_at, c.last_used_at, s.hash, s.used_at \
@@ -163,7 +184,7 @@ pub(super) async fn insert_session(
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at, \
-         answered_digest, answered_at, device) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+         answered_digest, answered_at, device, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
     )
     .bind(Uuid::from(session.id()))
     .bind(session.subject().as_str())
@@ -174,6 +195,7 @@ pub(super) async fn insert_session(
     .bind(session.answered().map(|answered| answered.digest.as_slice()))
     .bind(session.answered().map(|answered| answered.at.unix_milliseconds()))
     .bind(rows::device(session)?)
+    .bind(session.seen_at().map(Timestamp::unix_milliseconds))
     .execute(connection)
     .await
     .map_err(failed)?;
