@@ -28,6 +28,7 @@ mod database;
 mod login;
 mod pages;
 mod security;
+mod server;
 mod transfers;
 mod users;
 
@@ -90,7 +91,7 @@ async fn main() -> ExitCode {
 async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
     let stop = stop_signal()?;
     println!("bank listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, app).with_graceful_shutdown(stop).await
+    server::serve(listener, app, stop).await
 }
 
 /// Everything that can go wrong before the first request.
@@ -143,6 +144,7 @@ async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error
         .fallback(pages::not_found)
         .layer(DefaultBodyLimit::max(16 * 1024))
         .layer(middleware::from_fn_with_state(own_origin, security::same_origin))
+        .layer(middleware::from_fn(server::in_time))
         .layer(middleware::from_fn(security::page_headers))
         .with_state(bank);
     // The crate's router sets its own headers and protects its own forms. The layer comes last, so that it is around everything

@@ -23,7 +23,7 @@ mod tests;
 use std::{error::Error, time::Duration};
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{Query, Request, State},
     http::StatusCode,
     middleware::{self, Next},
@@ -34,6 +34,7 @@ use serde::Deserialize;
 use tower_step_up::{
     Aal2, CurrentSession, Method, RequireAal2, Requirement, RouterExt, SigningKey, StepUp, Subject,
     clock::{Clock, SystemClock},
+    extract::Fresh,
     factor::Totp,
     store::MemoryStore,
 };
@@ -71,7 +72,7 @@ fn app(step_up: &StepUp) -> Router {
         .route("/logout", post(log_out))
         .route("/payments", get(async || "Your payments.").layer(RequireAal2))
         .route_requiring("/transfer", RECENT, get(form).post(send))
-        .route("/limits", get(limits))
+        .route("/limits", get(limits).put(set_limit))
         .with_state(step_up.clone())
         .with_step_up(step_up)
         .layer(middleware::from_fn(same_origin))
@@ -87,6 +88,11 @@ async fn send() -> Redirect {
 
 async fn limits(user: Aal2) -> String {
     format!("The limits of {}.", user.subject())
+}
+
+/// Judged when the whole body is there, however long that takes.
+async fn set_limit(Fresh(user, Json(limit)): Fresh<Aal2, Json<u32>>) -> String {
+    format!("{} may send {limit}.", user.subject())
 }
 
 #[derive(Deserialize)]

@@ -20,8 +20,8 @@ use tower_step_up::{
 use super::{SECRET, app, step_up};
 
 /// All routes that need two factors. When you add a route to the application, add it here.
-const SENSITIVE: [(&str, &str); 4] =
-    [("GET", "/payments"), ("GET", "/transfer"), ("POST", "/transfer"), ("GET", "/limits")];
+const SENSITIVE: [(&str, &str); 5] =
+    [("GET", "/payments"), ("GET", "/transfer"), ("POST", "/transfer"), ("GET", "/limits"), ("PUT", "/limits")];
 
 /// Routes that move money. The requirement is written out, not taken from the application, so that a change there fails here.
 const MONEY: [(&str, &str); 2] = [("GET", "/transfer"), ("POST", "/transfer")];
@@ -82,6 +82,12 @@ async fn sensitive_routes_are_closed_below_their_level() {
 #[tokio::test]
 async fn old_sessions_are_dead() {
     Bank::new().attacks().assert_replay_refused(&SENSITIVE).await;
+}
+
+#[tokio::test]
+async fn a_revoked_session_sets_no_limit_by_a_body_that_comes_late() {
+    let attacks = Bank::new().attacks();
+    attacks.assert_judged_after_body(&[("PUT", "/limits")], ("application/json", "100"), Body::new).await;
 }
 
 #[tokio::test]

@@ -40,6 +40,8 @@ use crate::{session::Subject, step_up::StepUp};
 /// let routes = [("GET", "/payments"), ("POST", "/transfer")];
 /// attacks.assert_replay_refused(&routes).await;
 ///
+/// // Bodies that are held back, on routes that take `Fresh`: see `assert_judged_after_body`.
+///
 /// // The step-up: a code opens the routes, works once, and ends the old session.
 /// attacks.assert_steps_up(&routes).await;
 /// # Ok(())

@@ -15,6 +15,7 @@ mod answer;
 mod attacks;
 mod clock;
 mod code;
+mod held;
 mod replay;
 mod request;
 mod sessions;
@@ -22,4 +23,4 @@ mod sessions;
 mod step_up;
 mod walk;
 
-pub use self::{attacks::Attacks, clock::FixedClock, code::totp_code, sessions::mint};
+pub use self::{attacks::Attacks, clock::FixedClock, code::totp_code, held::HeldBody, sessions::mint};

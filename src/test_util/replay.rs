@@ -176,7 +176,7 @@ impl<S> Attacks<S> {
     }
 
     /// A session with two fresh factors, and the credentials that the subject had before.
-    async fn begin_trial(&self) -> Result<(SignedIn, Vec<Credential>), Error> {
+    pub(super) async fn begin_trial(&self) -> Result<(SignedIn, Vec<Credential>), Error> {
         let now = self.step_up.engine().now();
         let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
         let credentials = vec![without_secret(summary, now)];

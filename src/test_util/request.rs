@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Builder, response::Parts};
 use tower_service::Service;
 
 use super::Attacks;
@@ -34,6 +34,14 @@ impl<S> Attacks<S> {
         S::Error: Debug,
         ReqBody: Default,
     {
+        let request = self.head((method, path), session).body(ReqBody::default());
+        #[allow(clippy::panic, reason = "it is an assertion")]
+        let request = request.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        self.send(request).await.into_parts().0
+    }
+
+    /// A request as a page of the application or a program sends it.
+    pub(super) fn head(&self, (method, path): Route<'_>, session: Option<(Transport, &str)>) -> Builder {
         let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
         match session {
             Some((Transport::Cookie, token)) => {
@@ -50,9 +58,7 @@ impl<S> Attacks<S> {
         if method == Method::OPTIONS {
             request = request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET");
         }
-        #[allow(clippy::panic, reason = "it is an assertion")]
-        let request = request.body(ReqBody::default()).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        self.send(request).await.into_parts().0
+        request
     }
 
     #[allow(clippy::expect_used, reason = "it is an assertion")]
@@ -96,7 +102,6 @@ impl<S> Attacks<S> {
         S::Error: Debug,
         ReqBody: Default,
     {
-        let is_dead = |answer: &Parts| matches!(refusal(answer), Some("session_inactive" | "session_aal1_required"));
         self.other_than(routes, &TRANSPORTS, token, who, "be dead", is_dead).await
     }
 
@@ -163,8 +168,13 @@ pub(super) fn refusal(answer: &Parts) -> Option<&str> {
     fits.then_some(id)
 }
 
+/// Whether there is no session any more.
+pub(super) fn is_dead(answer: &Parts) -> bool {
+    matches!(refusal(answer), Some("session_inactive" | "session_aal1_required"))
+}
+
 /// Whether the request reached a handler that exists and works.
-fn reaches_the_handler(answer: &Parts) -> bool {
+pub(super) fn reaches_the_handler(answer: &Parts) -> bool {
     let absent = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
     refusal(answer).is_none() && !absent && !answer.status.is_server_error()
 }

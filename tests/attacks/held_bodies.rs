@@ -12,13 +12,21 @@ use std::{
 };
 
 use axum::{
+    Json, Router,
     body::{Body, Bytes},
+    extract::DefaultBodyLimit,
     http::{Method as HttpMethod, StatusCode},
+    routing::post,
 };
 use http_body::Frame;
-use tower_step_up::{factor::Password, store::Revocation};
+use tower::ServiceExt;
+use tower_step_up::{
+    Aal2, CurrentSession, Method, Proven, Required, Requirement, RouterExt, StepUp, extract::Fresh, factor::Password,
+    store::Revocation,
+};
 
 use crate::{
+    held,
     site::{Answer, Client, Kind, OpenFlow},
     world::{World, assert_error, assert_says, client, subject},
 };
@@ -270,4 +278,138 @@ async fn nobody_makes_the_server_hold_megabytes() {
     // The honest twin.
     let logout = format!("{{\"session_token\":{:?}}}", native.token.as_deref().unwrap());
     assert_eq!(native.delete("/self-service/logout/api", &logout).await.status, StatusCode::NO_CONTENT);
+}
+
+/// A second factor, proven within the last five minutes.
+struct FiveMinutes;
+
+impl Required for FiveMinutes {
+    const REQUIREMENT: Requirement = Requirement::aal2().max_age(Duration::from_secs(300));
+}
+
+async fn at_the_head(user: Aal2, Json(_): Json<u64>) -> String {
+    user.subject().to_string()
+}
+
+async fn aal2(Fresh(user, Json(_)): Fresh<Aal2, Json<u64>>) -> String {
+    user.subject().to_string()
+}
+
+async fn recent(Fresh(user, body): Fresh<Proven<FiveMinutes>, Bytes>) -> String {
+    assert_eq!(body, "7");
+    user.subject().to_string()
+}
+
+async fn session(Fresh(user, body): Fresh<CurrentSession, String>) -> String {
+    assert_eq!(body, "7");
+    user.subject().to_string()
+}
+
+fn own_handlers(step_up: &StepUp) -> Router {
+    Router::new()
+        .route("/at-the-head", post(at_the_head))
+        .route("/aal2", post(aal2))
+        .route("/recent", post(recent))
+        .route("/session", post(session))
+        .layer(DefaultBodyLimit::max(1000))
+        .with_step_up(step_up)
+}
+
+/// What an application's own handlers answer to a body that comes after all this.
+async fn answers(client: &Client, app: &Router, path: &str, meanwhile: impl AsyncFnOnce()) -> Answer {
+    let (body, holder) = held::held();
+    let mut client = Client { router: app.clone(), ..client.clone() };
+    let request = client.request(HttpMethod::POST, path).header("content-type", "application/json");
+    let (answer, ()) = tokio::join!(client.send(request.body(Body::new(body)).unwrap()), async {
+        holder.asked().await;
+        meanwhile().await;
+        holder.send("7");
+    });
+    answer
+}
+
+#[tokio::test]
+async fn a_handler_that_asks_for_it_fresh_is_judged_when_the_body_is_there() {
+    for world in World::on_every_store(|builder| builder) {
+        let site = &world.a;
+        let app = own_handlers(&site.step_up);
+        let mut number = 0;
+        for kind in [Kind::Spa, Kind::Native] {
+            for (change, path, expected) in [
+                ("none", "/at-the-head", ""),
+                ("none", "/aal2", ""),
+                ("none", "/recent", ""),
+                ("none", "/session", ""),
+                // A guard decides at the head, as SECURITY.md says.
+                ("revoked", "/at-the-head", ""),
+                ("revoked", "/aal2", "session_inactive"),
+                ("revoked", "/recent", "session_inactive"),
+                ("revoked", "/session", "session_inactive"),
+                ("six minutes", "/at-the-head", ""),
+                ("six minutes", "/aal2", ""),
+                ("six minutes", "/recent", "session_refresh_required"),
+                ("six minutes", "/session", ""),
+                ("unbound", "/at-the-head", ""),
+                ("unbound", "/aal2", "session_aal2_required"),
+                ("unbound", "/recent", "session_aal2_required"),
+                ("unbound", "/session", ""),
+            ] {
+                number += 1;
+                let name = format!("kim-{number}");
+                site.enrol(&name).await;
+                let mut kim = client(site, kind, &name).await;
+                assert_eq!(kim.step_up(&world.next_code()).await.status, StatusCode::OK);
+                let answer = answers(&kim, &app, path, async || {
+                    match change {
+                        "revoked" => drop(world.b.step_up.revoke_all(&subject(&name)).await.unwrap()),
+                        "unbound" => world.b.step_up.unbind(&subject(&name), Method::Totp).await.unwrap(),
+                        "six minutes" => world.advance(6 * MINUTE),
+                        _ => {}
+                    }
+                    world.advance(Duration::from_secs(5));
+                })
+                .await;
+                if expected.is_empty() {
+                    assert_eq!(
+                        (answer.status, answer.text.as_str()),
+                        (StatusCode::OK, name.as_str()),
+                        "{change} {path}"
+                    );
+                } else {
+                    assert_eq!(answer.error_id(), expected, "{change} {path}: {answer:?}");
+                }
+            }
+        }
+    }
+}
+
+/// What is refused at the head is refused before the body, and so is what is too much; the rest is up to the one who reads it.
+#[tokio::test]
+async fn a_fresh_body_is_read_once_and_within_its_limit() {
+    let world = World::new();
+    let site = &world.a;
+    let app = own_handlers(&site.step_up);
+    site.enrol("kim").await;
+    let mut kim = client(site, Kind::Native, "kim").await;
+    let sent = |kim: &Client, body: Body| {
+        let request = kim.request(HttpMethod::POST, "/aal2").header("content-type", "application/json");
+        let answer = app.clone().oneshot(request.body(body).unwrap());
+        async move { answer.await.unwrap().status().as_u16() }
+    };
+    assert_eq!(sent(&kim, Body::new(Announced(1))).await, 403);
+    assert_eq!(sent(&site.stranger(Kind::Native), Body::new(Announced(1))).await, 401);
+    assert_eq!(kim.step_up(&world.next_code()).await.status, StatusCode::OK);
+    for (body, status) in [("7", 200), ("seven", 400), ("\"7\"", 422), ("", 400)] {
+        assert_eq!(sent(&kim, Body::from(body)).await, status, "{body}");
+    }
+    assert_eq!(sent(&kim, Body::from(" ".repeat(1001))).await, 413);
+    let kept = Arc::new(AtomicUsize::new(usize::MAX));
+    let crumbs = Crumbs { left: 999, given: Vec::new(), kept: Arc::clone(&kept) };
+    assert_eq!(sent(&kim, Body::new(crumbs)).await, 400, "blanks");
+    assert!(kept.load(Ordering::SeqCst) <= 2 * BUFFER, "{kept:?}");
+    // Without the layer, nobody gets in.
+    let bare = Router::new().route("/aal2", post(aal2));
+    let client = Client { router: bare, ..kim.clone() };
+    let request = client.request(HttpMethod::POST, "/aal2").body(Body::new(Announced(1))).unwrap();
+    assert_eq!(client.router.oneshot(request).await.unwrap().status(), 500);
 }

@@ -20,5 +20,6 @@ mod native_client;
 mod program;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod slow_clients;
 mod storm;
 mod two_banks;

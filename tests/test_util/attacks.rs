@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, header},
@@ -24,9 +24,10 @@ use bytes::Bytes;
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_step_up::{
-    Aal, CurrentSession, Method, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, SigningKey, StepUp,
-    StepUpBuilder, Subject,
+    Aal, Aal2, CurrentSession, Method, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, SigningKey,
+    StepUp, StepUpBuilder, Subject,
     directory::{Directory, DirectoryFuture, Identity},
+    extract::Fresh,
     factor::{LookupSecrets, Totp},
     store::SubjectStore,
     test_util::Attacks,
@@ -499,4 +500,49 @@ async fn a_factor_must_be_there_to_step_up() {
     });
     assert!(panicked.await);
     assert!(step_up.sign_in(alice(), Method::Password).await.is_ok());
+}
+
+async fn set_limit(user: Aal2, Json(limit): Json<u64>) -> String {
+    format!("{} {limit}", user.subject())
+}
+
+async fn set_limit_freshly(Fresh(user, Json(limit)): Fresh<Aal2, Json<u64>>) -> String {
+    format!("{} {limit}", user.subject())
+}
+
+#[tokio::test]
+async fn a_held_body_names_routes_that_are_judged_at_the_head() {
+    let step_up = step_up();
+    let unread = async |user: Aal2, _: Body| user.subject().to_string();
+    let routes = Router::new()
+        .route("/fresh", post(set_limit_freshly))
+        .route("/head", post(set_limit))
+        .route("/guard", post(async |_: Json<u64>| "set").layer(RequireAal2))
+        .route("/unread", post(unread));
+    let attacks = app(&step_up, routes);
+    let sent = ("application/json", "7");
+    attacks.assert_judged_after_body(&[("POST", "/fresh")], sent, Body::new).await;
+    for path in ["/head", "/guard"] {
+        let complaints = complaints(attacks.assert_judged_after_body(&[("POST", path)], sent, Body::new)).await;
+        let ways = ["by cookie", "by X-Session-Token", "by Authorization: Bearer"];
+        let expected = ways.map(|way| {
+            format!("POST {path} with a session that was revoked before its body came, {way}: 200 OK, should be dead")
+        });
+        assert_eq!(complaints, expected);
+    }
+    let complaints = complaints(attacks.assert_judged_after_body(&[("POST", "/unread")], sent, Body::new)).await;
+    assert_eq!(
+        complaints[0],
+        "POST /unread with a body that is held back, by cookie: 200 OK, should wait for its body"
+    );
+    assert_eq!(complaints.len(), 3);
+}
+
+#[tokio::test]
+async fn a_held_body_names_routes_that_refuse_the_honest_user() {
+    let step_up = step_up();
+    let attacks = app(&step_up, Router::new().route("/fresh", post(set_limit_freshly)));
+    let sent = ("application/json", "7");
+    let complaints = complaints(attacks.assert_judged_after_body(&[("POST", "/absent")], sent, Body::new)).await;
+    assert_eq!(complaints[0], "POST /absent with two factors, by cookie: 404 Not Found, should let in");
 }

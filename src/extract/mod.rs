@@ -18,6 +18,9 @@
 //! # let _: axum::Router = axum::Router::new().route("/limits/{id}", axum::routing::put(change));
 //! ```
 //!
+//! They decide when the head of the request is there. [`Fresh`] reads the body and then decides once more: use it where a session that is
+//! revoked, or a proof that grows old, while the body is on its way must not count.
+//!
 //! # If a handler does not compile
 //!
 //! axum's own traits decide what a handler may take and return, and the compiler only says that it is no handler:
@@ -52,6 +55,8 @@
 //! let _: Router = Router::new().route("/login", post(log_in));
 //! ```
 
+mod fresh;
+
 use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc};
 
 use axum::{
@@ -60,6 +65,7 @@ use axum::{
 };
 use http::{header, request::Parts};
 
+pub use self::fresh::Fresh;
 use crate::{
     aal::{Aal, Proof},
     challenge::AccessDenied,
@@ -220,7 +226,8 @@ pub trait Required: Send + Sync + 'static {
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(transfer));
 /// ```
 ///
-/// The age is measured when the request arrives, not at the end of its body.
+/// The age is measured when the request arrives, not at the end of its body. `Fresh<Proven<FiveMinutes>, String>` measures it when the body
+/// is there, see [`Fresh`].
 pub struct Proven<R> {
     session: CurrentSession,
     required: PhantomData<fn() -> R>,
@@ -288,5 +295,5 @@ impl Required for TwoFactors {
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(change_limits));
 /// ```
 ///
-/// It requires [`Requirement::aal2`]. For an age, see [`Proven`].
+/// It requires [`Requirement::aal2`]. For an age, see [`Proven`]. It decides before the body is there; [`Fresh`] decides once more after it.
 pub type Aal2 = Proven<TwoFactors>;
