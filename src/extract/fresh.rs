@@ -74,7 +74,7 @@ use crate::guard::find_context;
 /// - `R` is what must hold: [`Aal2`](super::Aal2), [`CurrentSession`](super::CurrentSession), a [`Proven`](super::Proven) of yours, or an
 ///   extractor of yours that takes one of these. It decides twice: at the head, so that a request that is refused anyway is refused before
 ///   its body is read, and once the body is there. The handler gets the second decision.
-/// - `E` is what reads the body: [`Json`](axum::Json), [`Form`](axum::Form), `Bytes`, `String`, `Multipart`. It gets the body from memory,
+/// - `E` is what reads the body: `Json`, `Form`, `Bytes`, `String`, `Multipart`. It gets the body from memory,
 ///   and only after the second decision.
 /// - The body may have as many bytes as axum's [`DefaultBodyLimit`](axum::extract::DefaultBodyLimit) allows, two million unless you set
 ///   another. For how long it may take, your server needs a limit of its own.
