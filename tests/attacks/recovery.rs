@@ -70,7 +70,7 @@ async fn assert_spent_for_good(world: &World, user: &mut Client, flow: &OpenFlow
 }
 
 /// A set is confirmed once, whatever is written to its flow at the same moment, and whichever call of the store fails.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn spent_recovery_codes_do_not_come_back() {
     for world in worlds() {
         for kind in PROGRAMS {
