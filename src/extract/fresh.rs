@@ -36,13 +36,13 @@ use crate::guard::find_context;
 ///     format!("{} sends {amount}", user.subject())
 /// }
 ///
-/// let app: Router = Router::new().route("/limit", post(set_limit)).route("/transfer", post(transfer));
 /// # use axum::{body::Body, http::{Request, header}};
 /// # use tower::ServiceExt;
 /// # use tower_step_up::{RouterExt, SigningKey, StepUp, Subject, aal::{Aal, CredentialId, Method, Proof}};
 /// # use tower_step_up::{factor::Totp, store::MemoryStore};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app: Router = Router::new().route("/limit", post(set_limit)).route("/transfer", post(transfer));
 /// # let step_up = StepUp::builder("https://bank.example")
 /// #     .signing_key(SigningKey::generate("2026-11")?)
 /// #     .store(MemoryStore::default())
