@@ -40,7 +40,8 @@ pub fn table() {
                     templates.push(Template::new(Some(&cookies(&cookie(&session)))));
                     tokens.push(session.token().as_str().to_owned());
                 } else {
-                    step_up.sign_in(Subject::new(name).unwrap(), Method::Password).await.unwrap();
+                    let _kept_in_the_store =
+                        step_up.sign_in(Subject::new(name).unwrap(), Method::Password).await.unwrap();
                 }
             }
         });

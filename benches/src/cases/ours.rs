@@ -119,7 +119,7 @@ fn sign_in(world: &World) -> Case {
     let sign_in = move || {
         number += 1;
         let subject = Subject::new(format!("user-{number}")).unwrap();
-        runtime.block_on(step_up.sign_in(subject, Method::Password)).unwrap();
+        let _kept_in_the_store = runtime.block_on(step_up.sign_in(subject, Method::Password)).unwrap();
     };
     Case::new("ours: sign_in: session, token and cookie, memory store", Function(sign_in, 0)).slow(4, 10)
 }
