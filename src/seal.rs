@@ -161,6 +161,14 @@ impl Sealer {
         let newest = self.keys.first().map(|key| Self::new(vec![key.clone()]));
         newest.is_some_and(|newest| newest.open(context, sealed).is_ok())
     }
+
+    /// The same secret under the newest key; `None` if it is sealed under that one already.
+    pub(crate) fn reseal(&self, context: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        if self.is_newest(context, sealed) {
+            return Ok(None);
+        }
+        self.seal(context, &self.open(context, sealed)?).map(Some)
+    }
 }
 
 /// HMAC-SHA256 of the message under a key of its own, and once more: the two steps of HKDF.

@@ -216,11 +216,10 @@ impl Factor for LookupSecrets {
         credential: &Credential,
         sealer: &Sealer,
     ) -> Result<Option<Vec<u8>>, SealError> {
-        let context = seal_context(subject, credential.summary.id);
-        if credential.data.is_empty() || sealer.is_newest(&context, &credential.data) {
+        if credential.data.is_empty() {
             return Ok(None);
         }
-        sealer.seal(&context, &sealer.open(&context, &credential.data)?).map(Some)
+        sealer.reseal(&seal_context(subject, credential.summary.id), &credential.data)
     }
 
     fn enrolment(&self) -> Option<&dyn Enrolment> {

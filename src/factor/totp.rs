@@ -209,11 +209,7 @@ impl Factor for Totp {
         credential: &Credential,
         sealer: &Sealer,
     ) -> Result<Option<Vec<u8>>, SealError> {
-        let context = seal_context(subject, credential.summary.id);
-        if sealer.is_newest(&context, &credential.data) {
-            return Ok(None);
-        }
-        sealer.seal(&context, &sealer.open(&context, &credential.data)?).map(Some)
+        sealer.reseal(&seal_context(subject, credential.summary.id), &credential.data)
     }
 
     fn open_step(&self, now: Timestamp) -> Option<u64> {

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, SWEPT_AT_ONCE, failed};
+use super::{Postgres, failed, sweep};
 use crate::{
     clock::Timestamp,
     store::{
@@ -136,16 +136,9 @@ async fn why_refused(
 }
 
 async fn sweep_attempts(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_attempts WHERE (subject, method) IN (SELECT subject, method FROM step_up_attempts \
-         WHERE forgotten_at <= $1 ORDER BY forgotten_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-    )
-    .bind(now.unix_milliseconds())
-    .bind(SWEPT_AT_ONCE)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
+    let expired = "DELETE FROM step_up_attempts WHERE (subject, method) IN (SELECT subject, method FROM step_up_attempts \
+         WHERE forgotten_at <= $1 ORDER BY forgotten_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    sweep(connection, expired, now).await
 }
 
 pub(super) async fn reset_attempts(connection: &mut PgConnection, key: &AttemptKey) -> Result<(), StoreError> {

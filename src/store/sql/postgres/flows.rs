@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
+use super::{Postgres, failed, lock_subject, sweep};
 use crate::{
     clock::Timestamp,
     session::{BindingKey, Subject},
@@ -49,15 +49,9 @@ impl Postgres {
             None if seq.checked_rem(PRUNE_EVERY) == Some(0) => prune_anonymous_flows(&mut transaction, keep).await?,
             None => {}
         }
-        sqlx::query(
-            "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
-             WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-        )
-        .bind(removable.unix_milliseconds())
-        .bind(SWEPT_AT_ONCE)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
+        let expired = "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
+             WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+        sweep(&mut transaction, expired, removable).await?;
         transaction.commit().await.map_err(failed)
     }
 

@@ -119,6 +119,17 @@ async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Resul
 }
 
 /// Keeps the database's message and code, without the details: those repeat the values of rows.
+/// Deletes rows that ended before `until`, a few at a time: the statement takes that instant and their number.
+async fn sweep(connection: &mut PgConnection, statement: &'static str, until: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(statement)
+        .bind(until.unix_milliseconds())
+        .bind(SWEPT_AT_ONCE)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
 fn failed(error: sqlx::Error) -> StoreError {
     let told = match &error {
         sqlx::Error::Database(inner) if !inner.is_unique_violation() => {

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
+use super::{Postgres, failed, lock_subject, sweep};
 use crate::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
@@ -203,14 +203,7 @@ pub(super) async fn insert_session(connection: &mut PgConnection, session: &Stor
 }
 
 pub(super) async fn sweep_sessions(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
-         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-    )
-    .bind(now.unix_milliseconds())
-    .bind(SWEPT_AT_ONCE)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
+    let expired = "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
+         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    sweep(connection, expired, now).await
 }

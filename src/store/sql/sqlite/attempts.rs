@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{SWEPT_AT_ONCE, Sqlite, failed};
+use super::{Sqlite, failed, sweep};
 use crate::{
     clock::Timestamp,
     store::{
@@ -130,16 +130,9 @@ async fn count_attempt(
 }
 
 async fn sweep_attempts(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_attempts WHERE rowid IN \
-         (SELECT rowid FROM step_up_attempts WHERE forgotten_at <= ?1 ORDER BY forgotten_at LIMIT ?2)",
-    )
-    .bind(now.unix_milliseconds())
-    .bind(SWEPT_AT_ONCE)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
+    let expired = "DELETE FROM step_up_attempts WHERE rowid IN \
+         (SELECT rowid FROM step_up_attempts WHERE forgotten_at <= ?1 ORDER BY forgotten_at LIMIT ?2)";
+    sweep(connection, expired, now).await
 }
 
 pub(super) async fn reset_attempts(connection: &mut SqliteConnection, key: &AttemptKey) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{SWEPT_AT_ONCE, Sqlite, failed};
+use super::{Sqlite, failed, sweep};
 use crate::{
     clock::Timestamp,
     session::{BindingKey, Subject},
@@ -49,15 +49,9 @@ impl Sqlite {
             }
             None => {}
         }
-        sqlx::query(
-            "DELETE FROM step_up_flows WHERE seq IN \
-             (SELECT seq FROM step_up_flows WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        )
-        .bind(removable.unix_milliseconds())
-        .bind(SWEPT_AT_ONCE)
-        .execute(&mut *write.transaction)
-        .await
-        .map_err(failed)?;
+        let expired = "DELETE FROM step_up_flows WHERE seq IN \
+             (SELECT seq FROM step_up_flows WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+        sweep(&mut write.transaction, expired, removable).await?;
         write.commit().await
     }
 

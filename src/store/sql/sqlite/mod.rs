@@ -10,7 +10,7 @@ mod subjects;
 use std::time::Duration;
 
 use sqlx::{
-    SqlitePool, Transaction,
+    SqliteConnection, SqlitePool, Transaction,
     migrate::Migrate as _,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -20,7 +20,10 @@ use super::{
     migrations::{self, Script},
     rows,
 };
-use crate::store::{StoreError, StoreErrorKind, StoreFuture};
+use crate::{
+    clock::Timestamp,
+    store::{StoreError, StoreErrorKind, StoreFuture},
+};
 
 const MIGRATIONS: [Script; 8] = [
     (1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql")),
@@ -122,6 +125,17 @@ fn code(error: &sqlx::Error) -> Option<u32> {
 /// `SQLITE_BUSY` and `SQLITE_LOCKED`.
 fn is_busy(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(5 | 6))
+}
+
+/// Deletes rows that ended before `until`, a few at a time: the statement takes that instant and their number.
+async fn sweep(connection: &mut SqliteConnection, statement: &'static str, until: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(statement)
+        .bind(until.unix_milliseconds())
+        .bind(SWEPT_AT_ONCE)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(())
 }
 
 fn failed(error: sqlx::Error) -> StoreError {

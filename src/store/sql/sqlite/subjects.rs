@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{SWEPT_AT_ONCE, Sqlite, failed};
+use super::{Sqlite, failed, sweep};
 use crate::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
@@ -203,14 +203,7 @@ pub(super) async fn insert_session(
 }
 
 pub(super) async fn sweep_sessions(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_sessions WHERE seq IN \
-         (SELECT seq FROM step_up_sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-    )
-    .bind(now.unix_milliseconds())
-    .bind(SWEPT_AT_ONCE)
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
+    let expired = "DELETE FROM step_up_sessions WHERE seq IN \
+         (SELECT seq FROM step_up_sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+    sweep(connection, expired, now).await
 }
