@@ -105,6 +105,7 @@ fn a_store_and_a_second_factor_must_be_there() {
     refused(bank().factor(Totp::new("Other")), Factor, "totp");
     refused(builder().store(MemoryStore::default()).factor(Totp::new("a:b")), Factor, "colon");
     refused(builder().store(MemoryStore::default()).factor(Totp::new("")), Factor, "name");
+    refused(builder().store(MemoryStore::default()).factor(Totp::new("x".repeat(129))), Factor, "128");
     refused(builder().store(MemoryStore::default()).factor(Totp::new("Bank").skew(3)), Factor, "two steps");
 }
 

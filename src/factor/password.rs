@@ -102,24 +102,30 @@ impl FirstFactor for Password {
         Box::pin(async move {
             let identifier = identifier(form).unwrap_or_default();
             let password = form.get("password").unwrap_or_default();
-            if !can_be_a_name(identifier) {
-                return Ok(None);
-            }
             check(directory, identifier, password).await
         })
     }
 }
 
-/// No user has a name with control characters. PostgreSQL fails on some of them, so the directory is not asked: the name is wrong.
+/// No user has a name with control characters.
 fn can_be_a_name(identifier: &str) -> bool {
     identifier.len() <= LONGEST_IDENTIFIER && !identifier.chars().any(char::is_control)
+}
+
+/// No password has NUL. Another control character may be in one that was pasted.
+fn can_be_a_password(password: &str) -> bool {
+    !password.contains('\0')
 }
 
 /// In bytes. An e-mail address has at most 254 (RFC 5321 section 4.5.3.1.3).
 const LONGEST_IDENTIFIER: usize = 1024;
 
-/// Asks the directory, which knows whether it has compared anything when it fails.
+/// Asks the directory, which knows whether it has compared anything when it fails. It is not asked about what nobody has: databases fail on
+/// some of it, and a stranger could make errors at will.
 async fn check(directory: &dyn Directory, identifier: &str, password: &str) -> Result<Option<Subject>, FactorError> {
+    if !can_be_a_name(identifier) || !can_be_a_password(password) {
+        return Ok(None);
+    }
     let checked = directory.check_password(identifier, password).await;
     checked.map_err(|error| match error.downcast::<FactorError>() {
         Ok(said) => *said,

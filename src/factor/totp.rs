@@ -27,6 +27,12 @@ const STEPS_TOLD_TOO_OLD: u64 = 20;
 /// RFC 6238 section 5.2 recommends at most one step. Two are enough for any clock.
 const MAX_SKEW: u16 = 2;
 
+/// Bytes of the issuer and of the account in a QR code. The URL has the issuer twice and escapes both, and must not exceed 2331 bytes.
+const LONGEST_ISSUER: usize = 128;
+
+/// A whole email address fits.
+const LONGEST_ACCOUNT: usize = 256;
+
 /// Time-based one-time passwords: RFC 6238 with 6 digits, 30 seconds and SHA-1, which every authenticator app supports.
 ///
 /// Each code works once. A code of an earlier step than the last accepted one never works (RFC 6238 section 5.2).
@@ -43,7 +49,7 @@ pub struct Totp {
 }
 
 impl Totp {
-    /// TOTP with the issuer name that authenticator apps show.
+    /// TOTP with the issuer name that authenticator apps show, of at most 128 bytes.
     pub fn new(issuer: impl Into<String>) -> Self {
         Self { issuer: issuer.into(), skew: 1 }
     }
@@ -135,9 +141,10 @@ impl Factor for Totp {
         if self.skew > MAX_SKEW {
             return fail("Totp::skew must be at most two steps: each step gives a guess two more codes to hit");
         }
-        if self.issuer.is_empty() || self.issuer.contains(':') || self.issuer.chars().any(char::is_control) {
+        let fits = (1..=LONGEST_ISSUER).contains(&self.issuer.len());
+        if !fits || self.issuer.contains(':') || self.issuer.chars().any(char::is_control) {
             return fail(
-                "Totp::new needs the name that authenticator apps show, without a colon: for example \"Example Bank\"",
+                "Totp::new needs the name that authenticator apps show, of at most 128 bytes and without a colon: for example \"Example Bank\"",
             );
         }
         Ok(())
@@ -223,11 +230,18 @@ fn pending(context: &FactorContext<'_>) -> Option<Secret> {
     context.state.map(Secret::from)
 }
 
+/// The identifier as authenticator apps show it. A colon would end the issuer in the label. A QR code has no room for any length: what is too
+/// long is cut, since it only tells the user's accounts apart.
+fn account(identifier: &str) -> String {
+    let fits = |&(start, one): &(usize, char)| start.saturating_add(one.len_utf8()) <= LONGEST_ACCOUNT;
+    let shown = identifier.char_indices().take_while(fits);
+    shown.map(|(_, one)| if one == ':' || one.is_control() { ' ' } else { one }).collect()
+}
+
 impl Totp {
     /// The URL in the QR code.
     fn url(&self, secret: &Secret, identifier: &str) -> Result<Zeroizing<String>, FactorError> {
-        // A colon would end the issuer in the label.
-        let account = identifier.replace(':', " ");
+        let account = account(identifier);
         let url = Builder::new()
             .with_secret(secret.as_bytes().to_vec())
             .with_issuer(Some(self.issuer.as_str()))

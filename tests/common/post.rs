@@ -176,8 +176,10 @@ impl Enrolment for Post {
                 return Ok(EnrolmentOutcome::Removed);
             }
             if let Some(name) = form.get("name") {
-                let name = Some(CredentialName::new(name).unwrap());
-                return Ok(EnrolmentOutcome::Renamed { credential: context.credentials[0].summary.id, name });
+                let (Ok(name), [credential, ..]) = (CredentialName::new(name), context.credentials) else {
+                    return Ok(EnrolmentOutcome::Refused(Text::error(4_000_001, "This is no name.")));
+                };
+                return Ok(EnrolmentOutcome::Renamed { credential: credential.summary.id, name: Some(name) });
             }
             let Some(code) = form.get("code") else {
                 return Ok(EnrolmentOutcome::Pending { state: self.send().await?, message: None });
