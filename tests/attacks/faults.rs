@@ -423,6 +423,53 @@ async fn floods_stay_bounded() {
     assert_eq!(kim.get("/account").await.status, 200);
 }
 
+/// Number 36: one account fills a small store, by many sessions with many flows each. Nobody else loses an open form or the way in.
+#[tokio::test]
+async fn flows_of_one_account_push_out_no_others() {
+    let store = crate::common::store::TestStore::over(tower_step_up::store::MemoryStore::with_capacity(300));
+    let site = Site::with(|builder| builder.store(store.clone()));
+    for name in ["kim", "lee", "eve"] {
+        site.enrol(name).await;
+    }
+    let mut honest = vec![];
+    for name in ["kim", "lee"] {
+        for kind in KINDS {
+            let mut client = client(&site, kind, name).await;
+            let flow = client.begin("login", "?aal=aal2").await;
+            honest.push((client, flow));
+        }
+    }
+    for _ in 0..12 {
+        let mut eve = site.spa("eve").await;
+        let mut last = None;
+        for _ in 0..50 {
+            last = Some(eve.begin("login", "?aal=aal2").await);
+        }
+        // What is in use goes later. It goes all the same when nothing else is left.
+        assert_eq!(eve.read("login", last.unwrap().id()).await.status, 200);
+    }
+    for (client, flow) in &mut honest {
+        let code = site.next_code();
+        let answer = client.totp(flow, &code).await;
+        client.keep_token_if_any(&answer);
+        assert!(client.pays(&site).await, "an honest user's form was gone: {answer:?}");
+    }
+}
+
+/// Number 36, for sessions: who signs in again and again keeps nobody else from signing in, and ends nobody else's session.
+#[tokio::test]
+async fn sessions_of_one_account_keep_nobody_out() {
+    let store = crate::common::store::TestStore::over(tower_step_up::store::MemoryStore::with_capacity(300));
+    let site = Site::with(|builder| builder.store(store.clone()));
+    let mut lee = site.spa("lee").await;
+    for _ in 0..400 {
+        let _refused_or_not = site.step_up.sign_in(subject("eve"), Method::Password).await;
+    }
+    let signed_in = site.step_up.sign_in(subject("kim"), Method::Password).await;
+    assert!(signed_in.is_ok(), "kim was kept out: {signed_in:?}");
+    assert_eq!(lee.get("/account").await.status, 200);
+}
+
 /// A scanner that is refused a thousand times writes a line a second at INFO; the sink and the count of the others lose none.
 #[tokio::test]
 async fn refusals_fill_no_log() {

@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// An account that has more live sessions than this gives way when the store is full.
+const MANY_SESSIONS: usize = 50;
+
 #[derive(Default)]
 pub(super) struct Account {
     /// In the order in which they were created.
@@ -56,10 +59,18 @@ impl State {
         Ok(())
     }
 
-    /// Makes room for one more session.
+    /// Makes room for one more session. If none has expired, the oldest gives way of whoever has most, if those are very many: one account alone
+    /// keeps nobody out.
     fn make_room(&mut self, now: Timestamp, capacity: usize) -> Result<(), StoreError> {
         self.sweep(now, self.sessions.len() >= capacity);
-        if self.sessions.len() >= capacity { Err(full()) } else { Ok(()) }
+        if self.sessions.len() < capacity {
+            return Ok(());
+        }
+        let most = self.accounts.values_mut().max_by_key(|account| account.sessions.len());
+        let Some(most) = most.filter(|account| account.sessions.len() > MANY_SESSIONS) else { return Err(full()) };
+        let oldest = most.sessions.remove(0);
+        self.sessions.remove(&oldest);
+        Ok(())
     }
 
     /// Adds the session, and removes expired ones of the subject.

@@ -1,62 +1,195 @@
-//! Flows and counters of attempts.
+//! Flows, and which of them gives way when there are too many.
 
-use std::collections::BTreeMap;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
-use uuid::Uuid;
-
-use super::{State, full};
+use super::State;
 use crate::{
     clock::Timestamp,
     session::{BindingKey, Subject},
-    store::{
-        Attempt, AttemptKey, AttemptPolicy, Counted, EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError,
-        StoreErrorKind, StoredFlow,
-    },
+    store::{EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind, StoredFlow},
 };
 
+/// All flows, and the orders in which they give way. Every change takes a flow out of the orders and enters it again, so that finding the one
+/// to go never looks at all of them.
+#[derive(Default)]
+pub(super) struct Flows {
+    pub(super) all: HashMap<FlowId, Kept>,
+    /// The place of the next one.
+    next: u64,
+    /// By end: all but those that are done.
+    pub(super) by_end: BTreeSet<(Timestamp, FlowId)>,
+    /// By end: those without a session that were completed. They only say that something was proven with them, and so that it cannot be once
+    /// more. No number of others pushes them out.
+    pub(super) done: BTreeSet<(Timestamp, FlowId)>,
+    /// By age: the others without a session.
+    pub(super) anonymous: BTreeMap<u64, FlowId>,
+    /// By age: those of each session.
+    pub(super) of_sessions: HashMap<BindingKey, BTreeMap<u64, FlowId>>,
+    /// The same for each owner, over all their sessions.
+    pub(super) of_owners: HashMap<Option<Subject>, Own>,
+    /// Who has most comes last; of several, the one who has the oldest.
+    pub(super) most: BTreeMap<Rank, Option<Subject>>,
+}
+
 pub(super) struct Kept {
-    flow: StoredFlow,
-    /// Its place in [`State::flow_order`].
-    place: u64,
+    pub(super) flow: StoredFlow,
+    /// A later one has a greater place.
+    pub(super) place: u64,
 }
 
-pub(super) struct Counter {
-    generation: Uuid,
-    failures: u32,
-    locked_until: Option<Timestamp>,
-    forgotten_at: Option<Timestamp>,
+/// By age, those in use after all others.
+pub(super) type Own = BTreeMap<(bool, u64), FlowId>;
+
+pub(super) type Rank = (usize, Reverse<(bool, u64)>);
+
+pub(super) fn rank(own: &Own) -> Option<Rank> {
+    own.first_key_value().map(|(&oldest, _)| (own.len(), Reverse(oldest)))
 }
 
-impl Counter {
-    pub(super) fn is_forgotten(&self, now: Timestamp) -> bool {
-        self.forgotten_at.is_some_and(|at| at <= now)
-    }
-}
-
-impl State {
-    #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
-    pub(super) fn sweep_flows(&mut self, now: Timestamp) {
-        self.drop_flows(|flow| flow.expires_at + EXPIRED_FLOWS_KEPT <= now);
+impl Flows {
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 
-    fn drop_flows(&mut self, which: impl Fn(&StoredFlow) -> bool) {
-        let going: Vec<_> = self.flows.values().filter(|kept| which(&kept.flow)).map(|kept| kept.flow.id).collect();
-        for id in going {
-            self.drop_flow(id);
+    /// Enters the flow into the orders.
+    fn enter(&mut self, flow: &StoredFlow, place: u64) {
+        match flow.binding {
+            None if flow.completed => {
+                self.done.insert((flow.expires_at, flow.id));
+                return;
+            }
+            None => {
+                self.anonymous.insert(place, flow.id);
+            }
+            Some(binding) => {
+                self.of_sessions.entry(binding).or_default().insert(place, flow.id);
+                self.change_owner(flow.subject.as_ref(), |own| own.insert((flow.in_use, place), flow.id));
+            }
         }
+        self.by_end.insert((flow.expires_at, flow.id));
     }
 
-    fn drop_flow(&mut self, id: FlowId) {
-        let Some(Kept { flow, place }) = self.flows.remove(&id) else { return };
-        self.flow_order.remove(&place);
-        if let Some(own) = self.flows_of.get_mut(&flow.binding) {
+    /// Takes the flow out of the orders.
+    fn leave(&mut self, flow: &StoredFlow, place: u64) {
+        self.done.remove(&(flow.expires_at, flow.id));
+        self.by_end.remove(&(flow.expires_at, flow.id));
+        self.anonymous.remove(&place);
+        let Some(binding) = flow.binding else { return };
+        if let Some(own) = self.of_sessions.get_mut(&binding) {
             own.remove(&place);
             if own.is_empty() {
-                self.flows_of.remove(&flow.binding);
+                self.of_sessions.remove(&binding);
+            }
+        }
+        self.change_owner(flow.subject.as_ref(), |own| own.remove(&(flow.in_use, place)));
+    }
+
+    fn change_owner(&mut self, owner: Option<&Subject>, change: impl FnOnce(&mut Own) -> Option<FlowId>) {
+        let owner = owner.cloned();
+        let own = self.of_owners.entry(owner.clone()).or_default();
+        let before = rank(own);
+        change(own);
+        let after = rank(own);
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.most.remove(&before);
+        }
+        match after {
+            Some(after) => {
+                self.most.insert(after, owner);
+            }
+            None => {
+                self.of_owners.remove(&owner);
             }
         }
     }
 
+    fn change<T>(&mut self, id: FlowId, change: impl FnOnce(&mut StoredFlow) -> T) -> Option<T> {
+        let Kept { mut flow, place } = self.all.remove(&id)?;
+        self.leave(&flow, place);
+        let changed = change(&mut flow);
+        self.enter(&flow, place);
+        self.all.insert(id, Kept { flow, place });
+        Some(changed)
+    }
+
+    fn drop(&mut self, id: FlowId) {
+        if let Some(Kept { flow, place }) = self.all.remove(&id) {
+            self.leave(&flow, place);
+        }
+    }
+
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        while let Some(id) = self.removable(now) {
+            self.drop(id);
+        }
+    }
+
+    #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
+    fn removable(&self, now: Timestamp) -> Option<FlowId> {
+        let mut first = [&self.by_end, &self.done].into_iter().filter_map(|order| order.first());
+        first.find(|(end, _)| *end + EXPIRED_FLOWS_KEPT <= now).map(|&(_, id)| id)
+    }
+
+    /// Adds a flow, and lets others give way to it: those of its session first, and then whatever is too many.
+    fn add(&mut self, flow: &StoredFlow, keep: u32, now: Timestamp, capacity: usize) {
+        let place = self.next;
+        self.next = place.saturating_add(1);
+        let flow = StoredFlow { in_use: false, ..flow.clone() };
+        self.enter(&flow, place);
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        match flow.binding {
+            Some(binding) => self.prune_session(binding, keep),
+            // Many may go at once.
+            None if place.is_multiple_of(PRUNE_EVERY.unsigned_abs()) => {
+                let too_many = self.anonymous.len().saturating_sub(keep);
+                let going: Vec<_> = self.anonymous.values().copied().take(too_many).collect();
+                for id in going {
+                    self.drop(id);
+                }
+            }
+            None => {}
+        }
+        let id = flow.id;
+        self.all.insert(id, Kept { flow, place });
+        while self.by_end.len() > capacity {
+            let first = self.first_to_go(id, now);
+            self.drop(first);
+        }
+        // They have room of their own, so that who signs in again and again leaves room for what is open.
+        while self.done.len() > capacity
+            && let Some(&(_, id)) = self.done.first()
+        {
+            self.drop(id);
+        }
+    }
+
+    fn prune_session(&mut self, binding: BindingKey, keep: usize) {
+        let Some(own) = self.of_sessions.get(&binding) else { return };
+        // The one in use stays. Of two flows, the other is the new one: so it stays only where two may.
+        let stays = |id: &FlowId| keep > 1 && self.all.get(id).is_some_and(|kept| kept.flow.in_use);
+        let going = own.values().copied().filter(|id| !stays(id)).take(own.len().saturating_sub(keep));
+        let going: Vec<_> = going.collect();
+        for id in going {
+            self.drop(id);
+        }
+    }
+
+    /// Which flow gives way to the new one: what has expired, then what is of no session, then what is of whoever has most.
+    fn first_to_go(&self, new: FlowId, now: Timestamp) -> FlowId {
+        let expired = self.by_end.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| id);
+        let owned = self.most.values().rev().filter_map(|owner| self.of_owners.get(owner)).flat_map(BTreeMap::values);
+        let mut order = expired.chain(self.anonymous.values()).chain(owned);
+        order.find(|&&id| id != new).copied().unwrap_or(new)
+    }
+}
+
+impl State {
     pub(super) fn create_flow(
         &mut self,
         flow: &StoredFlow,
@@ -64,57 +197,32 @@ impl State {
         now: Timestamp,
         capacity: usize,
     ) -> Result<(), StoreError> {
-        if self.flows.contains_key(&flow.id) {
+        if self.flows.all.contains_key(&flow.id) {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
-        self.sweep(now, self.flows.len() >= capacity);
-        let place = self.flow_order.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
-        self.flow_order.insert(place, flow.id);
-        self.flows_of.entry(flow.binding).or_default().insert(place, flow.id);
-        self.flows.insert(flow.id, Kept { flow: StoredFlow { in_use: false, ..flow.clone() }, place });
-        // A session has few flows. Without a session, many may go at once.
-        if flow.binding.is_some() || place.is_multiple_of(PRUNE_EVERY.unsigned_abs()) {
-            self.prune_flows(flow.binding, keep);
-        }
-        while self.flows.len() > capacity
-            && let Some((_, &oldest)) = self.flow_order.first_key_value()
-        {
-            self.drop_flow(oldest);
-        }
+        self.sweep(now, false);
+        self.flows.add(flow, keep, now, capacity);
         Ok(())
     }
 
-    fn prune_flows(&mut self, binding: Option<BindingKey>, keep: u32) {
-        let Some(own) = self.flows_of.get(&binding) else { return };
-        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-        // The one in use stays. Of two flows, the other is the new one: so it stays only where two may.
-        let stays = |id: &FlowId| keep > 1 && self.flows.get(id).is_some_and(|kept| kept.flow.in_use);
-        let going = own.values().copied().filter(|id| !stays(id)).take(own.len().saturating_sub(keep));
-        let going: Vec<_> = going.collect();
-        for id in going {
-            self.drop_flow(id);
-        }
-    }
-
     pub(super) fn flow(&self, id: FlowId) -> Option<StoredFlow> {
-        self.flows.get(&id).map(|kept| kept.flow.clone())
+        self.flows.all.get(&id).map(|kept| kept.flow.clone())
     }
 
     pub(super) fn touch_flow(&mut self, touched: &StoredFlow) -> bool {
-        let there = self.flows.get(&touched.id).map(|kept| kept.flow.binding);
+        let there = self.flows.all.get(&touched.id).map(|kept| kept.flow.binding);
         if let Some(Some(binding)) = there {
-            let own = self.flows_of.get(&Some(binding)).into_iter().flat_map(BTreeMap::values);
+            let own = self.flows.of_sessions.get(&binding).into_iter().flat_map(BTreeMap::values);
+            let own: Vec<_> = own.copied().collect();
             for id in own {
-                if let Some(Kept { flow, .. }) = self.flows.get_mut(id) {
-                    flow.in_use = flow.id == touched.id;
-                }
+                self.flows.change(id, |flow| flow.in_use = id == touched.id);
             }
         }
         there.is_some()
     }
 
     pub(super) fn update_flow(&mut self, new: &StoredFlow) -> bool {
-        let Some(Kept { flow, .. }) = self.flows.get_mut(&new.id) else { return false };
+        let Some(Kept { flow, .. }) = self.flows.all.get_mut(&new.id) else { return false };
         if flow.version != new.version || flow.completed {
             return false;
         }
@@ -124,73 +232,26 @@ impl State {
     }
 
     pub(super) fn is_open(&self, id: FlowId, now: Timestamp) -> bool {
-        self.flows.get(&id).is_some_and(|kept| !kept.flow.completed && kept.flow.expires_at > now)
+        self.flows.all.get(&id).is_some_and(|kept| !kept.flow.completed && kept.flow.expires_at > now)
     }
 
     pub(super) fn complete_flow(&mut self, new: &StoredFlow, now: Timestamp) -> bool {
-        let open = self.is_open(new.id, now);
-        if open && let Some(Kept { flow, .. }) = self.flows.get_mut(&new.id) {
-            flow.completed = true;
-            flow.version = flow.version.saturating_add(1);
-            flow.body.clone_from(&new.body);
-        }
-        open
+        let completed = self.is_open(new.id, now).then(|| {
+            self.flows.change(new.id, |flow| {
+                flow.completed = true;
+                flow.version = flow.version.saturating_add(1);
+                flow.body.clone_from(&new.body);
+            })
+        });
+        completed.flatten().is_some()
     }
 
     pub(super) fn remove_flows(&mut self, subject: &Subject, except: Option<FlowId>) {
-        self.drop_flows(|flow| flow.subject.as_ref() == Some(subject) && Some(flow.id) != except);
-    }
-
-    pub(super) fn begin_attempt(
-        &mut self,
-        key: &AttemptKey,
-        policy: &AttemptPolicy,
-        now: Timestamp,
-        capacity: usize,
-    ) -> Result<Attempt, StoreError> {
-        let known = self.attempts.get(key).filter(|counter| !counter.is_forgotten(now));
-        let failures = known.map_or(0, |counter| counter.failures);
-        if failures >= policy.hard_stop {
-            return Ok(Attempt::Stopped);
+        let of_subject = |flow: &StoredFlow| flow.subject.as_ref() == Some(subject) && Some(flow.id) != except;
+        let flows = self.flows.all.values().map(|kept| &kept.flow);
+        let going: Vec<_> = flows.filter(|flow| of_subject(flow)).map(|flow| flow.id).collect();
+        for id in going {
+            self.flows.drop(id);
         }
-        if let Some(until) = known.and_then(|counter| counter.locked_until).filter(|&until| now < until) {
-            return Ok(Attempt::LockedUntil(until));
-        }
-        let generation = known.map(|counter| counter.generation);
-        if generation.is_none() {
-            self.sweep(now, self.attempts.len() >= capacity);
-            if self.attempts.len() >= capacity {
-                return Err(full());
-            }
-        }
-        let failures = failures.saturating_add(1);
-        let counter = Counter {
-            generation: generation.unwrap_or_else(Uuid::new_v4),
-            failures,
-            locked_until: policy.locked_until(failures, now),
-            forgotten_at: policy.forgotten_at(failures, now),
-        };
-        let attempt = Attempt::Counted(Counted::new(counter.generation, counter.locked_until));
-        self.attempts.insert(key.clone(), counter);
-        Ok(attempt)
-    }
-
-    pub(super) fn give_back_attempt(
-        &mut self,
-        key: &AttemptKey,
-        attempt: &Counted,
-        policy: &AttemptPolicy,
-        now: Timestamp,
-    ) -> bool {
-        let own = |counter: &&mut Counter| counter.generation == attempt.generation && counter.failures > 0;
-        let Some(counter) = self.attempts.get_mut(key).filter(own) else { return false };
-        counter.failures = counter.failures.saturating_sub(1);
-        if counter.locked_until == attempt.locked_until {
-            counter.locked_until = None;
-        }
-        if counter.failures < policy.hard_stop {
-            counter.forgotten_at = counter.forgotten_at.or(policy.forgotten_at(counter.failures, now));
-        }
-        true
     }
 }

@@ -1,16 +1,17 @@
 //! A store in this process's memory.
 
 mod accounts;
+mod attempts;
 mod erase;
 mod flows;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
     sync::Mutex,
 };
 
-use self::{accounts::Account, flows::Counter};
+use self::{accounts::Account, attempts::Counter, flows::Flows};
 use super::{
     Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
     StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
@@ -26,12 +27,15 @@ use crate::{
 /// A restart forgets all of it: sessions, enrolled credentials, which codes were used, who is locked. Several processes do not
 /// share it. In production use a durable store.
 ///
-/// It is bounded: at most [`capacity`](Self::with_capacity) sessions, credentials, flows and counters of attempts, each. What has
-/// expired is dropped as the store is used. When it is full of live entries,
+/// It is bounded: at most [`capacity`](Self::with_capacity) sessions, credentials, flows and counters of attempts, each. Flows without a session
+/// that were completed are counted apart, and there are as many at most. What has expired is dropped as the store is used. When it is full,
 ///
-/// * the oldest flows give way to new ones, also those in use: their users start again;
-/// * new sessions, credentials and counters are refused with [`StoreErrorKind::Unavailable`]: no live session is thrown out, and
-///   no attempt goes uncounted.
+/// * flows give way to new ones: expired ones, then the oldest of those without a session, and then the flows of the subject that has most over
+///   all its sessions, its oldest first and those in use last. Their users start again. So no subject can push out another's flows by its own;
+/// * of completed flows without a session, those give way that end first;
+/// * new sessions, credentials and counters are refused with [`StoreErrorKind::Unavailable`], and no attempt goes uncounted. No live session is
+///   thrown out, except where one subject has more than 50: then the oldest session of the one that has most gives way, so that no subject
+///   can keep all others out.
 ///
 /// If a panic ever interrupts a change, the store answers `Unavailable` from then on rather than trust what is left.
 ///
@@ -52,11 +56,7 @@ struct State {
     accounts: HashMap<Subject, Account>,
     sessions: HashMap<SessionId, StoredSession>,
     credential_ids: HashSet<CredentialId>,
-    flows: HashMap<FlowId, flows::Kept>,
-    /// Flows by age, oldest first.
-    flow_order: BTreeMap<u64, FlowId>,
-    /// The same for each session, and for flows without a session.
-    flows_of: HashMap<Option<BindingKey>, BTreeMap<u64, FlowId>>,
+    flows: Flows,
     attempts: HashMap<AttemptKey, Counter>,
     /// Sessions of whatever subject that were first issued before this instant are dead.
     everyone_not_before: Option<Timestamp>,
@@ -70,7 +70,8 @@ impl MemoryStore {
     /// writes as it has entries, so that a write costs the same however much there is.
     const SWEEP_EVERY: usize = 256;
 
-    /// A store that keeps at most this many sessions, credentials, flows and counters of attempts, each. The default is 20 000.
+    /// A store that keeps at most this many sessions, credentials, flows, completed flows without a session, and counters of attempts, each.
+    /// The default is 20 000.
     ///
     /// ```
     /// use tower_step_up::store::MemoryStore;
@@ -101,7 +102,7 @@ impl State {
         let entries = self.sessions.len().max(self.flows.len()).max(self.attempts.len()).max(self.accounts.len());
         if full || self.writes >= MemoryStore::SWEEP_EVERY.max(entries >> 2) {
             self.writes = 0;
-            self.sweep_flows(now);
+            self.flows.sweep(now);
             self.attempts.retain(|_, counter| !counter.is_forgotten(now));
             self.sweep_accounts(now);
         }

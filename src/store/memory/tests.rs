@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::*;
 use crate::{
@@ -162,7 +165,8 @@ async fn what_has_expired_is_dropped_in_use() {
     }
     let state = store.state.lock().unwrap();
     assert_eq!((state.sessions.len(), state.accounts.len(), state.attempts.len()), (256, 256, 0));
-    assert_eq!((state.flows.len(), state.flow_order.len(), state.flows_of.len()), (0, 0, 0));
+    assert_eq!(state.flows.len(), 0);
+    check_orders(&state.flows);
 }
 
 #[tokio::test]
@@ -186,31 +190,165 @@ async fn nothing_happens_before_the_future_is_polled() {
     assert!(store.standing(&subject(0), session.id()).await.unwrap().is_none());
 }
 
-/// However flows go, the orders by age know exactly those that exist.
+/// Every order has exactly the flows that belong there.
+fn check_orders(flows: &Flows) {
+    let all = || flows.all.values().map(|kept| (&kept.flow, kept.place));
+    let is_done = |flow: &StoredFlow| flow.binding.is_none() && flow.completed;
+    let ends =
+        |which: bool| all().filter(move |(flow, _)| is_done(flow) == which).map(|(flow, _)| (flow.expires_at, flow.id));
+    assert!(flows.done.iter().copied().eq(ends(true).collect::<BTreeSet<_>>()));
+    assert!(flows.by_end.iter().copied().eq(ends(false).collect::<BTreeSet<_>>()));
+    let anonymous = all().filter(|(flow, _)| flow.binding.is_none() && !flow.completed);
+    assert!(flows.anonymous == anonymous.map(|(flow, place)| (place, flow.id)).collect());
+    let (mut of_sessions, mut of_owners) = (HashMap::<_, BTreeMap<_, _>>::new(), HashMap::<_, BTreeMap<_, _>>::new());
+    for (flow, place) in all() {
+        if let Some(binding) = flow.binding {
+            of_sessions.entry(binding).or_default().insert(place, flow.id);
+            of_owners.entry(flow.subject.clone()).or_default().insert((flow.in_use, place), flow.id);
+        }
+    }
+    assert!(flows.of_sessions == of_sessions);
+    assert!(flows.of_owners == of_owners);
+    assert!(flows.most == of_owners.iter().map(|(owner, own)| (flows::rank(own).unwrap(), owner.clone())).collect());
+}
+
+/// However flows come, change and go, the orders have what is there.
 #[tokio::test]
-async fn orders_by_age_have_what_is_there() {
+async fn orders_have_what_is_there() {
     let store = MemoryStore::with_capacity(40);
     let sessions = [(); 3].map(|()| BindingKey::random());
-    let (mut ids, mut most) = (Vec::new(), 0);
-    for number in 0..200_usize {
+    let (mut flows, mut most) = (Vec::new(), 0);
+    for number in 0..400_usize {
         let binding = (number % 4 != 3).then(|| sessions[number % 3]);
-        let new = StoredFlow { binding, subject: Some(subject(number % 5)), ..flow(NOW + HOUR) };
+        let ends = NOW + HOUR * u32::try_from(number % 7).unwrap();
+        let new = StoredFlow { binding, subject: Some(subject(number % 5)), ..flow(ends) };
         store.create_flow(&new, 10, NOW).await.unwrap();
-        ids.push(new.id);
+        flows.push(new.clone());
+        let another = &flows[number * 7 % flows.len()];
+        match number % 6 {
+            0 => drop(store.touch_flow(another).await.unwrap()),
+            1 => drop(store.complete_flow(another, NOW).await.unwrap()),
+            2 => drop(store.update_flow(another).await.unwrap()),
+            _ => {}
+        }
         if number % 50 == 49 {
             store.remove_flows(&subject(number % 5), Some(new.id)).await.unwrap();
         }
         let state = store.state.lock().unwrap();
-        let by_session = state.flows_of.values().flatten().map(|(place, id)| (*place, *id));
-        assert!(by_session.collect::<BTreeMap<_, _>>() == state.flow_order);
-        assert!(state.flow_order.values().all(|id| state.flows.contains_key(id)));
-        assert_eq!(state.flow_order.len(), state.flows.len());
-        assert!(state.flows_of.iter().all(|(binding, own)| binding.is_none() || own.len() <= 10));
-        assert!(state.flows_of.values().all(|own| !own.is_empty()));
-        most = most.max(state.flows.len());
+        check_orders(&state.flows);
+        assert!(state.flows.of_sessions.values().all(|own| own.len() <= 10));
+        most = most.max(state.flows.by_end.len());
     }
     assert_eq!(most, 40, "the capacity is reached, and held");
-    assert!(store.flow(*ids.last().unwrap()).await.unwrap().is_some(), "the newest is there");
+    assert!(store.flow(flows.last().unwrap().id).await.unwrap().is_some(), "the newest is there");
+}
+
+/// Of a full store, what has expired goes first, then what is of no session, then what is of whoever has most, their oldest first and those in use
+/// last.
+#[tokio::test]
+async fn flows_give_way_in_this_order() {
+    let store = MemoryStore::with_capacity(9);
+    let begin = async |owner: Option<usize>, expires_at| {
+        let binding = owner.map(|_| BindingKey::random());
+        let new = StoredFlow { subject: owner.map(subject), binding, ..flow(expires_at) };
+        store.create_flow(&new, 10, NOW).await.unwrap();
+        new
+    };
+    let ends = NOW + HOUR;
+    let kims = begin(Some(0), ends).await;
+    let done = begin(None, ends).await;
+    assert!(store.complete_flow(&done, NOW).await.unwrap().is_done());
+    let anonymous = [begin(None, ends).await, begin(None, ends).await];
+    let lees = [begin(Some(1), ends).await, begin(Some(1), ends).await];
+    let eves = [begin(Some(2), ends).await, begin(Some(2), ends).await, begin(Some(2), ends).await];
+    let expired = begin(Some(0), NOW).await;
+    assert!(store.touch_flow(&eves[0]).await.unwrap().is_done());
+    let expected = [&expired, &anonymous[0], &anonymous[1], &eves[1], &lees[0], &eves[2], &kims];
+    for (gone, gives_way) in expected.iter().enumerate() {
+        begin(Some(3 + gone), ends).await;
+        for (number, flow) in expected.iter().enumerate() {
+            assert_eq!(store.flow(flow.id).await.unwrap().is_some(), number > gone, "{number} after {gone}");
+        }
+        assert!(store.flow(gives_way.id).await.unwrap().is_none());
+    }
+    for stays in [&lees[1], &eves[0], &done] {
+        assert!(store.flow(stays.id).await.unwrap().is_some());
+    }
+}
+
+/// Who fills the store gives way to nobody but themselves, also where every account has equally much.
+#[tokio::test]
+async fn who_has_most_gives_way() {
+    let store = MemoryStore::with_capacity(100);
+    let mut others = Vec::new();
+    for number in 1..50 {
+        let new =
+            StoredFlow { subject: Some(subject(number)), binding: Some(BindingKey::random()), ..flow(NOW + HOUR) };
+        store.create_flow(&new, 10, NOW).await.unwrap();
+        others.push(new.id);
+    }
+    for _ in 0..1000 {
+        let new = StoredFlow { subject: Some(subject(0)), binding: Some(BindingKey::random()), ..flow(NOW + HOUR) };
+        store.create_flow(&new, 10, NOW).await.unwrap();
+        assert!(store.touch_flow(&new).await.unwrap().is_done());
+    }
+    for id in others {
+        assert!(store.flow(id).await.unwrap().is_some());
+    }
+    assert_eq!(store.state.lock().unwrap().flows.len(), 100);
+}
+
+/// Completed flows without a session have room of their own: they neither fill that of others nor are pushed out by them.
+#[tokio::test]
+async fn completed_flows_without_a_session_have_their_own_room() {
+    let store = MemoryStore::with_capacity(10);
+    let mut done = Vec::new();
+    for number in 0..20_u32 {
+        let new = flow(NOW + HOUR + HOUR * number);
+        store.create_flow(&new, 5, NOW).await.unwrap();
+        assert!(store.complete_flow(&new, NOW).await.unwrap().is_done());
+        done.push(new.id);
+    }
+    for _ in 0..100 {
+        store.create_flow(&flow(NOW + HOUR), 5, NOW).await.unwrap();
+    }
+    let mut there = Vec::new();
+    for id in done {
+        there.push(store.flow(id).await.unwrap().is_some());
+    }
+    assert_eq!(there, [[false; 10], [true; 10]].concat(), "the last to end stay");
+    assert_eq!(store.state.lock().unwrap().flows.by_end.len(), 10);
+}
+
+/// One account with very many sessions keeps nobody out of a full store. Nobody else loses one.
+#[tokio::test]
+async fn who_has_very_many_sessions_gives_way() {
+    let store = MemoryStore::with_capacity(100);
+    let mut others = Vec::new();
+    for number in 1..50 {
+        others.push(session(number, NOW));
+        store.create_session(others.last().unwrap()).await.unwrap();
+    }
+    let mut own = Vec::new();
+    for _ in 0..200 {
+        let new = session(0, NOW);
+        store.create_session(&new).await.unwrap();
+        own.push(new.id());
+    }
+    let mut completion = Completion::new(subject(50), NOW);
+    completion.begin = Some(session(50, NOW));
+    assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done);
+    for session in &others {
+        assert!(store.standing(session.subject(), session.id()).await.unwrap().is_some());
+    }
+    let left = store.sessions(&subject(0), NOW).await.unwrap();
+    assert!(left.iter().rev().map(StoredSession::id).eq(own[150..].iter().copied()), "the newest are left");
+    assert_eq!(store.state.lock().unwrap().sessions.len(), 100);
+    assert_eq!(
+        kind(store.create_session(&session(51, NOW)).await),
+        StoreErrorKind::Unavailable,
+        "50 are not very many"
+    );
 }
 
 #[tokio::test]
