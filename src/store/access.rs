@@ -13,8 +13,8 @@ use crate::{
     session::{BindingKey, SessionId, StoredSession, Subject},
 };
 
-/// How many flows without a session are kept, over all clients. Where the password is a factor, anybody can begin one. Without a
-/// limit they would fill the store.
+/// How many open flows without a session are kept, over all clients. Where the password is a factor, anybody can begin one. Without a
+/// limit they would fill the store. Each that was completed has signed somebody in; those are not counted.
 const ANONYMOUS_FLOWS: u32 = 10_000;
 
 #[derive(Clone)]

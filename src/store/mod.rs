@@ -205,6 +205,9 @@ pub trait FlowStore: Send + Sync + 'static {
     /// subject, so that another session of the subject cannot push them out. Flows without a session are all counted together. Of these, a
     /// hundred more may stay, so that a store need not count them each time.
     ///
+    /// Flows without a session that are [completed](StoredFlow::completed), whether they were created so or completed later, neither count nor
+    /// give way: they say that something was proven with them, so that it cannot be once more. They go when they have expired.
+    ///
     /// A flow may be removed a day after it has expired. Until then it stays, so that a late user learns that it has expired and
     /// what it was for.
     ///

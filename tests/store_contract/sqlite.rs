@@ -273,8 +273,9 @@ async fn flows_of_the_version_before_stay() {
     drop(SqlStore::from_pool(pool.clone()).await.unwrap());
     for statement in [
         "DROP INDEX step_up_flows_binding",
+        "DROP INDEX step_up_flows_open_anonymous",
         "ALTER TABLE step_up_flows DROP COLUMN binding",
-        "DELETE FROM step_up_migrations WHERE version = 2",
+        "DELETE FROM step_up_migrations WHERE version IN (2, 10)",
     ] {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }

@@ -250,6 +250,32 @@ pub async fn anonymous_ones_are_bounded<S: FlowStore>(store: S) {
     assert!(flow_of(&store, kims.id).await.is_some(), "a session's own flow had to give way");
 }
 
+/// Flows without a session that were completed stay, however many others are begun, and are not counted with them. They say that something was
+/// proven with them, so that it cannot be once more.
+pub async fn completed_anonymous_ones_stay<S: FlowStore>(store: S) {
+    let (mut open, mut done) = (Vec::new(), Vec::new());
+    for number in 0..250 {
+        let flow = StoredFlow { completed: number % 25 == 7, ..new_flow(None) };
+        store.create_flow(&flow, 20, NOW).await.unwrap();
+        if number % 25 == 3 {
+            assert!(is_completed(&store, &flow, NOW).await);
+            done.push(flow.id);
+        } else if flow.completed {
+            done.push(flow.id);
+        } else {
+            open.push(flow);
+        }
+    }
+    for id in &done {
+        let flow = flow_of(&store, *id).await.expect("a completed flow was pushed out");
+        assert!(flow.completed && !is_completed(&store, &flow, NOW).await, "it is completed once");
+    }
+    let left = there(&store, &open).await;
+    assert!((20..=120).contains(&left.len()), "{} stayed", left.len());
+    let newest = open[open.len() - 20..].iter().map(|flow| flow.id);
+    assert!(newest.eq(left[left.len() - 20..].iter().copied()), "completed ones were counted too");
+}
+
 /// Removal takes all flows of a subject but the named one, and no other subject's.
 pub async fn are_removed_by_subject<S: FlowStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));

@@ -183,6 +183,7 @@ where
         flows::anonymous_ones_are_never_in_use,
         flows::of_another_session_stay,
         flows::anonymous_ones_are_bounded,
+        flows::completed_anonymous_ones_stay,
         flows::are_removed_by_subject,
         flows::removed_ones_make_room,
         attempts::delays_grow_as_the_policy_says,

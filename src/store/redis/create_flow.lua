@@ -13,10 +13,13 @@ if ARGV[10] then
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
 for list = 2, #KEYS do
-    redis.call('RPUSH', KEYS[list], ARGV[2])
-    -- A list lasts as long as the last of its flows.
-    if redis.call('PTTL', KEYS[list]) < tonumber(ARGV[7]) then
-        redis.call('PEXPIRE', KEYS[list], ARGV[7])
+    -- A flow without a session that is completed is pushed out by no others.
+    if list > 2 or ARGV[9] ~= '' or ARGV[5] == '0' then
+        redis.call('RPUSH', KEYS[list], ARGV[2])
+        -- A list lasts as long as the last of its flows.
+        if redis.call('PTTL', KEYS[list]) < tonumber(ARGV[7]) then
+            redis.call('PEXPIRE', KEYS[list], ARGV[7])
+        end
     end
 end
 local keep = tonumber(ARGV[8])
@@ -28,9 +31,12 @@ for _ = 1, redis.call('LLEN', KEYS[2]) - keep do
         in_use = oldest
         oldest = redis.call('LPOP', KEYS[2])
     end
-    redis.call('DEL', ARGV[1] .. oldest)
-    if KEYS[3] then
-        redis.call('LREM', KEYS[3], 1, oldest)
+    -- A version before left those that were completed in the list of flows without a session.
+    if ARGV[9] ~= '' or redis.call('HGET', ARGV[1] .. oldest, 'completed') ~= '1' then
+        redis.call('DEL', ARGV[1] .. oldest)
+        if KEYS[3] then
+            redis.call('LREM', KEYS[3], 1, oldest)
+        end
     end
 end
 if in_use then

@@ -289,8 +289,9 @@ impl FlowStore for RedisStore {
     fn complete_flow<'a>(&'a self, flow: &'a StoredFlow, now: Timestamp) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let script = Script::new(include_str!("complete_flow.lua"));
-            let open: bool =
-                self.run(script.key(self.flow_key(flow.id)).arg(now.unix_milliseconds()).arg(&flow.body)).await?;
+            let mut call = script.key(self.flow_key(flow.id));
+            call.key(self.flows_in(None)).arg(now.unix_milliseconds()).arg(&flow.body).arg(flow.id.to_string());
+            let open: bool = self.run(&mut call).await?;
             Ok(open.into())
         })
     }

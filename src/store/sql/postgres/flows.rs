@@ -152,11 +152,12 @@ async fn prune_flows(
     Ok(())
 }
 
+/// Those that were completed stay, and are not counted. One that is being completed is skipped now, and stays afterwards.
 async fn prune_anonymous_flows(connection: &mut PgConnection, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
-         WHERE binding IS NULL AND seq <= \
-             (SELECT seq FROM step_up_flows WHERE binding IS NULL ORDER BY seq DESC OFFSET $1 LIMIT 1) \
+         WHERE binding IS NULL AND NOT completed AND seq <= (SELECT seq FROM step_up_flows \
+             WHERE binding IS NULL AND NOT completed ORDER BY seq DESC OFFSET $1 LIMIT 1) \
          FOR UPDATE SKIP LOCKED)",
     )
     .bind(i64::from(keep))

@@ -32,7 +32,7 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 8] = [
+const MIGRATIONS: [Script; 9] = [
     (1, "start", include_str!("../../../../migrations/postgres/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/postgres/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/postgres/0003_names_of_credentials.sql")),
@@ -41,6 +41,7 @@ const MIGRATIONS: [Script; 8] = [
     (6, "devices", include_str!("../../../../migrations/postgres/0006_devices.sql")),
     (7, "generations of counters", include_str!("../../../../migrations/postgres/0007_generations_of_counters.sql")),
     (9, "last use", include_str!("../../../../migrations/postgres/0009_last_use.sql")),
+    (10, "open anonymous flows", include_str!("../../../../migrations/postgres/0010_open_anonymous_flows.sql")),
 ];
 
 /// The key of the advisory lock for creating tables. Any number will do that nothing else uses.

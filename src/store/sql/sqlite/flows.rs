@@ -150,10 +150,11 @@ async fn prune_flows(
     Ok(())
 }
 
+/// Those that were completed stay, and are not counted.
 async fn prune_anonymous_flows(connection: &mut SqliteConnection, keep: u32) -> Result<(), StoreError> {
     sqlx::query(
-        "DELETE FROM step_up_flows WHERE binding IS NULL AND seq <= \
-         (SELECT seq FROM step_up_flows WHERE binding IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
+        "DELETE FROM step_up_flows WHERE binding IS NULL AND NOT completed AND seq <= \
+         (SELECT seq FROM step_up_flows WHERE binding IS NULL AND NOT completed ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
     )
     .bind(i64::from(keep))
     .execute(connection)
