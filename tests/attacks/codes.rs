@@ -541,7 +541,7 @@ async fn secrets_and_codes_are_strong_and_sealed() {
         let flow = kim.begin("settings", "").await;
         kim.submit(&flow, &[("lookup_secret_regenerate", "true")]).await;
         let codes = codes_of(&kim.read("settings", flow.id()).await.json());
-        assert!(codes.iter().all(|code| code.replace('-', "").len() * 5 >= 64));
+        assert!(codes.iter().all(|code| code.replace('-', "").len() * 5 >= 112));
 
         // Pending codes and secrets are sealed in the flow, confirmed ones in the credential.
         let id = tower_step_up::store::FlowId::from(uuid::Uuid::parse_str(flow.id()).unwrap());

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use axum::http::StatusCode;
 use serde_json::json;
+use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore, test_util::FixedClock};
 
-use crate::site::{Client, ORIGIN, OpenFlow, Site};
+use crate::site::{Client, Kind, ORIGIN, OpenFlow, Site, Users};
 
 const SESSIONS: &str = "/self-service/ui/sessions";
 
@@ -162,7 +163,7 @@ async fn ending_sessions_takes_the_second_factor_where_there_is_one() {
 #[tokio::test]
 async fn no_error_page_is_a_dead_end() {
     let site = Site::new();
-    let (mut kim, mut stranger) = (site.browser("kim").await, site.stranger(crate::site::Kind::Browser));
+    let (mut kim, mut stranger) = (site.browser("kim").await, site.stranger(Kind::Browser));
     for (path, of_kim, of_stranger) in [
         ("/self-service/login/browser?aal=aal9", "Begin again", "Sign in"),
         ("/self-service/login/browser?return_to=https://evil.example", "Begin again", "Sign in"),
@@ -173,5 +174,27 @@ async fn no_error_page_is_a_dead_end() {
             let page = client.get(&error).await.text;
             assert!(page.contains(&format!(">{label}</a>")) && page.contains(">Back to "), "{path}: {page}");
         }
+    }
+}
+
+/// HSTS is for this host alone, and only where the public URL is HTTPS; an application that sends its own switches ours off.
+#[tokio::test]
+async fn pages_ask_for_https_unless_that_is_switched_off() {
+    let plain = || {
+        let builder = StepUp::builder("http://localhost:3000").insecure_http_on_loopback();
+        let builder = builder.signing_key(SigningKey::generate("2026-11").unwrap()).store(MemoryStore::default());
+        let (clock, step_up) = (FixedClock::default(), builder.factor(Totp::new("Example Bank")).build().unwrap());
+        Site::of(step_up, clock, Users::default())
+    };
+    for (site, sent) in [
+        (Site::new(), Some("max-age=31536000")),
+        (Site::with(|builder| builder.strict_transport_security(false)), None),
+        (plain(), None),
+    ] {
+        let page = site.stranger(Kind::Browser).get("/self-service/ui/error?id=x").await;
+        assert!(page.text.contains("<h1>"), "{page:?}");
+        let header = |name: &str| page.headers.get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(header("strict-transport-security"), sent);
+        assert_eq!(header("cross-origin-opener-policy"), Some("same-origin"));
     }
 }
