@@ -74,6 +74,11 @@ fn sent() -> Vec<Sent> {
     all
 }
 
+/// Each text from one kind of client, and the next from the next.
+fn in_turn(kinds: &'static [Kind]) -> impl Iterator<Item = (Sent, Kind)> {
+    sent().into_iter().zip(kinds.iter().copied().cycle())
+}
+
 /// A directory on a database, which takes no NUL. What it says of a user is what they have typed into it long ago.
 #[derive(Clone, Default)]
 struct Database {
@@ -177,54 +182,67 @@ async fn no_text_in_a_form_is_an_error() {
         let site = &world.a;
         site.enrol("kim").await;
         site.step_up.bind(&subject("kim"), Method::Code, Vec::new()).await.unwrap();
-        for kind in [Kind::Spa, Kind::Native] {
-            for text in sent() {
-                for field in ["identifier", "password_identifier", "password", "method", "csrf_token", "x"] {
-                    let mut stranger = site.stranger(kind);
-                    let flow = stranger.begin("login", "").await;
-                    let others = [("identifier", "kim"), ("password", "wrong"), ("method", "password")];
-                    let others = &others[usize::from(field == "password_identifier")..];
-                    fill_in(&stranger, &flow, field, &text, others, &log).await;
-                    assert_eq!(stranger.read("login", flow.id()).await.status, 200, "{field}");
-                }
-                let mut kim = client(site, kind, "kim").await;
-                let flow = kim.begin("login", "?aal=aal2").await;
-                for (field, method) in [
-                    ("totp_code", "totp"),
-                    ("lookup_secret", "lookup_secret"),
-                    ("code", "code"),
-                    ("method", ""),
-                    ("csrf_token", "totp"),
-                ] {
-                    fill_in(&kim, &flow, field, &text, &[("method", method)], &log).await;
-                }
-                for method in [Method::Totp, Method::Code, Method::Password] {
-                    site.step_up.unlock(&subject("kim"), method).await.unwrap();
-                }
-                let flow = kim.begin("login", "?refresh=true").await;
-                for field in ["identifier", "password"] {
-                    let others = [("identifier", "kim"), ("password", "wrong"), ("method", "password")];
-                    fill_in(&kim, &flow, field, &text, &others, &log).await;
-                }
-                let mut ann = client(site, kind, "ann").await;
-                let flow = ann.begin("settings", "").await;
-                for (field, method) in [
-                    ("totp_code", "totp"),
-                    ("lookup_secret_confirm", "lookup_secret"),
-                    ("code", "code"),
-                    ("name", "code"),
-                    ("method", ""),
-                    ("csrf_token", "totp"),
-                ] {
-                    fill_in(&ann, &flow, field, &text, &[("method", method)], &log).await;
-                }
-                for method in [Method::Totp, Method::Code, Method::LookupSecret] {
-                    site.step_up.unlock(&subject("ann"), method).await.unwrap();
-                }
-                assert_eq!(ann.read("settings", flow.id()).await.status, 200);
+        for (text, kind) in in_turn(&[Kind::Spa, Kind::Native]) {
+            for field in ["identifier", "password_identifier", "password", "method", "csrf_token", "x"] {
+                let mut stranger = site.stranger(kind);
+                let flow = stranger.begin("login", "").await;
+                let others = [("identifier", "kim"), ("password", "wrong"), ("method", "password")];
+                let others = &others[usize::from(field == "password_identifier")..];
+                fill_in(&stranger, &flow, field, &text, others, &log).await;
+                assert_eq!(stranger.read("login", flow.id()).await.status, 200, "{field}");
             }
-            assert!(world.known("ann").await.credentials.is_empty());
-            // The honest twins.
+            let mut kim = client(site, kind, "kim").await;
+            let flow = kim.begin("login", "?aal=aal2").await;
+            for (field, method) in [
+                ("totp_code", "totp"),
+                ("lookup_secret", "lookup_secret"),
+                ("code", "code"),
+                ("method", ""),
+                ("csrf_token", "totp"),
+            ] {
+                fill_in(&kim, &flow, field, &text, &[("method", method)], &log).await;
+            }
+            for method in [Method::Totp, Method::Code, Method::Password] {
+                site.step_up.unlock(&subject("kim"), method).await.unwrap();
+            }
+            let flow = kim.begin("login", "?refresh=true").await;
+            for field in ["identifier", "password"] {
+                let others = [("identifier", "kim"), ("password", "wrong"), ("method", "password")];
+                fill_in(&kim, &flow, field, &text, &others, &log).await;
+            }
+            let mut ann = client(site, kind, "ann").await;
+            let flow = ann.begin("settings", "").await;
+            for (field, method) in [
+                ("totp_code", "totp"),
+                ("lookup_secret_confirm", "lookup_secret"),
+                ("code", "code"),
+                ("name", "code"),
+                ("method", ""),
+                ("csrf_token", "totp"),
+            ] {
+                fill_in(&ann, &flow, field, &text, &[("method", method)], &log).await;
+            }
+            for method in [Method::Totp, Method::Code, Method::LookupSecret] {
+                site.step_up.unlock(&subject("ann"), method).await.unwrap();
+            }
+            assert_eq!(ann.read("settings", flow.id()).await.status, 200);
+            // The bodies that are no form of a flow.
+            let kim = client(site, kind, "kim").await;
+            for (method, path, field) in [
+                (HttpMethod::DELETE, "/self-service/logout/api", "session_token"),
+                (HttpMethod::DELETE, "/sessions", "x"),
+                (HttpMethod::POST, "/self-service/ui/sessions", "session"),
+                (HttpMethod::POST, "/self-service/ui/sessions", "csrf_token"),
+            ] {
+                for (content_type, body) in bodies(field, &text, &[]) {
+                    let request = kim.request(method.clone(), path).header("content-type", content_type);
+                    harmless(&kim, request.body(Body::from(body)).unwrap(), &log, path).await;
+                }
+            }
+        }
+        assert!(world.known("ann").await.credentials.is_empty());
+        // The honest twins.
+        for kind in [Kind::Spa, Kind::Native] {
             let mut stranger = site.stranger(kind);
             let flow = stranger.begin("login", "").await;
             let fields = [("method", "password"), ("identifier", "lee"), ("password", "lee-password")];
@@ -232,7 +250,7 @@ async fn no_text_in_a_form_is_an_error() {
             let mut kim = client(site, kind, "kim").await;
             assert_eq!(kim.step_up(&world.next_code()).await.status, 200);
         }
-        assert!(database.asked.load(Ordering::SeqCst) > 100, "texts have reached the directory");
+        assert!(database.asked.load(Ordering::SeqCst) > 50, "texts have reached the directory");
     }
 }
 
@@ -243,70 +261,67 @@ async fn no_text_in_an_address_or_a_header_is_an_error() {
         let (log, _guard) = Log::begin();
         let site = &world.a;
         site.enrol("kim").await;
-        for text in sent() {
+        for (text, kind) in in_turn(&[Kind::Browser, Kind::Spa, Kind::Native]) {
             let shown = String::from_utf8_lossy(&text.bytes).into_owned();
             let query = escaped(&text.bytes);
             let inside = escaped(format!("/pay?note={query}").as_bytes());
-            for kind in [Kind::Browser, Kind::Spa, Kind::Native] {
-                let (kim, stranger) = (client(site, kind, "kim").await, site.stranger(kind));
-                for path in [
-                    format!("/self-service/login/browser?aal=aal2&return_to={query}"),
-                    format!("/self-service/login/browser?aal=aal2&return_to={inside}"),
-                    format!("/self-service/login/browser?return_to={inside}&refresh={query}&via={query}"),
-                    format!("/self-service/login/api?aal={query}&x={query}"),
-                    format!("/self-service/login/api?aal=aal2&{query}={query}"),
-                    format!("/self-service/login/flows?id={query}"),
-                    format!("/self-service/settings/browser?return_to={inside}&x={query}"),
-                    format!("/self-service/settings/api?return_to={query}"),
-                    format!("/self-service/settings/flows?id={query}"),
-                    format!("/self-service/logout/browser?return_to={query}"),
-                    format!("/self-service/logout?token={query}&return_to={query}"),
-                    format!("/self-service/continue?id={query}"),
-                    format!("/self-service/errors?id={query}"),
-                    format!("/self-service/ui/login?flow={query}"),
-                    format!("/self-service/ui/settings?flow={query}"),
-                    format!("/self-service/ui/error?id={query}"),
-                    format!("/sessions?page_size={query}&page_token={query}"),
-                    format!("/sessions/whoami?tokenize_as={query}"),
-                    format!("/schemas/{}", query.replace('+', "%20")),
-                    format!("/payments?note={query}"),
-                    format!("/payments?{query}"),
-                ] {
-                    for client in [&kim, &stranger] {
-                        // As a server limits them.
-                        if path.len() < 16_384 {
-                            let request = client.request(HttpMethod::GET, &path).body(Body::empty()).unwrap();
-                            harmless(client, request, &log, &format!("{path} {shown:?}")).await;
-                        }
+            let (kim, stranger) = (client(site, kind, "kim").await, site.stranger(kind));
+            for path in [
+                format!("/self-service/login/browser?aal=aal2&return_to={query}"),
+                format!("/self-service/login/browser?aal=aal2&return_to={inside}"),
+                format!("/self-service/login/browser?return_to={inside}&refresh={query}&via={query}"),
+                format!("/self-service/login/api?aal={query}&x={query}"),
+                format!("/self-service/login/api?aal=aal2&{query}={query}"),
+                format!("/self-service/login/flows?id={query}"),
+                format!("/self-service/settings/browser?return_to={inside}&x={query}"),
+                format!("/self-service/settings/api?return_to={query}"),
+                format!("/self-service/settings/flows?id={query}"),
+                format!("/self-service/logout/browser?return_to={query}"),
+                format!("/self-service/logout?token={query}&return_to={query}"),
+                format!("/self-service/continue?id={query}"),
+                format!("/self-service/errors?id={query}"),
+                format!("/self-service/ui/login?flow={query}"),
+                format!("/self-service/ui/settings?flow={query}"),
+                format!("/self-service/ui/error?id={query}"),
+                format!("/sessions?page_size={query}&page_token={query}"),
+                format!("/sessions/whoami?tokenize_as={query}"),
+                format!("/schemas/{}", query.replace('+', "%20")),
+                format!("/payments?note={query}"),
+                format!("/payments?{query}"),
+            ] {
+                for client in [&kim, &stranger] {
+                    // As a server limits them.
+                    if path.len() < 16_384 {
+                        let request = client.request(HttpMethod::GET, &path).body(Body::empty()).unwrap();
+                        harmless(client, request, &log, &format!("{path} {shown:?}")).await;
                     }
                 }
-                let path = format!("/sessions/{}", query.replace('+', "%20"));
-                let request = kim.request(HttpMethod::DELETE, &path).body(Body::empty()).unwrap();
-                harmless(&kim, request, &log, &path).await;
+            }
+            let path = format!("/sessions/{}", query.replace('+', "%20"));
+            let request = kim.request(HttpMethod::DELETE, &path).body(Body::empty()).unwrap();
+            harmless(&kim, request, &log, &path).await;
 
-                for (name, value) in [
-                    ("user-agent", text.bytes.clone()),
-                    ("x-request-id", text.bytes.clone()),
-                    ("x-real-ip", text.bytes.clone()),
-                    ("origin", text.bytes.clone()),
-                    ("referer", text.bytes.clone()),
-                    ("accept", text.bytes.clone()),
-                    ("accept-language", text.bytes.clone()),
-                    ("content-type", text.bytes.clone()),
-                    ("x-session-token", text.bytes.clone()),
-                    ("authorization", [b"Bearer ", &text.bytes[..]].concat()),
-                    ("cookie", [b"__Host-step_up_session=", &text.bytes[..]].concat()),
-                    ("cookie", [b"__Host-csrf_token=", &text.bytes[..]].concat()),
-                ] {
-                    // The others are no header.
-                    let Ok(value) = HeaderValue::from_bytes(&value) else { continue };
-                    for path in
-                        ["/payments", "/self-service/login/browser", "/self-service/login/api", "/sessions/whoami"]
-                    {
-                        let mut request = stranger.request(HttpMethod::GET, path).body(Body::empty()).unwrap();
-                        request.headers_mut().insert(HeaderName::from_static(name), value.clone());
-                        harmless(&stranger, request, &log, &format!("{name}: {shown:?}")).await;
-                    }
+            for (name, value) in [
+                ("user-agent", text.bytes.clone()),
+                ("x-request-id", text.bytes.clone()),
+                ("x-real-ip", text.bytes.clone()),
+                ("origin", text.bytes.clone()),
+                ("referer", text.bytes.clone()),
+                ("accept", text.bytes.clone()),
+                ("accept-language", text.bytes.clone()),
+                ("content-type", text.bytes.clone()),
+                ("x-session-token", text.bytes.clone()),
+                ("authorization", [b"Bearer ", &text.bytes[..]].concat()),
+                ("cookie", [b"__Host-step_up_session=", &text.bytes[..]].concat()),
+                ("cookie", [b"__Host-csrf_token=", &text.bytes[..]].concat()),
+            ] {
+                // The others are no header.
+                let Ok(value) = HeaderValue::from_bytes(&value) else { continue };
+                for path in ["/payments", "/self-service/login/browser", "/self-service/login/api", "/sessions/whoami"]
+                {
+                    let mut request = stranger.request(HttpMethod::GET, path).body(Body::empty()).unwrap();
+                    request.headers_mut().insert(HeaderName::from_static(name), value.clone());
+                    harmless(&stranger, request, &log, &format!("{name}: {shown:?}")).await;
                 }
             }
         }
