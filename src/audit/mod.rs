@@ -4,9 +4,10 @@
 //!
 //! # Levels
 //!
-//! What changes something or proves something is logged at INFO, a lock and refused credentials at WARN. Refusals (`challenged`, `refused`) are
-//! logged at DEBUG, since anybody can make thousands of them; the first in each second is logged at INFO, with `unlogged`: how many since the
-//! last one were logged at DEBUG alone. The application's sink and the counters get them all.
+//! What changes something or proves something is logged at INFO, a lock at WARN. Refusals (`challenged`, `refused`, `credentials_refused`) are
+//! logged at DEBUG, since anybody can make thousands of them; the first in each second is logged at INFO, and the first whose credentials are
+//! refused at WARN, with `unlogged`: how many since the last one were logged at DEBUG alone. The application's sink and the counters get them
+//! all.
 //!
 //! # Spans
 //!
@@ -42,7 +43,7 @@ mod sample;
 
 use std::{fmt, sync::Arc};
 
-use self::sample::Sample;
+use self::sample::Samples;
 pub(crate) use self::{
     counters::{count_decision, count_store_error, outcome},
     origin::Origin,
@@ -94,7 +95,7 @@ impl<F: Fn(&AuditEvent) + Send + Sync + 'static> AuditSink for F {
 #[derive(Clone, Default)]
 pub(crate) struct Audit {
     sink: Option<Arc<dyn AuditSink>>,
-    refusals: Arc<Sample>,
+    samples: Arc<Samples>,
 }
 
 impl fmt::Debug for Audit {
@@ -143,7 +144,7 @@ impl Audit {
     }
 
     fn send(&self, event: &AuditEvent) {
-        log(event, &self.refusals);
+        log(event, &self.samples);
         counters::count_event(&event.kind);
         if let Some(sink) = &self.sink {
             sink.record(event);
@@ -151,7 +152,7 @@ impl Audit {
     }
 }
 
-fn log(event: &AuditEvent, refusals: &Sample) {
+fn log(event: &AuditEvent, samples: &Samples) {
     let at = event.at;
     let AuditEvent { subject, session, kind, actor, request, .. } = event;
     let (event, actor) = (kind.name(), actor.as_str());
@@ -180,9 +181,16 @@ fn log(event: &AuditEvent, refusals: &Sample) {
         };
     }
     match kind {
-        AuditEventKind::Locked { .. } | AuditEventKind::CredentialsRefused => write!(tracing::Level::WARN, None::<u64>),
+        AuditEventKind::Locked { .. } => write!(tracing::Level::WARN, None::<u64>),
+        AuditEventKind::CredentialsRefused => {
+            if let Some(unlogged) = samples.credentials.take(at) {
+                write!(tracing::Level::WARN, (unlogged > 0).then_some(unlogged));
+            } else {
+                write!(tracing::Level::DEBUG, None::<u64>);
+            }
+        }
         AuditEventKind::Challenged { .. } | AuditEventKind::Refused { .. } => {
-            if let Some(unlogged) = refusals.take(at) {
+            if let Some(unlogged) = samples.refusals.take(at) {
                 write!(tracing::Level::INFO, (unlogged > 0).then_some(unlogged));
             } else {
                 write!(tracing::Level::DEBUG, None::<u64>);

@@ -1,8 +1,15 @@
-//! Which refusals are logged at INFO: a scanner makes thousands a minute, and they must neither fill a disk nor hide.
+//! Which refusals are logged at INFO and above: a scanner makes thousands a minute, and they must neither fill a disk nor hide.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
+
+/// What strangers can make without limit, each sampled by itself: the one must not hide the other.
+#[derive(Debug, Default)]
+pub(super) struct Samples {
+    pub(super) refusals: Sample,
+    pub(super) credentials: Sample,
+}
 
 /// Lets one in a second through, and says how many it held back before.
 #[derive(Debug)]
