@@ -51,7 +51,8 @@ pub struct FactorContext<'a> {
     pub now: Timestamp,
     /// Seals and opens the factor's data.
     pub sealer: &'a Sealer,
-    /// The state that the factor's last step left in the flow.
+    /// The state that the factor's last step left in the flow. In a login, it is `None` once a credential is gone that it was kept for: a code
+    /// that was sent to the old address proves nothing of the new one.
     pub state: Option<&'a [u8]>,
     /// Whether the flow is a browser flow. Other clients run no scripts, so a factor that needs a script should give them no nodes.
     pub browser: bool,

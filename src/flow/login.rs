@@ -123,7 +123,7 @@ pub(crate) async fn challenge(
     for (factor, own) in owner.usable_factors(engine, level) {
         let challenge = factor.challenge(owner.context(engine, flow, &own, None, now));
         if let Some(state) = engine.in_time(factor, challenge).await? {
-            flow.keep_state(engine, factor.method(), &state)?;
+            flow.keep_state(engine, factor.method(), &state, &own)?;
         }
     }
     Ok(())
@@ -150,7 +150,7 @@ pub(crate) fn nodes(
     let mut nodes = Vec::new();
     if let Some(owner) = owner {
         for (factor, own) in owner.usable_factors(engine, asked.level()) {
-            let state = flow.state(engine, factor.method())?;
+            let state = flow.state_of(engine, factor.method(), &own)?;
             nodes.extend(factor.nodes(owner.context(engine, flow, &own, state.as_deref(), now)));
         }
     } else {

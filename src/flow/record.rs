@@ -15,7 +15,7 @@ use crate::{
     error::StoreError,
     factor::FactorError,
     session::{BindingKey, Session, Subject},
-    store::{FlowId, StoreErrorKind, StoredFlow},
+    store::{Credential, FlowId, StoreErrorKind, StoredFlow},
     wire::ui::{Group, Node, Text},
 };
 
@@ -327,14 +327,30 @@ impl Flow {
         Some(Node::hidden(Group::Default, "csrf_token", value).required())
     }
 
-    /// Keeps a factor's state for its next step.
-    pub(crate) fn keep_state(&mut self, engine: &Engine, method: Method, state: &[u8]) -> Result<(), FactorError> {
-        self.states.keep(&engine.sealer, self.id, method, state)
+    /// Keeps a factor's state for its next step. `own`: the credentials of the method that the factor saw.
+    pub(crate) fn keep_state(
+        &mut self,
+        engine: &Engine,
+        method: Method,
+        state: &[u8],
+        own: &[Credential],
+    ) -> Result<(), FactorError> {
+        self.states.keep(&engine.sealer, self.id, method, state, own)
     }
 
     /// A factor's state.
     pub(crate) fn state(&self, engine: &Engine, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
         self.states.open(&engine.sealer, self.id, method)
+    }
+
+    /// A factor's state in a login; `None` if a credential is gone that it was kept for.
+    pub(crate) fn state_of(
+        &self,
+        engine: &Engine,
+        method: Method,
+        own: &[Credential],
+    ) -> Result<Option<Vec<u8>>, FactorError> {
+        if self.states.fit(method, own) { self.state(engine, method) } else { Ok(None) }
     }
 
     /// What factors keep here between their steps.
@@ -418,7 +434,7 @@ mod tests {
         let (step_up, then, now) = (step_up(), Timestamp::from_unix_seconds(1000), Timestamp::from_unix_seconds(2000));
         let mut old = flow(None, then);
         old.say(Some("totp_code"), Text::info(1, "x"), then);
-        old.keep_state(step_up.engine(), Method::Totp, b"kept").unwrap();
+        old.keep_state(step_up.engine(), Method::Totp, b"kept", &[]).unwrap();
         (old.active, old.failures, old.version, old.completed) = (Some(Method::Totp), 4, 3, true);
         let new = old.reopen(vec![Text::info(2, "y")], now + Duration::from_secs(60), now);
         assert_ne!(new.id(), old.id());

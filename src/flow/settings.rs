@@ -70,7 +70,7 @@ pub(crate) async fn begin(
         let own = owner.credentials_of(method);
         let begun = enrolment.begin(owner.context(engine, flow, &own, None, now));
         match engine.in_time(factor, begun).await? {
-            Some(state) => flow.keep_state(engine, method, &state)?,
+            Some(state) => flow.keep_state(engine, method, &state, &own)?,
             None => flow.states_mut().drop(method),
         }
     }

@@ -5,15 +5,25 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use crate::{aal::Method, factor::FactorError, seal::Sealer, session::SessionId, store::FlowId};
+use crate::{
+    aal::{CredentialId, Method},
+    factor::FactorError,
+    seal::Sealer,
+    session::SessionId,
+    store::{Credential, FlowId},
+};
 
 /// The states of a flow's factors, in base64.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FactorStates {
+    #[allow(clippy::struct_field_names, reason = "flows that are stored have this name")]
     factor_states: BTreeMap<Method, String>,
     /// Those that a credential was made of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     taken_states: BTreeMap<Method, Taken>,
+    /// The credentials that the subject had when a state was kept. A version before did not keep them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    kept_for: BTreeMap<Method, Vec<CredentialId>>,
 }
 
 /// A state that a credential was made of. Nothing shows it any more, and it makes a credential once.
@@ -33,15 +43,24 @@ impl FactorStates {
         flow: FlowId,
         method: Method,
         state: &[u8],
+        own: &[Credential],
     ) -> Result<(), FactorError> {
         let bytes = sealer.seal(&context(flow, method), state)?;
         self.taken_states.remove(&method);
+        self.kept_for.insert(method, own.iter().map(|credential| credential.summary.id).collect());
         self.factor_states.insert(method, STANDARD.encode(bytes));
         Ok(())
     }
 
     pub(super) fn open(&self, sealer: &Sealer, flow: FlowId, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
         opened(self.factor_states.get(&method), sealer, flow, method)
+    }
+
+    /// Whether all credentials are still there that a factor's state was kept for. Otherwise it proves nothing: a code that was sent to an
+    /// address is no proof of the address that has replaced it.
+    pub(super) fn fit(&self, method: Method, own: &[Credential]) -> bool {
+        let has = |id: &CredentialId| own.iter().any(|credential| credential.summary.id == *id);
+        self.kept_for.get(&method).is_none_or(|known| known.iter().all(has))
     }
 
     /// Whether a factor has a state.
@@ -52,6 +71,7 @@ impl FactorStates {
     pub(crate) fn drop(&mut self, method: Method) {
         self.factor_states.remove(&method);
         self.taken_states.remove(&method);
+        self.kept_for.remove(&method);
     }
 
     /// Whether both are the same for this factor.
@@ -68,6 +88,9 @@ impl FactorStates {
         }
         if let Some(taken) = from.taken_states.get(&method) {
             self.taken_states.insert(method, taken.clone());
+        }
+        if let Some(own) = from.kept_for.get(&method) {
+            self.kept_for.insert(method, own.clone());
         }
     }
 
@@ -118,11 +141,11 @@ fn context(flow: FlowId, method: Method) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seal::EncryptionKey;
+    use crate::{aal::Aal, clock::Timestamp, seal::EncryptionKey, standing::CredentialSummary};
 
     fn kept(sealer: &Sealer, flow: FlowId) -> FactorStates {
         let mut states = FactorStates::default();
-        states.keep(sealer, flow, Method::Totp, b"kept").unwrap();
+        states.keep(sealer, flow, Method::Totp, b"kept", &[]).unwrap();
         states
     }
 
@@ -140,6 +163,33 @@ mod tests {
         states.factor_states.insert(Method::Code, state);
         assert!(states.open(&sealer, one, Method::Code).is_err());
         assert!(states.open(&sealer, other, Method::Totp).is_err());
+    }
+
+    /// A state fits while all credentials exist that it was kept for, whatever else there is; one of a version before fits.
+    #[test]
+    fn a_state_ends_with_its_credential() {
+        let (sealer, flow, method) = (sealer(), FlowId::random(), Method::Code);
+        let bound = || {
+            let summary = CredentialSummary { id: CredentialId::random(), method, aal: Aal::Aal2 };
+            Credential::new(summary, Timestamp::from_unix_seconds(0))
+        };
+        let (old, new) = (bound(), bound());
+        let mut states = FactorStates::default();
+        states.keep(&sealer, flow, method, b"sent", std::slice::from_ref(&old)).unwrap();
+        let written = serde_json::to_value(&states).unwrap();
+        let read: FactorStates = serde_json::from_value(written.clone()).unwrap();
+        let mut copied = FactorStates::default();
+        copied.copy(&read, method);
+        for states in [&states, &read, &copied] {
+            for (own, fits) in [(vec![&old], true), (vec![&new, &old], true), (vec![&new], false), (vec![], false)] {
+                let own: Vec<_> = own.into_iter().cloned().collect();
+                assert_eq!(states.fit(method, &own), fits, "{own:?}");
+            }
+        }
+        let mut before = written;
+        before.as_object_mut().unwrap().remove("kept_for").unwrap();
+        let before: FactorStates = serde_json::from_value(before).unwrap();
+        assert!(before.fit(method, &[]));
     }
 
     /// Once a credential was made of it, a state is there for the session that ends with it, and for nobody else.
@@ -165,7 +215,7 @@ mod tests {
             states.take(method, other);
             assert!(states.open_taken(&sealer, flow, method, other).unwrap().is_none());
             // A new one is in its place.
-            states.keep(&sealer, flow, method, b"new").unwrap();
+            states.keep(&sealer, flow, method, b"new", &[]).unwrap();
             assert!(states.has(method) && states.open_taken(&sealer, flow, method, ends).unwrap().is_none());
         }
     }

@@ -35,7 +35,7 @@ use crate::{
     },
     headers::negotiation,
     source::Evidence,
-    store::{AttemptKey, Completed, Consumption},
+    store::{AttemptKey, Completed, Consumption, Credential},
     wire::ui::{Text, message},
 };
 
@@ -225,7 +225,7 @@ impl<'a> Submission<'a> {
         if factor.first_factor().is_some() && identifier_of(form) != Some(owner.identifier.trim()) {
             return Err(Failure::IdentityMismatch);
         }
-        let state = self.flow.state(engine, method)?;
+        let state = self.flow.state_of(engine, method, &own)?;
         // Counted before anything is compared: then no later error makes a guess free.
         let key = AttemptKey { subject: owner.subject.clone(), method };
         let attempt = engine.begin_attempt(&key, now).await?;
@@ -265,7 +265,7 @@ impl<'a> Submission<'a> {
                 self.owner = Some(owner);
                 return self.wrong(factor, Refusal::TooOld).await;
             }
-            Verdict::Continue { state, message } => return self.go_on(method, &state, message).await,
+            Verdict::Continue { state, message } => return self.go_on(method, &state, &own, message).await,
         };
         // Asked again at the last moment: an account that was disabled in the meantime gets nothing.
         if !engine.users.is_active(&owner.subject).await? {
@@ -277,8 +277,14 @@ impl<'a> Submission<'a> {
     }
 
     /// One more step: keeps the factor's state and shows the flow again.
-    async fn go_on(mut self, method: Method, state: &[u8], message: Option<Text>) -> Result<Response, Failure> {
-        if !saving::keep_step(self.scope, &mut self.flow, method, state, message.as_ref()).await?.is_done() {
+    async fn go_on(
+        mut self,
+        method: Method,
+        state: &[u8],
+        own: &[Credential],
+        message: Option<Text>,
+    ) -> Result<Response, Failure> {
+        if !saving::keep_step(self.scope, &mut self.flow, method, state, own, message.as_ref()).await?.is_done() {
             return self.refuse_second().await;
         }
         if message.is_some_and(|text| text.is_error()) {

@@ -9,7 +9,7 @@ use crate::{
     factor::{Factor, FactorError},
     flow::record::{Flow, Purpose},
     session::SessionId,
-    store::Written,
+    store::{Credential, Written},
     wire::ui::{Text, message},
 };
 
@@ -106,11 +106,12 @@ pub(crate) async fn keep_step(
     flow: &mut Flow,
     method: Method,
     state: &[u8],
+    own: &[Credential],
     message: Option<&Text>,
 ) -> Result<Written, Failure> {
     let (engine, now) = (scope.engine(), scope.now());
     let keep = |flow: &mut Flow, again: bool| {
-        flow.keep_state(engine, method, state)?;
+        flow.keep_state(engine, method, state, own)?;
         // The page shows this factor's next step.
         flow.active = Some(method);
         if !again {

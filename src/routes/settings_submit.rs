@@ -38,7 +38,7 @@ use crate::{
     },
     headers::negotiation,
     standing::CredentialSummary,
-    store::{AttemptKey, CredentialChange},
+    store::{AttemptKey, Credential, CredentialChange},
     wire::ui::{Text, message},
 };
 
@@ -197,7 +197,7 @@ impl<'a> Change<'a> {
                 self.scope.context.report_refusal(RefusalReason::Invalid);
                 self.tell(Said::one(None, text), false, begun).await
             }
-            EnrolmentOutcome::Pending { state, message } => self.go_on(method, &state, message).await,
+            EnrolmentOutcome::Pending { state, message } => self.go_on(method, &state, &own, message).await,
             EnrolmentOutcome::Enrolled(new) | EnrolmentOutcome::Added(new)
                 if (new.summary.method, new.summary.aal) != (method, factor.aal()) =>
             {
@@ -234,8 +234,14 @@ impl<'a> Change<'a> {
     }
 
     /// Nothing is saved yet: keeps the factor's state and shows the flow again.
-    async fn go_on(mut self, method: Method, state: &[u8], message: Option<Text>) -> Result<Response, Failure> {
-        if !saving::keep_step(self.scope, &mut self.flow, method, state, message.as_ref()).await?.is_done() {
+    async fn go_on(
+        mut self,
+        method: Method,
+        state: &[u8],
+        own: &[Credential],
+        message: Option<Text>,
+    ) -> Result<Response, Failure> {
+        if !saving::keep_step(self.scope, &mut self.flow, method, state, own, message.as_ref()).await?.is_done() {
             return self.refuse_second().await;
         }
         if message.is_some_and(|text| text.is_error()) {

@@ -6,6 +6,7 @@ use tower_step_up::{Method, RequiredAal, StepUpBuilder, store::Revocation};
 
 use crate::{
     common::log::Log,
+    post::Post,
     site::{KINDS, Kind, ORIGIN, code_of},
     world::{WRONG, World, as_program, assert_error, assert_says, client, secret_of, subject},
 };
@@ -301,5 +302,47 @@ async fn enrolment_trusts_only_its_own_flow() {
             .revoke(&subject("kim"), Revocation::All(tower_step_up::clock::Clock::now(&site.clock)))
             .await
             .unwrap();
+    }
+}
+
+/// A thief who reads the old address has had a code sent there. The code proves nothing once another address is in its place, whether the
+/// application or the owner has put it there.
+#[tokio::test]
+async fn a_code_to_a_replaced_address_proves_nothing() {
+    for kind in KINDS {
+        for by_owner in [true, false] {
+            let post = Post::default();
+            for world in World::on_every_store(|builder| builder.factor(post.clone())) {
+                let site = &world.a;
+                site.step_up.bind(&subject("kim"), Method::Code, b"old".to_vec()).await.unwrap();
+                let (mut kim, mut thief) =
+                    (client(site, kind, "kim").await, client(site, kind, "kim").await.at(&world.b));
+                let steps = kim.begin("login", "?aal=aal2").await;
+                kim.submit(&steps, &[("method", "code")]).await;
+                let own = post.code();
+                let proven = kim.submit(&steps, &[("method", "code"), ("code", &own)]).await;
+                kim.keep_token_if_any(&proven);
+                assert!(kim.pays(site).await, "the twin: {proven:?}");
+
+                let flow = thief.begin("login", "?aal=aal2").await;
+                thief.submit(&flow, &[("method", "code")]).await;
+                let to_the_old = post.code();
+                if by_owner {
+                    let settings = kim.begin("settings", "").await;
+                    kim.submit(&settings, &[("method", "code")]).await;
+                    let to_the_new = post.code();
+                    let fields = [("method", "code"), ("code", to_the_new.as_str()), ("replace", "true")];
+                    let replaced = kim.submit(&settings, &fields).await;
+                    kim.keep_token_if_any(&replaced);
+                    assert!(kim.pays(site).await, "{replaced:?}");
+                } else {
+                    site.step_up.bind(&subject("kim"), Method::Code, b"new".to_vec()).await.unwrap();
+                }
+                let before = world.known("kim").await;
+                thief.submit(&flow, &[("method", "code"), ("code", &to_the_old)]).await;
+                assert_eq!(world.known("kim").await, before);
+                assert!(!thief.pays(&world.b).await, "{kind:?} by_owner={by_owner}");
+            }
+        }
     }
 }

@@ -189,7 +189,9 @@ impl Enrolment for Post {
                 return Ok(EnrolmentOutcome::Wrong(FieldError { field: "method", text }));
             }
             let summary = CredentialSummary { id: CredentialId::random(), method: Method::Code, aal: Aal::Aal2 };
-            Ok(EnrolmentOutcome::Added(Credential::new(summary, context.now)))
+            let credential = Credential::new(summary, context.now);
+            let replaces = form.get("replace").is_some();
+            Ok(if replaces { EnrolmentOutcome::Enrolled(credential) } else { EnrolmentOutcome::Added(credential) })
         })
     }
 }
