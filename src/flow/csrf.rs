@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::Origin;
 
-use crate::session::cookie;
+use crate::{
+    seal::Sealer,
+    session::{BindingKey, cookie},
+};
 
 const TOKEN_BYTES: usize = 32;
 
@@ -70,6 +73,22 @@ impl CsrfToken {
     pub(crate) fn fits(&self, form_value: &str, flow: &CsrfHash) -> bool {
         let in_form = Self::unmask(form_value).is_some_and(|form| form.0.ct_eq(&self.0).into());
         in_form && self.began(flow)
+    }
+
+    /// The token of a page without a flow: of this browser and of this session, by the key. So a cookie that somebody has planted, with a
+    /// form of a session of their own, fits no other session.
+    pub(crate) fn of_session(&self, sealer: &Sealer, binding: BindingKey) -> Option<Self> {
+        sealer.digest(&self.with(binding)).map(Self)
+    }
+
+    /// Whether the form's value is that token.
+    pub(crate) fn fits_session(&self, form_value: &str, sealer: &Sealer, binding: BindingKey) -> bool {
+        Self::unmask(form_value).is_some_and(|form| sealer.is_digest(&self.with(binding), &form.0))
+    }
+
+    fn with(&self, binding: BindingKey) -> Vec<u8> {
+        // No other message that is digested begins like this.
+        [&b"token of a page\0"[..], uuid::Uuid::from(binding).as_bytes(), &self.0].concat()
     }
 
     /// Whether the flow began with this token.

@@ -7,12 +7,15 @@ use serde_json::Value;
 use tower_step_up::{
     StepUpBuilder,
     factor::Password,
+    session::CookiePrefix,
     store::{FlowId, FlowStore, Written},
 };
 
 use crate::{
     site::{Answer, Client, KINDS, Kind, ORIGIN, OpenFlow, Site},
-    world::{WRONG, World, as_program, assert_error, assert_one_passed, assert_says, client, secret_of, url_of},
+    world::{
+        WRONG, World, as_program, assert_error, assert_one_passed, assert_says, client, csrf_of, secret_of, url_of,
+    },
 };
 
 fn worlds() -> Vec<World> {
@@ -462,6 +465,35 @@ async fn csrf_token_of_another_session_is_refused() {
         let code = world.next_code();
         assert_error(&stale.totp(&flow, &code).await, 403, "security_csrf_violation");
         assert_eq!(next.totp(&flow, &code).await.status, 200);
+    }
+}
+
+/// A page without a flow takes the token of its own session alone: not that of an attacker whose cookie was tossed into this browser.
+#[tokio::test]
+async fn csrf_token_of_another_session_ends_no_sessions() {
+    const SESSIONS: &str = "/self-service/ui/sessions";
+    for world in World::on_every_store(|builder| builder.cookie_prefix(CookiePrefix::Secure)) {
+        let site = &world.a;
+        site.enrol("kim").await;
+        let (mut kim, _elsewhere) = (site.spa("kim").await, site.spa("kim").await);
+        assert_eq!(kim.step_up(&site.code()).await.status, 200);
+        let mut eve = site.spa("eve").await;
+        let (own, evil) = (csrf_of(&kim.get(SESSIONS).await.text), csrf_of(&eve.get(SESSIONS).await.text));
+        let (name, planted) = csrf_cookie(&eve);
+        let mut tossed = kim.clone();
+        tossed.cookies.insert(name, planted);
+        let before = world.known("kim").await;
+        // By an old browser, which says nothing of where a form comes from.
+        for (mut client, csrf) in [(tossed.clone(), &evil), (kim.clone(), &evil), (tossed, &own)] {
+            for session in ["others".to_owned(), before.sessions[0].id().to_string()] {
+                let answer = client.post(SESSIONS, &[("csrf_token", csrf), ("session", &session)]).await;
+                assert!(answer.location().contains("/error"), "{answer:?}");
+            }
+        }
+        assert_eq!(world.known("kim").await, before);
+        let answer = kim.at(&world.b).post(SESSIONS, &[("csrf_token", &own), ("session", "others")]).await;
+        assert!(answer.location().ends_with(SESSIONS), "{answer:?}");
+        assert_eq!(world.known("kim").await.sessions.len(), 1);
     }
 }
 

@@ -12,7 +12,7 @@ use tower_step_up::{
 use crate::{
     site::{Answer, Client, Kind, ORIGIN, OpenFlow},
     tokens::claims_of,
-    world::{WRONG, World, assert_error, assert_one_passed, assert_says, staggered, subject},
+    world::{WRONG, World, assert_error, assert_one_passed, assert_says, csrf_of, staggered, subject},
 };
 
 fn worlds() -> Vec<World> {
@@ -336,11 +336,6 @@ async fn password_change_voids_ceremonies_and_sessions() {
 }
 
 const SESSIONS: &str = "/self-service/ui/sessions";
-
-fn csrf_of(page: &str) -> String {
-    let (_, rest) = page.split_once("name=\"csrf_token\" value=\"").expect("a form");
-    rest.split_once('"').unwrap().0.to_owned()
-}
 
 /// Ends all other sessions, as a program or on the page. Returns whether it was done.
 async fn end_others(client: &mut Client, csrf: Option<&str>) -> bool {

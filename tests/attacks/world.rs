@@ -101,6 +101,12 @@ pub fn secret_of(flow: &Value) -> String {
     node["attributes"]["text"]["context"]["secret"].as_str().unwrap().to_owned()
 }
 
+/// The token in the form of a page.
+pub fn csrf_of(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"csrf_token\" value=\"").expect("a form");
+    rest.split_once('"').unwrap().0.to_owned()
+}
+
 pub fn codes_of(flow: &Value) -> Vec<String> {
     let nodes = flow["ui"]["nodes"].as_array().unwrap();
     let node = nodes.iter().find(|node| node["attributes"]["id"] == "lookup_secret_codes").expect("codes");

@@ -27,7 +27,7 @@ use crate::{
         sessions::end_one,
         settings::{Refused, meets, session},
     },
-    session::{SessionId, StoredSession},
+    session::{BindingKey, SessionId, StoredSession},
     source::Evidence,
     store::Revocation,
     wire::ui::message::minute,
@@ -118,11 +118,13 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
     let account = engine.users.identifier(found.session.subject()).await?;
     let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let token = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
+    let binding = found.session.binding().ok_or(Failure::NoSession)?;
+    let csrf = token.of_session(&engine.sealer, binding).and_then(|token| token.mask());
     let page = SessionsPage {
         frame: Frame::of(engine),
         account: &account,
         action: url(engine).into(),
-        csrf: token.mask().ok_or(Failure::Unavailable)?,
+        csrf: csrf.ok_or(Failure::Unavailable)?,
         sessions: sessions.iter().map(|session| Entry::of(session, own)).collect(),
         home: engine.urls.default_return.as_str(),
     };
@@ -159,11 +161,12 @@ async fn at_the_head(scope: &Scope) -> Result<(), Refused> {
 async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
     let engine = scope.engine();
     let form = body::form(&scope.headers, bytes).await.map_err(|_| Failure::BadBody)?;
-    if !has_our_token(&scope.headers, engine, form.get("csrf_token")) {
-        return Err(Failure::Csrf.into());
-    }
     let page = url(engine);
     let found = session(scope, engine.urls.login(false, false, Some(&page))).await?;
+    let own = found.session.binding().ok_or(Failure::NoSession)?;
+    if !has_our_token(&scope.headers, engine, form.get("csrf_token"), own) {
+        return Err(Failure::Csrf.into());
+    }
     let subject = found.session.subject();
     let origin = scope.context.origin();
     let named = form.get("session").ok_or(Failure::BadSessionId)?;
@@ -182,7 +185,6 @@ async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
     may_end_others(scope, &found.session, Some(&page)).await?;
     match id {
         None => {
-            let own = found.session.binding().ok_or(Failure::NoSession)?;
             engine.revoke(subject, Revocation::Others(own), &origin).await?;
         }
         Some(id) => end_one(scope, subject, id).await?,
@@ -190,8 +192,9 @@ async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
     Ok(answer::see_other(&page))
 }
 
-/// Whether the form has the token of this browser. The head has shown already that one of our own pages sent it.
-fn has_our_token(headers: &HeaderMap, engine: &Engine, value: Option<&str>) -> bool {
+/// Whether the form has the token of this browser and this session. The head has shown already that no other site sent it, where the browser
+/// says so.
+fn has_our_token(headers: &HeaderMap, engine: &Engine, value: Option<&str>, own: BindingKey) -> bool {
     let token = CsrfToken::from_cookie(headers, &engine.sessions.cookies.csrf);
-    token.zip(value).is_some_and(|(token, value)| token.fits(value, &token.hash()))
+    token.zip(value).is_some_and(|(token, value)| token.fits_session(value, &engine.sealer, own))
 }
