@@ -4,10 +4,10 @@
 //!
 //! # Levels
 //!
-//! What changes something or proves something is logged at INFO, a lock at WARN. Refusals (`challenged`, `refused`, `credentials_refused`) are
-//! logged at DEBUG, since anybody can make thousands of them; the first in each second is logged at INFO, and the first whose credentials are
-//! refused at WARN, with `unlogged`: how many since the last one were logged at DEBUG alone. The application's sink and the counters get them
-//! all.
+//! What changes something or proves something is logged at INFO. Refusals (`challenged`, `refused`, `credentials_refused`) and `locked` are logged
+//! at DEBUG, since anybody can make thousands of them. The first in each second is logged at INFO, and at WARN if credentials are refused or
+//! something is locked, with `unlogged`: how many since the last one were logged at DEBUG alone. Each kind is counted apart, and locks of users
+//! apart from those of forms without a session, so none hides another. The application's sink and the counters get them all.
 //!
 //! # Spans
 //!
@@ -180,21 +180,22 @@ fn log(event: &AuditEvent, samples: &Samples) {
             )
         };
     }
+    // One in a second at this level, and the others at DEBUG.
+    macro_rules! write_sample {
+        ($level:expr, $sample:expr) => {
+            if let Some(unlogged) = $sample.take(at) {
+                write!($level, (unlogged > 0).then_some(unlogged));
+            } else {
+                write!(tracing::Level::DEBUG, None::<u64>);
+            }
+        };
+    }
     match kind {
-        AuditEventKind::Locked { .. } => write!(tracing::Level::WARN, None::<u64>),
-        AuditEventKind::CredentialsRefused => {
-            if let Some(unlogged) = samples.credentials.take(at) {
-                write!(tracing::Level::WARN, (unlogged > 0).then_some(unlogged));
-            } else {
-                write!(tracing::Level::DEBUG, None::<u64>);
-            }
-        }
+        AuditEventKind::Locked { .. } if subject.is_some() => write_sample!(tracing::Level::WARN, samples.locks),
+        AuditEventKind::Locked { .. } => write_sample!(tracing::Level::WARN, samples.used_up_forms),
+        AuditEventKind::CredentialsRefused => write_sample!(tracing::Level::WARN, samples.credentials),
         AuditEventKind::Challenged { .. } | AuditEventKind::Refused { .. } => {
-            if let Some(unlogged) = samples.refusals.take(at) {
-                write!(tracing::Level::INFO, (unlogged > 0).then_some(unlogged));
-            } else {
-                write!(tracing::Level::DEBUG, None::<u64>);
-            }
+            write_sample!(tracing::Level::INFO, samples.refusals);
         }
         _ => write!(tracing::Level::INFO, None::<u64>),
     }

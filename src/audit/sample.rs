@@ -9,6 +9,10 @@ use crate::clock::Timestamp;
 pub(super) struct Samples {
     pub(super) refusals: Sample,
     pub(super) credentials: Sample,
+    /// Of users, by whoever has their password.
+    pub(super) locks: Sample,
+    /// Of forms that were begun without a session.
+    pub(super) used_up_forms: Sample,
 }
 
 /// Lets one in a second through, and says how many it held back before.

@@ -499,3 +499,33 @@ async fn refusals_fill_no_log() {
         }
     }
 }
+
+/// So do guesses at what is locked. Those of strangers, at a form that takes no more passwords, hide no lock of a user.
+#[tokio::test]
+async fn locks_fill_no_log() {
+    let world = World::with(|builder| builder.factor(Password::default()));
+    let site = &world.a;
+    site.enrol("kim").await;
+    let mut thief = site.native("kim").await;
+    let code = thief.begin("login", "?aal=aal2").await;
+    let mut stranger = site.stranger(Kind::Native);
+    let password = stranger.begin("login", "").await;
+    let wrong = [("method", "password"), ("identifier", "kim"), ("password", "wrong")];
+    for _ in 0..5 {
+        assert_eq!(stranger.submit(&password, &wrong).await.status, 400);
+        assert_eq!(thief.totp(&code, WRONG).await.status, 400);
+    }
+    let (log, _guard) = Log::begin();
+    for second in 0..5 {
+        for _ in 0..20 {
+            assert_locked(&stranger.submit(&password, &wrong).await);
+            assert_locked(&thief.totp(&code, WRONG).await);
+        }
+        let audit = log.take_audit();
+        let warned: Vec<_> = audit.iter().filter(|line| line.starts_with("tower_step_up::audit WARN")).collect();
+        assert_eq!((audit.len(), warned.len()), (40, 2), "{warned:#?}");
+        assert_eq!(warned.iter().filter(|line| line.contains("subject=\"kim\"")).count(), 1, "{warned:#?}");
+        assert!(second == 0 || warned.iter().all(|line| line.contains("unlogged=19")), "{warned:#?}");
+        world.advance(Duration::from_secs(1));
+    }
+}
