@@ -271,7 +271,7 @@ fn standing_rows(data: &[u8]) {
             let mut fields = line.splitn(3, |&byte| byte == b' ');
             let credential = fields.next().and_then(|field| field.first()).map(|&byte| id(byte));
             let [method, aal] = [(); 2].map(|()| fields.next().map(text));
-            (id(1), id(2), proofs.clone(), 0, i64::MAX, None, None, None, None, None, credential, method, aal)
+            (id(1), id(2), proofs.clone(), 0, i64::MAX, None, None, None, None, credential, method, aal)
         })
         .collect();
     let given = rows.clone();
@@ -279,7 +279,7 @@ fn standing_rows(data: &[u8]) {
     for summary in &standing.credentials {
         let (id, method, aal) = (Some(summary.id.into()), summary.method.to_string(), summary.aal.to_string());
         assert!(
-            given.iter().any(|row| row.10 == id && row.11.as_ref() == Some(&method) && row.12.as_ref() == Some(&aal))
+            given.iter().any(|row| row.9 == id && row.10.as_ref() == Some(&method) && row.11.as_ref() == Some(&aal))
         );
     }
     let alive: Vec<Uuid> = standing.credentials.iter().map(|credential| credential.id.into()).collect();

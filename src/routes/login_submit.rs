@@ -344,6 +344,8 @@ impl<'a> Submission<'a> {
             let left = self.seconds_left();
             return self.locked(factor.method(), left, message::flow_is_used_up(left)).await;
         }
+        // What is proven from here on is worth nothing if all sessions of the user end in the meantime.
+        let revocations = engine.stores.revocations().await?;
         let identified = engine.in_time(factor, first.identify(engine.users.directory(), form)).await;
         let subject = match identified {
             Ok(Some(subject)) => subject,
@@ -356,7 +358,7 @@ impl<'a> Submission<'a> {
         let owner = Owner::read(engine, &subject).await?;
         let identity = engine.identity(&subject).await?;
         self.flow.pass(factor.method(), self.scope.now());
-        match login_success::begin(&mut self, factor, subject).await? {
+        match login_success::begin(&mut self, factor, subject, revocations).await? {
             Some(session) => login_success::answer(&self, &session, &owner, &identity),
             None => match self.answered_meanwhile(None).await? {
                 Some(answer) => Ok(answer),

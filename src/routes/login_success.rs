@@ -68,6 +68,7 @@ pub(crate) async fn begin(
     submission: &mut Submission<'_>,
     factor: &dyn Factor,
     subject: Subject,
+    revocations: Option<u64>,
 ) -> Result<Option<StoredSession>, Failure> {
     let engine = submission.engine();
     let now = submission.scope.now();
@@ -78,13 +79,13 @@ pub(crate) async fn begin(
     let session = Sent::answered_by(submission.sent.as_ref(), submission.scope, session);
     submission.flow.began = Some((session.subject().clone(), session.binding()));
     let mut completion = Completion::new(subject.clone(), now);
-    completion.begin = Some(session.clone());
+    completion.begin = Some(session.clone().begun_after(revocations));
     completion.flow = Some(submission.flow.to_stored()?);
     completion.reset = vec![AttemptKey { subject, method }];
     match engine.commit(completion).await? {
         Completed::Done => {}
         Completed::FlowGone => return Ok(None),
-        // A process whose clock is ahead has just ended all sessions of the subject. A later try will succeed.
+        // All sessions of the subject were ended while the password was compared. The next try begins after that.
         Completed::SessionGone | Completed::Used | Completed::Unknown | Completed::CredentialsChanged => {
             return Err(Failure::Unavailable);
         }

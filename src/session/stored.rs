@@ -36,6 +36,7 @@ pub struct StoredSession {
     session: Session,
     answered: Option<Answered>,
     seen_at: Option<Timestamp>,
+    revocations: Option<u64>,
 }
 
 impl StoredSession {
@@ -72,7 +73,7 @@ impl StoredSession {
             expires_at: Some(expires_at),
             device: None,
         };
-        Self { id, binding, issued_at, expires_at, session, answered: None, seen_at: None }
+        Self { id, binding, issued_at, expires_at, session, answered: None, seen_at: None, revocations: None }
     }
 
     /// The same session with the form that it is the answer to.
@@ -96,6 +97,31 @@ impl StoredSession {
     pub fn with_seen_at(mut self, at: Timestamp) -> Self {
         self.see(at);
         self
+    }
+
+    /// The same session, for which something was proven after so many [`revocations`](crate::store::SubjectStore::revocations), and perhaps
+    /// before a later one.
+    #[must_use]
+    pub const fn with_revocations(mut self, revocations: u64) -> Self {
+        self.revocations = Some(revocations);
+        self
+    }
+
+    /// How many [`revocations`](crate::store::SubjectStore::revocations) there had been before anything was proven for this session. `None` if
+    /// that is not known: then it is as many as when it is created. A store that reads a session does not say it again.
+    pub const fn revocations(&self) -> Option<u64> {
+        self.revocations
+    }
+
+    /// The same, if the store counts revocations.
+    pub(crate) const fn begun_after(mut self, revocations: Option<u64>) -> Self {
+        self.revocations = revocations;
+        self
+    }
+
+    /// What a store tells of a session that it keeps.
+    pub(crate) fn as_read(&self) -> Self {
+        Self { revocations: None, ..self.clone() }
     }
 
     /// Moves [`seen_at`](Self::seen_at) forward.

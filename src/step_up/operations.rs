@@ -111,7 +111,7 @@ impl StepUp {
         Ok(())
     }
 
-    /// Ends every session of everybody that was issued before now, also those being created at this moment, and returns how many it found.
+    /// Ends every session of everybody that began before now, also those being created at this moment, and returns how many it found.
     /// Call it after restoring the store from a backup: sessions that were ended since then are alive again in it.
     ///
     /// This process refuses them at once, others as soon as they read the store again

@@ -83,12 +83,14 @@ impl StepUp {
     pub async fn sign_in(&self, subject: Subject, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
         let level = engine.first_factor_level(method).ok_or(Error::new(ErrorKind::Method))?;
+        let revocations = engine.stores.revocations().await?;
         if !engine.users.is_active(&subject).await? {
             return Err(Error::new(ErrorKind::Inactive));
         }
         let now = engine.now();
         let session = StoredSession::new(subject, Proof::new(method, level, now), now, engine.limits.first_lifespan())
-            .with_device(&self.client());
+            .with_device(&self.client())
+            .begun_after(revocations);
         engine.stores.create_session(&session).await?;
         engine.lift_lock(session.subject(), method).await;
         let origin = self.origin(Actor::User);
@@ -132,6 +134,7 @@ impl StepUp {
     pub async fn sign_in_with(&self, subject: Subject, proofs: Vec<Proof>) -> Result<SignedIn, Error> {
         let engine = self.engine();
         let now = engine.now();
+        let revocations = engine.stores.revocations().await?;
         let known = engine.stores.credentials(&subject).await?;
         let known: Vec<_> = known.iter().map(|one| one.summary).collect();
         engine.check_proofs(&proofs, &known, now).map_err(|why| Error::with_source(ErrorKind::Proof, why))?;
@@ -140,6 +143,7 @@ impl StepUp {
         }
         let session =
             StoredSession::of_proofs(subject, proofs, now, engine.limits.first_lifespan()).with_device(&self.client());
+        let session = session.begun_after(revocations);
         engine.stores.create_session(&session).await?;
         let mut counters: BTreeSet<_> = session.proofs().iter().map(Proof::method).collect();
         if session.proofs().iter().any(|proof| proof.aal() == Aal::Aal2) {

@@ -87,8 +87,17 @@ impl Stores {
         if self.one { Ok(()) } else { self.within(self.flows.forget_subject(subject, methods)).await }
     }
 
-    pub(crate) async fn revoke_everyone(&self, not_before: Timestamp) -> Result<u64, StoreError> {
-        self.within(self.subjects.revoke_everyone(not_before)).await
+    pub(crate) async fn revoke_everyone(&self, at: Timestamp) -> Result<u64, StoreError> {
+        self.within(self.subjects.revoke_everyone(at)).await
+    }
+
+    /// Read it before anything is proven for a session that begins; `None` if the store does not count them.
+    pub(crate) async fn revocations(&self) -> Result<Option<u64>, StoreError> {
+        match self.within(self.subjects.revocations()).await {
+            Ok(revocations) => Ok(Some(revocations)),
+            Err(error) if error.kind() == StoreErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether both stores answer: reads what nobody has.
@@ -281,9 +290,10 @@ mod tests {
             // If a session may not begin, the flow stays open in one store. With two stores, the user needs a new one.
             let flow = StoredFlow::new(FlowId::random(), NOW + HOUR, "");
             stores.create_flow(&flow, 50, NOW).await.unwrap();
+            let before = stores.revocations().await.unwrap().unwrap();
             stores.revoke(&subject, Revocation::All(NOW)).await.unwrap();
             let mut completion = Completion::new(subject.clone(), NOW);
-            completion.begin = Some(new(NOW - HOUR));
+            completion.begin = Some(new(NOW).with_revocations(before));
             completion.flow = Some(flow.clone());
             assert_eq!(stores.apply(completion).await.unwrap(), Completed::SessionGone);
             assert_eq!(stores.flow(flow.id).await.unwrap().unwrap().completed, !one);

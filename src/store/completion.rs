@@ -183,8 +183,8 @@ pub struct Completion {
     /// The session that is replaced.
     pub rotate: Option<Rotation>,
     /// A session that begins without replacing one, as with
-    /// [`SubjectStore::create_session`](super::SubjectStore::create_session). Refused if it is another subject's, or was issued
-    /// before the subject's not-before.
+    /// [`SubjectStore::create_session`](super::SubjectStore::create_session). Refused if it is another subject's, or if all
+    /// sessions of the subject were ended after its [`revocations`](StoredSession::revocations).
     pub begin: Option<StoredSession>,
     /// The flow that is completed, if this store keeps it. It ends as with
     /// [`FlowStore::complete_flow`](super::FlowStore::complete_flow).
@@ -217,12 +217,6 @@ impl Completion {
             None => self.begin = Some(new),
         }
     }
-
-    /// The sessions that exist once it is applied.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(crate) fn new_sessions(&self) -> impl Iterator<Item = &StoredSession> {
-        self.rotate.iter().map(|rotation| &rotation.new).chain(&self.begin)
-    }
 }
 
 /// How a completion ended. If it is not `Done`, nothing was changed.
@@ -238,7 +232,7 @@ pub enum Completed {
     Unknown,
     /// The subject's credentials, or the data of one of them, are not as expected.
     CredentialsChanged,
-    /// The old session is gone or has expired; or it or the new one was issued before the subject's not-before; or one of the
+    /// The old session is gone or has expired; or all sessions of the subject were ended after it or the new one began; or one of the
     /// sessions is another subject's.
     SessionGone,
     /// The flow does not exist, has expired or was completed.

@@ -51,14 +51,12 @@ pub struct StoredStanding {
     pub session: StoredSession,
     /// The subject's credentials, in any order.
     pub credentials: Vec<CredentialSummary>,
-    /// Sessions that were first issued before this instant are dead.
-    pub not_before: Option<Timestamp>,
 }
 
 impl StoredStanding {
-    /// The standing of a subject that has this session, and neither credentials nor a not-before.
+    /// The standing of a subject that has this session, and no credentials.
     pub const fn new(session: StoredSession) -> Self {
-        Self { session, credentials: Vec::new(), not_before: None }
+        Self { session, credentials: Vec::new() }
     }
 }
 
@@ -69,7 +67,8 @@ pub enum Revocation {
     One(SessionId),
     /// All but the one with this binding, whatever its id is by now: a step-up may be replacing it at this moment.
     Others(BindingKey),
-    /// All that exist, and any that was first issued before this instant, even if it is being created right now.
+    /// All that exist, and any for which something was proven before, even if it is being created right now. The store itself knows what was
+    /// before, by [`revocations`](SubjectStore::revocations): clocks differ. The instant is for processes of a version that compares it.
     All(Timestamp),
 }
 
@@ -84,8 +83,22 @@ pub trait SubjectStore: Send + Sync + 'static {
     /// `Conflict` if the id exists. Then nothing is changed.
     fn create_session<'a>(&'a self, session: &'a StoredSession) -> StoreFuture<'a, ()>;
 
-    /// The subject's session with this id, and the subject's standing, in one read. `None` if it never existed, was revoked or
-    /// was replaced. Expired sessions may or may not be there.
+    /// How many times all sessions of one subject or of everybody were ended in this store. Each [`Revocation::All`] and each
+    /// [`revoke_everyone`](Self::revoke_everyone) adds one, in the transaction that ends them.
+    ///
+    /// It is read before anything is proven for a session that begins. The session is then created
+    /// [with it](StoredSession::with_revocations), and is dead if all sessions of its subject were ended since. A session that replaces another
+    /// takes over its number. So no clock decides: neither one that is ahead or behind on another node nor one that was set back.
+    ///
+    /// # Errors
+    ///
+    /// By default `Unsupported`: a store that does not know it may take a session for one that began after a revocation.
+    fn revocations(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
+    }
+
+    /// The subject's session with this id, and the subject's standing, in one read. `None` if it never existed, was revoked, was replaced, or
+    /// began before all were [revoked](Self::revocations). Expired sessions may or may not be there.
     fn standing<'a>(&'a self, subject: &'a Subject, session: SessionId) -> StoreFuture<'a, Option<StoredStanding>>;
 
     /// The subject's newest live session with this binding, and the subject's standing, in one read; `None` if there is none.
@@ -96,10 +109,10 @@ pub trait SubjectStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreFuture<'a, Option<StoredStanding>>;
 
-    /// The subject's live sessions (not expired, not issued before the subject's not-before), newest first.
+    /// The subject's live sessions (not expired, not begun before all were [revoked](Self::revocations)), newest first.
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>>;
 
-    /// Ends sessions of the subject, and returns how many. A not-before only moves forward.
+    /// Ends sessions of the subject, and returns how many.
     ///
     /// A step-up in flight is carried out before or after it: of [`Revocation::Others`], no other session is left that replaces one that
     /// was ended, and the one with the binding stays.
@@ -120,7 +133,7 @@ pub trait SubjectStore: Send + Sync + 'static {
     /// or a change that this store does not know. In both cases nothing is changed.
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed>;
 
-    /// Removes everything of the subject: sessions, credentials and what else is known of it, such as its not-before. A store that is the
+    /// Removes everything of the subject: sessions, credentials and what else is known of it, such as when all its sessions were ended. A store that is the
     /// [`FlowStore`] too removes its flows and counters in the same transaction. It is no error if there is nothing.
     ///
     /// # Errors
@@ -131,15 +144,15 @@ pub trait SubjectStore: Send + Sync + 'static {
         Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
     }
 
-    /// Ends every session of every subject that was first issued before this instant, even if it is being created right now, and returns
-    /// how many it found. Such a not-before counts for each subject, now and later, beside the subject's own; the later of the two is the
-    /// [`not_before`](StoredStanding::not_before) of a standing. It only moves forward.
+    /// Ends every session of every subject, and any for which something was proven before, even if it is being created right now, and returns
+    /// how many it found. As with [`Revocation::All`], the store itself knows what was before, and the instant is for processes of a version
+    /// that compares it.
     ///
     /// # Errors
     ///
     /// By default `Unsupported`: a store that does not know it ends nothing, and says so.
-    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
-        let _ = not_before;
+    fn revoke_everyone(&self, at: Timestamp) -> StoreFuture<'_, u64> {
+        let _ = at;
         Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) })
     }
 

@@ -239,6 +239,36 @@ async fn token_cache_serves_no_stale_session() {
     }
 }
 
+/// Number 36: two nodes whose clocks differ by an hour, either way, and one that is set back. What was signed in before a revocation is dead on both
+/// nodes, and what is signed in after it lives.
+#[tokio::test]
+async fn clocks_do_not_decide_what_a_revocation_ends() {
+    for everybody in [false, true] {
+        for world in World::on_every_store(|builder| builder.standing_max_age(Duration::ZERO)) {
+            let ahead = &world.b;
+            ahead.clock.advance(Duration::from_secs(3600));
+            for (revokes, signs_in) in [(&world.a, &world.b), (&world.b, &world.a), (&world.a, &world.a)] {
+                let mut before = [signs_in.spa("kim").await, revokes.spa("kim").await];
+                before[0].assert_aal1(signs_in).await;
+                before[1].assert_aal1(revokes).await;
+                if everybody {
+                    revokes.step_up.revoke_everyone().await.unwrap();
+                } else {
+                    revokes.step_up.revoke_all(&subject("kim")).await.unwrap();
+                }
+                for one in &mut before {
+                    one.assert_dead(revokes).await;
+                    one.assert_dead(signs_in).await;
+                }
+                signs_in.spa("kim").await.assert_aal1(signs_in).await;
+                assert_eq!(world.known("kim").await.sessions.len(), 1);
+            }
+            world.a.clock.set(world.a.clock.now() - Duration::from_secs(3600));
+            world.a.spa("kim").await.assert_aal1(&world.a).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn disabled_user_is_out_at_the_next_request() {
     for world in strict_worlds() {

@@ -38,15 +38,17 @@ impl Naive {
             }
         }
         if let Some(rotation) = &completion.rotate
-            && !self.inner.standing(subject, rotation.old).await?.is_some_and(|standing| {
-                standing.session.expires_at() > *now
-                    && rotation.new.subject() == subject
-                    && standing.not_before.is_none_or(|not_before| standing.session.issued_at() >= not_before)
-            })
+            && !self
+                .inner
+                .standing(subject, rotation.old)
+                .await?
+                .is_some_and(|standing| standing.session.expires_at() > *now && rotation.new.subject() == subject)
         {
             return Ok(Completed::SessionGone);
         }
-        if completion.begin.as_ref().is_some_and(|new| new.subject() != subject) {
+        if let Some(new) = &completion.begin
+            && (new.subject() != subject || new.revocations() < new.revocations().and(Some(self.revocations().await?)))
+        {
             return Ok(Completed::SessionGone);
         }
         let credentials = self.inner.credentials(subject).await?;
@@ -165,7 +167,14 @@ impl SubjectStore for Naive {
                 self.create_session(new).await?;
             }
             if let Some(new) = &completion.begin {
-                self.create_session(new).await?;
+                // What it has judged it does not write.
+                let proofs = new.proofs().to_vec();
+                let (binding, issued_at) = (new.binding(), new.issued_at());
+                let judged =
+                    StoredSession::from_parts(new.id(), subject.clone(), binding, proofs, issued_at, new.expires_at());
+                let judged = new.device().map_or(judged.clone(), |device| judged.with_device(device));
+                let judged = new.answered().map_or(judged.clone(), |answered| judged.with_answered(*answered));
+                self.create_session(&judged).await?;
             }
             let mut written = Completion::new(subject.clone(), *now);
             for mut credential in self.inner.credentials(subject).await? {
@@ -226,8 +235,12 @@ impl SubjectStore for Naive {
         })
     }
 
-    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
-        self.inner.revoke_everyone(not_before)
+    fn revocations(&self) -> StoreFuture<'_, u64> {
+        self.inner.revocations()
+    }
+
+    fn revoke_everyone(&self, at: Timestamp) -> StoreFuture<'_, u64> {
+        self.inner.revoke_everyone(at)
     }
 
     fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {

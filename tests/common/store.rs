@@ -289,11 +289,18 @@ impl SubjectStore for TestStore {
         self.within("delete_subject", |inner| inner.subjects.delete_subject(subject))
     }
 
-    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
+    fn revocations(&self) -> StoreFuture<'_, u64> {
         if self.0.knows_less.load(Ordering::SeqCst) {
             return Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) });
         }
-        self.within("revoke_everyone", move |inner| inner.subjects.revoke_everyone(not_before))
+        self.within("revocations", |inner| inner.subjects.revocations())
+    }
+
+    fn revoke_everyone(&self, at: Timestamp) -> StoreFuture<'_, u64> {
+        if self.0.knows_less.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::new(StoreErrorKind::Unsupported)) });
+        }
+        self.within("revoke_everyone", move |inner| inner.subjects.revoke_everyone(at))
     }
 
     fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {

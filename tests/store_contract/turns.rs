@@ -65,8 +65,12 @@ impl<S: SubjectStore> SubjectStore for Turns<S> {
         self.next().delete_subject(subject)
     }
 
-    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
-        self.next().revoke_everyone(not_before)
+    fn revocations(&self) -> StoreFuture<'_, u64> {
+        self.next().revocations()
+    }
+
+    fn revoke_everyone(&self, at: Timestamp) -> StoreFuture<'_, u64> {
+        self.next().revoke_everyone(at)
     }
 
     fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {

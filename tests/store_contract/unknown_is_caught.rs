@@ -106,6 +106,10 @@ impl SubjectStore for Older {
         self.inner.session_of(subject, binding, now)
     }
 
+    fn revocations(&self) -> StoreFuture<'_, u64> {
+        self.inner.revocations()
+    }
+
     fn sessions<'a>(&'a self, subject: &'a Subject, now: Timestamp) -> StoreFuture<'a, Vec<StoredSession>> {
         self.inner.sessions(subject, now)
     }

@@ -75,14 +75,13 @@ impl OwnSessions {
     }
 
     pub(crate) fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
-        let StoredStanding { session, credentials, not_before } = stored;
+        let StoredStanding { session, credentials } = stored;
         if self.is_idle(&session, now) {
             return None;
         }
-        let begun_in_time = not_before.is_none_or(|not_before| session.issued_at() >= not_before);
         let (session, standing) = (Session::from(session), self.judge(credentials));
         let alive = !session.has_ended(now) && standing.level(&session, now) > Aal::Aal0;
-        (begun_in_time && alive).then_some(Evidence { session, standing })
+        alive.then_some(Evidence { session, standing })
     }
 
     /// Whether nobody has used the session for too long.

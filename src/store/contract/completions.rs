@@ -146,8 +146,8 @@ pub async fn rotation_replaces_the_session<S: SubjectStore>(store: S) {
     assert_eq!(credentials_of(&store, &kim).await[0].last_step, 7);
 }
 
-/// A session is not replaced if it was revoked or replaced, has expired, is another subject's, or was issued before the
-/// not-before.
+/// A session is not replaced if it was revoked or replaced, has expired, is another subject's, or began before all were
+/// revoked.
 pub async fn rotation_needs_a_live_session<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let gone = |rotate: Rotation, now| Completion { rotate: Some(rotate), ..Completion::new(kim.clone(), now) };
@@ -176,11 +176,13 @@ pub async fn rotation_needs_a_live_session<S: SubjectStore>(store: S) {
         assert_gone(&store, &gone(rotation(&session, NOW), NOW), "revoked").await;
     }
 
-    // Issued before the not-before, created after it.
-    let late = signed_in_at(&kim, NOW);
+    // Begun before the revocation, created after it.
+    let known = store.revocations().await.expect("how many revocations there were");
+    store.revoke(&kim, Revocation::All(NOW)).await.unwrap();
+    let late = signed_in_at(&kim, NOW).with_revocations(known);
     drop(store.create_session(&late).await);
-    assert_gone(&store, &gone(rotation(&late, NOW + HOUR), NOW + HOUR), "before the not-before").await;
-    let live = created(&store, &kim, NOW + MINUTE).await;
+    assert_gone(&store, &gone(rotation(&late, NOW + HOUR), NOW + HOUR), "begun before the revocation").await;
+    let live = created(&store, &kim, NOW).await;
     done(&store, &gone(rotation(&live, NOW + MINUTE), NOW + MINUTE)).await;
 }
 
@@ -238,7 +240,8 @@ pub async fn a_session_begins<S: SubjectStore>(store: S) {
     assert_eq!(store.sessions(&kim, last.issued_at()).await.unwrap(), [last]);
 }
 
-/// No session begins that is another subject's, or was issued before the subject's not-before. One issued at that instant begins.
+/// No session begins that is another subject's, or for which something was proven before all were revoked. One that was proven since begins,
+/// whatever the time.
 pub async fn a_session_begins_for_its_subject_alone<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("lee"));
     let lees = signed_in_at(&lee, NOW);
@@ -246,12 +249,13 @@ pub async fn a_session_begins_for_its_subject_alone<S: SubjectStore>(store: S) {
     assert_eq!(complete(&store, &foreign).await, Completed::SessionGone);
     assert!(!is_there(&store, &lees).await);
 
+    let known = store.revocations().await.expect("how many revocations there were");
     store.revoke(&kim, Revocation::All(NOW + MINUTE)).await.unwrap();
-    let early = signed_in_at(&kim, NOW);
-    assert_eq!(complete(&store, &beginning(&early, NOW + HOUR)).await, Completed::SessionGone, "before the not-before");
+    let early = signed_in_at(&kim, NOW + HOUR).with_revocations(known);
+    assert_eq!(complete(&store, &beginning(&early, NOW + HOUR)).await, Completed::SessionGone, "before the revocation");
     assert!(!is_there(&store, &early).await);
-    for (begun, count) in [(NOW + MINUTE, 1), (NOW + HOUR, 2)] {
-        done(&store, &beginning(&signed_in_at(&kim, begun), begun)).await;
+    for (begun, count) in [(NOW, 1), (NOW + HOUR, 2)] {
+        done(&store, &beginning(&signed_in_at(&kim, begun).with_revocations(known + 1), begun)).await;
         assert_eq!(store.sessions(&kim, NOW + HOUR).await.unwrap().len(), count);
     }
     done(&store, &beginning(&lees, NOW)).await;

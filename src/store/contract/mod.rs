@@ -114,7 +114,7 @@ where
         sessions::one_is_revoked,
         sessions::others_are_revoked,
         sessions::all_are_revoked,
-        sessions::not_before_only_moves_forward,
+        sessions::revocations_of_all_are_counted,
         sessions::expired_ones_make_room,
         credentials::come_back_as_they_were,
         credentials::are_removed_by_id,

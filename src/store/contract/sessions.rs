@@ -27,7 +27,7 @@ pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
     store.create_session(&session).await.unwrap();
     let standing = store.standing(&kim, session.id()).await.unwrap().expect("the session");
     assert_eq!(standing.session, session);
-    assert_eq!((standing.credentials, standing.not_before), (vec![], None));
+    assert_eq!(standing.credentials, []);
     assert_eq!(store.standing(&kim, SessionId::random()).await.unwrap(), None);
     assert_eq!(store.standing(&subject("lee"), session.id()).await.unwrap(), None);
     assert_eq!(store.sessions(&kim, odd).await.unwrap(), [session]);
@@ -136,7 +136,7 @@ pub async fn are_found_by_binding<S: SubjectStore>(store: S) {
     let mut expected = apps.map(|app| app.summary.id);
     told.sort();
     expected.sort();
-    assert_eq!((&standing.session, told, standing.not_before), (&first, expected.to_vec(), None));
+    assert_eq!((&standing.session, told), (&first, expected.to_vec()));
     assert_eq!(found(&kim, other.binding(), NOW).await.expect("the other").session, other);
     assert_eq!(found(&lee, first.binding(), NOW).await, None, "not lee's");
     assert_eq!(found(&kim, BindingKey::random(), NOW).await, None);
@@ -157,13 +157,13 @@ pub async fn are_found_by_binding<S: SubjectStore>(store: S) {
             assert_eq!(found(&kim, first.binding(), NOW + HOUR).await.expect("the newest").session, newer);
         }
     }
-    store.revoke(&kim, Revocation::All(NOW + HOUR + MINUTE)).await.unwrap();
+    let before = revocations(&store).await;
+    store.revoke(&kim, Revocation::All(NOW)).await.unwrap();
     assert_eq!(found(&kim, first.binding(), NOW + HOUR).await, None, "revoked");
-    drop(store.create_session(&first).await);
-    assert_eq!(found(&kim, first.binding(), NOW).await, None, "before the not-before");
-    let last = created(&store, &kim, NOW + DAY).await;
-    let standing = found(&kim, last.binding(), NOW + DAY).await.expect("the last");
-    assert_eq!((standing.session, standing.not_before), (last, Some(NOW + HOUR + MINUTE)));
+    drop(store.create_session(&first.clone().with_revocations(before)).await);
+    assert_eq!(found(&kim, first.binding(), NOW).await, None, "begun before the revocation");
+    let last = created(&store, &kim, NOW).await;
+    assert_eq!(found(&kim, last.binding(), NOW).await.expect("the last").session, last);
 }
 
 /// The last use is noted, only forwards, and never in a session that is gone.
@@ -230,39 +230,56 @@ pub async fn others_are_revoked<S: SubjectStore>(store: S) {
     assert!(is_there(&store, &lees).await);
 }
 
-/// Revoking all ends them all, and also a session that was issued before but is created only now. A later one lives.
+/// Revoking all ends them all, and also a session that was begun before but is created only now. A later one lives. No clock decides: whatever
+/// the session says of its time, and whatever the revocation says.
 pub async fn all_are_revoked<S: SubjectStore>(store: S) {
     let kim = kim();
-    let first = created(&store, &kim, NOW).await;
-    created(&store, &kim, NOW).await;
     let lees = created(&store, &subject("lee"), NOW).await;
-    assert_eq!(store.revoke(&kim, Revocation::All(NOW + MINUTE)).await.unwrap(), 2);
-    assert!(!is_there(&store, &first).await);
-    assert!(is_there(&store, &lees).await);
+    for revoked_at in [NOW, NOW + HOUR, NOW - DAY] {
+        for issued_at in [NOW, NOW + MINUTE, NOW - HOUR] {
+            let first = created(&store, &kim, issued_at).await;
+            created(&store, &kim, NOW + HOUR).await;
+            let before = revocations(&store).await;
+            // A late one of before may be there, dead.
+            assert!(store.revoke(&kim, Revocation::All(revoked_at)).await.unwrap() >= 2);
+            assert_eq!(revocations(&store).await, before + 1);
+            assert!(!is_there(&store, &first).await);
+            assert!(is_there(&store, &lees).await);
 
-    let late = signed_in_at(&kim, NOW);
-    // A store may refuse it or tell that it is dead.
-    drop(store.create_session(&late).await);
-    if let Some(standing) = store.standing(&kim, late.id()).await.unwrap() {
-        assert!(standing.not_before > Some(late.issued_at()), "the late session passes for alive");
+            let late = signed_in_at(&kim, issued_at).with_revocations(before);
+            // A store may refuse it or tell that it is dead.
+            drop(store.create_session(&late).await);
+            assert!(!is_there(&store, &late).await, "the late session passes for alive");
+            assert_eq!(store.sessions(&kim, NOW - DAY).await.unwrap(), []);
+
+            let after = created(&store, &kim, issued_at).await;
+            assert_eq!(store.sessions(&kim, NOW).await.unwrap(), std::slice::from_ref(&after));
+            assert!(is_there(&store, &after).await);
+            store.revoke(&kim, Revocation::One(after.id())).await.unwrap();
+        }
     }
-    assert_eq!(store.sessions(&kim, NOW).await.unwrap(), []);
-
-    let after = created(&store, &kim, NOW + MINUTE).await;
-    let standing = store.standing(&kim, after.id()).await.unwrap().expect("the new session");
-    assert!(standing.not_before <= Some(after.issued_at()), "issued at the very instant, it lives");
-    assert_eq!(store.sessions(&kim, NOW + MINUTE).await.unwrap(), [after]);
-    assert_eq!(store.standing(lees.subject(), lees.id()).await.unwrap().unwrap().not_before, None);
 }
 
-/// An earlier revocation that arrives late takes nothing back.
-pub async fn not_before_only_moves_forward<S: SubjectStore>(store: S) {
-    let kim = kim();
-    store.revoke(&kim, Revocation::All(NOW + HOUR)).await.unwrap();
+/// Revocations of single sessions and of others are not counted, and those of one subject end nothing of another that is being created.
+pub async fn revocations_of_all_are_counted<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let before = revocations(&store).await;
+    let one = created(&store, &kim, NOW).await;
+    store.revoke(&kim, Revocation::One(one.id())).await.unwrap();
+    store.revoke(&kim, Revocation::Others(BindingKey::random())).await.unwrap();
+    assert_eq!(revocations(&store).await, before);
     store.revoke(&kim, Revocation::All(NOW)).await.unwrap();
-    let session = created(&store, &kim, NOW + HOUR).await;
-    let standing = store.standing(&kim, session.id()).await.unwrap().expect("the session");
-    assert_eq!(standing.not_before, Some(NOW + HOUR));
+    assert_eq!(revocations(&store).await, before + 1);
+    let lees = signed_in_at(&lee, NOW).with_revocations(before);
+    store.create_session(&lees).await.unwrap();
+    assert!(is_there(&store, &lees).await, "kim's revocation ended lee's session");
+    let kims = signed_in_at(&kim, NOW).with_revocations(before + 1);
+    store.create_session(&kims).await.unwrap();
+    assert!(is_there(&store, &kims).await);
+}
+
+async fn revocations<S: SubjectStore>(store: &S) -> u64 {
+    store.revocations().await.expect("how many revocations there were")
 }
 
 /// Sessions that expire one after the other leave those alive that have not.

@@ -21,24 +21,21 @@ pub(super) struct Account {
     /// In the order in which they were created.
     pub(super) sessions: Vec<SessionId>,
     pub(super) credentials: Vec<Credential>,
-    not_before: Option<Timestamp>,
+    /// The number of the revocation that last ended all its sessions; 0 if none did.
+    revoked: u64,
 }
 
 impl Account {
     pub(super) fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.credentials.is_empty() && self.not_before.is_none()
+        self.sessions.is_empty() && self.credentials.is_empty() && self.revoked == 0
     }
 }
 
 impl State {
-    /// The later of the account's not-before and that of everybody.
-    fn not_before(&self, account: &Account) -> Option<Timestamp> {
-        account.not_before.max(self.everyone_not_before)
-    }
-
-    /// Whether a session that was first issued at this time may live.
-    fn lets_live(&self, account: &Account, issued_at: Timestamp) -> bool {
-        self.not_before(account).is_none_or(|not_before| issued_at >= not_before)
+    /// Whether a session of the subject may live: all of them were not ended since it began.
+    fn lets_live(&self, session: &StoredSession) -> bool {
+        let own = self.accounts.get(session.subject()).map_or(0, |account| account.revoked);
+        session.revocations().is_none_or(|known| known >= own.max(self.everyone_revoked))
     }
 
     pub(super) fn sweep_accounts(&mut self, now: Timestamp) {
@@ -84,7 +81,8 @@ impl State {
             alive
         });
         account.sessions.push(session.id());
-        self.sessions.insert(session.id(), session.clone());
+        let revocations = session.revocations().unwrap_or(self.revocations);
+        self.sessions.insert(session.id(), session.clone().with_revocations(revocations));
     }
 
     pub(super) fn session_of(&self, subject: &Subject, binding: BindingKey, now: Timestamp) -> Option<StoredStanding> {
@@ -93,21 +91,20 @@ impl State {
     }
 
     pub(super) fn standing(&self, subject: &Subject, id: SessionId) -> Option<StoredStanding> {
-        let session = self.sessions.get(&id).filter(|session| session.subject() == subject)?;
+        let session =
+            self.sessions.get(&id).filter(|session| session.subject() == subject && self.lets_live(session))?;
         let account = self.accounts.get(subject)?;
         Some(StoredStanding {
-            session: session.clone(),
+            session: session.as_read(),
             credentials: account.credentials.iter().map(|credential| credential.summary).collect(),
-            not_before: self.not_before(account),
         })
     }
 
     pub(super) fn sessions(&self, subject: &Subject, now: Timestamp) -> Vec<StoredSession> {
         let Some(account) = self.accounts.get(subject) else { return Vec::new() };
         let sessions = account.sessions.iter().rev().filter_map(|id| self.sessions.get(id));
-        let alive =
-            |session: &&StoredSession| session.expires_at() > now && self.lets_live(account, session.issued_at());
-        let mut sessions: Vec<_> = sessions.filter(alive).cloned().collect();
+        let alive = sessions.filter(|session| session.expires_at() > now && self.lets_live(session));
+        let mut sessions: Vec<_> = alive.map(StoredSession::as_read).collect();
         sessions.sort_by_key(|session| Reverse(session.issued_at()));
         sessions
     }
@@ -128,10 +125,10 @@ impl State {
                 !ends
             });
         }
-        if let Revocation::All(not_before) = which {
-            self.bound_not_befores(capacity);
-            let account = self.accounts.entry(subject.clone()).or_default();
-            account.not_before = account.not_before.max(Some(not_before));
+        if let Revocation::All(_) = which {
+            self.bound_revocations(capacity);
+            self.revocations = self.revocations.saturating_add(1);
+            self.accounts.entry(subject.clone()).or_default().revoked = self.revocations;
         }
         ended
     }
@@ -141,17 +138,17 @@ impl State {
         Written::from(session.map(|session| session.see(at)).is_some())
     }
 
-    /// A revocation is never refused for lack of room. The earliest not-before gives way instead: the sessions that it ended are
+    /// A revocation is never refused for lack of room. What is known of the earliest gives way instead: the sessions that it ended are
     /// gone anyway, and it matters only while a session is being created.
-    fn bound_not_befores(&mut self, capacity: usize) {
+    fn bound_revocations(&mut self, capacity: usize) {
         if self.accounts.len() < capacity.saturating_mul(2) {
             return;
         }
-        let dated = self.accounts.iter().filter_map(|(subject, account)| Some((account.not_before?, subject)));
-        if let Some(subject) = dated.min().map(|(_, subject)| subject.clone())
+        let revoked = self.accounts.iter().map(|(subject, account)| (account.revoked, subject));
+        if let Some(subject) = revoked.filter(|(number, _)| *number > 0).min().map(|(_, subject)| subject.clone())
             && let Some(account) = self.accounts.get_mut(&subject)
         {
-            account.not_before = None;
+            account.revoked = 0;
             if account.is_empty() {
                 self.accounts.remove(&subject);
             }
@@ -219,8 +216,9 @@ impl State {
         if let Some(Rotation { old, new }) = &completion.rotate {
             account.sessions.retain(|id| id != old);
             account.sessions.push(new.id());
-            self.sessions.remove(old);
-            self.sessions.insert(new.id(), new.clone());
+            let began = self.sessions.remove(old).and_then(|old| old.revocations());
+            let new = new.as_read().with_revocations(began.unwrap_or(self.revocations));
+            self.sessions.insert(new.id(), new);
         }
         if account.is_empty() {
             self.accounts.remove(subject);
@@ -241,17 +239,11 @@ impl State {
     fn can_rotate(&self, subject: &Subject, rotation: &Rotation, now: Timestamp) -> bool {
         let old = self.sessions.get(&rotation.old);
         rotation.new.subject() == subject
-            && old.is_some_and(|old| {
-                old.subject() == subject
-                    && old.expires_at() > now
-                    && self.accounts.get(subject).is_some_and(|account| self.lets_live(account, old.issued_at()))
-            })
+            && old.is_some_and(|old| old.subject() == subject && old.expires_at() > now && self.lets_live(old))
     }
 
     fn can_begin(&self, subject: &Subject, new: &StoredSession) -> bool {
-        let account = self.accounts.get(subject);
-        let not_before = account.map_or(self.everyone_not_before, |account| self.not_before(account));
-        new.subject() == subject && not_before.is_none_or(|not_before| new.issued_at() >= not_before)
+        new.subject() == subject && self.lets_live(new)
     }
 
     /// Whether the ids of the new sessions are free.

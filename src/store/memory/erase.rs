@@ -1,7 +1,7 @@
 //! What ends everything of one subject, or all sessions of everybody.
 
 use super::State;
-use crate::{clock::Timestamp, session::Subject};
+use crate::session::Subject;
 
 impl State {
     pub(super) fn delete_subject(&mut self, subject: &Subject) {
@@ -21,14 +21,15 @@ impl State {
         self.attempts.retain(|key, _| key.subject != *subject);
     }
 
-    pub(super) fn revoke_everyone(&mut self, not_before: Timestamp) -> u64 {
-        self.everyone_not_before = self.everyone_not_before.max(Some(not_before));
-        let before = self.sessions.len();
-        self.sessions.retain(|_, session| session.issued_at() >= not_before);
+    pub(super) fn revoke_everyone(&mut self) -> u64 {
+        self.revocations = self.revocations.saturating_add(1);
+        self.everyone_revoked = self.revocations;
+        let ended = self.sessions.len();
+        self.sessions.clear();
         for account in self.accounts.values_mut() {
-            account.sessions.retain(|id| self.sessions.contains_key(id));
+            account.sessions.clear();
         }
         self.accounts.retain(|_, account| !account.is_empty());
-        u64::try_from(before.saturating_sub(self.sessions.len())).unwrap_or(u64::MAX)
+        u64::try_from(ended).unwrap_or(u64::MAX)
     }
 }

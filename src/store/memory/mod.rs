@@ -58,8 +58,10 @@ struct State {
     credential_ids: HashSet<CredentialId>,
     flows: Flows,
     attempts: HashMap<AttemptKey, Counter>,
-    /// Sessions of whatever subject that were first issued before this instant are dead.
-    everyone_not_before: Option<Timestamp>,
+    /// How many times all sessions of a subject or of everybody were ended.
+    revocations: u64,
+    /// The number of the one that last ended those of everybody; 0 if none did.
+    everyone_revoked: u64,
     /// How many since the last sweep.
     writes: usize,
 }
@@ -166,8 +168,12 @@ impl SubjectStore for MemoryStore {
         })
     }
 
-    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
-        self.with(move |state, _| Ok(state.revoke_everyone(not_before)))
+    fn revoke_everyone(&self, _: Timestamp) -> StoreFuture<'_, u64> {
+        self.with(|state, _| Ok(state.revoke_everyone()))
+    }
+
+    fn revocations(&self) -> StoreFuture<'_, u64> {
+        self.with(|state, _| Ok(state.revocations))
     }
 
     fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {

@@ -217,8 +217,12 @@ impl SubjectStore for SqlStore {
         forward!(self.delete_subject(subject))
     }
 
-    fn revoke_everyone(&self, not_before: Timestamp) -> StoreFuture<'_, u64> {
-        forward!(self.revoke_everyone(not_before))
+    fn revoke_everyone(&self, at: Timestamp) -> StoreFuture<'_, u64> {
+        forward!(self.revoke_everyone(at))
+    }
+
+    fn revocations(&self) -> StoreFuture<'_, u64> {
+        forward!(self.revocations())
     }
 
     fn note_use<'a>(&'a self, subject: &'a Subject, session: SessionId, at: Timestamp) -> StoreFuture<'a, Written> {

@@ -106,7 +106,7 @@ fn summary(id: Uuid, method: &str, aal: &str) -> Result<CredentialSummary, Store
     })
 }
 
-/// A session, the subject's `not_before`, and `id, method, aal` of one of its credentials.
+/// A session, and `id, method, aal` of one of its subject's credentials.
 pub(crate) type StandingRow = (
     Uuid,
     Uuid,
@@ -116,7 +116,6 @@ pub(crate) type StandingRow = (
     Option<Vec<u8>>,
     Option<i64>,
     Option<String>,
-    Option<i64>,
     Option<i64>,
     Option<Uuid>,
     Option<String>,
@@ -128,7 +127,7 @@ pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Opti
     let mut standing: Option<StoredStanding> = None;
     for row in rows {
         let (id, binding, proofs, issued_at, expires_at, digest, answered_at, device, seen_at, ..) = row;
-        let (.., not_before, credential, method, aal) = row;
+        let (.., credential, method, aal) = row;
         let standing = match &mut standing {
             Some(standing) => standing,
             none => none.insert(StoredStanding {
@@ -137,7 +136,6 @@ pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Opti
                     &(id, binding, proofs, issued_at, expires_at, digest, answered_at, device, seen_at),
                 )?,
                 credentials: Vec::new(),
-                not_before: not_before.map(Timestamp::from_unix_milliseconds),
             }),
         };
         if let (Some(credential), Some(method), Some(aal)) = (credential, method, aal) {

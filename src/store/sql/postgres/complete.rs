@@ -11,12 +11,12 @@ use super::{
     changes, failed,
     flows::complete_flow,
     lock_subject,
-    subjects::{forget_expired, insert_session, sweep_sessions},
+    subjects::{forget_expired, insert_session, lives, revocations_of, sweep_sessions},
 };
 use crate::{
     aal::CredentialId,
     clock::Timestamp,
-    session::Subject,
+    session::{StoredSession, Subject},
     store::{Completed, Completion, Consumption, Rotation, StoreError, StoreErrorKind, sql::rows::signed},
 };
 
@@ -36,21 +36,25 @@ impl Postgres {
 async fn carry_out(connection: &mut PgConnection, completion: &Completion) -> Result<Completed, StoreError> {
     let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
         completion;
-    let not_before = lock_subject(connection, subject).await?;
+    lock_subject(connection, subject).await?;
     if let Some(flow) = flow
         && !complete_flow(connection, flow, *now).await?.is_done()
     {
         return Ok(Completed::FlowGone);
     }
-    if let Some(rotation) = rotate
-        && !end_old_session(connection, rotation, not_before, completion).await?
-    {
-        return Ok(Completed::SessionGone);
+    let mut new_sessions = Vec::new();
+    if let Some(rotation) = rotate {
+        let Some(revocations) = end_old_session(connection, subject, rotation, *now).await? else {
+            return Ok(Completed::SessionGone);
+        };
+        new_sessions.push((&rotation.new, revocations));
     }
-    if let Some(new) = begin
-        && (new.subject() != subject || not_before.is_some_and(|not_before| new.issued_at() < not_before))
-    {
-        return Ok(Completed::SessionGone);
+    if let Some(new) = begin {
+        let revocations = revocations_of(connection, new).await?;
+        if !may_begin(connection, subject, new, revocations).await? {
+            return Ok(Completed::SessionGone);
+        }
+        new_sessions.push((new, Some(revocations)));
     }
     if let Some(expected) = expect_credentials
         && !has_exactly(connection, subject, expected).await?
@@ -80,8 +84,8 @@ async fn carry_out(connection: &mut PgConnection, completion: &Completion) -> Re
     if begin.is_some() {
         forget_expired(connection, subject, *now).await?;
     }
-    for new in completion.new_sessions() {
-        if !insert_session(connection, new).await? {
+    for (new, revocations) in new_sessions {
+        if !insert_session(connection, new, revocations).await? {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
         sweep_sessions(connection, *now).await?;
@@ -92,27 +96,44 @@ async fn carry_out(connection: &mut PgConnection, completion: &Completion) -> Re
     Ok(Completed::Done)
 }
 
+/// Ends the old session if it lives. Returns after how many revocations it began, which the new one takes over.
 async fn end_old_session(
     connection: &mut PgConnection,
+    subject: &Subject,
     rotation: &Rotation,
-    not_before: Option<Timestamp>,
-    completion: &Completion,
-) -> Result<bool, StoreError> {
-    if *rotation.new.subject() != completion.subject {
-        return Ok(false);
+    now: Timestamp,
+) -> Result<Option<Option<i64>>, StoreError> {
+    if rotation.new.subject() != subject {
+        return Ok(None);
     }
-    let ended = sqlx::query(
-        "DELETE FROM step_up_sessions \
-         WHERE id = $1 AND subject = $2 AND expires_at > $3 AND ($4::bigint IS NULL OR issued_at >= $4)",
-    )
+    sqlx::query_scalar(concat!(
+        "DELETE FROM step_up_sessions AS s WHERE s.id = $1 AND s.subject = $2 AND s.expires_at > $3 AND ",
+        lives!(),
+        " RETURNING s.revocations"
+    ))
     .bind(Uuid::from(rotation.old))
-    .bind(completion.subject.as_str())
-    .bind(completion.now.unix_milliseconds())
-    .bind(not_before.map(Timestamp::unix_milliseconds))
-    .execute(connection)
+    .bind(subject.as_str())
+    .bind(now.unix_milliseconds())
+    .fetch_optional(connection)
     .await
-    .map_err(failed)?;
-    Ok(ended.rows_affected() == 1)
+    .map_err(failed)
+}
+
+/// Whether the session is the subject's, and all of the subject's were not ended since it began.
+async fn may_begin(
+    connection: &mut PgConnection,
+    subject: &Subject,
+    new: &StoredSession,
+    revocations: i64,
+) -> Result<bool, StoreError> {
+    let passed: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_subjects WHERE subject IN ($1, '') AND revoked > $2)")
+            .bind(subject.as_str())
+            .bind(revocations)
+            .fetch_one(connection)
+            .await
+            .map_err(failed)?;
+    Ok(!passed && new.subject() == subject)
 }
 
 /// Read behind the subject's lock, which every change of credentials takes. So they stay the same until the transaction ends.

@@ -1,6 +1,6 @@
 //! What ends everything of one subject, or all sessions of everybody.
 
-use super::{Postgres, failed, lock_subject};
+use super::{Postgres, failed, lock_subject, subjects::next_revocation};
 use crate::{
     clock::Timestamp,
     session::Subject,
@@ -41,24 +41,28 @@ impl Postgres {
         transaction.commit().await.map_err(failed)
     }
 
-    /// The date ends the sessions, also those that a completion in flight is about to write. Their rows go afterwards, a part at a time:
+    /// The number ends the sessions, also those that a completion in flight is about to write. Their rows go afterwards, a part at a time:
     /// no statement takes long, however many there are.
-    pub(in crate::store::sql) async fn revoke_everyone(&self, not_before: Timestamp) -> Result<u64, StoreError> {
+    pub(in crate::store::sql) async fn revoke_everyone(&self, at: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let number = next_revocation(&mut transaction).await?;
         sqlx::query(
-            "INSERT INTO step_up_subjects (subject, not_before) VALUES ('', $1) ON CONFLICT (subject) \
-             DO UPDATE SET not_before = greatest(step_up_subjects.not_before, excluded.not_before)",
+            "INSERT INTO step_up_subjects (subject, not_before, revoked) VALUES ('', $1, $2) ON CONFLICT (subject) DO UPDATE \
+             SET not_before = greatest(step_up_subjects.not_before, excluded.not_before), revoked = excluded.revoked",
         )
-        .bind(not_before.unix_milliseconds())
-        .execute(&self.pool)
+        .bind(at.unix_milliseconds())
+        .bind(number)
+        .execute(&mut *transaction)
         .await
         .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         let mut ended = 0_u64;
         loop {
             let part = sqlx::query(
                 "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
-                 WHERE issued_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                 WHERE coalesce(revocations, -1) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
             )
-            .bind(not_before.unix_milliseconds())
+            .bind(number)
             .bind(i64::from(ENDED_AT_ONCE))
             .execute(&self.pool)
             .await

@@ -32,7 +32,7 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 9] = [
+const MIGRATIONS: [Script; 10] = [
     (1, "start", include_str!("../../../../migrations/postgres/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/postgres/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/postgres/0003_names_of_credentials.sql")),
@@ -42,6 +42,7 @@ const MIGRATIONS: [Script; 9] = [
     (7, "generations of counters", include_str!("../../../../migrations/postgres/0007_generations_of_counters.sql")),
     (9, "last use", include_str!("../../../../migrations/postgres/0009_last_use.sql")),
     (10, "open anonymous flows", include_str!("../../../../migrations/postgres/0010_open_anonymous_flows.sql")),
+    (11, "revocations", include_str!("../../../../migrations/postgres/0011_revocations.sql")),
 ];
 
 /// The key of the advisory lock for creating tables. Any number will do that nothing else uses.
@@ -98,25 +99,21 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Database>, StoreErr
     }
 }
 
-/// Locks the subject until the transaction ends, and returns its not-before, or that of everybody if it is later.
-async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Result<Option<Timestamp>, StoreError> {
-    // `greatest` ignores NULL. The row of the empty subject is everybody's.
-    const LOCK: &str = "SELECT greatest(not_before, (SELECT e.not_before FROM step_up_subjects e WHERE e.subject = '')) \
-                        FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
-    let known: Option<Option<i64>> =
+/// Locks the subject until the transaction ends.
+async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Result<(), StoreError> {
+    const LOCK: &str = "SELECT 1 FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
+    let known: Option<i32> =
         sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_optional(&mut *connection).await.map_err(failed)?;
-    let not_before: Option<i64> = if let Some(not_before) = known {
-        not_before
-    } else {
+    if known.is_none() {
         // If another transaction inserts it at this moment, this waits for it and does nothing.
         sqlx::query("INSERT INTO step_up_subjects (subject) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(subject.as_str())
             .execute(&mut *connection)
             .await
             .map_err(failed)?;
-        sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_one(connection).await.map_err(failed)?
-    };
-    Ok(not_before.map(Timestamp::from_unix_milliseconds))
+        let _row: i32 = sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_one(connection).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Keeps the database's message and code, without the details: those repeat the values of rows.

@@ -13,26 +13,37 @@ use crate::{
     },
 };
 
-/// The later of the not-before of the subject of `s` and that of everybody, which has the row of the empty subject.
-macro_rules! not_before {
+/// Whether all sessions of the subject of `s`, or of everybody, which has the row of the empty subject, were not ended since `s` began. Of a
+/// session that a version before has written, its date tells.
+macro_rules! lives {
     () => {
-        "(SELECT max(u.not_before) FROM step_up_subjects u WHERE u.subject IN (s.subject, ''))"
+        "CASE WHEN s.revocations IS NULL THEN s.issued_at >= coalesce(\
+             (SELECT max(u.not_before) FROM step_up_subjects u WHERE u.subject IN (s.subject, '')), s.issued_at) \
+         ELSE s.revocations >= coalesce(\
+             (SELECT max(u.revoked) FROM step_up_subjects u WHERE u.subject IN (s.subject, '')), 0) END"
     };
 }
+pub(super) use lives;
 
 impl Postgres {
-    /// Without the subject's lock: a session that begins during a revocation of all is dead by its date.
+    /// Without the subject's lock: a session that begins during a revocation of all is dead by its number.
     pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         let now = session.authenticated_at();
         let mut transaction = self.begin().await?;
         forget_expired(&mut transaction, session.subject(), now).await?;
         sweep_sessions(&mut transaction, now).await?;
-        if insert_session(&mut transaction, session).await? {
+        let revocations = revocations_of(&mut transaction, session).await?;
+        if insert_session(&mut transaction, session, Some(revocations)).await? {
             transaction.commit().await.map_err(failed)
         } else {
             transaction.rollback().await.map_err(failed)?;
             Err(StoreError::new(StoreErrorKind::Conflict))
         }
+    }
+
+    pub(in crate::store::sql) async fn revocations(&self) -> Result<u64, StoreError> {
+        let number = sqlx::query_scalar("SELECT number FROM step_up_revocations").fetch_one(&self.pool).await;
+        rows::unsigned(number.map_err(failed)?)
     }
 
     pub(in crate::store::sql) async fn standing(
@@ -41,11 +52,11 @@ impl Postgres {
         session: SessionId,
     ) -> Result<Option<StoredStanding>, StoreError> {
         let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, ",
-            not_before!(),
-            ", c.id, c.method, c.aal FROM step_up_sessions s \
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, \
+             c.id, c.method, c.aal FROM step_up_sessions s \
              LEFT JOIN step_up_credentials c ON c.subject = s.subject \
-             WHERE s.id = $1 AND s.subject = $2"
+             WHERE s.id = $1 AND s.subject = $2 AND ",
+            lives!()
         ))
         .bind(Uuid::from(session))
         .bind(subject.as_str())
@@ -62,13 +73,12 @@ impl Postgres {
         now: Timestamp,
     ) -> Result<Option<StoredStanding>, StoreError> {
         let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, s.not_before, c.id, c.method, c.aal \
-                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, ",
-            not_before!(),
-            " AS not_before FROM step_up_sessions s \
-                 WHERE s.subject = $1 AND s.binding = $2 AND s.expires_at > $3 AND s.issued_at >= coalesce(",
-            not_before!(),
-            ", s.issued_at) ORDER BY s.issued_at DESC, s.seq DESC LIMIT 1) s \
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, c.id, c.method, c.aal \
+                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at \
+                 FROM step_up_sessions s \
+                 WHERE s.subject = $1 AND s.binding = $2 AND s.expires_at > $3 AND ",
+            lives!(),
+            " ORDER BY s.issued_at DESC, s.seq DESC LIMIT 1) s \
                  LEFT JOIN step_up_credentials c ON c.subject = s.subject"
         ))
         .bind(subject.as_str())
@@ -88,9 +98,9 @@ impl Postgres {
         let rows: Vec<SessionRow> = sqlx::query_as(concat!(
             "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at \
                  FROM step_up_sessions s \
-                 WHERE s.subject = $1 AND s.expires_at > $2 AND s.issued_at >= coalesce(",
-            not_before!(),
-            ", s.issued_at) ORDER BY s.issued_at DESC, s.seq DESC"
+                 WHERE s.subject = $1 AND s.expires_at > $2 AND ",
+            lives!(),
+            " ORDER BY s.issued_at DESC, s.seq DESC"
         ))
         .bind(subject.as_str())
         .bind(now.unix_milliseconds())
@@ -114,15 +124,19 @@ impl Postgres {
                     .bind(subject.as_str())
                     .bind(Uuid::from(binding))
             }
-            Revocation::All(not_before) => {
+            Revocation::All(at) => {
                 lock_subject(&mut transaction, subject).await?;
+                let number = next_revocation(&mut transaction).await?;
                 // `greatest` ignores NULL.
-                sqlx::query("UPDATE step_up_subjects SET not_before = greatest(not_before, $2) WHERE subject = $1")
-                    .bind(subject.as_str())
-                    .bind(not_before.unix_milliseconds())
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(failed)?;
+                sqlx::query(
+                    "UPDATE step_up_subjects SET not_before = greatest(not_before, $2), revoked = $3 WHERE subject = $1",
+                )
+                .bind(subject.as_str())
+                .bind(at.unix_milliseconds())
+                .bind(number)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
                 sqlx::query("DELETE FROM step_up_sessions WHERE subject = $1").bind(subject.as_str())
             }
         };
@@ -181,10 +195,14 @@ pub(super) async fn forget_expired(
 }
 
 /// Returns whether it was inserted: it is not if the id exists.
-pub(super) async fn insert_session(connection: &mut PgConnection, session: &StoredSession) -> Result<bool, StoreError> {
+pub(super) async fn insert_session(
+    connection: &mut PgConnection,
+    session: &StoredSession,
+    revocations: Option<i64>,
+) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at, \
-         answered_digest, answered_at, device, seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
+         answered_digest, answered_at, device, seen_at, revocations) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING",
     )
     .bind(Uuid::from(session.id()))
     .bind(session.subject().as_str())
@@ -196,6 +214,7 @@ pub(super) async fn insert_session(connection: &mut PgConnection, session: &Stor
     .bind(session.answered().map(|answered| answered.at.unix_milliseconds()))
     .bind(rows::device(session)?)
     .bind(session.seen_at().map(Timestamp::unix_milliseconds))
+    .bind(revocations)
     .execute(connection)
     .await
     .map_err(failed)?;
@@ -206,4 +225,22 @@ pub(super) async fn sweep_sessions(connection: &mut PgConnection, now: Timestamp
     let expired = "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
          WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
     sweep(connection, expired, now).await
+}
+
+/// The number of this revocation, which ends sessions in the same transaction.
+pub(super) async fn next_revocation(connection: &mut PgConnection) -> Result<i64, StoreError> {
+    sqlx::query_scalar("UPDATE step_up_revocations SET number = number + 1 RETURNING number")
+        .fetch_one(connection)
+        .await
+        .map_err(failed)
+}
+
+/// After how many revocations the session began. One that commits afterwards ends it.
+pub(super) async fn revocations_of(connection: &mut PgConnection, session: &StoredSession) -> Result<i64, StoreError> {
+    match session.revocations() {
+        Some(known) => rows::signed(known),
+        None => {
+            sqlx::query_scalar("SELECT number FROM step_up_revocations").fetch_one(connection).await.map_err(failed)
+        }
+    }
 }

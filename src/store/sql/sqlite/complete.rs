@@ -10,7 +10,7 @@ use super::{
     attempts::reset_attempts,
     changes, failed,
     flows::complete_flow,
-    subjects::{forget_expired, insert_session, sweep_sessions},
+    subjects::{forget_expired, insert_session, lives, revocations_of, sweep_sessions},
 };
 use crate::{
     aal::CredentialId,
@@ -40,15 +40,19 @@ async fn carry_out(connection: &mut SqliteConnection, completion: &Completion) -
     {
         return Ok(Completed::FlowGone);
     }
-    if let Some(rotation) = rotate
-        && !end_old_session(connection, subject, rotation, *now).await?
-    {
-        return Ok(Completed::SessionGone);
+    let mut new_sessions = Vec::new();
+    if let Some(rotation) = rotate {
+        let Some(revocations) = end_old_session(connection, subject, rotation, *now).await? else {
+            return Ok(Completed::SessionGone);
+        };
+        new_sessions.push((&rotation.new, revocations));
     }
-    if let Some(new) = begin
-        && !may_begin(connection, subject, new).await?
-    {
-        return Ok(Completed::SessionGone);
+    if let Some(new) = begin {
+        let revocations = revocations_of(connection, new).await?;
+        if !may_begin(connection, subject, new, revocations).await? {
+            return Ok(Completed::SessionGone);
+        }
+        new_sessions.push((new, Some(revocations)));
     }
     if let Some(expected) = expect_credentials
         && !has_exactly(connection, subject, expected).await?
@@ -78,8 +82,8 @@ async fn carry_out(connection: &mut SqliteConnection, completion: &Completion) -
     if begin.is_some() {
         forget_expired(connection, subject, *now).await?;
     }
-    for new in completion.new_sessions() {
-        if !insert_session(connection, new).await? {
+    for (new, revocations) in new_sessions {
+        if !insert_session(connection, new, revocations).await? {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
         sweep_sessions(connection, *now).await?;
@@ -90,42 +94,43 @@ async fn carry_out(connection: &mut SqliteConnection, completion: &Completion) -
     Ok(Completed::Done)
 }
 
+/// Ends the old session if it lives. Returns after how many revocations it began, which the new one takes over.
 async fn end_old_session(
     connection: &mut SqliteConnection,
     subject: &Subject,
     rotation: &Rotation,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Option<i64>>, StoreError> {
     if rotation.new.subject() != subject {
-        return Ok(false);
+        return Ok(None);
     }
-    let ended = sqlx::query(
-        "DELETE FROM step_up_sessions WHERE id = ?1 AND subject = ?2 AND expires_at > ?3 AND NOT EXISTS \
-         (SELECT 1 FROM step_up_subjects u WHERE u.subject IN (?2, '') AND u.not_before > step_up_sessions.issued_at)",
-    )
+    sqlx::query_scalar(concat!(
+        "DELETE FROM step_up_sessions AS s WHERE s.id = ?1 AND s.subject = ?2 AND s.expires_at > ?3 AND ",
+        lives!(),
+        " RETURNING revocations"
+    ))
     .bind(Uuid::from(rotation.old))
     .bind(subject.as_str())
     .bind(now.unix_milliseconds())
-    .execute(connection)
+    .fetch_optional(connection)
     .await
-    .map_err(failed)?;
-    Ok(ended.rows_affected() == 1)
+    .map_err(failed)
 }
 
-/// Whether the session is the subject's, and the subject's not-before has not passed it.
+/// Whether the session is the subject's, and all of the subject's were not ended since it began.
 async fn may_begin(
     connection: &mut SqliteConnection,
     subject: &Subject,
     new: &StoredSession,
+    revocations: i64,
 ) -> Result<bool, StoreError> {
-    let passed: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM step_up_subjects WHERE subject IN (?1, '') AND not_before > ?2)",
-    )
-    .bind(subject.as_str())
-    .bind(new.issued_at().unix_milliseconds())
-    .fetch_one(connection)
-    .await
-    .map_err(failed)?;
+    let passed: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_subjects WHERE subject IN (?1, '') AND revoked > ?2)")
+            .bind(subject.as_str())
+            .bind(revocations)
+            .fetch_one(connection)
+            .await
+            .map_err(failed)?;
     Ok(!passed && new.subject() == subject)
 }
 

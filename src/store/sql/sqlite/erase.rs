@@ -1,6 +1,6 @@
 //! What ends everything of one subject, or all sessions of everybody.
 
-use super::{Sqlite, failed};
+use super::{Sqlite, failed, subjects::next_revocation};
 use crate::{
     clock::Timestamp,
     session::Subject,
@@ -40,14 +40,16 @@ impl Sqlite {
         write.commit().await
     }
 
-    /// The date ends the sessions. Their rows go afterwards, a part at a time.
-    pub(in crate::store::sql) async fn revoke_everyone(&self, not_before: Timestamp) -> Result<u64, StoreError> {
+    /// The number ends the sessions. Their rows go afterwards, a part at a time.
+    pub(in crate::store::sql) async fn revoke_everyone(&self, at: Timestamp) -> Result<u64, StoreError> {
         let mut write = self.write().await?;
+        let number = next_revocation(&mut write.transaction).await?;
         sqlx::query(
-            "INSERT INTO step_up_subjects (subject, not_before) VALUES ('', ?1) \
-             ON CONFLICT (subject) DO UPDATE SET not_before = max(not_before, excluded.not_before)",
+            "INSERT INTO step_up_subjects (subject, not_before, revoked) VALUES ('', ?1, ?2) ON CONFLICT (subject) \
+             DO UPDATE SET not_before = max(not_before, excluded.not_before), revoked = excluded.revoked",
         )
-        .bind(not_before.unix_milliseconds())
+        .bind(at.unix_milliseconds())
+        .bind(number)
         .execute(&mut *write.transaction)
         .await
         .map_err(failed)?;
@@ -57,9 +59,9 @@ impl Sqlite {
             let mut write = self.write().await?;
             let part = sqlx::query(
                 "DELETE FROM step_up_sessions WHERE seq IN \
-                 (SELECT seq FROM step_up_sessions WHERE issued_at < ?1 LIMIT ?2)",
+                 (SELECT seq FROM step_up_sessions WHERE coalesce(revocations, -1) < ?1 LIMIT ?2)",
             )
-            .bind(not_before.unix_milliseconds())
+            .bind(number)
             .bind(ENDED_AT_ONCE)
             .execute(&mut *write.transaction)
             .await

@@ -25,7 +25,7 @@ use crate::{
     store::{StoreError, StoreErrorKind, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 9] = [
+const MIGRATIONS: [Script; 10] = [
     (1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/sqlite/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/sqlite/0003_names_of_credentials.sql")),
@@ -35,6 +35,7 @@ const MIGRATIONS: [Script; 9] = [
     (7, "generations of counters", include_str!("../../../../migrations/sqlite/0007_generations_of_counters.sql")),
     (9, "last use", include_str!("../../../../migrations/sqlite/0009_last_use.sql")),
     (10, "open anonymous flows", include_str!("../../../../migrations/sqlite/0010_open_anonymous_flows.sql")),
+    (11, "revocations", include_str!("../../../../migrations/sqlite/0011_revocations.sql")),
 ];
 
 /// How many expired rows a write removes beside its own work.

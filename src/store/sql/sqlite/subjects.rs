@@ -13,12 +13,17 @@ use crate::{
     },
 };
 
-/// The later of the not-before of the subject of `s` and that of everybody, which has the row of the empty subject.
-macro_rules! not_before {
+/// Whether all sessions of the subject of `s`, or of everybody, which has the row of the empty subject, were not ended since `s` began. Of a
+/// session that a version before has written, its date tells.
+macro_rules! lives {
     () => {
-        "(SELECT max(u.not_before) FROM step_up_subjects u WHERE u.subject IN (s.subject, ''))"
+        "CASE WHEN s.revocations IS NULL THEN s.issued_at >= coalesce(\
+             (SELECT max(u.not_before) FROM step_up_subjects u WHERE u.subject IN (s.subject, '')), s.issued_at) \
+         ELSE s.revocations >= coalesce(\
+             (SELECT max(u.revoked) FROM step_up_subjects u WHERE u.subject IN (s.subject, '')), 0) END"
     };
 }
+pub(super) use lives;
 
 impl Sqlite {
     pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
@@ -26,12 +31,18 @@ impl Sqlite {
         let mut write = self.write().await?;
         forget_expired(&mut write.transaction, session.subject(), now).await?;
         sweep_sessions(&mut write.transaction, now).await?;
-        if insert_session(&mut write.transaction, session).await? {
+        let revocations = revocations_of(&mut write.transaction, session).await?;
+        if insert_session(&mut write.transaction, session, Some(revocations)).await? {
             write.commit().await
         } else {
             write.roll_back().await?;
             Err(StoreError::new(StoreErrorKind::Conflict))
         }
+    }
+
+    pub(in crate::store::sql) async fn revocations(&self) -> Result<u64, StoreError> {
+        let number = sqlx::query_scalar("SELECT number FROM step_up_revocations").fetch_one(&self.pool).await;
+        rows::unsigned(number.map_err(failed)?)
     }
 
     pub(in crate::store::sql) async fn standing(
@@ -40,11 +51,11 @@ impl Sqlite {
         session: SessionId,
     ) -> Result<Option<StoredStanding>, StoreError> {
         let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, ",
-            not_before!(),
-            ", c.id, c.method, c.aal FROM step_up_sessions s \
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, \
+             c.id, c.method, c.aal FROM step_up_sessions s \
              LEFT JOIN step_up_credentials c ON c.subject = s.subject \
-             WHERE s.id = ?1 AND s.subject = ?2"
+             WHERE s.id = ?1 AND s.subject = ?2 AND ",
+            lives!()
         ))
         .bind(Uuid::from(session))
         .bind(subject.as_str())
@@ -61,13 +72,12 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Option<StoredStanding>, StoreError> {
         let rows: Vec<StandingRow> = sqlx::query_as(concat!(
-            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, s.not_before, c.id, c.method, c.aal \
-                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, ",
-            not_before!(),
-            " AS not_before FROM step_up_sessions s \
-                 WHERE s.subject = ?1 AND s.binding = ?2 AND s.expires_at > ?3 AND s.issued_at >= coalesce(",
-            not_before!(),
-            ", s.issued_at) ORDER BY s.issued_at DESC, s.seq DESC LIMIT 1) s \
+            "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at, c.id, c.method, c.aal \
+                 FROM (SELECT s.id, s.subject, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at \
+                 FROM step_up_sessions s \
+                 WHERE s.subject = ?1 AND s.binding = ?2 AND s.expires_at > ?3 AND ",
+            lives!(),
+            " ORDER BY s.issued_at DESC, s.seq DESC LIMIT 1) s \
                  LEFT JOIN step_up_credentials c ON c.subject = s.subject"
         ))
         .bind(subject.as_str())
@@ -87,9 +97,9 @@ impl Sqlite {
         let rows: Vec<SessionRow> = sqlx::query_as(concat!(
             "SELECT s.id, s.binding, s.proofs, s.issued_at, s.expires_at, s.answered_digest, s.answered_at, s.device, s.seen_at \
                  FROM step_up_sessions s \
-                 WHERE s.subject = ?1 AND s.expires_at > ?2 AND s.issued_at >= coalesce(",
-            not_before!(),
-            ", s.issued_at) ORDER BY s.issued_at DESC, s.seq DESC"
+                 WHERE s.subject = ?1 AND s.expires_at > ?2 AND ",
+            lives!(),
+            " ORDER BY s.issued_at DESC, s.seq DESC"
         ))
         .bind(subject.as_str())
         .bind(now.unix_milliseconds())
@@ -110,13 +120,15 @@ impl Sqlite {
                     .bind(subject.as_str())
                     .bind(Uuid::from(binding))
             }
-            Revocation::All(not_before) => {
+            Revocation::All(at) => {
+                let number = next_revocation(&mut write.transaction).await?;
                 sqlx::query(
-                    "INSERT INTO step_up_subjects (subject, not_before) VALUES (?1, ?2) \
-                     ON CONFLICT (subject) DO UPDATE SET not_before = max(not_before, excluded.not_before)",
+                    "INSERT INTO step_up_subjects (subject, not_before, revoked) VALUES (?1, ?2, ?3) ON CONFLICT (subject) \
+                     DO UPDATE SET not_before = max(not_before, excluded.not_before), revoked = excluded.revoked",
                 )
                 .bind(subject.as_str())
-                .bind(not_before.unix_milliseconds())
+                .bind(at.unix_milliseconds())
+                .bind(number)
                 .execute(&mut *write.transaction)
                 .await
                 .map_err(failed)?;
@@ -181,10 +193,11 @@ pub(super) async fn forget_expired(
 pub(super) async fn insert_session(
     connection: &mut SqliteConnection,
     session: &StoredSession,
+    revocations: Option<i64>,
 ) -> Result<bool, StoreError> {
     let inserted = sqlx::query(
         "INSERT INTO step_up_sessions (id, subject, binding, proofs, issued_at, expires_at, \
-         answered_digest, answered_at, device, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
+         answered_digest, answered_at, device, seen_at, revocations) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
     )
     .bind(Uuid::from(session.id()))
     .bind(session.subject().as_str())
@@ -196,6 +209,7 @@ pub(super) async fn insert_session(
     .bind(session.answered().map(|answered| answered.at.unix_milliseconds()))
     .bind(rows::device(session)?)
     .bind(session.seen_at().map(Timestamp::unix_milliseconds))
+    .bind(revocations)
     .execute(connection)
     .await
     .map_err(failed)?;
@@ -206,4 +220,25 @@ pub(super) async fn sweep_sessions(connection: &mut SqliteConnection, now: Times
     let expired = "DELETE FROM step_up_sessions WHERE seq IN \
          (SELECT seq FROM step_up_sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
     sweep(connection, expired, now).await
+}
+
+/// The number of this revocation, which ends sessions in the same transaction.
+pub(super) async fn next_revocation(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    sqlx::query_scalar("UPDATE step_up_revocations SET number = number + 1 RETURNING number")
+        .fetch_one(connection)
+        .await
+        .map_err(failed)
+}
+
+/// After how many revocations the session began. One that commits afterwards ends it.
+pub(super) async fn revocations_of(
+    connection: &mut SqliteConnection,
+    session: &StoredSession,
+) -> Result<i64, StoreError> {
+    match session.revocations() {
+        Some(known) => rows::signed(known),
+        None => {
+            sqlx::query_scalar("SELECT number FROM step_up_revocations").fetch_one(connection).await.map_err(failed)
+        }
+    }
 }
