@@ -156,6 +156,12 @@ impl Sealer {
         self.keys.iter().filter_map(|key| digest(key, message)).any(|digest| digest.ct_eq(expected).into())
     }
 
+    /// Whether the digest of the message begins like this, under any key.
+    pub(crate) fn is_beginning_of_digest(&self, message: &[u8], beginning: &[u8]) -> bool {
+        let digests = self.keys.iter().filter_map(|key| digest(key, message));
+        digests.into_iter().any(|digest| digest.get(..beginning.len()).is_some_and(|own| own.ct_eq(beginning).into()))
+    }
+
     /// Whether this was sealed under the newest key. The name alone does not tell: several keys can have the same one.
     pub fn is_newest(&self, context: &[u8], sealed: &[u8]) -> bool {
         let newest = self.keys.first().map(|key| Self::new(vec![key.clone()]));

@@ -210,6 +210,12 @@ impl Answer {
         }
     }
 
+    /// The cookies that it sets, as the next request brings them.
+    pub(super) fn cookies(&self) -> HeaderMap {
+        let set = self.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()?.split(';').next());
+        set.map(|pair| (axum::http::header::COOKIE, HeaderValue::from_str(pair).unwrap())).collect()
+    }
+
     /// The session that the answer hands out.
     pub(super) fn token(&self) -> Option<String> {
         let cookies = self.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());

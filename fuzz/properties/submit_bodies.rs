@@ -8,7 +8,12 @@ use super::{
     bank::{Answer, Bank, CSRF_FIELD, Client, Known, NAMES},
     world::{LOOKUP_CODES, NOW, PASSWORD, TOTP_SECRET, block_on, expand, totp_codes},
 };
-use crate::{aal::Aal, factor::decode_totp_secret, store::StoredFlow};
+use crate::{
+    aal::Aal,
+    factor::decode_totp_secret,
+    flow::unstored::{self, Found},
+    store::StoredFlow,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Purpose {
@@ -52,9 +57,16 @@ impl Begun {
         let mut offered = None;
         let mut flows = Vec::new();
         for (_, client, begin, _) in FLOWS {
-            let view = bank.get(client, true, begin).json();
+            let begun = bank.get(client, true, begin);
+            let view = begun.json();
             let id: uuid::Uuid = view["id"].as_str().unwrap().parse().unwrap();
-            flows.push(block_on(bank.step_up.engine().stores.flow(id.into())).unwrap().unwrap());
+            let engine = bank.step_up.engine();
+            let stored = block_on(engine.stores.flow(id.into())).unwrap();
+            // Without a session the store does not have it yet.
+            flows.push(stored.unwrap_or_else(|| match unstored::find(id.into(), &begun.cookies(), engine, NOW) {
+                Found::Flow(flow) => flow.to_stored().unwrap(),
+                Found::InAnotherBrowser | Found::Unknown => panic!("{begin}: no flow"),
+            }));
             let nodes = view["ui"]["nodes"].as_array().unwrap();
             let secret = nodes.iter().find(|node| node["attributes"]["id"] == "totp_secret_key");
             offered = secret

@@ -42,7 +42,8 @@ impl StepUpBuilder {
             digest.update(format!(" {domain}"));
         }
         let csrf = format!("{}csrf_token_{}", prefix.as_str(), hex(&digest.finalize()));
-        Ok(CookieJar { session, csrf, secure, domain, persistent: self.cookies.persistent })
+        let flow = format!("{}login_flow_", prefix.as_str());
+        Ok(CookieJar { session, csrf, flow, secure, domain, persistent: self.cookies.persistent })
     }
 }
 

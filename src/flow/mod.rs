@@ -7,3 +7,4 @@ pub(crate) mod owner;
 pub(crate) mod record;
 pub(crate) mod settings;
 pub(crate) mod states;
+pub(crate) mod unstored;

@@ -108,6 +108,9 @@ pub(crate) struct Flow {
     /// Whether the store knows that somebody is filling it in.
     #[serde(skip)]
     in_use: bool,
+    /// Whether a store has it: see [`unstored`](super::unstored).
+    #[serde(skip)]
+    stored: bool,
     #[serde(skip, default = "epoch")]
     pub(crate) expires_at: Timestamp,
 }
@@ -142,6 +145,7 @@ impl Flow {
             claim: None,
             completed: false,
             in_use: false,
+            stored: false,
             expires_at: opening.expires_at,
         }
     }
@@ -159,6 +163,24 @@ impl Flow {
             expires_at,
         };
         Self { subject: self.subject.clone(), binding: self.binding, ..Self::open(opening, now) }
+    }
+
+    /// The same, begun under this id at this time.
+    pub(crate) fn begun_as(self, id: FlowId, issued_at: Timestamp) -> Self {
+        Self { id, issued_at, updated_at: issued_at, ..self }
+    }
+
+    pub(crate) fn not_stored(self) -> Self {
+        Self { stored: false, ..self }
+    }
+
+    pub(crate) const fn is_stored(&self) -> bool {
+        self.stored
+    }
+
+    /// Call this once the store has it for the first time.
+    pub(crate) const fn was_created(&mut self) {
+        self.stored = true;
     }
 
     pub(crate) const fn id(&self) -> FlowId {
@@ -202,6 +224,7 @@ impl Flow {
             version: stored.version,
             completed: stored.completed,
             in_use: stored.in_use,
+            stored: true,
             expires_at: stored.expires_at,
             ..flow
         })

@@ -14,7 +14,7 @@ use super::{
     query::Query,
     return_to::return_to,
     scope::{Scope, Site},
-    stored_flow::{comes_into_use, stored_flow},
+    stored_flow::{self, carry_along, comes_into_use, stored_flow},
 };
 use crate::{
     audit::RefusalReason,
@@ -221,6 +221,7 @@ impl Request {
         if known.is_none() {
             answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
         }
+        carry_along(scope, &flow, &mut response)?;
         Ok(response)
     }
 
@@ -279,8 +280,7 @@ impl Request {
         if let Some(owner) = &decision.owner {
             login::challenge(&mut flow, engine, owner, self.asked.level(), now).await?;
         }
-        engine.stores.create_flow(&flow.to_stored()?, engine.limits.flows_per_session, now).await?;
-        Ok(flow)
+        stored_flow::begin(scope, flow).await
     }
 }
 

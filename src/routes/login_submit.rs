@@ -22,6 +22,7 @@ use super::{
     said::Said,
     saving,
     scope::{Scope, Site},
+    stored_flow::{self, carry_along},
     submission::{Named, Submission},
 };
 use crate::{
@@ -203,12 +204,16 @@ impl<'a> Submission<'a> {
         if let Some(owner) = &owner {
             login::challenge(&mut successor, engine, owner, self.asked.level(), now).await?;
         }
-        engine.stores.create_flow(&successor.to_stored()?, engine.limits.flows_per_session, now).await?;
-        if !self.json {
-            return Ok(answer::see_other(&page_of(&successor, self.scope)));
-        }
-        let envelope = expired_envelope(&self.flow, self.scope).top_level("use_flow_id", successor.id().to_string());
-        Ok(answer::from_bytes(envelope.respond(&self.scope.headers)))
+        let successor = stored_flow::begin(self.scope, successor).await?;
+        let mut response = if self.json {
+            let envelope =
+                expired_envelope(&self.flow, self.scope).top_level("use_flow_id", successor.id().to_string());
+            answer::from_bytes(envelope.respond(&self.scope.headers))
+        } else {
+            answer::see_other(&page_of(&successor, self.scope))
+        };
+        carry_along(self.scope, &successor, &mut response)?;
+        Ok(response)
     }
 
     /// Checks 13 to 16 with a session: the secret itself.

@@ -8,7 +8,7 @@ use super::{
     login::page_of,
     said::Said,
     saving::{self, Kept},
-    stored_flow::comes_into_use,
+    stored_flow::{carry_along, comes_into_use},
     submission::Submission,
 };
 use crate::{
@@ -78,8 +78,8 @@ impl Submission<'_> {
     /// `beside`: keeps the flow's messages, since a concurrent request wrote them.
     pub(super) async fn tell(&mut self, said: Said, beside: bool) -> Result<Response, Failure> {
         let now = self.scope.now();
-        if self.flow.completed {
-            // A completed flow is never written again. Only this answer has the message.
+        if self.flow.completed || !self.flow.is_bound() && !self.flow.is_stored() {
+            // A completed flow is never written again, and one where nothing was compared is not stored yet. Only this answer has the message.
             said.put_into(&mut self.flow, false, now);
             return self.show(StatusCode::BAD_REQUEST).await;
         }
@@ -104,7 +104,9 @@ impl Submission<'_> {
         // Only here: a form that was passed needs no keeping.
         comes_into_use(self.scope, &self.flow).await?;
         if !self.json {
-            return Ok(answer::see_other(&page_of(&self.flow, self.scope)));
+            let mut response = answer::see_other(&page_of(&self.flow, self.scope));
+            carry_along(self.scope, &self.flow, &mut response)?;
+            return Ok(response);
         }
         let engine = self.engine();
         let read = match self.flow.subject() {
@@ -114,6 +116,8 @@ impl Submission<'_> {
         let owner = self.owner.as_ref().or(read.as_ref());
         let csrf = CsrfToken::from_cookie(&self.scope.headers, &engine.sessions.cookies.csrf);
         let nodes = login::nodes(&self.flow, self.asked, engine, owner, csrf.as_ref(), self.scope.now())?;
-        Ok(answer::json(status, &login::view(&self.flow, self.asked, engine, &nodes)))
+        let mut response = answer::json(status, &login::view(&self.flow, self.asked, engine, &nodes));
+        carry_along(self.scope, &self.flow, &mut response)?;
+        Ok(response)
     }
 }

@@ -2,14 +2,18 @@
 //!
 //! The request that was too late reads the flow again. So every client sees what is stored.
 
-use super::{failure::Failure, scope::Scope, stored_flow::stored_flow};
+use super::{
+    failure::Failure,
+    scope::Scope,
+    stored_flow::{create, stored_flow},
+};
 use crate::{
     aal::Method,
     engine::Tried,
     factor::{Factor, FactorError},
     flow::record::{Flow, Purpose},
     session::SessionId,
-    store::{Credential, Written},
+    store::{Credential, StoreErrorKind, Written},
     wire::ui::{Text, message},
 };
 
@@ -33,8 +37,15 @@ pub(crate) fn sent_twice() -> Text {
     message::generic("You sent this form twice at once, and only one counted. This is the result.")
 }
 
-/// Writes the flow, if nobody has written it since it was read.
+/// Writes the flow, if nobody has written it since it was read, or stored it.
 pub(crate) async fn write_once(scope: &Scope, flow: &mut Flow) -> Result<Written, Failure> {
+    if !flow.is_stored() {
+        return match create(scope, flow).await {
+            Ok(()) => Ok(Written::Done),
+            Err(error) if error.kind() == StoreErrorKind::Conflict => Ok(Written::Superseded),
+            Err(error) => Err(error.into()),
+        };
+    }
     let written = scope.engine().stores.update_flow(&flow.to_stored()?).await?;
     if written.is_done() {
         flow.was_written();

@@ -15,7 +15,7 @@ use super::{
     query::Query,
     return_to::return_to,
     scope::{Scope, Site},
-    stored_flow::{comes_into_use, stored_flow},
+    stored_flow::{self, comes_into_use, stored_flow},
 };
 use crate::{
     audit::RefusalReason,
@@ -179,8 +179,7 @@ async fn open(scope: &Scope, opening: Opening<'_>, found: &Evidence) -> Result<(
     let owner = Owner::read(engine, found.session.subject()).await?;
     let mut flow = Flow::open(opening, now);
     settings::begin(&mut flow, engine, &owner, None, now).await?;
-    engine.stores.create_flow(&flow.to_stored()?, engine.limits.flows_per_session, now).await?;
-    Ok((flow, owner))
+    Ok((stored_flow::begin(scope, flow).await?, owner))
 }
 
 /// `GET /self-service/settings/flows`

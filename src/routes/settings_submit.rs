@@ -25,6 +25,7 @@ use super::{
     saving::{self, Kept},
     scope::{Scope, Site},
     settings::{Refused, judge, session, show},
+    stored_flow,
 };
 use crate::{
     aal::Method,
@@ -270,7 +271,7 @@ impl<'a> Change<'a> {
         let mut successor = self.flow.reopen(messages, now + engine.limits.settings_flow_lifespan, now);
         successor.purpose = Purpose::Settings { success: false };
         settings::begin(&mut successor, engine, &self.owner, None, now).await?;
-        engine.stores.create_flow(&successor.to_stored()?, engine.limits.flows_per_session, now).await?;
+        let successor = stored_flow::begin(self.scope, successor).await?;
         if !self.json {
             return Ok(answer::see_other(&settings::page(&successor, engine)));
         }

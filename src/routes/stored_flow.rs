@@ -1,19 +1,62 @@
-//! A flow by its id, for the routes of every purpose.
+//! A flow by its id, for the routes of every purpose, and where new ones are kept.
 
-use super::{failure::Failure, scope::Scope};
-use crate::{flow::record::Flow, headers::negotiation, source::own::addresses::is_kept_address, store::FlowId};
+use axum::response::Response;
+
+use super::{answer, failure::Failure, scope::Scope};
+use crate::{
+    flow::{
+        record::Flow,
+        unstored::{self, Found},
+    },
+    headers::negotiation,
+    source::own::addresses::is_kept_address,
+    store::{FlowId, StoreError},
+};
 
 /// The flow of this id. Checks its return address here, so no route can forget to: the list of allowed ones may have shrunk since it
 /// began.
 pub(crate) async fn stored_flow(scope: &Scope, id: FlowId) -> Result<Flow, Failure> {
-    let stored = scope.engine().stores.flow(id).await?.ok_or(Failure::UnknownFlow)?;
-    if is_kept_address(&stored) {
-        return Err(Failure::UnknownFlow);
-    }
-    let mut flow = Flow::from_stored(stored)?;
-    let policy = &scope.engine().urls.return_policy;
+    let engine = scope.engine();
+    // What the store says counts. A browser may send an old cookie beside it.
+    let mut flow = match engine.stores.flow(id).await? {
+        Some(stored) if is_kept_address(&stored) => return Err(Failure::UnknownFlow),
+        Some(stored) => Flow::from_stored(stored)?,
+        None => match unstored::find(id, &scope.headers, engine, scope.now()) {
+            Found::Flow(flow) => *flow,
+            Found::InAnotherBrowser => return Err(Failure::Csrf),
+            Found::Unknown => return Err(Failure::UnknownFlow),
+        },
+    };
+    let policy = &engine.urls.return_policy;
     flow.return_to = flow.return_to.and_then(|url| policy.check(url).ok());
     Ok(flow)
+}
+
+/// Keeps a new flow. Without a session, it is not stored before something is compared: the answer must [carry](carry_along) it.
+pub(crate) async fn begin(scope: &Scope, flow: Flow) -> Result<Flow, Failure> {
+    let mut flow = unstored::named(flow, scope.engine())?;
+    if unstored::needs_the_store(&flow) {
+        create(scope, &mut flow).await?;
+    }
+    Ok(flow)
+}
+
+/// Stores the flow for the first time.
+pub(crate) async fn create(scope: &Scope, flow: &mut Flow) -> Result<(), StoreError> {
+    let engine = scope.engine();
+    engine.stores.create_flow(&flow.to_stored()?, engine.limits.flows_per_session, scope.now()).await?;
+    flow.was_created();
+    Ok(())
+}
+
+/// Gives the browser a flow that no store has.
+pub(crate) fn carry_along(scope: &Scope, flow: &Flow, response: &mut Response) -> Result<(), Failure> {
+    if flow.is_of_browser() && !flow.is_stored() {
+        for cookie in unstored::cookies(flow, &scope.headers, scope.engine(), scope.now())? {
+            answer::set_cookie(response, Some(cookie));
+        }
+    }
+    Ok(())
 }
 
 /// Tells the store that this form is in front of its user, so that flows that other tabs begin do not push it out. Call it where a client that

@@ -8,8 +8,10 @@ use http::{
     header::{self, ValueIter},
 };
 
+use uuid::Uuid;
+
 use super::token::SessionToken;
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, store::FlowId};
 
 /// The header that native clients of Ory send their token in.
 pub(crate) static X_SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
@@ -190,6 +192,8 @@ impl CookiePrefix {
 pub(crate) struct CookieJar {
     pub(crate) session: String,
     pub(crate) csrf: String,
+    /// How the names of cookies begin that have a flow.
+    pub(crate) flow: String,
     pub(crate) secure: bool,
     /// The hosts that get the cookies: this one and all below it. Without it, only the host that sets them.
     pub(crate) domain: Option<String>,
@@ -229,6 +233,33 @@ impl CookieJar {
     /// The `Set-Cookie` of the CSRF token.
     pub(crate) fn csrf(&self, token: &str) -> Option<HeaderValue> {
         self.build(&self.csrf, token, Some(CSRF_SECONDS))
+    }
+
+    /// The name of the cookie that has this flow.
+    pub(crate) fn flow_name(&self, id: FlowId) -> String {
+        format!("{}{id}", self.flow)
+    }
+
+    /// The `Set-Cookie` of a flow.
+    pub(crate) fn flow(&self, id: FlowId, value: &str, seconds: u64) -> Option<HeaderValue> {
+        self.build(&self.flow_name(id), value, Some(i64::try_from(seconds).unwrap_or(i64::MAX)))
+    }
+
+    /// The `Set-Cookie` that deletes it.
+    pub(crate) fn flow_removal(&self, id: FlowId) -> Option<HeaderValue> {
+        self.build(&self.flow_name(id), "", Some(0))
+    }
+
+    /// The request's cookies that have flows.
+    pub(crate) fn flows<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (FlowId, &'a [u8])> {
+        let pairs =
+            headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+        pairs.filter_map(|pair| {
+            let rest = pair.trim_ascii().strip_prefix(self.flow.as_bytes())?;
+            let (id, value) = rest.split_at_checked(36)?;
+            let id = Uuid::try_parse_ascii(id).ok()?;
+            Some((id.into(), value.strip_prefix(b"=")?))
+        })
     }
 }
 

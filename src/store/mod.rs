@@ -181,7 +181,7 @@ pub trait SubjectStore: Send + Sync + 'static {
 const PRUNE_EVERY: i64 = 32;
 
 /// How long expired flows stay readable.
-const EXPIRED_FLOWS_KEPT: Duration = Duration::from_secs(86_400);
+pub(crate) const EXPIRED_FLOWS_KEPT: Duration = Duration::from_secs(86_400);
 
 /// Whether a flow was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

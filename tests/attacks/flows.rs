@@ -292,6 +292,11 @@ async fn return_to_is_checked_again_on_use() {
                         "gate" => (client.begin("login", "?return_to=/pay").await, "login"),
                         _ => (client.begin("login", "?aal=aal2&return_to=/pay").await, "login"),
                     };
+                    if exit == "gate" {
+                        // Only then it is stored.
+                        let fields = [("method", "password"), ("identifier", "kim"), ("password", "x")];
+                        client.submit(&flow, &fields).await;
+                    }
                     if !honest {
                         alter(&world, &flow, &url_of("/pay"), "https://evil.example/pay").await;
                     }

@@ -55,6 +55,7 @@ mod repeats;
 
 mod sessions;
 mod state_and_policy;
+mod strangers;
 mod texts;
 mod tokens;
 mod tokens_and_transport;

@@ -173,7 +173,7 @@ async fn a_first_sign_in_is_repeated_in_a_browser_and_never_by_api() {
 #[tokio::test]
 async fn of_two_first_sign_ins_at_once_both_get_one_session() {
     for kind in [Kind::Browser, Kind::Spa] {
-        for call in ["update_flow", "credentials"] {
+        for call in ["create_flow", "credentials"] {
             for (store, site) in sites() {
                 let mut one = site.stranger(kind);
                 let flow = one.begin("login", "").await;

@@ -30,14 +30,27 @@ struct KeptAddress {
     kept_address: Url,
 }
 
+/// Without a session, anybody can have any number kept. They are counted in this many parts.
+const PARTS: u128 = 64;
+
+/// How many each part keeps, of up to 9 kB.
+const KEPT_IN_A_PART: u32 = 32;
+
 /// Rows of a session are counted apart from its flows, so neither push the others out. Other sessions push out none of them.
-fn apart(binding: BindingKey) -> BindingKey {
-    Uuid::new_v5(&binding.into(), b"kept addresses").into()
+fn apart(binding: Option<BindingKey>, id: FlowId) -> BindingKey {
+    match binding {
+        Some(binding) => Uuid::new_v5(&binding.into(), b"kept addresses").into(),
+        None => {
+            let part = Uuid::from(id).as_u128().checked_rem(PARTS).unwrap_or_default();
+            Uuid::new_v5(&Uuid::nil(), format!("kept addresses of strangers, {part}").as_bytes()).into()
+        }
+    }
 }
 
 impl OwnSessions {
     /// Keeps an address and returns the short one that leads to it: its id cannot be guessed. The oldest give way, counted for each
-    /// session, and over all requests without one.
+    /// session, and over all requests without one. So a flood of strangers can push out the address of somebody who has not signed in yet, who
+    /// is then led to the default page.
     ///
     /// The same address of the same session is kept once, so that a page that asks again and again in the background pushes out no other.
     /// Without a session it is kept once for everybody: whoever has the short one learns what they asked with.
@@ -51,9 +64,10 @@ impl OwnSessions {
         let body = serde_json::to_string(&KeptAddress { kept_address: address })
             .map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
         let mut row = StoredFlow::new(id, now + KEPT_FOR, body);
-        row.binding = binding.map(apart);
-        if !self.is_kept(&row).await? {
-            match self.stores.create_flow(&row, self.kept_addresses, now).await {
+        row.binding = Some(apart(binding, id));
+        let keep = if binding.is_some() { self.kept_addresses } else { KEPT_IN_A_PART };
+        if !self.is_kept(&row, binding.is_some()).await? {
+            match self.stores.create_flow(&row, keep, now).await {
                 // Another request for it was quicker.
                 Err(error) if error.kind() == StoreErrorKind::Conflict => {}
                 created => created?,
@@ -62,10 +76,10 @@ impl OwnSessions {
         Ok(self.urls.route(PATH, &[("id", Some(&row.id.to_string()))]))
     }
 
-    /// Whether the row is there. Then it stays, as the one that was asked for last.
-    async fn is_kept(&self, row: &StoredFlow) -> Result<bool, StoreError> {
+    /// Whether the row is there. In a session, it stays as the one that was asked for last.
+    async fn is_kept(&self, row: &StoredFlow, of_session: bool) -> Result<bool, StoreError> {
         match self.stores.flow(row.id).await? {
-            Some(kept) if kept.in_use || kept.binding.is_none() => Ok(true),
+            Some(kept) if kept.in_use || !of_session => Ok(true),
             Some(kept) => Ok(self.stores.touch_flow(&kept).await?.is_done()),
             None => Ok(false),
         }
