@@ -159,20 +159,20 @@ fn context(id: FlowId) -> Vec<u8> {
 }
 
 fn seal(sealer: &Sealer, flow: &Flow) -> Option<String> {
-    let seal = |flow: &Flow| {
+    let cookie_of = |flow: &Flow| {
         let stored = flow.to_stored().ok()?;
         let expires_at = stored.expires_at.unix_milliseconds().to_be_bytes();
-        let sealed = sealer.seal(&context(flow.id()), &[&expires_at, stored.body.as_bytes()].concat()).ok()?;
-        Some(URL_SAFE_NO_PAD.encode(sealed))
+        let bytes = sealer.seal(&context(flow.id()), &[&expires_at, stored.body.as_bytes()].concat()).ok()?;
+        Some(URL_SAFE_NO_PAD.encode(bytes))
     };
-    let whole = seal(flow)?;
+    let whole = cookie_of(flow)?;
     if whole.len() <= LONGEST_COOKIE {
         return Some(whole);
     }
     // What a front end asked for itself with is the longest part, and the one that can be missed.
     let mut shorter = flow.clone();
     shorter.request_url.set_query(None);
-    seal(&shorter)
+    cookie_of(&shorter)
 }
 
 fn open(sealer: &Sealer, id: FlowId, value: &[u8]) -> Option<Flow> {

@@ -13,7 +13,7 @@ use crate::{
     session::{BindingKey, SessionId, StoredSession, Subject},
 };
 
-/// How many open flows without a session are kept, over all clients. Where the password is a factor, anybody can begin one. Without a
+/// How many open flows without a session are kept, over all clients. Where the password is a factor, anybody can send a wrong one. Without a
 /// limit they would fill the store. Each that was completed has signed somebody in; those are not counted.
 const ANONYMOUS_FLOWS: u32 = 10_000;
 

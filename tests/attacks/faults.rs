@@ -15,7 +15,7 @@ use crate::{
     common::{log::Log, store::ADDRESS},
     site::{Answer, Client, KINDS, Kind, OpenFlow, Site, code_of},
     tokens_and_transport::{guards_fail_closed_when_the_store_is_down, guards_time_out_when_the_store_is_slow},
-    world::{WRONG, World, as_program, assert_error, assert_locked, assert_says, client, secret_of, subject},
+    world::{WRONG, World, assert_error, assert_locked, assert_says, client, secret_of, subject},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
