@@ -8,3 +8,4 @@ pub(crate) mod record;
 pub(crate) mod settings;
 pub(crate) mod states;
 pub(crate) mod unstored;
+mod view;

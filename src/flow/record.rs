@@ -1,7 +1,6 @@
 //! A flow as it is stored, for every purpose. What it shows is made each time from the current credentials.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{
@@ -390,40 +389,13 @@ impl Flow {
     pub(crate) fn is_of_browser(&self) -> bool {
         self.flow_type == FlowType::Browser
     }
-
-    /// The members that flows of every purpose show.
-    pub(crate) fn view(&self, engine: &Engine, action: &Url, nodes: &[Node]) -> Map<String, Value> {
-        let ui = if self.messages.is_empty() {
-            json!({ "action": action, "method": "POST", "nodes": nodes })
-        } else {
-            json!({ "action": action, "method": "POST", "nodes": nodes, "messages": self.messages })
-        };
-        let mut view = Map::new();
-        let optional = [
-            ("return_to", self.return_to.as_ref().map(|url| json!(url))),
-            ("active", self.active.map(|method| json!(engine.shown(method)))),
-        ];
-        let always = [
-            ("id", json!(self.id)),
-            ("organization_id", Value::Null),
-            ("type", json!(self.flow_type)),
-            ("expires_at", json!(self.expires_at)),
-            ("issued_at", json!(self.issued_at)),
-            ("request_url", json!(self.request_url)),
-            ("ui", ui),
-        ];
-        for (name, value) in
-            always.into_iter().chain(optional.into_iter().filter_map(|(name, value)| Some((name, value?))))
-        {
-            view.insert(name.to_owned(), value);
-        }
-        view
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use serde_json::{Map, Value, json};
 
     use super::*;
     use crate::{aal::Proof, session::StoredSession};

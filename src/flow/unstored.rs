@@ -102,7 +102,7 @@ pub(crate) fn find(id: FlowId, headers: &HeaderMap, engine: &Engine, now: Timest
     let flow = match stamp.flow_type {
         FlowType::Api => by_api(engine, stamp.issued_at).begun_as(id, stamp.issued_at),
         FlowType::Browser => {
-            let name = engine.sessions.cookies.flow_name(id);
+            let name = engine.sessions.cookies.flow_name(id.into());
             match cookie::values(headers, &name).find_map(|value| open(&engine.sealer, id, value)) {
                 Some(flow) => flow,
                 None => return Found::InAnotherBrowser,
@@ -141,17 +141,18 @@ pub(crate) fn cookies(
     now: Timestamp,
 ) -> Result<Vec<HeaderValue>, Error> {
     let (jar, sealer) = (&engine.sessions.cookies, &engine.sealer);
+    let own = Uuid::from(flow.id());
     let value = seal(sealer, flow).ok_or_else(failed)?;
     let seconds = flow.expires_at.since(now).saturating_add(EXPIRED_FLOWS_KEPT).as_secs();
     let mut others: Vec<_> = jar
         .flows(headers)
-        .filter(|(id, _)| *id != flow.id())
-        .map(|(id, value)| (open(sealer, id, value).map(|flow| flow.issued_at), id))
+        .filter(|(id, _)| *id != own)
+        .map(|(id, value)| (open(sealer, id.into(), value).map(|flow| flow.issued_at), id))
         .collect();
     others.sort();
     let surplus = others.len().saturating_sub(COOKIES_KEPT.saturating_sub(1));
     let going = others.iter().take(surplus).map(|(_, id)| jar.flow_removal(*id));
-    Ok(going.chain([jar.flow(flow.id(), &value, seconds)]).flatten().collect())
+    Ok(going.chain([jar.flow(own, &value, seconds)]).flatten().collect())
 }
 
 fn context(id: FlowId) -> Vec<u8> {

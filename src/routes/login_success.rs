@@ -194,7 +194,7 @@ pub(crate) fn answer(
             && let Some(csrf) = CsrfToken::random()
         {
             answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
-            answer::set_cookie(&mut response, engine.sessions.cookies.flow_removal(flow.id()));
+            answer::set_cookie(&mut response, engine.sessions.cookies.flow_removal(flow.id().into()));
         }
     }
     Ok(response)

@@ -11,7 +11,7 @@ use http::{
 use uuid::Uuid;
 
 use super::token::SessionToken;
-use crate::{clock::Timestamp, store::FlowId};
+use crate::clock::Timestamp;
 
 /// The header that native clients of Ory send their token in.
 pub(crate) static X_SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
@@ -236,29 +236,28 @@ impl CookieJar {
     }
 
     /// The name of the cookie that has this flow.
-    pub(crate) fn flow_name(&self, id: FlowId) -> String {
+    pub(crate) fn flow_name(&self, id: Uuid) -> String {
         format!("{}{id}", self.flow)
     }
 
     /// The `Set-Cookie` of a flow.
-    pub(crate) fn flow(&self, id: FlowId, value: &str, seconds: u64) -> Option<HeaderValue> {
+    pub(crate) fn flow(&self, id: Uuid, value: &str, seconds: u64) -> Option<HeaderValue> {
         self.build(&self.flow_name(id), value, Some(i64::try_from(seconds).unwrap_or(i64::MAX)))
     }
 
     /// The `Set-Cookie` that deletes it.
-    pub(crate) fn flow_removal(&self, id: FlowId) -> Option<HeaderValue> {
+    pub(crate) fn flow_removal(&self, id: Uuid) -> Option<HeaderValue> {
         self.build(&self.flow_name(id), "", Some(0))
     }
 
     /// The request's cookies that have flows.
-    pub(crate) fn flows<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (FlowId, &'a [u8])> {
+    pub(crate) fn flows<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (Uuid, &'a [u8])> {
         let pairs =
             headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
         pairs.filter_map(|pair| {
             let rest = pair.trim_ascii().strip_prefix(self.flow.as_bytes())?;
             let (id, value) = rest.split_at_checked(36)?;
-            let id = Uuid::try_parse_ascii(id).ok()?;
-            Some((id.into(), value.strip_prefix(b"=")?))
+            Some((Uuid::try_parse_ascii(id).ok()?, value.strip_prefix(b"=")?))
         })
     }
 }
