@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
-    StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
+    Attempt, AttemptKey, AttemptPolicy, Changes, Completed, Completion, Counted, Credential, FlowId, FlowStore,
+    LogPlace, Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     aal::Method,
@@ -79,6 +79,10 @@ impl Stores {
         at: Timestamp,
     ) -> Result<Written, StoreError> {
         self.within(self.subjects.note_use(subject, session, at)).await
+    }
+
+    pub(crate) async fn changes(&self, since: Option<&LogPlace>) -> Result<Changes, StoreError> {
+        self.within(self.subjects.changes(since)).await
     }
 
     /// Removes everything of a subject. With two stores, what opens something goes first.

@@ -8,6 +8,7 @@
 
 pub(crate) mod access;
 mod attempts;
+mod changes;
 mod completion;
 #[cfg(feature = "test-util")]
 pub mod contract;
@@ -27,6 +28,7 @@ pub use self::redis::RedisStore;
 pub use self::sql::{SqlPool, SqlStore};
 pub use self::{
     attempts::{Attempt, AttemptKey, AttemptPolicy, Counted},
+    changes::{Changes, LogPlace},
     completion::{Completed, Completion, Consumption, CredentialChange, Rotation},
     credential::{Credential, CredentialName, InvalidName, StoredSecret},
     flow::{FlowId, StoredFlow},
@@ -174,6 +176,25 @@ pub trait SubjectStore: Send + Sync + 'static {
     /// with it: sessions in use would end.
     fn notes_use(&self) -> bool {
         false
+    }
+
+    /// Which subjects have changed since this place in the store's log of changes, which an earlier answer named. Without a place, the answer
+    /// is [`Changes::Cut`].
+    ///
+    /// A subject changes when an answer of [`standing`](Self::standing) is no longer true: a session ended or was replaced, a credential came,
+    /// went or changed its level, all sessions were ended. So a new session, a code that was used and [`note_use`](Self::note_use) need not be
+    /// told, but may be. The change is in the log from the same moment on in which it is in the store, whoever has made it: an answer that is
+    /// asked for *after* a write has returned names its subject. Nothing is left out between the place that one answer names and the next
+    /// answer since that place, also if several processes write at once. If the log has been cut down meanwhile, or the store cannot be sure,
+    /// the answer is [`Changes::Cut`].
+    ///
+    /// Where there is a log, each process reads it every [`changes_interval`](crate::StepUpBuilder::changes_interval), and believes what it read
+    /// of a subject for some minutes instead of [`standing_max_age`](crate::StepUpBuilder::standing_max_age). So it must be cheap.
+    ///
+    /// By default there is none, and everything is read again when it is older than that.
+    fn changes<'a>(&'a self, since: Option<&'a LogPlace>) -> StoreFuture<'a, Changes> {
+        let _ = since;
+        Box::pin(async { Ok(Changes::NoLog) })
     }
 }
 

@@ -14,6 +14,8 @@ mod naive;
 mod naive_is_caught;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres_log;
 #[cfg(all(unix, feature = "redis"))]
 #[path = "redis.rs"]
 mod redis_store;

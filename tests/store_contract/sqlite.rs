@@ -19,9 +19,9 @@ use tower_step_up::{
     session::{BindingKey, SessionId, StoredSession},
     standing::CredentialSummary,
     store::{
-        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, CredentialChange, FlowId,
-        FlowStore, Revocation, Rotation, SqlStore, StoreErrorKind, StoreFuture, StoredFlow, StoredSecret,
-        StoredStanding, SubjectStore, Written, contract,
+        Attempt, AttemptKey, AttemptPolicy, Changes, Completed, Completion, Counted, Credential, CredentialChange,
+        FlowId, FlowStore, LogPlace, Revocation, Rotation, SqlStore, StoreErrorKind, StoreFuture, StoredFlow,
+        StoredSecret, StoredStanding, SubjectStore, Written, contract,
     },
 };
 
@@ -148,6 +148,10 @@ impl SubjectStore for OnFile {
 
     fn notes_use(&self) -> bool {
         self.next().notes_use()
+    }
+
+    fn changes<'a>(&'a self, since: Option<&'a LogPlace>) -> StoreFuture<'a, Changes> {
+        self.next().changes(since)
     }
 }
 

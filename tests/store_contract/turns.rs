@@ -7,8 +7,8 @@ use tower_step_up::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
-        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
-        StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
+        Attempt, AttemptKey, AttemptPolicy, Changes, Completed, Completion, Counted, Credential, FlowId, FlowStore,
+        LogPlace, Revocation, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
     },
 };
 
@@ -79,6 +79,10 @@ impl<S: SubjectStore> SubjectStore for Turns<S> {
 
     fn notes_use(&self) -> bool {
         self.next().notes_use()
+    }
+
+    fn changes<'a>(&'a self, since: Option<&'a LogPlace>) -> StoreFuture<'a, Changes> {
+        self.next().changes(since)
     }
 }
 

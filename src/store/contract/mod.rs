@@ -41,6 +41,7 @@
 )]
 
 pub mod attempts;
+pub mod changes;
 pub mod completions;
 pub mod credentials;
 pub mod erasure;
@@ -159,6 +160,10 @@ where
         erasure::a_subject_is_deleted,
         erasure::everybody_is_revoked,
         erasure::revocation_of_everybody_leaves_no_session,
+        changes::each_is_told,
+        changes::everybody_is_told,
+        changes::places_stay_readable,
+        changes::none_is_missed_among_many,
     );
 }
 

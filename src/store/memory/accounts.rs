@@ -63,10 +63,14 @@ impl State {
         if self.sessions.len() < capacity {
             return Ok(());
         }
-        let most = self.accounts.values_mut().max_by_key(|account| account.sessions.len());
-        let Some(most) = most.filter(|account| account.sessions.len() > MANY_SESSIONS) else { return Err(full()) };
+        let most = self.accounts.iter_mut().max_by_key(|(_, account)| account.sessions.len());
+        let Some((subject, most)) = most.filter(|(_, account)| account.sessions.len() > MANY_SESSIONS) else {
+            return Err(full());
+        };
         let oldest = most.sessions.remove(0);
         self.sessions.remove(&oldest);
+        let subject = subject.clone();
+        self.tell(&subject);
         Ok(())
     }
 
@@ -130,6 +134,7 @@ impl State {
             self.revocations = self.revocations.saturating_add(1);
             self.accounts.entry(subject.clone()).or_default().revoked = self.revocations;
         }
+        self.tell(subject);
         ended
     }
 
@@ -231,6 +236,9 @@ impl State {
         }
         for key in &completion.reset {
             self.attempts.remove(key);
+        }
+        if completion.rotate.is_some() || !completion.credentials.is_empty() {
+            self.tell(subject);
         }
         self.sweep(*now, false);
         Ok(Completed::Done)

@@ -14,6 +14,7 @@ impl State {
             }
         }
         self.forget_subject(subject);
+        self.tell(subject);
     }
 
     pub(super) fn forget_subject(&mut self, subject: &Subject) {
@@ -30,6 +31,7 @@ impl State {
             account.sessions.clear();
         }
         self.accounts.retain(|_, account| !account.is_empty());
+        self.tell_everybody();
         u64::try_from(ended).unwrap_or(u64::MAX)
     }
 }

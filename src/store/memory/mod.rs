@@ -4,6 +4,7 @@ mod accounts;
 mod attempts;
 mod erase;
 mod flows;
+mod log;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,10 +12,10 @@ use std::{
     sync::Mutex,
 };
 
-use self::{accounts::Account, attempts::Counter, flows::Flows};
+use self::{accounts::Account, attempts::Counter, flows::Flows, log::Log};
 use super::{
-    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
-    StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
+    Attempt, AttemptKey, AttemptPolicy, Changes, Completed, Completion, Counted, Credential, FlowId, FlowStore,
+    LogPlace, Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     aal::{CredentialId, Method},
@@ -62,6 +63,7 @@ struct State {
     revocations: u64,
     /// The number of the one that last ended those of everybody; 0 if none did.
     everyone_revoked: u64,
+    log: Log,
     /// How many since the last sweep.
     writes: usize,
 }
@@ -182,6 +184,10 @@ impl SubjectStore for MemoryStore {
 
     fn notes_use(&self) -> bool {
         true
+    }
+
+    fn changes<'a>(&'a self, since: Option<&'a LogPlace>) -> StoreFuture<'a, Changes> {
+        self.with(move |state, _| Ok(state.changes(since)))
     }
 }
 

@@ -17,8 +17,8 @@ use self::postgres::Postgres;
 #[cfg(feature = "sqlite")]
 use self::sqlite::Sqlite;
 use super::{
-    Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, Revocation,
-    StoreError, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
+    Attempt, AttemptKey, AttemptPolicy, Changes, Completed, Completion, Counted, Credential, FlowId, FlowStore,
+    LogPlace, Revocation, StoreError, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
 };
 use crate::{
     aal::Method,
@@ -231,6 +231,10 @@ impl SubjectStore for SqlStore {
 
     fn notes_use(&self) -> bool {
         true
+    }
+
+    fn changes<'a>(&'a self, since: Option<&'a LogPlace>) -> StoreFuture<'a, Changes> {
+        forward!(self.changes(since))
     }
 }
 

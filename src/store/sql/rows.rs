@@ -9,13 +9,19 @@ use crate::{
     session::{Answered, StoredSession, Subject},
     standing::CredentialSummary,
     store::{
-        Counted, Credential, CredentialName, FlowId, StoreError, StoreErrorKind, StoredFlow, StoredSecret,
-        StoredStanding,
+        Changes, Counted, Credential, CredentialName, FlowId, LogPlace, StoreError, StoreErrorKind, StoredFlow,
+        StoredSecret, StoredStanding, changes::TOLD_AT_ONCE,
     },
 };
 
 /// How many sessions one statement deletes when those of everybody end: no statement takes long.
 pub(super) const ENDED_AT_ONCE: u32 = 10_000;
+
+/// How long the log of changes goes back. Who was away for longer begins anew.
+pub(super) const LOG_KEPT_SECONDS: u32 = 300;
+
+/// At each write whose number is a multiple of this, old changes are removed from the log.
+pub(super) const TRIM_EVERY: u32 = 64;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -189,4 +195,14 @@ pub(crate) fn flow(id: FlowId, row: FlowRow) -> Result<StoredFlow, StoreError> {
         in_use,
         body,
     })
+}
+
+/// The subjects of changes that follow one another without a gap. The empty one is everybody.
+pub(super) fn changes(subjects: impl IntoIterator<Item = String>, now: LogPlace) -> Result<Changes, StoreError> {
+    let subjects: Vec<String> = subjects.into_iter().collect();
+    if subjects.len() > TOLD_AT_ONCE || subjects.iter().any(String::is_empty) {
+        return Ok(Changes::OfEverybody(now));
+    }
+    let subjects = subjects.into_iter().map(Subject::new).collect::<Result<_, _>>().map_err(corrupt)?;
+    Ok(Changes::Of(subjects, now))
 }

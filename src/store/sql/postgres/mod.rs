@@ -12,9 +12,13 @@ mod changes;
 mod complete;
 mod erase;
 mod flows;
+mod log;
 mod subjects;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use sqlx::{
     PgConnection, PgPool, Postgres as Database, Transaction,
@@ -24,7 +28,7 @@ use sqlx::{
 
 use super::{
     migrations::{self, Script},
-    rows,
+    rows::{self, TRIM_EVERY},
 };
 use crate::{
     clock::Timestamp,
@@ -32,7 +36,7 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 10] = [
+const MIGRATIONS: [Script; 11] = [
     (1, "start", include_str!("../../../../migrations/postgres/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/postgres/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/postgres/0003_names_of_credentials.sql")),
@@ -43,6 +47,7 @@ const MIGRATIONS: [Script; 10] = [
     (9, "last use", include_str!("../../../../migrations/postgres/0009_last_use.sql")),
     (10, "open anonymous flows", include_str!("../../../../migrations/postgres/0010_open_anonymous_flows.sql")),
     (11, "revocations", include_str!("../../../../migrations/postgres/0011_revocations.sql")),
+    (12, "changes", include_str!("../../../../migrations/postgres/0012_changes.sql")),
 ];
 
 /// The key of the advisory lock for creating tables. Any number will do that nothing else uses.
@@ -61,6 +66,8 @@ const SETTINGS: [(&str, &str); 3] =
 
 pub(super) struct Postgres {
     pool: PgPool,
+    /// How many transactions there were.
+    writes: AtomicU32,
 }
 
 impl Postgres {
@@ -77,11 +84,16 @@ impl Postgres {
     pub(super) fn from_pool(pool: PgPool) -> StoreFuture<'static, Self> {
         Box::pin(async move {
             migrate(&pool).await?;
-            Ok(Self { pool })
+            Ok(Self { pool, writes: AtomicU32::new(0) })
         })
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Database>, StoreError> {
+        if self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRIM_EVERY)
+            && let Err(error) = self.trim().await
+        {
+            tracing::debug!(target: "tower_step_up::store", %error, "old changes could not be removed");
+        }
         begin(&self.pool).await
     }
 }

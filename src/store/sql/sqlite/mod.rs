@@ -5,9 +5,13 @@ mod changes;
 mod complete;
 mod erase;
 mod flows;
+mod log;
 mod subjects;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use sqlx::{
     SqliteConnection, SqlitePool, Transaction,
@@ -18,14 +22,14 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     migrations::{self, Script},
-    rows,
+    rows::{self, TRIM_EVERY},
 };
 use crate::{
     clock::Timestamp,
     store::{StoreError, StoreErrorKind, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 10] = [
+const MIGRATIONS: [Script; 11] = [
     (1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/sqlite/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/sqlite/0003_names_of_credentials.sql")),
@@ -36,6 +40,7 @@ const MIGRATIONS: [Script; 10] = [
     (9, "last use", include_str!("../../../../migrations/sqlite/0009_last_use.sql")),
     (10, "open anonymous flows", include_str!("../../../../migrations/sqlite/0010_open_anonymous_flows.sql")),
     (11, "revocations", include_str!("../../../../migrations/sqlite/0011_revocations.sql")),
+    (12, "changes", include_str!("../../../../migrations/sqlite/0012_changes.sql")),
 ];
 
 /// How many expired rows a write removes beside its own work.
@@ -49,6 +54,8 @@ pub(super) struct Sqlite {
     /// `SQLite` lets one connection write at a time. Waiting here is fair and holds no connection, so reads go on. `SQLite`
     /// itself only tries again and again.
     turn: Mutex<()>,
+    /// How many writes there were.
+    writes: AtomicU32,
 }
 
 /// A transaction during which nothing else can write. If it is dropped without a commit, also by a cancelled future, it is rolled
@@ -67,7 +74,7 @@ impl Sqlite {
     pub(super) fn from_pool(pool: SqlitePool) -> StoreFuture<'static, Self> {
         Box::pin(async move {
             migrate(&pool).await?;
-            Ok(Self { pool, turn: Mutex::new(()) })
+            Ok(Self { pool, turn: Mutex::new(()), writes: AtomicU32::new(0) })
         })
     }
 
@@ -87,7 +94,10 @@ impl Sqlite {
 
     async fn write(&self) -> Result<Write<'_>, StoreError> {
         let turn = self.turn.lock().await;
-        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        if self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRIM_EVERY) {
+            log::trim(&mut transaction).await?;
+        }
         Ok(Write { transaction, _turn: turn })
     }
 }
