@@ -39,10 +39,18 @@ pub trait Directory: Send + Sync + 'static {
     /// counts as not active.
     fn identity<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<Identity>>;
 
-    /// Whether the subject may have a session now. The crate asks this whenever it reads the store: by default, once a second for
-    /// each session. So it should be quick. By default, true if [`identity`](Self::identity) is there and active.
+    /// Whether the subject may have a session now. The crate asks this for each session in use, once in each
+    /// [`standing_max_age`](crate::StepUpBuilder::standing_max_age): by default, once a second. So it should be quick. By default, true if
+    /// [`identity`](Self::identity) is there and active.
     fn is_active<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, bool> {
         Box::pin(async move { Ok(self.identity(subject).await?.is_some_and(|identity| identity.active)) })
+    }
+
+    /// Whether the application ends the sessions of a user whom it disables, by [`StepUp::revoke_all`](crate::StepUp::revoke_all). Then
+    /// every process hears of it through the store's log of changes, and [`is_active`](Self::is_active) is asked only when a session is read
+    /// from the store: about every five minutes where the store keeps such a log. By default false.
+    fn ends_sessions(&self) -> bool {
+        false
     }
 
     /// The name that the user signs in with. It appears in authenticator apps, on the built-in pages, and in the password form.
@@ -128,6 +136,11 @@ impl Users {
             .map_err(|error| Error::with_source(ErrorKind::Directory, error))
     }
 
+    /// Whether a subject may be disabled of which no store hears.
+    pub(crate) fn must_be_asked(&self) -> bool {
+        !self.directory.ends_sessions()
+    }
+
     pub(crate) async fn is_active(&self, subject: &Subject) -> Result<bool, Error> {
         self.within(self.directory.is_active(subject)).await
     }
@@ -151,6 +164,10 @@ impl Directory for NoDirectory {
 
     fn is_active<'a>(&'a self, _: &'a Subject) -> DirectoryFuture<'a, bool> {
         Box::pin(async { Ok(true) })
+    }
+
+    fn ends_sessions(&self) -> bool {
+        true
     }
 }
 

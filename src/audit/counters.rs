@@ -54,3 +54,11 @@ pub(crate) fn count_store_error(error: &StoreError) {
     #[cfg(not(feature = "metrics"))]
     let _ = (error, StoreErrorKind::Corrupt);
 }
+
+/// Counts a reading of the store's log of changes.
+pub(crate) fn count_reading(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    counter!("tower_step_up_change_readings_total", "outcome" => outcome).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = outcome;
+}

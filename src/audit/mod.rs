@@ -34,6 +34,7 @@
 //! | `tower_step_up_decisions_total` | `outcome`, as of the span | decisions |
 //! | `tower_step_up_events_total` | `event`, `method` and `reason` as in [`AuditEvent`], or `none` | audit events: sign-ins, step-ups, failures, locks |
 //! | `tower_step_up_store_errors_total` | `kind`: `unavailable`, `conflict`, `corrupt`, `unsupported` | calls of a store that failed |
+//! | `tower_step_up_change_readings_total` | `outcome`: `read`, `cut` (it begins anew), `late` (too late to be believed), `failed` | readings of the store's log of changes |
 
 mod counters;
 mod event;
@@ -45,7 +46,7 @@ use std::{fmt, sync::Arc};
 
 use self::sample::Samples;
 pub(crate) use self::{
-    counters::{count_decision, count_store_error, outcome},
+    counters::{count_decision, count_reading, count_store_error, outcome},
     origin::Origin,
 };
 pub use self::{

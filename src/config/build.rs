@@ -11,7 +11,7 @@ use crate::{
     error::{BuildError, BuildErrorKind},
     seal::{EncryptionKey, Sealer},
     session::{StoredSession, Subject, token::KeyRing},
-    source::own::{OwnSessions, StandingCache},
+    source::own::{OwnSessions, followed},
     step_up::StepUp,
     store::access::Stores,
     urls::Urls,
@@ -70,12 +70,21 @@ impl StepUpBuilder {
         let host = urls.public.host_str().unwrap_or_default();
         let application_name = self.application_name.take().unwrap_or_else(|| host.to_owned());
         let (urls, users) = (Arc::new(urls), Users::new(self.directory, self.limits.directory_timeout));
+        let (standing, log_reader) = followed(
+            stores.clone(),
+            Arc::clone(&self.clock),
+            self.cached_sessions,
+            self.standing_max_age,
+            self.changes_interval,
+            users.must_be_asked(),
+        );
         let sessions = Arc::new(OwnSessions {
             keys,
             cookies,
             stores: stores.clone(),
             users: users.clone(),
-            standing: StandingCache::new(self.cached_sessions, self.standing_max_age),
+            standing,
+            log_reader,
             urls: Arc::clone(&urls),
             clock_leeway: self.limits.clock_leeway,
             second_factor_lifespan: self.limits.second_factor_lifespan.lifespan(),
@@ -131,6 +140,12 @@ impl StepUpBuilder {
         if self.standing_max_age > minute {
             return fail(
                 "standing_max_age must be at most 60 seconds: other processes may accept a revoked session for this long",
+            );
+        }
+        let possible = Duration::from_millis(50)..=Duration::from_secs(1);
+        if !self.changes_interval.is_zero() && !possible.contains(&self.changes_interval) {
+            return fail(
+                "changes_interval must be from 50 ms to one second, or zero: then the log of changes is not read",
             );
         }
         if self.store_timeout.is_zero() || self.store_timeout > minute {

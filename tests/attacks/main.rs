@@ -40,6 +40,7 @@ mod stores;
 mod witness;
 mod world;
 
+mod changes;
 mod codes;
 mod enrolment;
 mod faults;

@@ -21,8 +21,9 @@ use tower_step_up::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession},
     store::{
-        Attempt, AttemptKey, AttemptPolicy, Completed, Completion, Counted, Credential, FlowId, FlowStore, MemoryStore,
-        Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding, SubjectStore, Written,
+        Attempt, AttemptKey, AttemptPolicy, Changes, Completed, Completion, Counted, Credential, FlowId, FlowStore,
+        LogPlace, MemoryStore, Revocation, StoreError, StoreErrorKind, StoreFuture, StoredFlow, StoredStanding,
+        SubjectStore, Written,
     },
 };
 
@@ -60,6 +61,24 @@ struct State {
     knows_less: AtomicBool,
     /// What becomes of a completion before it is applied.
     edit: Mutex<fn(&mut Completion)>,
+    log: Mutex<Log>,
+    /// How many readings of the log have begun.
+    readings: AtomicUsize,
+}
+
+/// How the log of changes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// As the store is.
+    AsItIs,
+    /// It cannot be read, though all else can.
+    Down,
+    /// A reading never ends.
+    Hangs,
+    /// It leaves out what it should tell.
+    Broken,
+    /// It was cut down each time.
+    Cut,
 }
 
 /// Holds calls back until it is opened.
@@ -129,6 +148,8 @@ impl TestStore {
             held: Mutex::default(),
             knows_less: AtomicBool::default(),
             edit: Mutex::new(|_| ()),
+            log: Mutex::new(Log::AsItIs),
+            readings: AtomicUsize::default(),
         }))
     }
 
@@ -182,6 +203,20 @@ impl TestStore {
     /// Completions are applied as this leaves them.
     pub fn edits(&self, edit: fn(&mut Completion)) {
         *self.0.edit.lock().unwrap() = edit;
+    }
+
+    pub fn log_is(&self, log: Log) {
+        *self.0.log.lock().unwrap() = log;
+    }
+
+    /// How many readings of the log have begun.
+    pub fn readings(&self) -> usize {
+        self.0.readings.load(Ordering::SeqCst)
+    }
+
+    /// How many hold this store.
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     /// The calls since the last time it was asked.
@@ -310,6 +345,27 @@ impl SubjectStore for TestStore {
     fn notes_use(&self) -> bool {
         // Every store behind it does.
         !self.0.knows_less.load(Ordering::SeqCst)
+    }
+
+    /// Beside the other calls, since it comes at any time.
+    fn changes<'a>(&'a self, since: Option<&'a LogPlace>) -> StoreFuture<'a, Changes> {
+        self.0.readings.fetch_add(1, Ordering::SeqCst);
+        let log = *self.0.log.lock().unwrap();
+        let mode = self.0.mode.load(Ordering::SeqCst);
+        Box::pin(async move {
+            if mode == 1 || log == Log::Down {
+                return Err(StoreError::with_source(StoreErrorKind::Unavailable, ADDRESS));
+            }
+            if mode == 2 || log == Log::Hangs {
+                return pending().await;
+            }
+            let told = self.inner().await.subjects.changes(since).await?;
+            Ok(match told {
+                Changes::Of(_, place) | Changes::OfEverybody(place) if log == Log::Broken => Changes::Of(vec![], place),
+                Changes::Of(_, place) | Changes::OfEverybody(place) if log == Log::Cut => Changes::Cut(place),
+                told => told,
+            })
+        })
     }
 }
 

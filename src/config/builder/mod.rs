@@ -64,6 +64,7 @@ pub struct StepUpBuilder {
     pub(in crate::config) whoami: RequiredAal,
     pub(in crate::config) settings: RequiredAal,
     pub(in crate::config) standing_max_age: Duration,
+    pub(in crate::config) changes_interval: Duration,
     pub(in crate::config) cached_sessions: usize,
     pub(in crate::config) store_timeout: Duration,
     pub(in crate::config) limits: Limits,
@@ -102,6 +103,7 @@ impl StepUpBuilder {
             whoami: RequiredAal::default(),
             settings: RequiredAal::default(),
             standing_max_age: Duration::from_secs(1),
+            changes_interval: Duration::from_millis(200),
             cached_sessions: 10_000,
             store_timeout: DEFAULT_TIMEOUT,
             limits: Limits {
@@ -216,9 +218,12 @@ impl StepUpBuilder {
         self
     }
 
-    /// How long a process may use a session from its cache. One second by default. With zero, every request reads the store.
+    /// How long a process may still accept a session that *another* process has revoked. One second by default, 60 at most. With zero, every
+    /// request reads the store.
     ///
-    /// During this time, this process may still accept a session that *another* process has revoked. At most 60 seconds.
+    /// With a store that keeps a [log of changes](crate::store::SubjectStore::changes), processes usually hear of it sooner, within the
+    /// [`changes_interval`](Self::changes_interval). Without one, and while the log cannot be read, a session is read again when what was read
+    /// of it is older than this.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

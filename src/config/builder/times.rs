@@ -94,6 +94,26 @@ impl StepUpBuilder {
         self
     }
 
+    /// How often a process reads the store's [log of changes](crate::store::SubjectStore::changes), so that it need not read each session
+    /// again and again. Every 200 milliseconds by default, from 50 to one second, and at least twice in each
+    /// [`standing_max_age`](Self::standing_max_age). With zero it does not.
+    ///
+    /// While the log is read in time, what was read of a session is used for up to five minutes, unless the log names its user. Only the
+    /// directory is still asked once in each `standing_max_age`, unless [`Directory::ends_sessions`](crate::directory::Directory::ends_sessions).
+    /// As soon as a reading is late or fails, everything is read again as if there was no log: a revoked session is never accepted for longer
+    /// than `standing_max_age`.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.changes_interval(Duration::from_millis(100)); // hears of a logout elsewhere within a tenth of a second
+    /// # drop(builder);
+    /// ```
+    pub fn changes_interval(mut self, interval: Duration) -> Self {
+        self.changes_interval = interval;
+        self
+    }
+
     /// How far the clocks of several machines may differ. 5 seconds by default, 60 at most.
     ///
     /// ```

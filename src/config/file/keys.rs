@@ -92,6 +92,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("step_up.insecure_http_on_loopback", Kind::Flag(StepUpBuilder::insecure_http_on_loopback)),
     ("step_up.clock_leeway", Kind::Time(StepUpBuilder::clock_leeway)),
     ("step_up.standing_max_age", Kind::Time(StepUpBuilder::standing_max_age)),
+    ("step_up.changes_interval", Kind::Time(StepUpBuilder::changes_interval)),
     ("step_up.store_timeout", Kind::Time(StepUpBuilder::store_timeout)),
     ("step_up.directory_timeout", Kind::Time(StepUpBuilder::directory_timeout)),
     ("step_up.cached_sessions", Kind::Count(|builder, count| builder.cached_sessions(whole(count)))),

@@ -94,6 +94,7 @@ use crate::{
 /// | `step_up.strict_config` | [`StepUpBuilder::strict_config`] |
 /// | `step_up.clock_leeway` | [`StepUpBuilder::clock_leeway`] |
 /// | `step_up.standing_max_age` | [`StepUpBuilder::standing_max_age`] |
+/// | `step_up.changes_interval` | [`StepUpBuilder::changes_interval`] |
 /// | `step_up.cached_sessions` | [`StepUpBuilder::cached_sessions`] |
 /// | `step_up.store_timeout` | [`StepUpBuilder::store_timeout`] |
 /// | `step_up.directory_timeout` | [`StepUpBuilder::directory_timeout`] |

@@ -3,11 +3,16 @@
 //! It implements [`SessionSource`]. Requests have no other way to it.
 
 pub(crate) mod addresses;
+mod epochs;
+mod log_reader;
 mod standing_cache;
 
 use std::{sync::Arc, time::Duration};
 
-pub(crate) use self::standing_cache::StandingCache;
+pub(crate) use self::{
+    log_reader::{LogReader, followed},
+    standing_cache::StandingCache,
+};
 use super::{Carried, Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceError, SourceFuture, Unmet};
 use crate::{
     aal::Aal,
@@ -35,6 +40,7 @@ pub(crate) struct OwnSessions {
     pub(crate) stores: Stores,
     pub(crate) users: Users,
     pub(crate) standing: StandingCache,
+    pub(crate) log_reader: LogReader,
     pub(crate) urls: Arc<Urls>,
     pub(crate) clock_leeway: Duration,
     pub(crate) second_factor_lifespan: Duration,
@@ -66,12 +72,22 @@ impl OwnSessions {
         }
         let noted_at = stored.session.last_used_at();
         let Some(evidence) = self.admit(stored, now) else { return Ok(None) };
-        if !self.note_use(id, subject, noted_at, now).await {
-            return Ok(None);
-        }
+        let Some(noted_at) = self.note_use(id, subject, noted_at, now).await else { return Ok(None) };
         let evidence = Arc::new(evidence);
-        self.standing.insert(Arc::clone(&evidence), now, epoch);
+        // A use must be noted when it is due, so the session is read then.
+        let due = self.notes_every().map_or(now + StandingCache::LONGEST, |every| noted_at + every);
+        self.standing.insert(Arc::clone(&evidence), now, due.min(now + StandingCache::LONGEST), epoch);
+        self.log_reader.go_on();
         Ok(Some(evidence))
+    }
+
+    /// The session as it is now, from the store only if its log does not vouch for what was read.
+    async fn ask_for(&self, id: SessionId, subject: &Subject, now: Timestamp) -> Result<Option<Arc<Evidence>>, Error> {
+        let Some(unasked) = self.standing.get_unasked(id, subject, now) else {
+            return self.read(id, subject, now).await;
+        };
+        let active = self.users.is_active(subject).await?;
+        Ok(active.then(|| self.standing.asked(unasked, now)))
     }
 
     pub(crate) fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
@@ -89,20 +105,28 @@ impl OwnSessions {
         self.inactivity_timeout.is_some_and(|timeout| now.since(session.last_used_at()) >= timeout)
     }
 
-    /// Notes that the session is in use, if that is due. Returns whether the session is still there.
-    ///
-    /// The cache need not be asked: what it has was noted less than a tenth of the timeout before it was read.
-    async fn note_use(&self, id: SessionId, subject: &Subject, noted_at: Timestamp, now: Timestamp) -> bool {
-        let Some(timeout) = self.inactivity_timeout else { return true };
-        if now.since(noted_at) < timeout.checked_div(10).unwrap_or(timeout).max(SELDOM) {
-            return true;
+    /// How often the use of a session is noted, if at all.
+    fn notes_every(&self) -> Option<Duration> {
+        self.inactivity_timeout.map(|timeout| timeout.checked_div(10).unwrap_or(timeout).max(SELDOM))
+    }
+
+    /// Notes that the session is in use, if that is due. Returns when its use was last noted; `None` if the session is gone.
+    async fn note_use(
+        &self,
+        id: SessionId,
+        subject: &Subject,
+        noted_at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        if self.notes_every().is_none_or(|every| now.since(noted_at) < every) {
+            return Some(noted_at);
         }
         match self.stores.note_use(subject, id, now).await {
-            Ok(written) => written.is_done(),
+            Ok(written) => written.is_done().then_some(now),
             // It ends sooner for that, never later.
             Err(error) => {
                 tracing::warn!(target: "tower_step_up::sessions", %error, "the use of a session could not be noted");
-                true
+                Some(noted_at)
             }
         }
     }
@@ -138,7 +162,7 @@ impl SessionSource for OwnSessions {
     fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
         Box::pin(async move {
             let Some(verified) = self.verified(clue, now) else { return Ok(None) };
-            Ok(self.read(verified.id, &verified.subject, now).await?)
+            Ok(self.ask_for(verified.id, &verified.subject, now).await?)
         })
     }
 
