@@ -15,6 +15,7 @@
 
 mod balanced;
 mod behind_nginx;
+mod changes;
 mod client;
 mod native_client;
 mod program;

@@ -48,6 +48,10 @@ impl Program {
         self.url.insert(url.expect("the program ended before it listened")).clone()
     }
 
+    pub(crate) fn id(&self) -> i32 {
+        self.process.id().try_into().unwrap()
+    }
+
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
