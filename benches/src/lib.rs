@@ -1,6 +1,7 @@
 //! What the crate costs, beside what else a user could take, and beside the limit. `README.md` has the commands.
 
 pub mod cases;
+pub mod changes;
 pub mod contention;
 pub mod growth;
 pub mod measure;
@@ -11,3 +12,6 @@ pub mod world;
 
 #[path = "../../tests/servers/mod.rs"]
 pub mod servers;
+
+#[path = "../../tests/common/store.rs"]
+pub mod store;

@@ -3,7 +3,7 @@
 use std::{env, process::Command};
 
 use tower_step_up_bench::{
-    cases, contention, growth,
+    cases, changes, contention, growth,
     measure::{Line, alternate},
     sockets, step_ups,
     world::World,
@@ -15,6 +15,7 @@ bench growth                    the warm path and memory, with 10 to 1 000 000 s
 bench contention                one thread and two, on one token and on many
 bench sockets                   servers over sockets, loaded by wrk
 bench step-ups [STORE]          step-ups over sockets, on every store
+bench changes [COUNT] [SECONDS] reads of the store with the log of changes and without, and what the log costs
 bench one NAME COUNT            one case alone, for a profiler";
 
 fn main() {
@@ -28,6 +29,17 @@ fn main() {
         Some("step-ups") => step_ups::table(argument(1).unwrap_or("")),
         Some("serve") => sockets::serve(argument(1).unwrap()),
         Some("serve-step-ups") => step_ups::serve(argument(1).unwrap(), argument(2).unwrap()),
+        Some("changes") => {
+            let number = |place: usize, default: u64| argument(place).map_or(default, |text| text.parse().unwrap());
+            changes::table(usize::try_from(number(1, 20_000)).unwrap(), number(2, 30));
+        }
+        Some("serve-changes") => changes::serve(
+            argument(1).unwrap(),
+            argument(2).unwrap(),
+            argument(3).unwrap().parse().unwrap(),
+            argument(4).unwrap().parse().unwrap(),
+            argument(5).unwrap(),
+        ),
         Some("one") => one(argument(1).unwrap(), argument(2).unwrap().parse().unwrap()),
         _ => println!("{USAGE}"),
     }
