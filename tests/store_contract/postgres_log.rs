@@ -112,6 +112,7 @@ async fn changes_by_hand_are_told() {
         (format!("UPDATE {schema}.step_up_sessions SET expires_at = 0 WHERE subject = 'bob'"), "bob"),
         (format!("INSERT INTO {schema}.step_up_subjects VALUES ('eve', 5)"), "eve"),
         (format!("UPDATE {schema}.step_up_subjects SET not_before = 6 WHERE subject = 'eve'"), "eve"),
+        (format!("UPDATE {schema}.step_up_subjects SET revoked = 7 WHERE subject = 'eve'"), "eve"),
     ] {
         other.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
         let (names, next) = since(&store, &place).await;
@@ -239,7 +240,7 @@ async fn whoever_may_use_the_sessions_may_use_the_log() {
     // As it was before the migration.
     let back = format!(
         "DROP TABLE step_up_changes, step_up_changes_removed; DROP FUNCTION step_up_tell_change CASCADE; \
-         DROP FUNCTION step_up_tell_end CASCADE; DELETE FROM step_up_migrations WHERE version = 11; \
+         DROP FUNCTION step_up_tell_end CASCADE; DELETE FROM step_up_migrations WHERE version = 12; \
          CREATE ROLE \"Clerk {schema}\" LOGIN; GRANT USAGE ON SCHEMA {schema} TO \"Clerk {schema}\"; \
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO \"Clerk {schema}\""
     );

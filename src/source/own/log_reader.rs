@@ -114,7 +114,10 @@ async fn read_on(reading: Reading, pause: Duration, no_log: Arc<AtomicBool>) {
         };
         let failure = match outcome {
             Ok((outcome, next)) => {
-                place = Some(next);
+                // The first reading continues nothing, whatever the store calls it.
+                if place.replace(next).is_none() {
+                    epochs.begin_turn();
+                }
                 epochs.confirm(began, by_clock);
                 confirmed_at = began;
                 count_reading(if began.elapsed() < max_age { outcome } else { "late" });
