@@ -1,6 +1,7 @@
 //! A session: its subject, proofs and lifetime. `token` and `cookie` say how it travels.
 
 pub(crate) mod cookie;
+mod hs256;
 pub(crate) mod key;
 mod known;
 mod stored;

@@ -7,13 +7,14 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hkdf::Hkdf;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, Header};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
     BindingKey, InvalidKey, SessionId, SigningKey, StoredSession, Subject,
+    hs256::Hs256,
     known::{Candidate, KnownToken},
 };
 use crate::{
@@ -86,9 +87,7 @@ pub(crate) struct InvalidToken;
 struct RingKey {
     /// The first segment of every token under this key.
     header_segment: String,
-    header: Header,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    hs256: Hs256,
     secret: Zeroizing<Vec<u8>>,
 }
 
@@ -110,7 +109,6 @@ impl KeyRing {
         leeway: Duration,
         cache_capacity: usize,
     ) -> Result<Self, InvalidKey> {
-        install_cryptography();
         let keys = keys.iter().map(RingKey::new).collect::<Result<_, _>>()?;
         let verified = quick_cache::sync::Cache::new(cache_capacity);
         Ok(Self {
@@ -154,9 +152,8 @@ impl KeyRing {
                 })
                 .collect(),
         };
-        jsonwebtoken::encode(&key.header, &claims, &key.encoding)
-            .map(|token| SessionToken(Zeroizing::new(token)))
-            .map_err(|_| InvalidKey::unusable())
+        let claims = serde_json::to_vec(&claims).map_err(|_| InvalidKey::unusable())?;
+        Ok(SessionToken(Zeroizing::new(key.sign(&claims))))
     }
 
     /// The token of the logout URL: a secret that only this key ring can derive from the session's id. It needs no storage,
@@ -206,8 +203,7 @@ impl KeyRing {
         let (_header, payload) = message.split_once('.').ok_or(InvalidToken)?;
         #[cfg(test)]
         self.verifications.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let signed = jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.decoding, Algorithm::HS256);
-        if !signed.is_ok_and(|signed| signed) {
+        if !key.hs256.has_signed(message.as_bytes(), signature) {
             return Err(InvalidToken);
         }
         let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| InvalidToken)?;
@@ -232,21 +228,19 @@ impl RingKey {
         let json = serde_json::to_vec(&header).map_err(|_| InvalidKey::unusable())?;
         Ok(Self {
             header_segment: URL_SAFE_NO_PAD.encode(json),
-            header,
-            encoding: EncodingKey::from_secret(key.secret()),
-            decoding: DecodingKey::from_secret(key.secret()),
+            hs256: Hs256::new(key.secret())?,
             secret: key.secret().to_vec().into(),
         })
     }
-}
 
-/// `jsonwebtoken` panics at first use if it was compiled with both of its backends or with none, and nobody has chosen one. This
-/// crate's feature chooses, unless the application has.
-fn install_cryptography() {
-    #[cfg(feature = "aws_lc_rs")]
-    let _already_installed = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    #[cfg(all(feature = "rust_crypto", not(feature = "aws_lc_rs")))]
-    let _already_installed = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
+    /// The token of these claims.
+    fn sign(&self, claims: &[u8]) -> String {
+        let mut token = format!("{}.{}", self.header_segment, URL_SAFE_NO_PAD.encode(claims));
+        let signature = self.hs256.signature(token.as_bytes());
+        token.push('.');
+        token.push_str(&signature);
+        token
+    }
 }
 
 /// Whether both tokens say that they are of one session, of which one was replaced meanwhile. Nothing is verified here: whoever forges the
@@ -266,6 +260,7 @@ pub(crate) fn of_one_session(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jsonwebtoken::EncodingKey;
     use sha2::Digest as _;
 
     use super::*;
@@ -316,7 +311,7 @@ mod tests {
         let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let signature = jsonwebtoken::crypto::sign(
             message.as_bytes(),
-            &EncodingKey::from_secret(key("a").secret()),
+            &EncodingKey::from_secret(key("a").secret()).unwrap(),
             Algorithm::HS256,
         );
         format!("{message}.{}", signature.unwrap())
@@ -435,7 +430,7 @@ mod tests {
         let longer = format!("{message}.{signature}{}", "A".repeat(4000));
         // A fourth segment, signed too, is not a part of any token.
         let (header, payload) = message.split_once('.').unwrap();
-        let key = EncodingKey::from_secret(key("a").secret());
+        let key = EncodingKey::from_secret(key("a").secret()).unwrap();
         let sign = |message: &str| jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
         let more = format!("{message}.{payload}");
         let more = format!("{more}.{}", sign(&more));
