@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
+    ids,
     session::Subject,
 };
 
@@ -178,7 +179,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x3f5f_92d4_6c1d_4f0c_9a56_21d4_6f1b_7a1
 pub(crate) fn identity_id(subject: &Subject) -> Uuid {
     match Uuid::try_parse(subject.as_str()) {
         Ok(id) if id.to_string() == subject.as_str() => id,
-        _ => Uuid::new_v5(&NAMESPACE, subject.as_str().as_bytes()),
+        _ => ids::of_name(NAMESPACE, subject.as_str().as_bytes()),
     }
 }
 

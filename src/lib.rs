@@ -78,6 +78,7 @@ pub mod client;
 pub mod clock;
 pub mod error;
 mod headers;
+mod ids;
 mod urls;
 
 pub mod aal;

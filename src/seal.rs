@@ -10,9 +10,9 @@ use chacha20poly1305::{
     Key, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
+use constant_time_eq::constant_time_eq;
 use hkdf::Hkdf;
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::session::{
@@ -153,7 +153,7 @@ impl Sealer {
 
     /// Whether this is the digest of the message, under any key.
     pub(crate) fn is_digest(&self, message: &[u8], expected: &[u8; 32]) -> bool {
-        self.keys.iter().filter_map(|key| digest(key, message)).any(|digest| digest.ct_eq(expected).into())
+        self.keys.iter().filter_map(|key| digest(key, message)).any(|digest| constant_time_eq(&digest, expected))
     }
 
     /// Whether the digest of the message begins like this, under any key.

@@ -70,7 +70,7 @@ pub fn variation(token: &str, number: i64) -> String {
     let order = ["iss", "aud", "sub", "sid", "iat", "exp", "auth_time", "acr", "amr", "bnd", "proofs"];
     let members: Vec<_> = order.iter().map(|name| format!("\"{name}\":{}", claims[*name])).collect();
     let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(format!("{{{}}}", members.join(","))));
-    let key = EncodingKey::from_secret(&SECRET);
+    let key = EncodingKey::from_secret(&SECRET).unwrap();
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
     format!("{message}.{signature}")
 }

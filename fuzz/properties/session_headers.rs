@@ -123,7 +123,7 @@ impl World {
 fn forged(claims: &[u8]) -> String {
     let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"session+jwt","alg":"HS256","kid":"new"}"#);
     let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
-    let key = EncodingKey::from_secret(&SIGNING_SECRET);
+    let key = EncodingKey::from_secret(&SIGNING_SECRET).unwrap();
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
     format!("{message}.{signature}")
 }

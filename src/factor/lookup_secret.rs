@@ -1,8 +1,8 @@
 //! Look-up secrets (NIST SP 800-63B-4 section 3.1.2): codes on paper for when the phone is lost.
 
+use constant_time_eq::constant_time_eq;
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{
@@ -189,7 +189,7 @@ impl Factor for LookupSecrets {
                 let hash = kept_hash(context.subject, set, context.sealer, code)?;
                 // Compare all of them. Only the store knows for sure whether one was used.
                 for stored in &set.secrets {
-                    if bool::from(stored.hash.ct_eq(&hash)) {
+                    if constant_time_eq(&stored.hash, &hash) {
                         verdict = Verdict::Proven(Consumption::Secret { credential, hash });
                     }
                 }

@@ -15,6 +15,8 @@ use std::{future::Future, pin::Pin, time::Duration};
 #[cfg(feature = "axum")]
 pub(crate) use self::password::identifier as identifier_of;
 pub(crate) use self::totp::decode_secret as decode_totp_secret;
+#[cfg(all(feature = "axum", feature = "test-util"))]
+pub(crate) use self::totp::random_secret as random_totp_secret;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::totp::seal_context as totp_seal_context;
 pub use self::{

@@ -226,6 +226,13 @@ impl Factor for Totp {
 }
 
 /// The secret that a settings flow keeps until the user confirms its first code.
+/// 160 random bits, as RFC 4226 section 4 recommends.
+pub(crate) fn random_secret() -> Result<Zeroizing<[u8; 20]>, getrandom::Error> {
+    let mut secret = Zeroizing::new([0; 20]);
+    getrandom::fill(secret.as_mut())?;
+    Ok(secret)
+}
+
 fn pending(context: &FactorContext<'_>) -> Option<Secret> {
     context.state.map(Secret::from)
 }
@@ -260,8 +267,13 @@ impl Totp {
 
 impl Enrolment for Totp {
     fn begin<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, Option<Vec<u8>>> {
-        // 160 random bits, as RFC 4226 section 4 recommends.
-        Box::pin(async move { Ok(context.credentials.is_empty().then(|| Secret::generate().as_bytes().to_vec())) })
+        Box::pin(async move {
+            if !context.credentials.is_empty() {
+                return Ok(None);
+            }
+            let secret = random_secret().map_err(|error| FactorError::Unavailable(error.into()))?;
+            Ok(Some(secret.to_vec()))
+        })
     }
 
     fn nodes(&self, context: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {

@@ -3,10 +3,10 @@
 //! The flow keeps the hash of the token that it began with. So a planted pair of cookie and form value matches itself, but not the flow.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use constant_time_eq::constant_time_eq;
 use http::{HeaderMap, HeaderName, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use url::Origin;
 
 use crate::{
@@ -71,7 +71,7 @@ impl CsrfToken {
 
     /// Whether the form's value is this token, and the flow began with it.
     pub(crate) fn fits(&self, form_value: &str, flow: &CsrfHash) -> bool {
-        let in_form = Self::unmask(form_value).is_some_and(|form| form.0.ct_eq(&self.0).into());
+        let in_form = Self::unmask(form_value).is_some_and(|form| constant_time_eq(&form.0, &self.0));
         in_form && self.began(flow)
     }
 
@@ -93,7 +93,7 @@ impl CsrfToken {
 
     /// Whether the flow began with this token.
     pub(crate) fn began(&self, flow: &CsrfHash) -> bool {
-        self.hash().0.as_bytes().ct_eq(flow.0.as_bytes()).into()
+        constant_time_eq(self.hash().0.as_bytes(), flow.0.as_bytes())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     challenge::bearer,
     error::{Error, StoreError},
     factor::FactorError,
+    ids,
     requirement::Shortfall,
     urls::return_to::with_query,
     wire::Envelope,
@@ -252,7 +253,7 @@ impl Failure {
 
     /// The id of the page that shows this error.
     pub(crate) fn page_id(self) -> Uuid {
-        Uuid::new_v5(&NAMESPACE, self.envelope().error(None).to_string().as_bytes())
+        ids::of_name(NAMESPACE, self.envelope().error(None).to_string().as_bytes())
     }
 
     pub(crate) fn of_page(id: Uuid) -> Option<Self> {

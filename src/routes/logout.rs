@@ -6,9 +6,9 @@ use axum::{
     http::{StatusCode, Uri},
     response::Response,
 };
+use constant_time_eq::constant_time_eq;
 use serde::Deserialize;
 use serde_json::json;
-use subtle::ConstantTimeEq;
 
 use super::{
     answer, background,
@@ -67,7 +67,7 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
         return Ok(logged_out(scope, return_to.as_ref(), json));
     };
     let expected = logout_token(engine, &found.session).ok_or(Failure::Unavailable)?;
-    if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
+    if !constant_time_eq(expected.as_bytes(), token.as_bytes()) {
         return Err(Failure::WrongLogoutToken);
     }
     scope.engine().sign_out(&found.session, &scope.context.origin()).await?;
@@ -79,7 +79,7 @@ async fn logged_out_already(scope: &Scope, token: &str) -> Result<bool, Failure>
     let engine = scope.engine();
     let Some(presented) = scope.presented() else { return Ok(false) };
     let expected = engine.sessions.keys.logout_token(presented.id).ok_or(Failure::Unavailable)?;
-    if !bool::from(expected.as_bytes().ct_eq(token.as_bytes())) {
+    if !constant_time_eq(expected.as_bytes(), token.as_bytes()) {
         return Ok(false);
     }
     Ok(engine.stores.session_of(&presented.subject, presented.binding, scope.now()).await?.is_none())

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use cookie::{Cookie, SameSite};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{self, ValueIter},
@@ -207,16 +206,17 @@ const CSRF_SECONDS: i64 = 31_536_000;
 impl CookieJar {
     /// `seconds` until the browser forgets it; `None` until it is closed.
     fn build(&self, name: &str, value: &str, seconds: Option<i64>) -> Option<HeaderValue> {
-        let mut cookie =
-            Cookie::build((name, value)).http_only(true).secure(self.secure).same_site(SameSite::Lax).path("/").build();
-        cookie.set_max_age(seconds.map(cookie::time::Duration::seconds));
+        let secure = if self.secure { "; Secure" } else { "" };
+        let mut cookie = format!("{name}={value}; HttpOnly; SameSite=Lax{secure}; Path=/");
         if let Some(domain) = &self.domain {
-            cookie.set_domain(domain.as_str());
+            cookie = format!("{cookie}; Domain={domain}");
         }
-        HeaderValue::try_from(cookie.to_string()).ok().map(|mut value| {
-            value.set_sensitive(true);
-            value
-        })
+        if let Some(seconds) = seconds {
+            cookie = format!("{cookie}; Max-Age={seconds}");
+        }
+        let mut value = HeaderValue::try_from(cookie).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 
     /// The `Set-Cookie` that carries the token until the session ends.

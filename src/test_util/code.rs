@@ -33,6 +33,7 @@ pub fn totp_code(base32_secret: &str, at: Timestamp) -> Result<String, Error> {
 
 /// A new random secret.
 #[cfg(feature = "axum")]
-pub(super) fn random_secret() -> String {
-    totp_rs::Secret::generate().to_base32()
+pub(super) fn random_secret() -> Result<String, Error> {
+    let secret = factor::random_totp_secret().map_err(|error| Error::with_source(ErrorKind::TotpSecret, error))?;
+    Ok(totp_rs::Secret::from(*secret).to_base32())
 }

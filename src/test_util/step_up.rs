@@ -92,7 +92,7 @@ impl<S> Attacks<S> {
         ResBody: Body,
         ResBody::Error: Debug,
     {
-        let secret = random_secret();
+        let secret = random_secret()?;
         self.step_up.import_totp(&self.subject, &secret).await?;
         let sign_in = || self.step_up.sign_in(self.subject.clone(), Method::Password);
         let (old, thief) = (sign_in().await?, sign_in().await?);

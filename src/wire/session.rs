@@ -11,6 +11,7 @@ use crate::{
     aal::{Method, Proof},
     clock::Timestamp,
     directory::{Identity, identity_id},
+    ids,
     session::{Session, Subject},
     standing::Standing,
 };
@@ -86,7 +87,7 @@ pub(crate) fn session(
 fn device(session: &Session) -> Option<Device> {
     let (client, binding) = session.device().zip(session.binding())?;
     Some(Device {
-        id: Uuid::new_v5(&binding.into(), b"device"),
+        id: ids::of_name(binding.into(), b"device"),
         ip_address: client.address().map(|address| address.to_string()).unwrap_or_default(),
         user_agent: client.user_agent().unwrap_or_default().to_owned(),
         location: String::new(),

@@ -165,7 +165,7 @@ pub fn validation() -> Validation {
 }
 
 pub fn decoding() -> (DecodingKey, Validation) {
-    (DecodingKey::from_secret(&SECRET), validation())
+    (DecodingKey::from_secret(&SECRET).unwrap(), validation())
 }
 
 pub fn all(world: &World) -> Vec<Case> {
@@ -197,7 +197,7 @@ pub fn all(world: &World) -> Vec<Case> {
             0,
         ),
     ));
-    let encoding = EncodingKey::from_secret(&SECRET);
+    let encoding = EncodingKey::from_secret(&SECRET).unwrap();
     cases.push(Case::new(
         "part: jsonwebtoken::encode alone",
         Function(

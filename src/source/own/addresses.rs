@@ -10,6 +10,7 @@ use super::OwnSessions;
 use crate::{
     clock::Timestamp,
     error::{StoreError, StoreErrorKind},
+    ids,
     session::BindingKey,
     store::{FlowId, StoredFlow},
 };
@@ -39,10 +40,10 @@ const KEPT_IN_A_PART: u32 = 32;
 /// Rows of a session are counted apart from its flows, so neither push the others out. Other sessions push out none of them.
 fn apart(binding: Option<BindingKey>, id: FlowId) -> BindingKey {
     if let Some(binding) = binding {
-        return Uuid::new_v5(&binding.into(), b"kept addresses").into();
+        return ids::of_name(binding.into(), b"kept addresses").into();
     }
     let part = Uuid::from(id).as_u128().checked_rem(PARTS).unwrap_or_default();
-    Uuid::new_v5(&Uuid::nil(), format!("kept addresses of strangers, {part}").as_bytes()).into()
+    ids::of_name(Uuid::nil(), format!("kept addresses of strangers, {part}").as_bytes()).into()
 }
 
 impl OwnSessions {
