@@ -52,8 +52,6 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `axum` | yes | the companion router with its pages, extractors, `RouterExt` |
-//! | `aws_lc_rs` | yes | signatures by AWS-LC |
-//! | `rust_crypto` | | signatures in pure Rust |
 //! | `config` | | `Config`, the configuration with serde under Ory's key names |
 //! | `cors` | | `StepUp::cors_layer`, for front ends on another host |
 //! | `sqlite` | | `store::SqlStore` on SQLite |

@@ -306,6 +306,21 @@ fn files_have_one_subject() {
     }
 }
 
+/// One HMAC needs none of these: C compilers, their wrappers, and RSA, whose crate leaks its keys by timing (RUSTSEC-2023-0071).
+#[test]
+fn nothing_by_default_needs_a_c_compiler_or_brings_rsa() {
+    let cargo = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges=normal,build", "--target=all", "--prefix=none"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(cargo.stdout).unwrap();
+    let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(crates.contains("jsonwebtoken") && crates.contains("hmac"), "{}", String::from_utf8_lossy(&cargo.stderr));
+    let unwanted = ["rsa", "ring", "aws-lc-rs", "aws-lc-sys", "openssl-sys", "cc", "cmake", "pkg-config", "bindgen"];
+    assert_eq!(unwanted.into_iter().filter(|unwanted| crates.contains(unwanted)).collect::<Vec<_>>(), [""; 0]);
+}
+
 /// Checks the reader itself: it finds each kind of path and skips the rest.
 #[test]
 fn paths_are_found_wherever_they_stand() {
