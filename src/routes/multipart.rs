@@ -36,12 +36,11 @@ fn parameter<'a>(header: &'a str, wanted: &str) -> Option<&'a str> {
     let (_, mut rest) = header.split_once(';')?;
     loop {
         let (name, after) = rest.split_once('=')?;
-        let (value, next) = match after.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
-            None => {
-                let (value, next) = after.split_at(after.find(';').unwrap_or(after.len()));
-                (value.trim_end(), next)
-            }
+        let (value, next) = if let Some(quoted) = after.strip_prefix('"') {
+            quoted.split_once('"')?
+        } else {
+            let (value, next) = after.split_at(after.find(';').unwrap_or(after.len()));
+            (value.trim_end(), next)
         };
         if name.trim().eq_ignore_ascii_case(wanted) {
             return Some(value);
