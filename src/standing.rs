@@ -51,7 +51,9 @@ impl Standing {
     pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 
     /// The standing of a subject that has these credentials.
-    pub fn new(credentials: Vec<CredentialSummary>) -> Self {
+    pub fn new(mut credentials: Vec<CredentialSummary>) -> Self {
+        // Caches keep it.
+        credentials.shrink_to_fit();
         let has_second = credentials.iter().any(|credential| credential.aal == Aal::Aal2);
         let enrolled = if has_second { Enrolled::Yes } else { Enrolled::No };
         Self { credentials, enrolled, leeway: Self::DEFAULT_LEEWAY, second_factor_lifespan: None }

@@ -229,7 +229,8 @@ pub struct Session {
     proofs: Vec<Proof>,
     issued_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
-    device: Option<Client>,
+    /// Few decisions need it.
+    device: Option<Box<Client>>,
 }
 
 impl Session {
@@ -294,7 +295,19 @@ impl Session {
     ///
     /// A later proof does not change it. `None` if it is not known: see [`StepUp::for_request`](crate::StepUp::for_request).
     pub const fn device(&self) -> Option<&Client> {
-        self.device.as_ref()
+        match &self.device {
+            Some(device) => Some(&**device),
+            None => None,
+        }
+    }
+
+    /// The same session in less memory, for a cache that has its subject already.
+    pub(crate) fn compact(mut self, subject: &Subject) -> Self {
+        if self.subject == *subject {
+            self.subject = subject.clone();
+        }
+        self.proofs.shrink_to_fit();
+        self
     }
 
     /// Whether the session has ended at `now`.

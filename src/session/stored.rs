@@ -88,7 +88,7 @@ impl StoredSession {
     /// Sessions that replace this one inherit it. A store keeps it beside the session: `Client` is read from what it is written as.
     #[must_use]
     pub fn with_device(mut self, client: &Client) -> Self {
-        self.session.device = client.device();
+        self.session.device = client.device().map(Box::new);
         self
     }
 

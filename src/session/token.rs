@@ -12,11 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{
-    BindingKey, InvalidKey, SessionId, SigningKey, StoredSession, Subject,
-    hs256::Hs256,
-    known::{Candidate, KnownToken},
-};
+use super::{BindingKey, InvalidKey, SessionId, SigningKey, StoredSession, Subject, hs256::Hs256, known::KnownToken};
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
@@ -97,6 +93,7 @@ pub(crate) struct KeyRing {
     issuer: String,
     leeway: Duration,
     verified: quick_cache::sync::Cache<KnownToken, Arc<Verified>>,
+    hasher: foldhash::quality::RandomState,
     /// How many signatures were verified.
     #[cfg(test)]
     pub(crate) verifications: std::sync::atomic::AtomicUsize,
@@ -116,6 +113,7 @@ impl KeyRing {
             issuer: issuer.to_owned(),
             leeway,
             verified,
+            hasher: foldhash::quality::RandomState::default(),
             #[cfg(test)]
             verifications: 0.into(),
         })
@@ -184,12 +182,13 @@ impl KeyRing {
     /// The claims of the token, after at most one verification.
     pub(crate) fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<Arc<Verified>, InvalidToken> {
         let token = token.as_ref();
-        let verified = if let Some(verified) = self.verified.get(&Candidate(token)) {
+        let known = KnownToken::of(token, &self.hasher).ok_or(InvalidToken)?;
+        let verified = if let Some(verified) = self.verified.get(&known) {
             verified
         } else {
             let verified = Arc::new(self.verify_signature(token, now)?);
             // Only verified tokens are cached, so garbage cannot push a good one out.
-            self.verified.insert(KnownToken(token.into()), Arc::clone(&verified));
+            self.verified.insert(known, Arc::clone(&verified));
             verified
         };
         if now < verified.expires_at { Ok(verified) } else { Err(InvalidToken) }
@@ -442,6 +441,26 @@ mod tests {
             assert!(ring.verify(bad, at(1000)).is_err(), "{bad}");
         }
         assert_eq!(ring.verified.len(), 0);
+    }
+
+    /// The cache keeps the end of a token and a hash of the rest.
+    #[test]
+    fn a_known_signature_lets_nothing_else_through() {
+        let ring = ring(&["a"]);
+        let tokens = [session(), session()].map(|session| ring.mint(&session, Aal::Aal1).unwrap());
+        for token in &tokens {
+            assert!(ring.verify(token.as_str(), at(1000)).is_ok());
+        }
+        let [(ours, signature), (theirs, _)] = tokens.each_ref().map(|token| token.as_str().rsplit_once('.').unwrap());
+        assert!(ring.verify(format!("{theirs}.{signature}"), at(1000)).is_err());
+        for position in 0..ours.len() + 1 + signature.len() {
+            let mut changed = tokens[0].as_str().as_bytes().to_vec();
+            changed[position] ^= 1;
+            assert!(ring.verify(&changed, at(1000)).is_err(), "{position}");
+            let shorter = [&changed[..position], &changed[position + 1..]].concat();
+            assert!(ring.verify(&shorter, at(1000)).is_err(), "without {position}");
+        }
+        assert_eq!(ring.verified.len(), 2);
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl OwnSessions {
         let noted_at = stored.session.last_used_at();
         let Some(evidence) = self.admit(stored, now) else { return Ok(None) };
         let Some(noted_at) = self.note_use(id, subject, noted_at, now).await else { return Ok(None) };
-        let evidence = Arc::new(evidence);
+        let Evidence { session, standing } = evidence;
+        let evidence = Arc::new(Evidence { session: session.compact(subject), standing });
         // A use must be noted when it is due, so the session is read then.
         let due = self.notes_every().map_or(now + StandingCache::LONGEST, |every| noted_at + every);
         self.standing.insert(Arc::clone(&evidence), now, due.min(now + StandingCache::LONGEST), epoch);
