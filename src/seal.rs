@@ -159,7 +159,9 @@ impl Sealer {
     /// Whether the digest of the message begins like this, under any key.
     pub(crate) fn is_beginning_of_digest(&self, message: &[u8], beginning: &[u8]) -> bool {
         let digests = self.keys.iter().filter_map(|key| digest(key, message));
-        digests.into_iter().any(|digest| digest.get(..beginning.len()).is_some_and(|own| own.ct_eq(beginning).into()))
+        digests
+            .into_iter()
+            .any(|digest| digest.get(..beginning.len()).is_some_and(|own| constant_time_eq(own, beginning)))
     }
 
     /// Whether this was sealed under the newest key. The name alone does not tell: several keys can have the same one.
