@@ -12,6 +12,8 @@
 #[path = "../common/naive.rs"]
 mod naive;
 mod naive_is_caught;
+#[cfg(any(feature = "sqlite", all(unix, feature = "postgres")))]
+mod plans;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
 #[cfg(all(unix, feature = "postgres"))]

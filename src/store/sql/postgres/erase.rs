@@ -56,22 +56,22 @@ impl Postgres {
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        let mut ended = 0_u64;
+        let (mut ended, mut after) = (0_u64, 0_i64);
         loop {
-            let part = sqlx::query(
+            let part: Vec<i64> = sqlx::query_scalar(
                 "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
-                 WHERE coalesce(revocations, -1) < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                 WHERE seq > $1 AND coalesce(revocations, -1) < $2 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING seq",
             )
+            .bind(after)
             .bind(number)
             .bind(i64::from(ENDED_AT_ONCE))
-            .execute(&self.pool)
+            .fetch_all(&self.pool)
             .await
-            .map_err(failed)?
-            .rows_affected();
-            ended = ended.saturating_add(part);
-            if part < u64::from(ENDED_AT_ONCE) {
-                return Ok(ended);
-            }
+            .map_err(failed)?;
+            // Each part begins where the one before ended, and not with what that one has deleted.
+            let Some(&last) = part.iter().max() else { return Ok(ended) };
+            after = last;
+            ended = ended.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         }
     }
 }

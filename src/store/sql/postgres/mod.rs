@@ -128,7 +128,6 @@ async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Resul
     Ok(())
 }
 
-/// Keeps the database's message and code, without the details: those repeat the values of rows.
 /// Deletes rows that ended before `until`, a few at a time: the statement takes that instant and their number.
 async fn sweep(connection: &mut PgConnection, statement: &'static str, until: Timestamp) -> Result<(), StoreError> {
     sqlx::query(statement)
@@ -140,6 +139,7 @@ async fn sweep(connection: &mut PgConnection, statement: &'static str, until: Ti
     Ok(())
 }
 
+/// Keeps the database's message and code, without the details: those repeat the values of rows.
 fn failed(error: sqlx::Error) -> StoreError {
     let told = match &error {
         sqlx::Error::Database(inner) if !inner.is_unique_violation() => {

@@ -54,24 +54,24 @@ impl Sqlite {
         .await
         .map_err(failed)?;
         write.commit().await?;
-        let mut ended = 0_u64;
+        let (mut ended, mut after) = (0_u64, 0_i64);
         loop {
             let mut write = self.write().await?;
-            let part = sqlx::query(
-                "DELETE FROM step_up_sessions WHERE seq IN \
-                 (SELECT seq FROM step_up_sessions WHERE coalesce(revocations, -1) < ?1 LIMIT ?2)",
+            let part: Vec<i64> = sqlx::query_scalar(
+                "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
+                 WHERE seq > ?1 AND coalesce(revocations, -1) < ?2 ORDER BY seq LIMIT ?3) RETURNING seq",
             )
+            .bind(after)
             .bind(number)
             .bind(ENDED_AT_ONCE)
-            .execute(&mut *write.transaction)
+            .fetch_all(&mut *write.transaction)
             .await
-            .map_err(failed)?
-            .rows_affected();
+            .map_err(failed)?;
             write.commit().await?;
-            ended = ended.saturating_add(part);
-            if part < u64::from(ENDED_AT_ONCE) {
-                return Ok(ended);
-            }
+            // Each part begins where the one before ended, and not with what that one has deleted.
+            let Some(&last) = part.iter().max() else { return Ok(ended) };
+            after = last;
+            ended = ended.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
         }
     }
 }

@@ -1,0 +1,101 @@
+//! Each statement of the stores finds its rows by an index, so that it costs the same with ten rows and with ten million.
+//!
+//! The statements are read from the source, so that a new one is planned too.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// Two tables of one row, and the log of changes of `SQLite`: what trims it reads from its oldest row on, as far as it trims.
+const READ_ON_PURPOSE: [&str; 3] = ["step_up_revocations", "step_up_changes_removed", "SCAN step_up_changes"];
+
+const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
+
+/// The statements in the source of the store on this database.
+fn statements(database: &str) -> BTreeSet<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sql").join(database);
+    let sources: String = fs::read_dir(directory).unwrap().map(|file| read(&file.unwrap().path())).collect();
+    // Parts that several statements have are macros with one text.
+    let mut whole = sources.clone();
+    for definition in sources.split("macro_rules! ").skip(1) {
+        let name = definition.split_whitespace().next().unwrap();
+        let text = definition.split('"').nth(1).unwrap();
+        whole = whole.replace(&format!("{name}!()"), &format!("\"{text}\""));
+    }
+    // Texts beside each other are parts of one, unless a statement begins.
+    let whole = VERBS.iter().fold(whole, |whole, verb| whole.replace(&format!("\", \"{verb}"), &format!("\"\"{verb}")));
+    let whole = whole.replace("\", \"", "");
+    let mut found = BTreeSet::new();
+    for text in whole.match_indices('"').map(|(at, _)| &whole[at + 1..]) {
+        if VERBS.iter().any(|verb| text.starts_with(verb)) {
+            found.insert(text.split('"').next().unwrap().to_owned());
+        }
+    }
+    found.retain(|text| text.contains("step_up_"));
+    assert!(found.len() > 20, "{found:?}");
+    found
+}
+
+/// The source, with one blank between its words.
+fn read(file: &Path) -> String {
+    let source = fs::read_to_string(file).unwrap().replace("\\\n", " ");
+    source.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a step of a plan reads a table from one end to the other.
+fn is_scan(step: &str, way: &str) -> bool {
+    step.contains(&format!("{way} step_up_")) && !READ_ON_PURPOSE.iter().any(|read| step.contains(read))
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn no_statement_reads_a_whole_table_of_sqlite() {
+    use sqlx::{AssertSqlSafe, Row as _, SqlitePool, sqlite::SqlitePoolOptions};
+    use tower_step_up::store::SqlStore;
+
+    let pool: SqlitePool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+    let _migrated = SqlStore::from_pool(pool.clone()).await.unwrap();
+    let mut scans = Vec::new();
+    for text in statements("sqlite") {
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(&pool).await;
+        let plan = plan.unwrap_or_else(|error| panic!("{text}: {error}"));
+        let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        if steps.iter().any(|step| is_scan(step, "SCAN")) {
+            scans.push((text, steps));
+        }
+    }
+    assert!(scans.is_empty(), "{scans:#?}");
+}
+
+#[cfg(all(unix, feature = "postgres"))]
+#[tokio::test]
+async fn no_statement_reads_a_whole_table_of_postgres() {
+    use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+    use tower_step_up::store::SqlStore;
+
+    use crate::servers::postgres::Postgres;
+
+    let Some(server) = Postgres::shared() else { return };
+    let url = server.url();
+    let _migrated = SqlStore::connect(&url).await.unwrap();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    // Small tables are read whole, unless there is another way. That there is one is what counts.
+    for setting in ["enable_seqscan = off", "plan_cache_mode = force_generic_plan"] {
+        sqlx::raw_sql(AssertSqlSafe(format!("SET {setting}"))).execute(&mut connection).await.unwrap();
+    }
+    let mut scans = Vec::new();
+    for text in statements("postgres") {
+        let parameters = (1..20).take_while(|number| text.contains(&format!("${number}"))).count();
+        let nulls = vec!["NULL"; parameters].join(", ");
+        let arguments = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
+        let run = format!("DEALLOCATE ALL; PREPARE planned AS {text}");
+        sqlx::raw_sql(AssertSqlSafe(run))
+            .execute(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE planned{arguments}"));
+        let plan: Vec<String> = sqlx::query_scalar(explain).persistent(false).fetch_all(&mut connection).await.unwrap();
+        if plan.iter().any(|step| is_scan(step, "Seq Scan on")) {
+            scans.push((text, plan));
+        }
+    }
+    assert!(scans.is_empty(), "{scans:#?}");
+}
