@@ -221,15 +221,16 @@ async fn costs(postgres: &str, sqlite: &str) {
             log_out(&with, number).await;
         }
         let thousand = reading(&with, &place).await;
-        let bytes: f64 = if name == "SQLite" {
-            0.0
+        let bytes = if name == "SQLite" {
+            "?".to_owned()
         } else {
             let pool = PgPool::connect(url).await.unwrap();
             let size =
                 "SELECT pg_total_relation_size('step_up_changes')::float8 / count(*)::float8 FROM step_up_changes";
-            sqlx::query_scalar(size).fetch_one(&pool).await.unwrap()
+            let bytes: f64 = sqlx::query_scalar(size).fetch_one(&pool).await.unwrap();
+            format!("{bytes:.0}")
         };
-        println!("| {name} | {with_log:.0} | {without:.0} | {nothing:.0} | {thousand:.0} | {bytes:.0} |");
+        println!("| {name} | {with_log:.0} | {without:.0} | {nothing:.0} | {thousand:.0} | {bytes} |");
     }
 }
 
