@@ -21,6 +21,8 @@ mod postgres_log;
 #[cfg(all(unix, feature = "redis"))]
 #[path = "redis.rs"]
 mod redis_store;
+#[cfg(any(feature = "sqlite", all(unix, feature = "postgres")))]
+mod round_trips;
 #[cfg(all(unix, any(feature = "postgres", feature = "redis")))]
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -34,6 +34,70 @@ fn statements(database: &str) -> BTreeSet<String> {
     found
 }
 
+/// The statements in the functions of the migrations, each with the number and the types of its parameters: the function's variables.
+#[cfg(all(unix, feature = "postgres"))]
+fn in_functions() -> Vec<(String, usize, String)> {
+    let file = "migrations/postgres/0013_one_statement.sql";
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let lines = source.lines().map(|line| line.split("--").next().unwrap());
+    let source = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    for function in source.split("CREATE FUNCTION ").skip(1) {
+        let parts: Vec<_> = function.splitn(3, "$body$").collect();
+        let (declared, body) = (parts[0], parts[1]);
+        let (variables, body) = body.split_once("BEGIN ").unwrap();
+        let mut types: Vec<(&str, &str)> = Vec::new();
+        for variable in declared.split_once('(').unwrap().1.split([',', ')']).chain(variables.split(';')) {
+            let mut words = variable.split_whitespace().skip_while(|word| !word.starts_with('_'));
+            types.extend(words.next().zip(words.next()));
+        }
+        for text in body.split(';').flat_map(expressions).filter(|text| text.contains("step_up_")) {
+            let mut own: Vec<&str> = Vec::new();
+            let mut planned = String::new();
+            for word in text.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_') {
+                let name = word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_');
+                if let Some((_, kind)) = types.iter().find(|(variable, _)| *variable == name) {
+                    own.push(kind);
+                    planned.extend(["$", &own.len().to_string(), &word[name.len()..]]);
+                } else {
+                    planned += word;
+                }
+            }
+            let kinds = if own.is_empty() { String::new() } else { format!("({})", own.join(", ")) };
+            found.push((planned, own.len(), kinds));
+        }
+    }
+    assert!(found.len() > 20, "{found:?}");
+    found
+}
+
+/// What a line of a function asks the database, without what the function does with the answer.
+#[cfg(all(unix, feature = "postgres"))]
+fn expressions(line: &str) -> Vec<String> {
+    let mut asked = Vec::new();
+    let mut rest = line.trim();
+    loop {
+        if let Some((condition, then)) =
+            rest.strip_prefix("IF ").or(rest.strip_prefix("ELSIF ")).and_then(|rest| rest.split_once(" THEN "))
+        {
+            asked.push(format!("SELECT {condition}"));
+            rest = then;
+        } else if let Some(after) = rest.strip_prefix("LOOP ").or(rest.strip_prefix("ELSE ")) {
+            rest = after;
+        } else {
+            break;
+        }
+    }
+    if let Some((_, value)) = rest.split_once(" := ") {
+        asked.push(format!("SELECT {value}"));
+    } else if let Some(after) = rest.strip_prefix("PERFORM ") {
+        asked.push(format!("SELECT {after}"));
+    } else if ["SELECT ", "INSERT ", "UPDATE ", "DELETE "].iter().any(|verb| rest.starts_with(verb)) {
+        asked.push(rest.replace(" INTO _number", "").replace(" INTO _seq", ""));
+    }
+    asked
+}
+
 /// The source, with one blank between its words.
 fn read(file: &Path) -> String {
     let source = fs::read_to_string(file).unwrap().replace("\\\n", " ");
@@ -82,11 +146,14 @@ async fn no_statement_reads_a_whole_table_of_postgres() {
         sqlx::raw_sql(AssertSqlSafe(format!("SET {setting}"))).execute(&mut connection).await.unwrap();
     }
     let mut scans = Vec::new();
-    for text in statements("postgres") {
-        let parameters = (1..20).take_while(|number| text.contains(&format!("${number}"))).count();
+    let typeless = |text: String| {
+        let parameters = (1..40).take_while(|number| text.contains(&format!("${number}"))).count();
+        (text, parameters, String::new())
+    };
+    for (text, parameters, types) in statements("postgres").into_iter().map(typeless).chain(in_functions()) {
         let nulls = vec!["NULL"; parameters].join(", ");
         let arguments = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
-        let run = format!("DEALLOCATE ALL; PREPARE planned AS {text}");
+        let run = format!("DEALLOCATE ALL; PREPARE planned{types} AS {text}");
         sqlx::raw_sql(AssertSqlSafe(run))
             .execute(&mut connection)
             .await

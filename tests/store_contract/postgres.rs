@@ -147,7 +147,9 @@ async fn a_write_that_is_given_up_leaves_no_transaction_open() {
         let one = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5));
         let url = url.replace(&format!(":{}/", server.port()), &format!(":{}/", detour.port));
         let store = SqlStore::from_pool(one.connect(&url).await.unwrap()).await.unwrap();
-        let completion = Completion::new(kim(), NOW);
+        // With a change of credentials it takes more than one statement.
+        let mut completion = Completion::new(kim(), NOW);
+        completion.credentials = vec![CredentialChange::Remove(CredentialId::random())];
         assert_eq!(store.complete(&completion).await.unwrap(), Completed::Done, "the honest twin");
         detour.hold.store(true, Ordering::SeqCst);
         tokio::select! {

@@ -33,10 +33,10 @@ use crate::sql::{
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A directory of its own for the database and what `SQLite` puts beside it, removed at the end.
-struct Directory(PathBuf);
+pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("store-contract-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -44,7 +44,7 @@ impl Directory {
         Self(path)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.join("bank.db")
     }
 
@@ -52,7 +52,7 @@ impl Directory {
         format!("sqlite://{}", self.file().display())
     }
 
-    async fn store(&self) -> SqlStore {
+    pub(crate) async fn store(&self) -> SqlStore {
         SqlStore::connect(&self.url()).await.unwrap()
     }
 

@@ -47,9 +47,10 @@ use crate::{
 ///
 /// # `PostgreSQL`
 ///
-/// The tables are created in the first schema of the `search_path`. If none is missing, opening the store writes nothing. So one
-/// process may create them under a role that owns the schema, and all others may run under a role that may only `SELECT`,
-/// `INSERT`, `UPDATE` and `DELETE`. Every statement is correct at `READ COMMITTED`.
+/// The tables are created in the first schema of the `search_path`, and a few functions in PL/pgSQL, so that what takes several statements
+/// needs one round trip. If nothing is missing, opening the store writes nothing. So one process may create them under a role that owns the
+/// schema, and all others may run under a role that may only `SELECT`, `INSERT`, `UPDATE` and `DELETE`, and `EXECUTE` these functions, as
+/// everybody may unless the database says otherwise. Every statement is correct at `READ COMMITTED`.
 ///
 /// The URL's `sslmode` decides whether the connection is encrypted, and needs the feature `tls`. Write `sslmode=verify-full`
 /// wherever the database is on another machine. The pool replaces a lost connection: calls that meet it fail, the next ones do
@@ -146,6 +147,9 @@ impl SqlStore {
     /// request leaves no locks that others wait for. Keep the default isolation. With sqlx 0.9.0, use a pool that nothing else
     /// begins transactions on: a transaction whose beginning is cancelled stays open (transact-rs/sqlx#4393), and later writes
     /// over the same connection are undone. This crate itself never leaves one open.
+    ///
+    /// By default, sqlx tests each connection before each use, which is one more round trip for each call. The pool of
+    /// [`connect`](Self::connect) tests only those that nobody has used for a second: see `PoolOptions::before_acquire`.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, failed, sweep};
+use super::{Postgres, SWEPT_AT_ONCE, failed};
 use crate::{
     clock::Timestamp,
     store::{
@@ -27,7 +27,6 @@ impl Postgres {
         let mut connection = self.pool.acquire().await.map_err(failed)?;
         for _ in 0..TRIES {
             if let Some(counted) = count_attempt(&mut connection, key, policy, now).await? {
-                sweep_attempts(&mut connection, now).await?;
                 return Ok(Attempt::Counted(counted));
             }
             if let Some(reason) = why_refused(&mut connection, key, policy, now).await? {
@@ -64,12 +63,18 @@ impl Postgres {
     }
 
     pub(in crate::store::sql) async fn reset_attempts(&self, key: &AttemptKey) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        reset_attempts(&mut connection, key).await
+        sqlx::query("DELETE FROM step_up_attempts WHERE subject = $1 AND method = $2")
+            .bind(key.subject.as_str())
+            .bind(key.method.as_str())
+            .execute(&self.pool)
+            .await
+            .map_err(failed)?;
+        Ok(())
     }
 }
 
-/// Counts the attempt if it is neither locked nor stopped; `None` if it is. One statement, committed by itself.
+/// Counts the attempt if it is neither locked nor stopped; `None` if it is. One statement, committed by itself. Once it has
+/// counted, it also removes some of the others' counters that are to be forgotten: then it waits for no lock any more.
 ///
 /// Only the statement knows how many failures there will be. It gets a list of the locks that could follow, one for each failure
 /// from the last free one until they no longer change, and picks the right one. So the delays are those of
@@ -85,7 +90,7 @@ async fn count_attempt(
     let lock_after = |failures| policy.locked_until(failures, now).map(Timestamp::unix_milliseconds);
     let locks: Vec<_> = (0..=DOUBLINGS).map(|beyond| lock_after(policy.free.saturating_add(beyond))).collect();
     let counted: Option<(Uuid, Option<i64>)> = sqlx::query_as(
-        "INSERT INTO step_up_attempts AS kept (subject, method, failures, locked_until, forgotten_at, generation) \
+        "WITH counted AS (INSERT INTO step_up_attempts AS kept (subject, method, failures, locked_until, forgotten_at, generation) \
          VALUES ($1, $2, 1, $3, $4, $11) \
          ON CONFLICT (subject, method) DO UPDATE SET (generation, failures, locked_until, forgotten_at) = ( \
              SELECT CASE WHEN kept.forgotten_at <= $10 THEN $11 ELSE coalesce(kept.generation, $11) END, failures, \
@@ -94,7 +99,11 @@ async fn count_attempt(
              FROM (SELECT CASE WHEN kept.forgotten_at <= $10 THEN 1 ELSE kept.failures + 1 END AS failures) AS next) \
          WHERE kept.forgotten_at <= $10 \
              OR kept.failures < $8 AND (kept.locked_until IS NULL OR kept.locked_until <= $10) \
-         RETURNING generation, locked_until",
+         RETURNING generation, locked_until), \
+         swept AS (DELETE FROM step_up_attempts WHERE (subject, method) IN (SELECT subject, method FROM step_up_attempts \
+             WHERE forgotten_at <= $10 AND (subject, method) <> ($1, $2) AND EXISTS (SELECT 1 FROM counted) \
+             ORDER BY forgotten_at LIMIT $12 FOR UPDATE SKIP LOCKED)) \
+         SELECT generation, locked_until FROM counted",
     )
     .bind(key.subject.as_str())
     .bind(key.method.as_str())
@@ -107,6 +116,7 @@ async fn count_attempt(
     .bind(forgotten_after(0))
     .bind(now.unix_milliseconds())
     .bind(Uuid::new_v4())
+    .bind(SWEPT_AT_ONCE)
     .fetch_optional(connection)
     .await
     .map_err(failed)?;
@@ -133,20 +143,4 @@ async fn why_refused(
     }
     let until = locked_until.map(Timestamp::from_unix_milliseconds).filter(|&until| now < until);
     Ok(until.map(Attempt::LockedUntil))
-}
-
-async fn sweep_attempts(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
-    let expired = "DELETE FROM step_up_attempts WHERE (subject, method) IN (SELECT subject, method FROM step_up_attempts \
-         WHERE forgotten_at <= $1 ORDER BY forgotten_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
-    sweep(connection, expired, now).await
-}
-
-pub(super) async fn reset_attempts(connection: &mut PgConnection, key: &AttemptKey) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM step_up_attempts WHERE subject = $1 AND method = $2")
-        .bind(key.subject.as_str())
-        .bind(key.method.as_str())
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(())
 }

@@ -1,247 +1,158 @@
-//! A completion: one transaction of conditional statements, behind the lock of the subject's row.
-
-use std::collections::HashSet;
+//! A completion: one statement, which is a function of the database (`migrations/postgres/0013_one_statement.sql`). If credentials change
+//! too, further statements follow in the same transaction. Everything is behind the lock of the subject's row.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{
-    Postgres,
-    attempts::reset_attempts,
-    changes, failed,
-    flows::complete_flow,
-    lock_subject,
-    subjects::{forget_expired, insert_session, lives, revocations_of, sweep_sessions},
-};
+use super::{Postgres, SWEPT_AT_ONCE, changes, failed};
 use crate::{
-    aal::CredentialId,
     clock::Timestamp,
     session::{StoredSession, Subject},
-    store::{Completed, Completion, Consumption, Rotation, StoreError, StoreErrorKind, sql::rows::signed},
+    store::{
+        Completed, Completion, Consumption, StoreError, StoreErrorKind,
+        sql::rows::{self, signed},
+    },
 };
 
 impl Postgres {
     pub(in crate::store::sql) async fn complete(&self, completion: &Completion) -> Result<Completed, StoreError> {
+        if completion.credentials.is_empty() {
+            self.trim_now_and_then().await;
+            let mut connection = self.pool.acquire().await.map_err(failed)?;
+            return carry_out(&mut connection, completion).await;
+        }
         let mut transaction = self.begin().await?;
         let completed = carry_out(&mut transaction, completion).await?;
-        match completed {
-            Completed::Done => transaction.commit().await.map_err(failed)?,
-            _ => transaction.rollback().await.map_err(failed)?,
+        if completed == Completed::Done {
+            for change in &completion.credentials {
+                if !changes::make(&mut transaction, &completion.subject, change).await? {
+                    transaction.rollback().await.map_err(failed)?;
+                    return Ok(Completed::CredentialsChanged);
+                }
+            }
         }
+        // What is refused has written nothing.
+        transaction.commit().await.map_err(failed)?;
         Ok(completed)
     }
 }
 
-/// The caller commits only what is `Done`.
+/// Everything but the changes of credentials.
 async fn carry_out(connection: &mut PgConnection, completion: &Completion) -> Result<Completed, StoreError> {
-    let Completion { subject, now, expect_credentials, consume, raise_steps, credentials, rotate, begin, flow, reset } =
+    let Completion { subject, now, expect_credentials, consume, raise_steps, rotate, begin, flow, reset, .. } =
         completion;
-    lock_subject(connection, subject).await?;
-    if let Some(flow) = flow
-        && !complete_flow(connection, flow, *now).await?.is_done()
-    {
-        return Ok(Completed::FlowGone);
-    }
-    let mut new_sessions = Vec::new();
-    if let Some(rotation) = rotate {
-        let Some(revocations) = end_old_session(connection, subject, rotation, *now).await? else {
-            return Ok(Completed::SessionGone);
-        };
-        new_sessions.push((&rotation.new, revocations));
-    }
-    if let Some(new) = begin {
-        let revocations = revocations_of(connection, new).await?;
-        if !may_begin(connection, subject, new, revocations).await? {
-            return Ok(Completed::SessionGone);
-        }
-        new_sessions.push((new, Some(revocations)));
-    }
-    if let Some(expected) = expect_credentials
-        && !has_exactly(connection, subject, expected).await?
-    {
-        return Ok(Completed::CredentialsChanged);
-    }
-    if let Some(consumption) = consume {
-        match use_up(connection, subject, consumption, *now).await? {
-            Completed::Done => {}
-            refused => return Ok(refused),
-        }
-    }
-    for (credential, step) in raise_steps {
-        sqlx::query("UPDATE step_up_credentials SET last_step = $1 WHERE id = $2 AND subject = $3 AND last_step < $1")
-            .bind(signed(*step)?)
-            .bind(Uuid::from(*credential))
-            .bind(subject.as_str())
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
-    }
-    for change in credentials {
-        if !changes::make(connection, subject, change).await? {
-            return Ok(Completed::CredentialsChanged);
-        }
-    }
-    if begin.is_some() {
-        forget_expired(connection, subject, *now).await?;
-    }
-    for (new, revocations) in new_sessions {
-        if !insert_session(connection, new, revocations).await? {
-            return Err(StoreError::new(StoreErrorKind::Conflict));
-        }
-        sweep_sessions(connection, *now).await?;
-    }
-    for key in reset {
-        reset_attempts(connection, key).await?;
-    }
-    Ok(Completed::Done)
-}
-
-/// Ends the old session if it lives. Returns after how many revocations it began, which the new one takes over.
-async fn end_old_session(
-    connection: &mut PgConnection,
-    subject: &Subject,
-    rotation: &Rotation,
-    now: Timestamp,
-) -> Result<Option<Option<i64>>, StoreError> {
-    if rotation.new.subject() != subject {
-        return Ok(None);
-    }
-    sqlx::query_scalar(concat!(
-        "DELETE FROM step_up_sessions AS s WHERE s.id = $1 AND s.subject = $2 AND s.expires_at > $3 AND ",
-        lives!(),
-        " RETURNING s.revocations"
-    ))
-    .bind(Uuid::from(rotation.old))
+    let consumed = consume.as_ref().map(Consumed::of).transpose()?;
+    let begun_after = begin.as_ref().and_then(StoredSession::revocations).map(signed).transpose()?;
+    let expected: Option<Vec<Uuid>> =
+        expect_credentials.as_ref().map(|ids| ids.iter().map(|&id| Uuid::from(id)).collect());
+    let (raised, raised_steps): (Vec<Uuid>, Vec<i64>) = raise_steps
+        .iter()
+        .map(|(credential, step)| Ok((Uuid::from(*credential), signed(*step)?)))
+        .collect::<Result<Vec<_>, StoreError>>()?
+        .into_iter()
+        .unzip();
+    let new = NewSessions::of(rotate.as_ref().map(|rotation| &rotation.new).into_iter().chain(begin))?;
+    let (reset_subjects, reset_methods): (Vec<&str>, Vec<&str>) =
+        reset.iter().map(|key| (key.subject.as_str(), key.method.as_str())).unzip();
+    let outcome: String = sqlx::query_scalar(
+        "SELECT step_up_complete($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+         $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)",
+    )
     .bind(subject.as_str())
     .bind(now.unix_milliseconds())
-    .fetch_optional(connection)
+    .bind(SWEPT_AT_ONCE)
+    .bind(flow.as_ref().map(|flow| Uuid::from(flow.id)))
+    .bind(flow.as_ref().map(|flow| flow.body.as_str()))
+    .bind(rotate.as_ref().map(|rotation| Uuid::from(rotation.old)))
+    .bind(begin.is_some())
+    .bind(begun_after)
+    .bind(expected)
+    .bind(consumed.as_ref().map(|consumed| consumed.way))
+    .bind(consume.as_ref().map(|consumption| Uuid::from(consumption.credential())))
+    .bind(consumed.as_ref().and_then(|consumed| consumed.step))
+    .bind(consumed.as_ref().and_then(|consumed| consumed.before))
+    .bind(consumed.as_ref().and_then(|consumed| consumed.after))
+    .bind(raised)
+    .bind(raised_steps)
+    .bind(new.ids)
+    .bind(new.subjects)
+    .bind(new.bindings)
+    .bind(new.proofs)
+    .bind(new.issued)
+    .bind(new.expires)
+    .bind(new.digests)
+    .bind(new.answered)
+    .bind(new.devices)
+    .bind(new.seen)
+    .bind(reset_subjects)
+    .bind(reset_methods)
+    .fetch_one(connection)
     .await
-    .map_err(failed)
-}
-
-/// Whether the session is the subject's, and all of the subject's were not ended since it began.
-async fn may_begin(
-    connection: &mut PgConnection,
-    subject: &Subject,
-    new: &StoredSession,
-    revocations: i64,
-) -> Result<bool, StoreError> {
-    let passed: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_subjects WHERE subject IN ($1, '') AND revoked > $2)")
-            .bind(subject.as_str())
-            .bind(revocations)
-            .fetch_one(connection)
-            .await
-            .map_err(failed)?;
-    Ok(!passed && new.subject() == subject)
-}
-
-/// Read behind the subject's lock, which every change of credentials takes. So they stay the same until the transaction ends.
-async fn has_exactly(
-    connection: &mut PgConnection,
-    subject: &Subject,
-    expected: &[CredentialId],
-) -> Result<bool, StoreError> {
-    let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM step_up_credentials WHERE subject = $1")
-        .bind(subject.as_str())
-        .fetch_all(connection)
-        .await
-        .map_err(failed)?;
-    let expected: HashSet<_> = expected.iter().map(|&id| Uuid::from(id)).collect();
-    Ok(ids.into_iter().collect::<HashSet<_>>() == expected)
-}
-
-/// Returns `Used` or `Unknown` if it is refused. Then everything it wrote is rolled back.
-async fn use_up(
-    connection: &mut PgConnection,
-    subject: &Subject,
-    consumption: &Consumption,
-    now: Timestamp,
-) -> Result<Completed, StoreError> {
-    let credential = consumption.credential();
-    let used = match consumption {
-        Consumption::Step { step, .. } => {
-            let raised = sqlx::query(
-                "UPDATE step_up_credentials SET last_step = $1, last_used_at = $2 \
-                 WHERE id = $3 AND subject = $4 AND last_step < $1",
-            )
-            .bind(signed(*step)?)
-            .bind(now.unix_milliseconds())
-            .bind(Uuid::from(credential))
-            .bind(subject.as_str())
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
-            raised.rows_affected() == 1
-        }
-        Consumption::Data { expected, data, .. } => {
-            let changed = sqlx::query(
-                "UPDATE step_up_credentials SET data = $1, last_used_at = $2 WHERE id = $3 AND subject = $4 AND data = $5",
-            )
-            .bind(&data[..])
-            .bind(now.unix_milliseconds())
-            .bind(Uuid::from(credential))
-            .bind(subject.as_str())
-            .bind(&expected[..])
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
-            changed.rows_affected() == 1
-        }
-        Consumption::Secret { hash, .. } => {
-            if !touch(connection, subject, credential, now).await? {
-                return Ok(Completed::Unknown);
-            }
-            let marked = sqlx::query(
-                "UPDATE step_up_secrets SET used_at = $1 WHERE credential = $2 AND hash = $3 AND used_at IS NULL",
-            )
-            .bind(now.unix_milliseconds())
-            .bind(Uuid::from(credential))
-            .bind(&hash[..])
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
-            if marked.rows_affected() == 0 && !secret_exists(connection, credential, hash).await? {
-                return Ok(Completed::Unknown);
-            }
-            marked.rows_affected() > 0
-        }
-        Consumption::Present { .. } => touch(connection, subject, credential, now).await?,
-    };
-    if used {
-        return Ok(Completed::Done);
+    .map_err(failed)?;
+    match outcome.as_str() {
+        "done" => Ok(Completed::Done),
+        "flow gone" => Ok(Completed::FlowGone),
+        "session gone" => Ok(Completed::SessionGone),
+        "credentials changed" => Ok(Completed::CredentialsChanged),
+        "used" => Ok(Completed::Used),
+        "unknown" => Ok(Completed::Unknown),
+        _ => Err(StoreError::new(StoreErrorKind::Corrupt)),
     }
-    let exists = changes::credential_exists(connection, subject, credential).await?;
-    Ok(if exists { Completed::Used } else { Completed::Unknown })
 }
 
-/// Marks the credential as used now. Returns whether the subject has it.
-async fn touch(
-    connection: &mut PgConnection,
-    subject: &Subject,
-    credential: CredentialId,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let touched = sqlx::query("UPDATE step_up_credentials SET last_used_at = $1 WHERE id = $2 AND subject = $3")
-        .bind(now.unix_milliseconds())
-        .bind(Uuid::from(credential))
-        .bind(subject.as_str())
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(touched.rows_affected() == 1)
+/// What the function needs to know of a consumption, beside the credential.
+struct Consumed<'a> {
+    way: &'static str,
+    step: Option<i64>,
+    /// The data that the credential must have, or the hash of the secret.
+    before: Option<&'a [u8]>,
+    after: Option<&'a [u8]>,
 }
 
-/// The credential is known to be the subject's.
-async fn secret_exists(
-    connection: &mut PgConnection,
-    credential: CredentialId,
-    hash: &[u8; 32],
-) -> Result<bool, StoreError> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM step_up_secrets WHERE credential = $1 AND hash = $2)")
-        .bind(Uuid::from(credential))
-        .bind(&hash[..])
-        .fetch_one(connection)
-        .await
-        .map_err(failed)
+impl<'a> Consumed<'a> {
+    fn of(consumption: &'a Consumption) -> Result<Self, StoreError> {
+        let consumed = |way| Self { way, step: None, before: None, after: None };
+        Ok(match consumption {
+            Consumption::Step { step, .. } => Self { step: Some(signed(*step)?), ..consumed("step") },
+            Consumption::Data { expected, data, .. } => {
+                Self { before: Some(expected), after: Some(data), ..consumed("data") }
+            }
+            Consumption::Secret { hash, .. } => Self { before: Some(hash), ..consumed("secret") },
+            Consumption::Present { .. } => consumed("present"),
+        })
+    }
+}
+
+/// The sessions that begin, column by column.
+#[derive(Default)]
+struct NewSessions<'a> {
+    ids: Vec<Uuid>,
+    subjects: Vec<&'a str>,
+    bindings: Vec<Uuid>,
+    proofs: Vec<String>,
+    issued: Vec<i64>,
+    expires: Vec<i64>,
+    digests: Vec<Option<&'a [u8]>>,
+    answered: Vec<Option<i64>>,
+    devices: Vec<Option<String>>,
+    seen: Vec<Option<i64>>,
+}
+
+impl<'a> NewSessions<'a> {
+    fn of(sessions: impl Iterator<Item = &'a StoredSession>) -> Result<Self, StoreError> {
+        let mut columns = Self::default();
+        for session in sessions {
+            columns.ids.push(session.id().into());
+            columns.subjects.push(Subject::as_str(session.subject()));
+            columns.bindings.push(session.binding().into());
+            columns.proofs.push(rows::proofs(session)?);
+            columns.issued.push(session.issued_at().unix_milliseconds());
+            columns.expires.push(session.expires_at().unix_milliseconds());
+            columns.digests.push(session.answered().map(|answered| answered.digest.as_slice()));
+            columns.answered.push(session.answered().map(|answered| answered.at.unix_milliseconds()));
+            columns.devices.push(rows::device(session)?);
+            columns.seen.push(session.seen_at().map(Timestamp::unix_milliseconds));
+        }
+        Ok(columns)
+    }
 }

@@ -1,12 +1,12 @@
-//! Flows.
+//! Flows. Where one takes its subject's turn, it is one statement, which is a function of the database
+//! (`migrations/postgres/0013_one_statement.sql`).
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, failed, lock_subject, sweep};
+use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
 use crate::{
     clock::Timestamp,
-    session::{BindingKey, Subject},
+    session::Subject,
     store::{
         EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind, StoredFlow, Written,
         sql::rows::{self, FlowRow, signed},
@@ -22,37 +22,23 @@ impl Postgres {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let removable = now - EXPIRED_FLOWS_KEPT;
-        let mut transaction = self.begin().await?;
-        if let Some(subject) = &flow.subject {
-            lock_subject(&mut transaction, subject).await?;
-        }
-        let inserted: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO step_up_flows (id, subject, binding, expires_at, version, completed, body) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING RETURNING seq",
-        )
-        .bind(Uuid::from(flow.id))
-        .bind(flow.subject.as_ref().map(Subject::as_str))
-        .bind(flow.binding.map(Uuid::from))
-        .bind(flow.expires_at.unix_milliseconds())
-        .bind(signed(flow.version)?)
-        .bind(flow.completed)
-        .bind(flow.body.as_str())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        let Some(seq) = inserted else {
-            transaction.rollback().await.map_err(failed)?;
-            return Err(StoreError::new(StoreErrorKind::Conflict));
-        };
-        match flow.binding {
-            Some(binding) => prune_flows(&mut transaction, binding, seq, keep).await?,
-            None if seq.checked_rem(PRUNE_EVERY) == Some(0) => prune_anonymous_flows(&mut transaction, keep).await?,
-            None => {}
-        }
-        let expired = "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
-             WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
-        sweep(&mut transaction, expired, removable).await?;
-        transaction.commit().await.map_err(failed)
+        let created: bool =
+            sqlx::query_scalar("SELECT step_up_create_flow($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
+                .bind(Uuid::from(flow.id))
+                .bind(flow.subject.as_ref().map(Subject::as_str))
+                .bind(flow.binding.map(Uuid::from))
+                .bind(flow.expires_at.unix_milliseconds())
+                .bind(signed(flow.version)?)
+                .bind(flow.completed)
+                .bind(flow.body.as_str())
+                .bind(i64::from(keep))
+                .bind(PRUNE_EVERY)
+                .bind(removable.unix_milliseconds())
+                .bind(SWEPT_AT_ONCE)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(failed)?;
+        if created { Ok(()) } else { Err(StoreError::new(StoreErrorKind::Conflict)) }
     }
 
     pub(in crate::store::sql) async fn flow(&self, id: FlowId) -> Result<Option<StoredFlow>, StoreError> {
@@ -66,30 +52,16 @@ impl Postgres {
         row.map(|row| rows::flow(id, row)).transpose()
     }
 
-    /// Behind the subject's lock: at most one is in use, and none that a new flow is just pushing out.
     pub(in crate::store::sql) async fn touch_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
         let Some(binding) = flow.binding else { return Ok(Written::Superseded) };
-        let mut transaction = self.begin().await?;
-        if let Some(subject) = &flow.subject {
-            lock_subject(&mut transaction, subject).await?;
-        }
-        let touched = sqlx::query("UPDATE step_up_flows SET in_use = TRUE WHERE id = $1")
+        let touched: bool = sqlx::query_scalar("SELECT step_up_touch_flow($1, $2, $3)")
             .bind(Uuid::from(flow.id))
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        if touched.rows_affected() != 1 {
-            transaction.rollback().await.map_err(failed)?;
-            return Ok(Written::Superseded);
-        }
-        sqlx::query("UPDATE step_up_flows SET in_use = FALSE WHERE binding = $1 AND in_use AND id <> $2")
+            .bind(flow.subject.as_ref().map(Subject::as_str))
             .bind(Uuid::from(binding))
-            .bind(Uuid::from(flow.id))
-            .execute(&mut *transaction)
+            .fetch_one(&self.pool)
             .await
             .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(Written::Done)
+        Ok(Written::from(touched))
     }
 
     pub(in crate::store::sql) async fn update_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
@@ -105,13 +77,23 @@ impl Postgres {
         Ok(Written::from(updated.rows_affected() == 1))
     }
 
+    /// Done if the flow was open: it exists, has not expired and was not completed.
     pub(in crate::store::sql) async fn complete_flow(
         &self,
         flow: &StoredFlow,
         now: Timestamp,
     ) -> Result<Written, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        complete_flow(&mut connection, flow, now).await
+        let completed = sqlx::query(
+            "UPDATE step_up_flows SET completed = TRUE, body = $1, version = version + 1 \
+             WHERE id = $2 AND NOT completed AND expires_at > $3",
+        )
+        .bind(flow.body.as_str())
+        .bind(Uuid::from(flow.id))
+        .bind(now.unix_milliseconds())
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(Written::from(completed.rows_affected() == 1))
     }
 
     pub(in crate::store::sql) async fn remove_flows(
@@ -129,59 +111,4 @@ impl Postgres {
             .map_err(failed)?;
         transaction.commit().await.map_err(failed)
     }
-}
-
-/// Behind the subject's lock, so that flows that begin at once are all counted. The new one stays before all others, then the one in use, then
-/// the newest.
-async fn prune_flows(
-    connection: &mut PgConnection,
-    binding: BindingKey,
-    new: i64,
-    keep: u32,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_flows WHERE binding = $1 AND seq NOT IN (SELECT seq FROM step_up_flows \
-         WHERE binding = $1 ORDER BY seq = $2 DESC, in_use DESC, seq DESC LIMIT $3)",
-    )
-    .bind(Uuid::from(binding))
-    .bind(new)
-    .bind(i64::from(keep))
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-/// Those that were completed stay, and are not counted. One that is being completed is skipped now, and stays afterwards.
-async fn prune_anonymous_flows(connection: &mut PgConnection, keep: u32) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
-         WHERE binding IS NULL AND NOT completed AND seq <= (SELECT seq FROM step_up_flows \
-             WHERE binding IS NULL AND NOT completed ORDER BY seq DESC OFFSET $1 LIMIT 1) \
-         FOR UPDATE SKIP LOCKED)",
-    )
-    .bind(i64::from(keep))
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-/// Done if the flow was open: it exists, has not expired and was not completed.
-pub(super) async fn complete_flow(
-    connection: &mut PgConnection,
-    flow: &StoredFlow,
-    now: Timestamp,
-) -> Result<Written, StoreError> {
-    let completed = sqlx::query(
-        "UPDATE step_up_flows SET completed = TRUE, body = $1, version = version + 1 \
-         WHERE id = $2 AND NOT completed AND expires_at > $3",
-    )
-    .bind(flow.body.as_str())
-    .bind(Uuid::from(flow.id))
-    .bind(now.unix_milliseconds())
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(Written::from(completed.rows_affected() == 1))
 }

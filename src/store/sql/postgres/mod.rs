@@ -2,7 +2,8 @@
 //!
 //! Everything is correct at `READ COMMITTED`, the default isolation level. A conditional statement is evaluated on the row's last
 //! version, after the holder of the row has committed. Where several statements belong together, the first locks the subject's
-//! row, and each later one sees everything that was committed until then.
+//! row, and each later one sees everything that was committed until then. Those of a step-up are in functions of the database, where
+//! this is just the same, but takes one round trip: each statement of a `VOLATILE` function has its own snapshot.
 //!
 //! Locks are taken in one order: subject, flow, session, credentials, secrets, attempts. Statements that remove rows of several
 //! subjects skip locked rows. So there are no deadlocks.
@@ -21,7 +22,7 @@ use std::{
 };
 
 use sqlx::{
-    PgConnection, PgPool, Postgres as Database, Transaction,
+    Connection as _, PgConnection, PgPool, Postgres as Database, Transaction,
     migrate::Migrate as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -36,7 +37,7 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 11] = [
+const MIGRATIONS: [Script; 12] = [
     (1, "start", include_str!("../../../../migrations/postgres/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/postgres/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/postgres/0003_names_of_credentials.sql")),
@@ -48,6 +49,7 @@ const MIGRATIONS: [Script; 11] = [
     (10, "open anonymous flows", include_str!("../../../../migrations/postgres/0010_open_anonymous_flows.sql")),
     (11, "revocations", include_str!("../../../../migrations/postgres/0011_revocations.sql")),
     (12, "changes", include_str!("../../../../migrations/postgres/0012_changes.sql")),
+    (13, "one statement", include_str!("../../../../migrations/postgres/0013_one_statement.sql")),
 ];
 
 /// The key of the advisory lock for creating tables. Any number will do that nothing else uses.
@@ -58,6 +60,9 @@ const SWEPT_AT_ONCE: i64 = 64;
 
 /// How long to wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// A connection that nobody has used for so long is tested before it is used again. It costs a round trip, so not each time.
+const TESTED_AFTER: Duration = Duration::from_secs(1);
 
 /// Session settings of our own pool. A cancelled request must not leave a statement that waits for a lock, or a transaction that
 /// holds one, for longer than anybody waits for an answer.
@@ -77,6 +82,14 @@ impl Postgres {
             let options: PgConnectOptions = url.parse().map_err(failed)?;
             let options = options.application_name("tower-step-up").options(SETTINGS);
             let pool = PgPoolOptions::new().max_connections(10).acquire_timeout(ACQUIRE);
+            let pool = pool.test_before_acquire(false).before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for >= TESTED_AFTER {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            });
             Self::from_pool(pool.connect_with(options).await.map_err(failed)?).await
         })
     }
@@ -89,12 +102,17 @@ impl Postgres {
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Database>, StoreError> {
+        self.trim_now_and_then().await;
+        begin(&self.pool).await
+    }
+
+    /// Call it before what may write to the log of changes.
+    async fn trim_now_and_then(&self) {
         if self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRIM_EVERY)
             && let Err(error) = self.trim().await
         {
             tracing::debug!(target: "tower_step_up::store", %error, "old changes could not be removed");
         }
-        begin(&self.pool).await
     }
 }
 
@@ -113,18 +131,7 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Database>, StoreErr
 
 /// Locks the subject until the transaction ends.
 async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Result<(), StoreError> {
-    const LOCK: &str = "SELECT 1 FROM step_up_subjects WHERE subject = $1 FOR UPDATE";
-    let known: Option<i32> =
-        sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_optional(&mut *connection).await.map_err(failed)?;
-    if known.is_none() {
-        // If another transaction inserts it at this moment, this waits for it and does nothing.
-        sqlx::query("INSERT INTO step_up_subjects (subject) VALUES ($1) ON CONFLICT DO NOTHING")
-            .bind(subject.as_str())
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
-        let _row: i32 = sqlx::query_scalar(LOCK).bind(subject.as_str()).fetch_one(connection).await.map_err(failed)?;
-    }
+    sqlx::query("SELECT step_up_lock_subject($1)").bind(subject.as_str()).execute(connection).await.map_err(failed)?;
     Ok(())
 }
 

@@ -23,7 +23,6 @@ macro_rules! lives {
              (SELECT max(u.revoked) FROM step_up_subjects u WHERE u.subject IN (s.subject, '')), 0) END"
     };
 }
-pub(super) use lives;
 
 impl Postgres {
     /// Without the subject's lock: a session that begins during a revocation of all is dead by its number.
