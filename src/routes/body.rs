@@ -4,12 +4,13 @@ use std::{future::poll_fn, pin::pin, time::Duration};
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    http::{HeaderMap, header},
+    extract::{FromRequest, Multipart},
+    http::{HeaderMap, Request, header},
 };
 use tokio::time::{Instant, timeout};
 use url::form_urlencoded;
 
-use super::{failure::Failure, multipart, scope::Scope};
+use super::{failure::Failure, scope::Scope};
 use crate::{factor::Form, headers::negotiation::has_media_type};
 
 /// Why a body is not a form, in words for the user.
@@ -62,18 +63,18 @@ async fn read(body: Body, most: usize) -> Result<Bytes, Failure> {
 }
 
 /// The body as a form.
-pub(crate) fn form(headers: &HeaderMap, bytes: &[u8]) -> Result<Form, Unreadable> {
+pub(crate) async fn form(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Unreadable> {
     if bytes.is_empty() {
         return Err(Unreadable("The form was empty. Please fill it in."));
     }
     if !has_known_charset(headers) {
         Err(Unreadable("Please send the form in UTF-8."))
     } else if has_media_type(headers, "application/json") {
-        json(bytes)
+        json(&bytes)
     } else if has_media_type(headers, "application/x-www-form-urlencoded") {
-        urlencoded(bytes)
+        urlencoded(&bytes)
     } else if has_media_type(headers, "multipart/form-data") {
-        multipart(headers, bytes)
+        multipart(headers, bytes).await
     } else {
         Err(Unreadable("Please send the form as JSON, URL-encoded or multipart."))
     }
@@ -113,9 +114,17 @@ fn urlencoded(bytes: &[u8]) -> Result<Form, Unreadable> {
     Form::from_pairs(form_urlencoded::parse(bytes).into_owned()).map_err(|_| REPEATED)
 }
 
-fn multipart(headers: &HeaderMap, bytes: &[u8]) -> Result<Form, Unreadable> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let fields = content_type.and_then(|content_type| multipart::fields(content_type, bytes)).ok_or(UNREADABLE)?;
+async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Unreadable> {
+    let mut request = Request::new(Body::from(bytes));
+    if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
+        request.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+    }
+    let mut parts = Multipart::from_request(request, &()).await.map_err(|_| UNREADABLE)?;
+    let mut fields = Vec::new();
+    while let Some(field) = parts.next_field().await.map_err(|_| UNREADABLE)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        fields.push((name, field.text().await.map_err(|_| UNREADABLE)?));
+    }
     Form::from_pairs(fields).map_err(|_| REPEATED)
 }
 
@@ -123,17 +132,17 @@ fn multipart(headers: &HeaderMap, bytes: &[u8]) -> Result<Form, Unreadable> {
 mod tests {
     use super::*;
 
-    fn parse(content_type: &str, body: &str) -> Result<Option<String>, Unreadable> {
+    async fn parse(content_type: &str, body: &str) -> Result<Option<String>, Unreadable> {
         let headers = [(header::CONTENT_TYPE, content_type.parse().unwrap())].into_iter().collect();
-        let form = form(&headers, body.as_bytes())?;
+        let form = form(&headers, Bytes::from(body.to_owned())).await?;
         Ok(form.get("totp_code").map(str::to_owned))
     }
 
     const FORM: &str = "application/x-www-form-urlencoded";
     const MULTIPART: &str = "multipart/form-data; boundary=x";
 
-    #[test]
-    fn three_media_types_carry_the_same_fields() {
+    #[tokio::test]
+    async fn three_media_types_carry_the_same_fields() {
         let multipart = "--x\r\nContent-Disposition: form-data; name=\"totp_code\"\r\n\r\n001234\r\n--x--\r\n";
         for (content_type, body) in [
             ("application/json", r#"{"totp_code":"001234","nested":{"totp_code":"x"}}"#),
@@ -146,12 +155,12 @@ mod tests {
             (FORM, "totp_code=001234&method=totp"),
             (MULTIPART, multipart),
         ] {
-            assert_eq!(parse(content_type, body), Ok(Some("001234".to_owned())), "{content_type}");
+            assert_eq!(parse(content_type, body).await, Ok(Some("001234".to_owned())), "{content_type}");
         }
     }
 
-    #[test]
-    fn everything_else_is_unreadable() {
+    #[tokio::test]
+    async fn everything_else_is_unreadable() {
         let deep = format!("{}1{}", "[".repeat(400), "]".repeat(400));
         for (content_type, body) in [
             ("application/json", ""),
@@ -173,7 +182,7 @@ mod tests {
             ("text/plain", "totp_code=001234"),
             ("application/xml", "<totp_code>001234</totp_code>"),
         ] {
-            assert!(matches!(parse(content_type, body), Err(Unreadable(_))), "{content_type} {body}");
+            assert!(matches!(parse(content_type, body).await, Err(Unreadable(_))), "{content_type} {body}");
         }
     }
 
@@ -186,12 +195,12 @@ mod tests {
     }
 
     /// It names no method, and that is what its sender reads.
-    #[test]
-    fn a_body_without_fields_is_a_form() {
+    #[tokio::test]
+    async fn a_body_without_fields_is_a_form() {
         for (content_type, body) in
             [("application/json", "{}"), ("application/json", r#"{"a":null}"#), (FORM, "&"), (MULTIPART, "--x--\r\n")]
         {
-            assert_eq!(parse(content_type, body), Ok(None), "{content_type} {body}");
+            assert_eq!(parse(content_type, body).await, Ok(None), "{content_type} {body}");
         }
     }
 }

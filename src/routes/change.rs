@@ -61,7 +61,7 @@ impl<'a> Change<'a> {
         }
         let flow = named(scope, query).await?;
         let Some(sent) = Sent::of(scope, &flow, &bytes) else { return Ok(None) };
-        let Ok(form) = body::form(&scope.headers, &bytes) else { return Ok(None) };
+        let Ok(form) = body::form(&scope.headers, bytes).await else { return Ok(None) };
         if !settings::is_settings(&flow) || checks::origin(scope, &flow, &form) != Origin::Trusted {
             return Ok(None);
         }

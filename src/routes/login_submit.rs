@@ -123,7 +123,7 @@ impl<'a> Submission<'a> {
             return this.refuse(RefusalReason::UsedFlow, None, message::completed_already()).await;
         }
         this.sent = Sent::of(this.scope, &this.flow, &bytes);
-        match body::form(&this.scope.headers, &bytes) {
+        match body::form(&this.scope.headers, bytes).await {
             Ok(form) => this.check_form(form).await,
             Err(Unreadable(reason)) => this.refuse(RefusalReason::Invalid, None, message::generic(reason)).await,
         }

@@ -15,7 +15,6 @@ mod login_submit;
 mod login_success;
 mod login_told;
 mod logout;
-mod multipart;
 mod pages;
 pub(crate) mod query;
 mod recent_proof;

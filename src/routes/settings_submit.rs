@@ -109,7 +109,7 @@ impl<'a> Change<'a> {
             return self.replace_expired().await;
         }
         self.sent = Sent::of(self.scope, &self.flow, &bytes);
-        let form = match body::form(&self.scope.headers, &bytes) {
+        let form = match body::form(&self.scope.headers, bytes).await {
             Ok(form) => form,
             Err(Unreadable(reason)) => {
                 return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;

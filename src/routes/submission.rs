@@ -77,7 +77,7 @@ impl<'a> Submission<'a> {
     pub(crate) async fn answered(&mut self, bytes: Bytes) -> Result<Option<Successor>, Failure> {
         let Some(sent) = Sent::of(self.scope, &self.flow, &bytes) else { return Ok(None) };
         let successor = sent.successor(self.scope, &self.flow).await?;
-        let Ok(form) = body::form(&self.scope.headers, &bytes) else { return Ok(None) };
+        let Ok(form) = body::form(&self.scope.headers, bytes).await else { return Ok(None) };
         Ok(successor.filter(|_| checks::origin(self.scope, &self.flow, &form) == Origin::Trusted))
     }
 

@@ -60,6 +60,7 @@ pub const PINS: &[Pin] = &[
     Pin::new("*", ".cookies|.cookies.csrf", "theirs sets the CSRF cookie on every answer")
         .theirs("set|*csrf*|absent")
         .ours("absent|{}"),
+    Pin::new("*", ".cookies.*login_flow_*", "a flow without a session is with its browser").theirs("absent"),
     Pin::new("*", ".body.error.reason|.body.error.details.*", "texts, and where they are")
         .theirs("absent|<text>")
         .ours("absent|<text>"),

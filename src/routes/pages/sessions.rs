@@ -160,7 +160,7 @@ async fn at_the_head(scope: &Scope) -> Result<(), Refused> {
 
 async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
     let engine = scope.engine();
-    let form = body::form(&scope.headers, &bytes).map_err(|_| Failure::BadBody)?;
+    let form = body::form(&scope.headers, bytes).await.map_err(|_| Failure::BadBody)?;
     let page = url(engine);
     let found = session(scope, engine.urls.login(false, false, Some(&page))).await?;
     let own = found.session.binding().ok_or(Failure::NoSession)?;

@@ -2,14 +2,13 @@
 //!
 //! Only [`SystemClock`] asks the operating system for the time. Decisions take `now` as a value.
 
-mod rfc3339;
-
 use std::{
     fmt,
     time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// An instant in UTC, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
@@ -102,7 +101,11 @@ impl From<SystemTime> for Timestamp {
 /// Writes RFC 3339 in UTC, as all times on the wire are written.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        rfc3339::write(self.0, f)
+        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0).saturating_mul(1_000_000))
+            .ok()
+            .and_then(|time| time.format(&Rfc3339).ok())
+            .ok_or(fmt::Error)?;
+        f.write_str(&text)
     }
 }
 
@@ -115,9 +118,10 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        rfc3339::read(&text)
+        let time = OffsetDateTime::parse(&text, &Rfc3339).map_err(serde::de::Error::custom)?;
+        i64::try_from(time.unix_timestamp_nanos() / 1_000_000)
             .map(Self::from_unix_milliseconds)
-            .ok_or_else(|| serde::de::Error::custom("not a time as RFC 3339 writes it"))
+            .map_err(serde::de::Error::custom)
     }
 }
 
