@@ -15,6 +15,7 @@ use crate::{
 };
 
 impl Postgres {
+    /// If the caller gives up, a statement that was sent already may still be carried out, and then as a whole.
     pub(in crate::store::sql) async fn complete(&self, completion: &Completion) -> Result<Completed, StoreError> {
         if completion.credentials.is_empty() {
             self.trim_now_and_then().await;
