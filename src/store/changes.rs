@@ -42,6 +42,7 @@ pub enum Changes {
 }
 
 /// More subjects than this are told as everybody: an answer stays small.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) const TOLD_AT_ONCE: usize = 10_000;
 
 #[cfg(test)]
