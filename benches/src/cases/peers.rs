@@ -198,7 +198,7 @@ pub async fn resource_server(world: &World) -> Peer {
         .identifier("bank")
         .audiences(&[ISSUER])
         .claims_validation(ClaimsValidationSpec::new().iss(ISSUER).exp(true).aud(&vec![ISSUER.to_owned()]))
-        .allowed_algorithms(&[jsonwebtoken::Algorithm::HS256])
+        .allowed_algorithms(&[jsonwebtoken_11::Algorithm::HS256])
         .build()
         .unwrap();
     let server = OAuth2ResourceServer::<DefaultClaims>::builder().add_tenant(tenant).build().await.unwrap();
