@@ -6,7 +6,7 @@ use url::Url;
 use super::{
     csrf::CsrfToken,
     owner::Owner,
-    record::{Flow, IDENTIFIER, Purpose},
+    record::{Flow, FlowType, IDENTIFIER, Purpose},
 };
 use crate::{
     aal::{Aal, Method},
@@ -182,6 +182,14 @@ fn begin_again(flow: &Flow, engine: &Engine) -> Option<Node> {
 /// Empties the user name.
 pub(crate) fn forget_identifier(nodes: &mut [Node]) {
     nodes.iter_mut().filter(|node| node.name() == IDENTIFIER).for_each(|node| node.set_value(""));
+}
+
+/// Where a flow of this kind begins.
+pub(crate) const fn begin_path(flow_type: FlowType) -> &'static str {
+    match flow_type {
+        FlowType::Browser => "self-service/login/browser",
+        FlowType::Api => "self-service/login/api",
+    }
 }
 
 /// The URL to submit the flow to.

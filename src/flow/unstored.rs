@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
 use super::{
-    login::Asked,
+    login::{Asked, begin_path},
     record::{Flow, FlowType, Opening},
 };
 use crate::{
@@ -64,10 +64,7 @@ impl Stamp {
 
 /// No other digest is of a message that begins like this: those begin with zeros, or with other words.
 fn message(id: &[u8; 16]) -> Vec<u8> {
-    id.iter().take(SAID).fold(b"flow without a session\0".to_vec(), |mut message, byte| {
-        message.push(*byte);
-        message
-    })
+    [b"flow without a session\0", &id[..SAID]].concat()
 }
 
 /// What is known of an id that no store has.
@@ -125,7 +122,7 @@ fn by_api(engine: &Engine, issued_at: Timestamp) -> Flow {
         flow_type: FlowType::Api,
         session: None,
         return_to: None,
-        request_url: engine.urls.route("self-service/login/api", &[]),
+        request_url: engine.urls.route(begin_path(FlowType::Api), &[]),
         csrf: None,
         messages: Vec::new(),
         expires_at: issued_at + engine.limits.login_flow_lifespan,

@@ -20,7 +20,7 @@ use crate::{
     audit::RefusalReason,
     flow::{
         csrf::CsrfToken,
-        login::{self, Asked, Begin, Known, begin, opening_messages},
+        login::{self, Asked, Begin, Known, begin, begin_path, opening_messages},
         owner::Owner,
         record::{Flow, FlowType, Opening},
     },
@@ -123,13 +123,6 @@ pub(crate) fn begin_url(flow_type: FlowType, asked: Asked, return_to: Option<&Ur
         ("return_to", return_to.map(Url::as_str)),
     ];
     scope.engine().urls.route(begin_path(flow_type), &parameters)
-}
-
-const fn begin_path(flow_type: FlowType) -> &'static str {
-    match flow_type {
-        FlowType::Browser => "self-service/login/browser",
-        FlowType::Api => "self-service/login/api",
-    }
 }
 
 /// 410: the flow has expired.

@@ -78,7 +78,7 @@ impl Submission<'_> {
     /// `beside`: keeps the flow's messages, since a concurrent request wrote them.
     pub(super) async fn tell(&mut self, said: Said, beside: bool) -> Result<Response, Failure> {
         let now = self.scope.now();
-        if self.flow.completed || !self.flow.is_bound() && !self.flow.is_stored() {
+        if self.flow.completed || !self.flow.is_stored() {
             // A completed flow is never written again, and one where nothing was compared is not stored yet. Only this answer has the message.
             said.put_into(&mut self.flow, false, now);
             return self.show(StatusCode::BAD_REQUEST).await;
