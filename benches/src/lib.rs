@@ -6,6 +6,7 @@ pub mod contention;
 pub mod growth;
 pub mod measure;
 pub mod requests;
+pub mod rows;
 pub mod sockets;
 pub mod step_ups;
 pub mod world;

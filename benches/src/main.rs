@@ -5,7 +5,7 @@ use std::{env, process::Command};
 use tower_step_up_bench::{
     cases, changes, contention, growth,
     measure::{Line, alternate},
-    sockets, step_ups,
+    rows, sockets, step_ups,
     world::World,
 };
 
@@ -16,6 +16,8 @@ bench contention                one thread and two, on one token and on many
 bench sockets                   servers over sockets, loaded by wrk
 bench step-ups [STORE]          step-ups over sockets, on every store
 bench changes [COUNT] [SECONDS] reads of the store with the log of changes and without, and what the log costs
+bench rows [COUNTS] [FLOWS] [STORE]
+                                calls on a database with so many sessions (10000,1000000), and FLOWS expired flows for each
 bench one NAME COUNT            one case alone, for a profiler";
 
 fn main() {
@@ -40,6 +42,11 @@ fn main() {
             argument(4).unwrap().parse().unwrap(),
             argument(5).unwrap(),
         ),
+        Some("rows") => {
+            let sessions: Vec<u64> =
+                argument(1).unwrap_or("10000,1000000").split(',').map(|count| count.parse().unwrap()).collect();
+            rows::table(&sessions, argument(2).map_or(5, |flows| flows.parse().unwrap()), argument(3).unwrap_or(""));
+        }
         Some("one") => one(argument(1).unwrap(), argument(2).unwrap().parse().unwrap()),
         _ => println!("{USAGE}"),
     }

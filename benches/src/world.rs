@@ -59,13 +59,18 @@ pub fn cookie(signed_in: &SignedIn) -> String {
     format!("{COOKIE}={}", signed_in.token().as_str())
 }
 
-/// The token once more as another text: what it says of the session is the same. The key is the server's own.
+/// The token once more as another text: what it says of the session is the same.
 pub fn variation(token: &str, number: i64) -> String {
+    altered(token, |claims| claims["auth_time"] = (claims["auth_time"].as_i64().unwrap() - number).into())
+}
+
+/// The token with other claims. The key is the server's own.
+pub fn altered(token: &str, alter: impl FnOnce(&mut Value)) -> String {
     let mut segments = token.split('.');
     let header = segments.next().unwrap();
     let payload = URL_SAFE_NO_PAD.decode(segments.next().unwrap()).unwrap();
     let mut claims: Value = serde_json::from_slice(&payload).unwrap();
-    claims["auth_time"] = (claims["auth_time"].as_i64().unwrap() - number).into();
+    alter(&mut claims);
     // In the order in which tokens are made.
     let order = ["iss", "aud", "sub", "sid", "iat", "exp", "auth_time", "acr", "amr", "bnd", "proofs"];
     let members: Vec<_> = order.iter().map(|name| format!("\"{name}\":{}", claims[*name])).collect();

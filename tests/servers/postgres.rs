@@ -26,6 +26,11 @@ impl Postgres {
 
     /// One that the test may stop.
     pub fn start() -> Option<Self> {
+        Self::start_with(&["shared_buffers=64MB"])
+    }
+
+    /// One with these settings beside those that all have.
+    pub fn start_with(settings: &[&str]) -> Option<Self> {
         // The programs proper are not in Debian's PATH.
         let versions = newest_below(std::path::Path::new("/usr/lib/postgresql"));
         let elsewhere: Vec<_> = versions.into_iter().map(|version| version.join("bin")).collect();
@@ -41,7 +46,8 @@ impl Postgres {
         let port = free_port();
         let mut command = Command::new(postgres);
         command.args(["-D", "data", "-p", &port.to_string(), "-k", ""]);
-        for setting in ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=400", "shared_buffers=64MB"] {
+        let always = ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=400"];
+        for setting in always.iter().chain(settings) {
             command.args(["-c", setting]);
         }
         let server = Server::start(data, account, "QUIT", &mut command);

@@ -9,6 +9,8 @@
     reason = "a test that fails panics"
 )]
 
+#[cfg(any(feature = "sqlite", all(unix, feature = "postgres")))]
+mod growth;
 #[path = "../common/naive.rs"]
 mod naive;
 mod naive_is_caught;

@@ -37,8 +37,9 @@ fn statements(database: &str) -> BTreeSet<String> {
 /// The statements in the functions of the migrations, each with the number and the types of its parameters: the function's variables.
 #[cfg(all(unix, feature = "postgres"))]
 fn in_functions() -> Vec<(String, usize, String)> {
-    let file = "migrations/postgres/0013_one_statement.sql";
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+    let files = ["0013_one_statement.sql", "0014_removal_apart.sql"];
+    let source: String = files.map(|file| fs::read_to_string(migrations.join(file)).unwrap()).concat();
     let lines = source.lines().map(|line| line.split("--").next().unwrap());
     let source = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
     let mut found = Vec::new();

@@ -97,7 +97,7 @@ async fn a_call_commits_once_at_most_on_sqlite() {
 
 /// The frames of a write-ahead log that end a transaction: they say how large the database is then.
 #[cfg(feature = "sqlite")]
-fn commits(log: &[u8]) -> usize {
+pub(crate) fn commits(log: &[u8]) -> usize {
     const HEADER: usize = 32;
     const FRAME: usize = 24;
     let page = usize::try_from(u32::from_be_bytes(log[8..12].try_into().unwrap())).unwrap();

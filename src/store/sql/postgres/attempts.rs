@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, SWEPT_AT_ONCE, failed};
+use super::{Postgres, failed};
 use crate::{
     clock::Timestamp,
     store::{
@@ -102,7 +102,7 @@ async fn count_attempt(
          RETURNING generation, locked_until), \
          swept AS (DELETE FROM step_up_attempts WHERE (subject, method) IN (SELECT subject, method FROM step_up_attempts \
              WHERE forgotten_at <= $10 AND (subject, method) <> ($1, $2) AND EXISTS (SELECT 1 FROM counted) \
-             ORDER BY forgotten_at LIMIT $12 FOR UPDATE SKIP LOCKED)) \
+             ORDER BY forgotten_at LIMIT 64 FOR UPDATE SKIP LOCKED)) \
          SELECT generation, locked_until FROM counted",
     )
     .bind(key.subject.as_str())
@@ -116,7 +116,6 @@ async fn count_attempt(
     .bind(forgotten_after(0))
     .bind(now.unix_milliseconds())
     .bind(Uuid::new_v4())
-    .bind(SWEPT_AT_ONCE)
     .fetch_optional(connection)
     .await
     .map_err(failed)?;

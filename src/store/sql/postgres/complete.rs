@@ -1,10 +1,10 @@
-//! A completion: one statement, which is a function of the database (`migrations/postgres/0013_one_statement.sql`). If credentials change
+//! A completion: one statement, which is a function of the database (`migrations/postgres/0014_removal_apart.sql`). If credentials change
 //! too, further statements follow in the same transaction. Everything is behind the lock of the subject's row.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, SWEPT_AT_ONCE, changes, failed};
+use super::{Postgres, changes, failed};
 use crate::{
     clock::Timestamp,
     session::{StoredSession, Subject},
@@ -17,6 +17,9 @@ use crate::{
 impl Postgres {
     /// If the caller gives up, a statement that was sent already may still be carried out, and then as a whole.
     pub(in crate::store::sql) async fn complete(&self, completion: &Completion) -> Result<Completed, StoreError> {
+        if completion.rotate.is_some() || completion.begin.is_some() {
+            self.expired_sessions.sessions(&self.pool, completion.now).await;
+        }
         if completion.credentials.is_empty() {
             self.trim_now_and_then().await;
             let mut connection = self.pool.acquire().await.map_err(failed)?;
@@ -56,12 +59,11 @@ async fn carry_out(connection: &mut PgConnection, completion: &Completion) -> Re
     let (reset_subjects, reset_methods): (Vec<&str>, Vec<&str>) =
         reset.iter().map(|key| (key.subject.as_str(), key.method.as_str())).unzip();
     let outcome: String = sqlx::query_scalar(
-        "SELECT step_up_complete($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-         $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)",
+        "SELECT step_up_carry_out($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+         $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)",
     )
     .bind(subject.as_str())
     .bind(now.unix_milliseconds())
-    .bind(SWEPT_AT_ONCE)
     .bind(flow.as_ref().map(|flow| Uuid::from(flow.id)))
     .bind(flow.as_ref().map(|flow| flow.body.as_str()))
     .bind(rotate.as_ref().map(|rotation| Uuid::from(rotation.old)))

@@ -1,9 +1,9 @@
 //! Flows. Where one takes its subject's turn, it is one statement, which is a function of the database
-//! (`migrations/postgres/0013_one_statement.sql`).
+//! (`migrations/postgres/0014_removal_apart.sql`).
 
 use uuid::Uuid;
 
-use super::{Postgres, SWEPT_AT_ONCE, failed, lock_subject};
+use super::{Postgres, failed, lock_subject};
 use crate::{
     clock::Timestamp,
     session::Subject,
@@ -21,23 +21,20 @@ impl Postgres {
         keep: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let removable = now - EXPIRED_FLOWS_KEPT;
-        let created: bool =
-            sqlx::query_scalar("SELECT step_up_create_flow($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
-                .bind(Uuid::from(flow.id))
-                .bind(flow.subject.as_ref().map(Subject::as_str))
-                .bind(flow.binding.map(Uuid::from))
-                .bind(flow.expires_at.unix_milliseconds())
-                .bind(signed(flow.version)?)
-                .bind(flow.completed)
-                .bind(flow.body.as_str())
-                .bind(i64::from(keep))
-                .bind(PRUNE_EVERY)
-                .bind(removable.unix_milliseconds())
-                .bind(SWEPT_AT_ONCE)
-                .fetch_one(&self.pool)
-                .await
-                .map_err(failed)?;
+        self.expired_flows.flows(&self.pool, now - EXPIRED_FLOWS_KEPT).await;
+        let created: bool = sqlx::query_scalar("SELECT step_up_add_flow($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+            .bind(Uuid::from(flow.id))
+            .bind(flow.subject.as_ref().map(Subject::as_str))
+            .bind(flow.binding.map(Uuid::from))
+            .bind(flow.expires_at.unix_milliseconds())
+            .bind(signed(flow.version)?)
+            .bind(flow.completed)
+            .bind(flow.body.as_str())
+            .bind(i64::from(keep))
+            .bind(PRUNE_EVERY)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed)?;
         if created { Ok(()) } else { Err(StoreError::new(StoreErrorKind::Conflict)) }
     }
 

@@ -15,6 +15,7 @@ mod erase;
 mod flows;
 mod log;
 mod subjects;
+mod sweep;
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -27,17 +28,17 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use self::sweep::Sweeps;
 use super::{
     migrations::{self, Script},
     rows::{self, TRIM_EVERY},
 };
 use crate::{
-    clock::Timestamp,
     session::Subject,
     store::{StoreError, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 12] = [
+const MIGRATIONS: [Script; 13] = [
     (1, "start", include_str!("../../../../migrations/postgres/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/postgres/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/postgres/0003_names_of_credentials.sql")),
@@ -50,13 +51,11 @@ const MIGRATIONS: [Script; 12] = [
     (11, "revocations", include_str!("../../../../migrations/postgres/0011_revocations.sql")),
     (12, "changes", include_str!("../../../../migrations/postgres/0012_changes.sql")),
     (13, "one statement", include_str!("../../../../migrations/postgres/0013_one_statement.sql")),
+    (14, "removal apart", include_str!("../../../../migrations/postgres/0014_removal_apart.sql")),
 ];
 
 /// The key of the advisory lock for creating tables. Any number will do that nothing else uses.
 const MIGRATION_LOCK: i64 = 0x7374_6570_5f75_7000;
-
-/// How many expired rows a write removes beside its own work.
-const SWEPT_AT_ONCE: i64 = 64;
 
 /// How long to wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -73,6 +72,8 @@ pub(super) struct Postgres {
     pool: PgPool,
     /// How many transactions there were.
     writes: AtomicU32,
+    expired_flows: Sweeps,
+    expired_sessions: Sweeps,
 }
 
 impl Postgres {
@@ -97,7 +98,12 @@ impl Postgres {
     pub(super) fn from_pool(pool: PgPool) -> StoreFuture<'static, Self> {
         Box::pin(async move {
             migrate(&pool).await?;
-            Ok(Self { pool, writes: AtomicU32::new(0) })
+            Ok(Self {
+                pool,
+                writes: AtomicU32::new(0),
+                expired_flows: Sweeps::default(),
+                expired_sessions: Sweeps::default(),
+            })
         })
     }
 
@@ -132,17 +138,6 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Database>, StoreErr
 /// Locks the subject until the transaction ends.
 async fn lock_subject(connection: &mut PgConnection, subject: &Subject) -> Result<(), StoreError> {
     sqlx::query("SELECT step_up_lock_subject($1)").bind(subject.as_str()).execute(connection).await.map_err(failed)?;
-    Ok(())
-}
-
-/// Deletes rows that ended before `until`, a few at a time: the statement takes that instant and their number.
-async fn sweep(connection: &mut PgConnection, statement: &'static str, until: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(statement)
-        .bind(until.unix_milliseconds())
-        .bind(SWEPT_AT_ONCE)
-        .execute(connection)
-        .await
-        .map_err(failed)?;
     Ok(())
 }
 

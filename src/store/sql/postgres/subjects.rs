@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Postgres, failed, lock_subject, sweep};
+use super::{Postgres, failed, lock_subject};
 use crate::{
     clock::Timestamp,
     session::{BindingKey, SessionId, StoredSession, Subject},
@@ -28,9 +28,9 @@ impl Postgres {
     /// Without the subject's lock: a session that begins during a revocation of all is dead by its number.
     pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         let now = session.authenticated_at();
+        self.expired_sessions.sessions(&self.pool, now).await;
         let mut transaction = self.begin().await?;
         forget_expired(&mut transaction, session.subject(), now).await?;
-        sweep_sessions(&mut transaction, now).await?;
         let revocations = revocations_of(&mut transaction, session).await?;
         if insert_session(&mut transaction, session, Some(revocations)).await? {
             transaction.commit().await.map_err(failed)
@@ -218,12 +218,6 @@ pub(super) async fn insert_session(
     .await
     .map_err(failed)?;
     Ok(inserted.rows_affected() == 1)
-}
-
-pub(super) async fn sweep_sessions(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
-    let expired = "DELETE FROM step_up_sessions WHERE seq IN (SELECT seq FROM step_up_sessions \
-         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
-    sweep(connection, expired, now).await
 }
 
 /// The number of this revocation, which ends sessions in the same transaction.

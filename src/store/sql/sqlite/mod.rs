@@ -43,8 +43,8 @@ const MIGRATIONS: [Script; 11] = [
     (12, "changes", include_str!("../../../../migrations/sqlite/0012_changes.sql")),
 ];
 
-/// How many expired rows a write removes beside its own work.
-const SWEPT_AT_ONCE: i64 = 64;
+/// How many expired rows a write removes beside its own work. Each is in several indexes, and others wait meanwhile.
+const SWEPT_AT_ONCE: i64 = 8;
 
 /// How long to wait for another process, or another part of this one, that writes.
 const BUSY: Duration = Duration::from_secs(5);
