@@ -78,13 +78,13 @@ impl Sweeps {
         self.now_and_then(pool, SESSIONS, until).await;
     }
 
-    /// Before a call's own work, which it must neither hold up nor let fail: whoever has to wait for a connection removes nothing.
+    /// Before a call's own work, so that one that is cut off here has done nothing. What fails here fails nothing else.
     async fn now_and_then(&self, pool: &PgPool, statement: &'static str, until: Timestamp) {
         if !self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(EVERY) {
             return;
         }
         let Ok(mut place) = self.place.try_lock() else { return };
-        let Some(mut connection) = pool.try_acquire() else { return };
+        let Ok(mut connection) = pool.acquire().await else { return };
         let until = until.unix_milliseconds();
         let next = place.next(until);
         match remove(&mut connection, statement, next.from, until).await {
