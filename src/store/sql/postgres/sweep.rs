@@ -23,6 +23,9 @@ const AT_ONCE: usize = 64;
 /// After how long to begin with the oldest again. What was locked, or came late from a node with another clock, goes then.
 const ANEW: Duration = Duration::from_secs(86_400);
 
+/// A clock that has gone back further is another one. Calls that overtake each other differ by less.
+const OVERTAKEN: Duration = Duration::from_secs(3600);
+
 /// They take the end from which and the end until which they remove, and return the ends of what they have removed.
 const FLOWS: &str = "DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows \
      WHERE expires_at >= $1 AND expires_at <= $2 ORDER BY expires_at LIMIT 64 FOR UPDATE SKIP LOCKED) RETURNING expires_at";
@@ -52,10 +55,12 @@ impl Default for Place {
 }
 
 impl Place {
-    /// Where the next removal begins. If the clock was ahead before, the place means nothing.
+    /// Where the next removal begins. If the clock was far ahead before, the place means nothing.
     fn next(self, until: i64) -> Self {
-        let anew = i64::try_from(ANEW.as_millis()).unwrap_or(i64::MAX);
-        if until < self.from || until.saturating_sub(self.begun) >= anew {
+        let passed = |since: i64, duration: Duration, now: i64| {
+            now.saturating_sub(since) >= i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+        };
+        if passed(until, OVERTAKEN, self.from) || passed(self.begun, ANEW, until) {
             Self { from: i64::MIN, begun: until }
         } else {
             self
@@ -65,7 +70,7 @@ impl Place {
     /// Where it has ended.
     fn after(self, until: i64, removed: &[i64]) -> Self {
         let last = removed.iter().max().copied().filter(|_| removed.len() >= AT_ONCE);
-        Self { from: last.unwrap_or(until), ..self }
+        Self { from: last.unwrap_or(until).max(self.from), ..self }
     }
 }
 
@@ -127,6 +132,12 @@ mod tests {
         let place = Place { from: 500, begun: 1000 };
         assert_eq!(place.next(1000 + DAY - 1), place);
         assert_eq!(place.next(1000 + DAY), Place { from: i64::MIN, begun: 1000 + DAY });
+    }
+
+    #[test]
+    fn calls_that_overtake_each_other_begin_nothing_anew() {
+        let caught_up = Place { from: 2000, begun: 1000 };
+        assert_eq!(caught_up.next(1990).after(1990, &[]), caught_up);
     }
 
     #[test]
