@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 use tower_step_up::{
-    Method, StepUp, Subject,
+    Method, RequiredAal, StepUp, Subject,
     clock::Clock as _,
     session::BindingKey,
     store::{Changes, FlowId, FlowStore as _, SqlStore, StoredFlow, SubjectStore as _},
@@ -125,8 +125,9 @@ impl Site {
     async fn open(url: &str) -> Self {
         let store = TestStore::over(SqlStore::connect(url).await.unwrap());
         let clock = FixedClock::new(now());
-        // Each request reads the store.
+        // Each request reads the store. The proofs of copied sessions name a credential that others do not have.
         let step_up = builder()
+            .whoami_required_aal(RequiredAal::Aal1)
             .clock(clock.clone())
             .standing_max_age(Duration::ZERO)
             .changes_interval(Duration::ZERO)
@@ -188,7 +189,7 @@ impl Site {
                 claims["bnd"] = binding.as_str().into();
             });
             let client = Template::new(None).with("accept", "application/json").with("x-session-token", &token);
-            times.push(self.send(client.to("GET", "/sessions/whoami?aal=aal1", Body::empty())).await.0);
+            times.push(self.send(client.to("GET", "/sessions/whoami", Body::empty())).await.0);
         }
         times
     }
