@@ -26,7 +26,7 @@ fn statements(database: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for text in whole.match_indices('"').map(|(at, _)| &whole[at + 1..]) {
         if VERBS.iter().any(|verb| text.starts_with(verb)) {
-            found.insert(text.split('"').next().unwrap().to_owned());
+            found.extend(text.split('"').next().unwrap().split("; ").map(str::to_owned));
         }
     }
     found.retain(|text| text.contains("step_up_"));

@@ -523,6 +523,98 @@ async fn a_cancelled_call_leaves_no_transaction_open() {
     assert_eq!(store.complete(&step(&app, last + 1)).await.unwrap(), Completed::Done);
 }
 
+/// Polls each future once, and then all of them to their ends.
+async fn together<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut ended = Vec::new();
+    std::future::poll_fn(|context| {
+        futures.retain_mut(|future| match future.as_mut().poll(context) {
+            Poll::Ready(output) => {
+                ended.push(output);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    ended
+}
+
+/// The disk is waited for once, not once for each.
+#[tokio::test]
+async fn writes_that_wait_together_share_a_commit() {
+    let directory = Directory::new();
+    let store = directory.store().await;
+    let log = directory.file().with_extension("db-wal");
+    let commits = || crate::round_trips::commits(&std::fs::read(&log).unwrap());
+    let sessions: Vec<_> = (0..20).map(|_| session_at(NOW)).collect();
+    let before = commits();
+    let created = together(sessions.iter().map(|session| store.create_session(session))).await;
+    assert!(created.iter().all(Result::is_ok));
+    assert_eq!(commits() - before, 1);
+    assert_eq!(store.sessions(&kim(), NOW).await.unwrap().len(), 20);
+    // More than share one, and all the same each has its turn.
+    let sessions: Vec<_> = (0..200).map(|_| session_at(NOW)).collect();
+    let before = commits();
+    let created = together(sessions.iter().map(|session| store.create_session(session))).await;
+    assert!(created.iter().all(Result::is_ok));
+    assert!(commits() - before < 10);
+    assert_eq!(store.sessions(&kim(), NOW).await.unwrap().len(), 220);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_fails_or_is_given_up_is_undone_alone() {
+    let directory = Directory::new();
+    let (store, other) = (directory.store().await, directory.store().await);
+    for round in 0..60 {
+        let sessions: [_; 8] = std::array::from_fn(|_| session_at(NOW));
+        let [cut_one, first, ..] = &sessions;
+        // In front of the others, among them and behind them.
+        let (_, written, ended) = tokio::join!(
+            cut(store.create_session(cut_one), round % 12),
+            together(sessions.iter().skip(1).map(|session| store.create_session(session))),
+            async {
+                let again = store.create_session(first).await;
+                cut(store.create_session(cut_one), round % 7).await;
+                again
+            }
+        );
+        assert_eq!(written.len(), 7, "round {round}");
+        let failed = written.into_iter().filter(Result::is_err).count() + usize::from(ended.is_err());
+        assert_eq!(failed, 1, "round {round}: one of the two that had the same id");
+        for session in &sessions[1..] {
+            assert!(other.standing(&kim(), session.id()).await.unwrap().is_some(), "round {round}");
+        }
+        store.revoke(&kim(), Revocation::All(NOW)).await.unwrap();
+    }
+}
+
+/// After some errors `SQLite` undoes the whole transaction. Then none of those who shared it is told that it was written.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_nothing_is_lost_that_was_answered() {
+    let directory = Directory::new();
+    drop(directory.store().await);
+    let options =
+        SqliteConnectOptions::new().filename(directory.file()).pragma("max_page_count", "80").pragma("cache_size", "5");
+    let pool = SqlitePoolOptions::new().max_connections(3).connect_with(options).await.unwrap();
+    let store = SqlStore::from_pool(pool).await.unwrap();
+    let mut flows: Vec<_> = (0..200).map(|_| flow(Some(BindingKey::random()))).collect();
+    for flow in &mut flows {
+        flow.body = "x".repeat(3000);
+    }
+    let mut refused = 0;
+    for some in flows.chunks(20) {
+        let created = together(some.iter().map(async |flow| (flow, store.create_flow(flow, 5, NOW).await))).await;
+        for (flow, created) in created {
+            let there = store.flow(flow.id).await.unwrap().is_some();
+            assert_eq!(there, created.is_ok());
+            refused += usize::from(created.is_err());
+        }
+    }
+    assert!(refused > 0 && refused < 200, "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_someone_else_writes_reads_go_on_and_writes_end_in_an_error() {
     let directory = Directory::new();

@@ -41,6 +41,7 @@ use crate::{
 /// [`connect`](Self::connect) opens `SQLite` with a write-ahead log and `synchronous=FULL`: once a call has returned, its data is
 /// on disk, even after a power cut. The faster `synchronous=NORMAL` survives `kill -9` but may lose the last moments before a
 /// power cut, and with them the record of used codes. With [`from_pool`](Self::from_pool) this choice is the application's.
+/// Calls that write at the same time share a commit.
 ///
 /// `PostgreSQL` is as durable as its `synchronous_commit`, which is on by default. If a standby that lags behind replaces a lost
 /// primary, the last moments are lost, used codes included, unless the replication is synchronous.

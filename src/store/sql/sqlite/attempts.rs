@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{Sqlite, failed, sweep};
+use super::{SWEPT_AT_ONCE, Sqlite, failed};
 use crate::{
     clock::Timestamp,
     store::{
@@ -23,15 +23,21 @@ impl Sqlite {
             return Ok(Attempt::Stopped);
         }
         let mut write = self.write().await?;
-        sqlx::query("DELETE FROM step_up_attempts WHERE subject = ?1 AND method = ?2 AND forgotten_at <= ?3")
-            .bind(key.subject.as_str())
-            .bind(key.method.as_str())
-            .bind(now.unix_milliseconds())
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(failed)?;
-        if let Some(counted) = count_attempt(&mut write.transaction, key, policy, now).await? {
-            sweep_attempts(&mut write.transaction, now).await?;
+        // Counters that are to be forgotten: its own, and some of the others'.
+        sqlx::query(
+            "DELETE FROM step_up_attempts WHERE subject = ? AND method = ? AND forgotten_at <= ?; \
+             DELETE FROM step_up_attempts WHERE rowid IN \
+                 (SELECT rowid FROM step_up_attempts WHERE forgotten_at <= ? ORDER BY forgotten_at LIMIT ?)",
+        )
+        .bind(key.subject.as_str())
+        .bind(key.method.as_str())
+        .bind(now.unix_milliseconds())
+        .bind(now.unix_milliseconds())
+        .bind(SWEPT_AT_ONCE)
+        .execute(&mut *write)
+        .await
+        .map_err(failed)?;
+        if let Some(counted) = count_attempt(&mut write, key, policy, now).await? {
             write.commit().await?;
             return Ok(Attempt::Counted(counted));
         }
@@ -39,7 +45,7 @@ impl Sqlite {
             sqlx::query_as("SELECT failures, locked_until FROM step_up_attempts WHERE subject = ?1 AND method = ?2")
                 .bind(key.subject.as_str())
                 .bind(key.method.as_str())
-                .fetch_one(&mut *write.transaction)
+                .fetch_one(&mut *write)
                 .await
                 .map_err(failed)?;
         write.roll_back().await?;
@@ -71,7 +77,7 @@ impl Sqlite {
         .bind(attempt.locked_until.map(Timestamp::unix_milliseconds))
         .bind(i64::from(policy.hard_stop))
         .bind(policy.forgotten_at(0, now).map(Timestamp::unix_milliseconds))
-        .execute(&mut *write.transaction)
+        .execute(&mut *write)
         .await
         .map_err(failed)?;
         write.commit().await?;
@@ -80,7 +86,7 @@ impl Sqlite {
 
     pub(in crate::store::sql) async fn reset_attempts(&self, key: &AttemptKey) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        reset_attempts(&mut write.transaction, key).await?;
+        reset_attempts(&mut write, key).await?;
         write.commit().await
     }
 }
@@ -127,12 +133,6 @@ async fn count_attempt(
     .await
     .map_err(failed)?;
     Ok(counted.map(rows::counted))
-}
-
-async fn sweep_attempts(connection: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
-    let expired = "DELETE FROM step_up_attempts WHERE rowid IN \
-         (SELECT rowid FROM step_up_attempts WHERE forgotten_at <= ?1 ORDER BY forgotten_at LIMIT ?2)";
-    sweep(connection, expired, now).await
 }
 
 pub(super) async fn reset_attempts(connection: &mut SqliteConnection, key: &AttemptKey) -> Result<(), StoreError> {

@@ -22,7 +22,7 @@ use crate::{
 impl Sqlite {
     pub(in crate::store::sql) async fn complete(&self, completion: &Completion) -> Result<Completed, StoreError> {
         let mut write = self.write().await?;
-        let completed = carry_out(&mut write.transaction, completion).await?;
+        let completed = carry_out(&mut write, completion).await?;
         match completed {
             Completed::Done => write.commit().await?,
             _ => write.roll_back().await?,

@@ -35,7 +35,7 @@ impl Sqlite {
     async fn delete(&self, subject: &Subject, statements: &[&'static str]) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         for statement in statements {
-            sqlx::query(*statement).bind(subject.as_str()).execute(&mut *write.transaction).await.map_err(failed)?;
+            sqlx::query(*statement).bind(subject.as_str()).execute(&mut *write).await.map_err(failed)?;
         }
         write.commit().await
     }
@@ -43,14 +43,14 @@ impl Sqlite {
     /// The number ends the sessions. Their rows go afterwards, a part at a time.
     pub(in crate::store::sql) async fn revoke_everyone(&self, at: Timestamp) -> Result<u64, StoreError> {
         let mut write = self.write().await?;
-        let number = next_revocation(&mut write.transaction).await?;
+        let number = next_revocation(&mut write).await?;
         sqlx::query(
             "INSERT INTO step_up_subjects (subject, not_before, revoked) VALUES ('', ?1, ?2) ON CONFLICT (subject) \
              DO UPDATE SET not_before = max(not_before, excluded.not_before), revoked = excluded.revoked",
         )
         .bind(at.unix_milliseconds())
         .bind(number)
-        .execute(&mut *write.transaction)
+        .execute(&mut *write)
         .await
         .map_err(failed)?;
         write.commit().await?;
@@ -64,7 +64,7 @@ impl Sqlite {
             .bind(after)
             .bind(number)
             .bind(ENDED_AT_ONCE)
-            .fetch_all(&mut *write.transaction)
+            .fetch_all(&mut *write)
             .await
             .map_err(failed)?;
             write.commit().await?;

@@ -3,15 +3,28 @@
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{Sqlite, failed, sweep};
+use super::{SWEPT_AT_ONCE, Sqlite, failed};
 use crate::{
     clock::Timestamp,
-    session::{BindingKey, Subject},
+    session::Subject,
     store::{
-        EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoreErrorKind, StoredFlow, Written,
+        EXPIRED_FLOWS_KEPT, FlowId, PRUNE_EVERY, StoreError, StoredFlow, Written,
         sql::rows::{self, FlowRow, signed},
     },
 };
+
+/// Creates a flow, and removes others: first those of its session that are too many, then expired ones. The new one stays before all others, then
+/// the one in use, then the newest. All statements go to the connection's thread at once; each takes the next parameters.
+const CREATE_IN_SESSION: &str = "INSERT INTO step_up_flows (id, subject, binding, expires_at, version, completed, body) VALUES (?, ?, ?, ?, ?, ?, ?); \
+     DELETE FROM step_up_flows WHERE binding = ? AND seq NOT IN (SELECT seq FROM step_up_flows \
+         WHERE binding = ? ORDER BY id = ? DESC, in_use DESC, seq DESC LIMIT ?); \
+     DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)";
+
+/// The same without a session. Those that were completed stay, and are not counted.
+const CREATE_WITHOUT_SESSION: &str = "INSERT INTO step_up_flows (id, subject, binding, expires_at, version, completed, body) VALUES (?, ?, ?, ?, ?, ?, ?); \
+     DELETE FROM step_up_flows WHERE last_insert_rowid() % ? = 0 AND binding IS NULL AND NOT completed AND seq <= \
+         (SELECT seq FROM step_up_flows WHERE binding IS NULL AND NOT completed ORDER BY seq DESC LIMIT 1 OFFSET ?); \
+     DELETE FROM step_up_flows WHERE seq IN (SELECT seq FROM step_up_flows WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)";
 
 impl Sqlite {
     #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
@@ -23,35 +36,26 @@ impl Sqlite {
     ) -> Result<(), StoreError> {
         let removable = now - EXPIRED_FLOWS_KEPT;
         let mut write = self.write().await?;
-        let inserted = sqlx::query(
-            "INSERT INTO step_up_flows (id, subject, binding, expires_at, version, completed, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(Uuid::from(flow.id))
-        .bind(flow.subject.as_ref().map(Subject::as_str))
-        .bind(flow.binding.map(Uuid::from))
-        .bind(flow.expires_at.unix_milliseconds())
-        .bind(signed(flow.version)?)
-        .bind(flow.completed)
-        .bind(flow.body.as_str())
-        .execute(&mut *write.transaction)
-        .await
-        .map_err(failed)?;
-        if inserted.rows_affected() != 1 {
-            write.roll_back().await?;
-            return Err(StoreError::new(StoreErrorKind::Conflict));
-        }
-        let seq = inserted.last_insert_rowid();
-        match flow.binding {
-            Some(binding) => prune_flows(&mut write.transaction, binding, seq, keep).await?,
-            None if seq.checked_rem(PRUNE_EVERY) == Some(0) => {
-                prune_anonymous_flows(&mut write.transaction, keep).await?;
-            }
-            None => {}
-        }
-        let expired = "DELETE FROM step_up_flows WHERE seq IN \
-             (SELECT seq FROM step_up_flows WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
-        sweep(&mut write.transaction, expired, removable).await?;
+        let create = sqlx::query(if flow.binding.is_some() { CREATE_IN_SESSION } else { CREATE_WITHOUT_SESSION })
+            .bind(Uuid::from(flow.id))
+            .bind(flow.subject.as_ref().map(Subject::as_str))
+            .bind(flow.binding.map(Uuid::from))
+            .bind(flow.expires_at.unix_milliseconds())
+            .bind(signed(flow.version)?)
+            .bind(flow.completed)
+            .bind(flow.body.as_str());
+        let create = match flow.binding {
+            Some(binding) => create.bind(Uuid::from(binding)).bind(Uuid::from(binding)).bind(Uuid::from(flow.id)),
+            None => create.bind(PRUNE_EVERY),
+        };
+        // Fails if the id exists.
+        create
+            .bind(i64::from(keep))
+            .bind(removable.unix_milliseconds())
+            .bind(SWEPT_AT_ONCE)
+            .execute(&mut *write)
+            .await
+            .map_err(failed)?;
         write.commit().await
     }
 
@@ -69,21 +73,20 @@ impl Sqlite {
     pub(in crate::store::sql) async fn touch_flow(&self, flow: &StoredFlow) -> Result<Written, StoreError> {
         let Some(binding) = flow.binding else { return Ok(Written::Superseded) };
         let mut write = self.write().await?;
-        let touched = sqlx::query("UPDATE step_up_flows SET in_use = TRUE WHERE id = ?1")
-            .bind(Uuid::from(flow.id))
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(failed)?;
-        if touched.rows_affected() != 1 {
+        let touched: Option<i64> = sqlx::query_scalar(
+            "UPDATE step_up_flows SET in_use = FALSE WHERE binding = ? AND in_use AND id <> ?; \
+             UPDATE step_up_flows SET in_use = TRUE WHERE id = ? RETURNING seq",
+        )
+        .bind(Uuid::from(binding))
+        .bind(Uuid::from(flow.id))
+        .bind(Uuid::from(flow.id))
+        .fetch_optional(&mut *write)
+        .await
+        .map_err(failed)?;
+        if touched.is_none() {
             write.roll_back().await?;
             return Ok(Written::Superseded);
         }
-        sqlx::query("UPDATE step_up_flows SET in_use = FALSE WHERE binding = ?1 AND in_use AND id <> ?2")
-            .bind(Uuid::from(binding))
-            .bind(Uuid::from(flow.id))
-            .execute(&mut *write.transaction)
-            .await
-            .map_err(failed)?;
         write.commit().await?;
         Ok(Written::Done)
     }
@@ -96,7 +99,7 @@ impl Sqlite {
         .bind(flow.body.as_str())
         .bind(Uuid::from(flow.id))
         .bind(signed(flow.version)?)
-        .execute(&mut *write.transaction)
+        .execute(&mut *write)
         .await
         .map_err(failed)?;
         write.commit().await?;
@@ -109,7 +112,7 @@ impl Sqlite {
         now: Timestamp,
     ) -> Result<Written, StoreError> {
         let mut write = self.write().await?;
-        let completed = complete_flow(&mut write.transaction, flow, now).await?;
+        let completed = complete_flow(&mut write, flow, now).await?;
         write.commit().await?;
         Ok(completed)
     }
@@ -123,44 +126,11 @@ impl Sqlite {
         sqlx::query("DELETE FROM step_up_flows WHERE subject = ?1 AND (?2 IS NULL OR id <> ?2)")
             .bind(subject.as_str())
             .bind(except.map(Uuid::from))
-            .execute(&mut *write.transaction)
+            .execute(&mut *write)
             .await
             .map_err(failed)?;
         write.commit().await
     }
-}
-
-/// The new one stays before all others, then the one in use, then the newest.
-async fn prune_flows(
-    connection: &mut SqliteConnection,
-    binding: BindingKey,
-    new: i64,
-    keep: u32,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_flows WHERE binding = ?1 AND seq NOT IN (SELECT seq FROM step_up_flows \
-         WHERE binding = ?1 ORDER BY seq = ?2 DESC, in_use DESC, seq DESC LIMIT ?3)",
-    )
-    .bind(Uuid::from(binding))
-    .bind(new)
-    .bind(i64::from(keep))
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-/// Those that were completed stay, and are not counted.
-async fn prune_anonymous_flows(connection: &mut SqliteConnection, keep: u32) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM step_up_flows WHERE binding IS NULL AND NOT completed AND seq <= \
-         (SELECT seq FROM step_up_flows WHERE binding IS NULL AND NOT completed ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
-    )
-    .bind(i64::from(keep))
-    .execute(connection)
-    .await
-    .map_err(failed)?;
-    Ok(())
 }
 
 /// Done if the flow was open: it exists, has not expired and was not completed.

@@ -1,4 +1,4 @@
-//! `SQLite`: how it is opened, and how writes take turns.
+//! `SQLite`: how it is opened, and what all writes do.
 
 mod attempts;
 mod changes;
@@ -7,6 +7,7 @@ mod erase;
 mod flows;
 mod log;
 mod subjects;
+mod write;
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -14,12 +15,12 @@ use std::{
 };
 
 use sqlx::{
-    SqliteConnection, SqlitePool, Transaction,
+    SqliteConnection, SqlitePool,
     migrate::Migrate as _,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::{Mutex, MutexGuard};
 
+use self::write::{Turns, Write};
 use super::{
     migrations::{self, Script},
     rows::{self, TRIM_EVERY},
@@ -51,18 +52,9 @@ const BUSY: Duration = Duration::from_secs(5);
 
 pub(super) struct Sqlite {
     pool: SqlitePool,
-    /// `SQLite` lets one connection write at a time. Waiting here is fair and holds no connection, so reads go on. `SQLite`
-    /// itself only tries again and again.
-    turn: Mutex<()>,
+    turns: Turns,
     /// How many writes there were.
     writes: AtomicU32,
-}
-
-/// A transaction during which nothing else can write. If it is dropped without a commit, also by a cancelled future, it is rolled
-/// back.
-struct Write<'a> {
-    transaction: Transaction<'static, sqlx::Sqlite>,
-    _turn: MutexGuard<'a, ()>,
 }
 
 impl Sqlite {
@@ -74,7 +66,7 @@ impl Sqlite {
     pub(super) fn from_pool(pool: SqlitePool) -> StoreFuture<'static, Self> {
         Box::pin(async move {
             migrate(&pool).await?;
-            Ok(Self { pool, turn: Mutex::new(()), writes: AtomicU32::new(0) })
+            Ok(Self { pool, turns: Turns::default(), writes: AtomicU32::new(0) })
         })
     }
 
@@ -93,22 +85,11 @@ impl Sqlite {
     }
 
     async fn write(&self) -> Result<Write<'_>, StoreError> {
-        let turn = self.turn.lock().await;
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let mut write = self.turns.next(&self.pool).await?;
         if self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRIM_EVERY) {
-            log::trim(&mut transaction).await?;
+            log::trim(&mut write).await?;
         }
-        Ok(Write { transaction, _turn: turn })
-    }
-}
-
-impl Write<'_> {
-    async fn commit(self) -> Result<(), StoreError> {
-        self.transaction.commit().await.map_err(failed)
-    }
-
-    async fn roll_back(self) -> Result<(), StoreError> {
-        self.transaction.rollback().await.map_err(failed)
+        Ok(write)
     }
 }
 

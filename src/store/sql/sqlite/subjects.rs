@@ -29,10 +29,10 @@ impl Sqlite {
     pub(in crate::store::sql) async fn create_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         let now = session.authenticated_at();
         let mut write = self.write().await?;
-        forget_expired(&mut write.transaction, session.subject(), now).await?;
-        sweep_sessions(&mut write.transaction, now).await?;
-        let revocations = revocations_of(&mut write.transaction, session).await?;
-        if insert_session(&mut write.transaction, session, Some(revocations)).await? {
+        forget_expired(&mut write, session.subject(), now).await?;
+        sweep_sessions(&mut write, now).await?;
+        let revocations = revocations_of(&mut write, session).await?;
+        if insert_session(&mut write, session, Some(revocations)).await? {
             write.commit().await
         } else {
             write.roll_back().await?;
@@ -121,7 +121,7 @@ impl Sqlite {
                     .bind(Uuid::from(binding))
             }
             Revocation::All(at) => {
-                let number = next_revocation(&mut write.transaction).await?;
+                let number = next_revocation(&mut write).await?;
                 sqlx::query(
                     "INSERT INTO step_up_subjects (subject, not_before, revoked) VALUES (?1, ?2, ?3) ON CONFLICT (subject) \
                      DO UPDATE SET not_before = max(not_before, excluded.not_before), revoked = excluded.revoked",
@@ -129,13 +129,13 @@ impl Sqlite {
                 .bind(subject.as_str())
                 .bind(at.unix_milliseconds())
                 .bind(number)
-                .execute(&mut *write.transaction)
+                .execute(&mut *write)
                 .await
                 .map_err(failed)?;
                 sqlx::query("DELETE FROM step_up_sessions WHERE subject = ?1").bind(subject.as_str())
             }
         };
-        let ended = delete.execute(&mut *write.transaction).await.map_err(failed)?.rows_affected();
+        let ended = delete.execute(&mut *write).await.map_err(failed)?.rows_affected();
         write.commit().await?;
         Ok(ended)
     }
@@ -154,7 +154,7 @@ impl Sqlite {
         .bind(subject.as_str())
         .bind(Uuid::from(session))
         .bind(at.unix_milliseconds())
-        .execute(&mut *write.transaction)
+        .execute(&mut *write)
         .await
         .map_err(failed)?;
         write.commit().await?;
