@@ -92,7 +92,7 @@ async fn measure(name: &str, sessions: u64, flows: u64) {
     print("begin, removing flows", begins);
     let begun = Instant::now();
     let removed = site.remove(flows).await;
-    eprintln!("{removed} flows begun to remove {REMOVED}: {:.1} s", begun.elapsed().as_secs_f64());
+    eprintln!("{removed} flows were begun, to remove others, in {:.1} s", begun.elapsed().as_secs_f64());
     let (_, begins, _) = site.step_ups(&base.some_subjects(CALLS, sessions)).await;
     print("begin, after many were removed", begins);
     if base.hold_snapshot().await {
@@ -102,6 +102,8 @@ async fn measure(name: &str, sessions: u64, flows: u64) {
     }
     let everybody = (site.store.clone(), site.clock.now());
     let ending = tokio::spawn(async move { everybody.0.revoke_everyone(everybody.1).await });
+    // What began before it ends with it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let (_, begins, _) = site.step_ups(&base.some_subjects(CALLS / 4, sessions)).await;
     ending.abort();
     print("begin, while the sessions of everybody end", begins);
