@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    num::NonZeroI64,
     time::{Duration, SystemTime},
 };
 
@@ -23,22 +24,33 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 /// assert_eq!((start + Duration::from_secs(90)).since(start), Duration::from_secs(90));
 /// assert_eq!(start.to_string(), "2027-01-15T08:00:00Z");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(
+    /// Counted from a millisecond before the first instant. It is never zero, so an `Option` of it takes no more memory.
+    NonZeroI64,
+);
 
 /// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z, the ends of what RFC 3339 can write.
 const MIN: i64 = -62_167_219_200_000;
 const MAX: i64 = 253_402_300_799_999;
 
+/// What [`Timestamp`] counts from.
+const ORIGIN: i64 = MIN - 1;
+
 impl Timestamp {
     /// The instant `milliseconds` after the Unix epoch, clamped to the range.
     pub const fn from_unix_milliseconds(milliseconds: i64) -> Self {
-        Self(if milliseconds < MIN {
+        let milliseconds = if milliseconds < MIN {
             MIN
         } else if milliseconds > MAX {
             MAX
         } else {
             milliseconds
+        };
+        Self(match NonZeroI64::new(milliseconds - ORIGIN) {
+            Some(since_origin) => since_origin,
+            // Never: the origin is before all of them.
+            None => NonZeroI64::MIN,
         })
     }
 
@@ -49,17 +61,17 @@ impl Timestamp {
 
     /// Milliseconds since the Unix epoch.
     pub const fn unix_milliseconds(self) -> i64 {
-        self.0
+        self.0.get() + ORIGIN
     }
 
     /// Whole seconds since the Unix epoch, rounded down.
     pub const fn unix_seconds(self) -> i64 {
-        self.0.div_euclid(1000)
+        self.unix_milliseconds().div_euclid(1000)
     }
 
     /// The time from `earlier` to this instant; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.0.get().saturating_sub(earlier.0.get())).unwrap_or(0))
     }
 
     /// The same instant without its fraction of a second, as a JWT's `NumericDate` holds it.
@@ -77,7 +89,7 @@ impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self::from_unix_milliseconds(self.0.saturating_add(milliseconds(duration)))
+        Self::from_unix_milliseconds(self.unix_milliseconds().saturating_add(milliseconds(duration)))
     }
 }
 
@@ -85,7 +97,7 @@ impl std::ops::Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self::from_unix_milliseconds(self.0.saturating_sub(milliseconds(duration)))
+        Self::from_unix_milliseconds(self.unix_milliseconds().saturating_sub(milliseconds(duration)))
     }
 }
 
@@ -98,13 +110,20 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.unix_milliseconds()).finish()
+    }
+}
+
 /// Writes RFC 3339 in UTC, as all times on the wire are written.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0).saturating_mul(1_000_000))
-            .ok()
-            .and_then(|time| time.format(&Rfc3339).ok())
-            .ok_or(fmt::Error)?;
+        let text =
+            OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.unix_milliseconds()).saturating_mul(1_000_000))
+                .ok()
+                .and_then(|time| time.format(&Rfc3339).ok())
+                .ok_or(fmt::Error)?;
         f.write_str(&text)
     }
 }
@@ -167,6 +186,7 @@ mod tests {
             let instant = Timestamp::from_unix_milliseconds(milliseconds);
             let text = serde_json::to_string(&instant).unwrap();
             prop_assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), instant);
+            prop_assert_eq!(instant.unix_milliseconds(), milliseconds.clamp(MIN, MAX));
         }
 
         #[test]

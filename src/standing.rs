@@ -40,10 +40,17 @@ pub enum Enrolled {
 ///   session began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    credentials: Vec<CredentialSummary>,
+    credentials: Box<[CredentialSummary]>,
     enrolled: Enrolled,
-    leeway: Duration,
-    second_factor_lifespan: Option<Duration>,
+    /// In milliseconds, as all times are.
+    leeway: u64,
+    /// The same; the longest is without end.
+    second_factor_lifespan: u64,
+}
+
+/// Whole milliseconds.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Standing {
@@ -51,30 +58,30 @@ impl Standing {
     pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 
     /// The standing of a subject that has these credentials.
-    pub fn new(mut credentials: Vec<CredentialSummary>) -> Self {
-        // Caches keep it.
-        credentials.shrink_to_fit();
+    pub fn new(credentials: Vec<CredentialSummary>) -> Self {
         let has_second = credentials.iter().any(|credential| credential.aal == Aal::Aal2);
         let enrolled = if has_second { Enrolled::Yes } else { Enrolled::No };
-        Self { credentials, enrolled, leeway: Self::DEFAULT_LEEWAY, second_factor_lifespan: None }
+        Self { credentials: credentials.into_boxed_slice(), ..Self::external(enrolled) }
     }
 
     /// The standing of a subject whose credentials are kept elsewhere. Its proofs name no credential, so they count.
-    pub const fn external(enrolled: Enrolled) -> Self {
-        Self { credentials: Vec::new(), enrolled, leeway: Self::DEFAULT_LEEWAY, second_factor_lifespan: None }
+    pub fn external(enrolled: Enrolled) -> Self {
+        let leeway = milliseconds(Self::DEFAULT_LEEWAY);
+        Self { credentials: Box::default(), enrolled, leeway, second_factor_lifespan: u64::MAX }
     }
 
     /// How far in the future a proof may be and still count: the clocks of two machines are never quite the same.
     #[must_use]
-    pub const fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = milliseconds(leeway);
         self
     }
 
-    /// How long a second factor counts. `None` means without end.
+    /// How long a second factor counts, in whole milliseconds. `None` means without end.
     #[must_use]
-    pub const fn second_factor_lifespan(mut self, lifespan: Option<Duration>) -> Self {
-        self.second_factor_lifespan = lifespan;
+    pub fn second_factor_lifespan(mut self, lifespan: Option<Duration>) -> Self {
+        // Even the longest is not without end: a proof of unknown time may have lapsed.
+        self.second_factor_lifespan = lifespan.map_or(u64::MAX, |lifespan| milliseconds(lifespan).min(u64::MAX - 1));
         self
     }
 
@@ -96,10 +103,11 @@ impl Standing {
     /// Whether the proof counts now, in a session that began then.
     pub(crate) fn counts(&self, proof: &Proof, begun: Option<Timestamp>, now: Timestamp) -> bool {
         let alive = proof.credential().is_none_or(|id| self.credentials.iter().any(|known| known.id == id));
-        let made = proof.completed_at().is_none_or(|at| at <= now + self.leeway);
+        let made = proof.completed_at().is_none_or(|at| at <= now + Duration::from_millis(self.leeway));
         // A proof of unknown time was taken when the session began. Where that is unknown too, it may have lapsed.
-        let young = |lifespan| proof.completed_at().or(begun).is_some_and(|at| now.since(at) < lifespan);
-        let fresh = proof.aal() != Aal::Aal2 || self.second_factor_lifespan.is_none_or(young);
+        let lifespan = Duration::from_millis(self.second_factor_lifespan);
+        let young = || proof.completed_at().or(begun).is_some_and(|at| now.since(at) < lifespan);
+        let fresh = proof.aal() != Aal::Aal2 || self.second_factor_lifespan == u64::MAX || young();
         alive && made && fresh
     }
 

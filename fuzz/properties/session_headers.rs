@@ -47,7 +47,7 @@ const ISSUER: &str = "https://bank.example/";
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn ring(keys: &[SigningKey], issuer: &str) -> KeyRing {
-    KeyRing::new(keys, issuer, Duration::from_secs(5), 1).unwrap()
+    KeyRing::new(keys, issuer, Duration::from_secs(5)).unwrap()
 }
 
 impl World {

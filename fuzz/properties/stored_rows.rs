@@ -224,7 +224,7 @@ fn session_row(data: &[u8]) {
 fn minted(session: &StoredSession, level: Aal) {
     thread_local!(static RING: KeyRing = {
         let key = SigningKey::generate("a").unwrap();
-        KeyRing::new(&[key], "https://bank.example/", Duration::from_secs(5), 1).unwrap()
+        KeyRing::new(&[key], "https://bank.example/", Duration::from_secs(5)).unwrap()
     });
     RING.with(|ring| {
         let token = ring.mint(session, level).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Values only: nothing here knows of sessions, stores or HTTP.
 
+mod kept;
 mod method;
 
 use std::{fmt, sync::Arc};
@@ -9,6 +10,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::kept::KeptMethod;
 pub use self::method::{CustomMethod, InvalidMethod, Method, UnknownMethod};
 use crate::clock::Timestamp;
 
@@ -87,7 +89,7 @@ impl fmt::Display for CredentialId {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
-    method: Method,
+    method: KeptMethod,
     aal: Aal,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     completed_at: Option<Timestamp>,
@@ -99,13 +101,13 @@ pub struct Proof {
 
 impl Proof {
     /// A proof whose credential is not kept in this crate's store, such as the application's password.
-    pub const fn new(method: Method, aal: Aal, completed_at: Timestamp) -> Self {
-        Self { method, aal, completed_at: Some(completed_at), credential: None, provider: None }
+    pub fn new(method: Method, aal: Aal, completed_at: Timestamp) -> Self {
+        Self { completed_at: Some(completed_at), ..Self::at_unknown_time(method, aal) }
     }
 
     /// A proof of unknown time. It counts for a level, but never for an age.
-    pub const fn at_unknown_time(method: Method, aal: Aal) -> Self {
-        Self { method, aal, completed_at: None, credential: None, provider: None }
+    pub fn at_unknown_time(method: Method, aal: Aal) -> Self {
+        Self { method: method.into(), aal, completed_at: None, credential: None, provider: None }
     }
 
     /// The same proof, tied to a stored credential: it counts only as long as that credential exists.
@@ -123,8 +125,8 @@ impl Proof {
     }
 
     /// The method.
-    pub const fn method(&self) -> Method {
-        self.method
+    pub fn method(&self) -> Method {
+        self.method.get()
     }
 
     /// The level that this proof contributes. The level of the session is computed from all its proofs.
@@ -165,7 +167,7 @@ pub(crate) fn level_of<'a>(proofs: impl IntoIterator<Item = &'a Proof>) -> Aal {
         any = true;
         first |= proof.aal == Aal::Aal1;
         second |= proof.aal == Aal::Aal2;
-        federated |= proof.aal == Aal::Aal2 && matches!(proof.method, Method::Oidc | Method::Saml);
+        federated |= proof.aal == Aal::Aal2 && matches!(proof.method(), Method::Oidc | Method::Saml);
     }
     if federated || (first && second) {
         Aal::Aal2

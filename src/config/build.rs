@@ -70,7 +70,7 @@ impl StepUpBuilder {
         let host = urls.public.host_str().unwrap_or_default();
         let application_name = self.application_name.take().unwrap_or_else(|| host.to_owned());
         let (urls, users) = (Arc::new(urls), Users::new(self.directory, self.limits.directory_timeout));
-        let (standing, log_reader) = followed(
+        let (cache, log_reader) = followed(
             stores.clone(),
             Arc::clone(&self.clock),
             self.cached_sessions,
@@ -83,7 +83,7 @@ impl StepUpBuilder {
             cookies,
             stores: stores.clone(),
             users: users.clone(),
-            standing,
+            cache,
             log_reader,
             urls: Arc::clone(&urls),
             clock_leeway: self.limits.clock_leeway,
@@ -263,8 +263,7 @@ impl StepUpBuilder {
                 return Err(fail("two signing keys have the same id: give each a name of its own"));
             }
         }
-        let ring =
-            KeyRing::new(&self.signing_keys, urls.public.as_str(), self.limits.clock_leeway, self.cached_sessions);
+        let ring = KeyRing::new(&self.signing_keys, urls.public.as_str(), self.limits.clock_leeway);
         ring.map_err(|error| fail(&error.to_string()))
     }
 

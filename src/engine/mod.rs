@@ -72,7 +72,7 @@ impl Engine {
     /// Applies a completed ceremony, and drops the cache entries of its subject.
     pub(crate) async fn commit(&self, completion: Completion) -> Result<Completed, StoreError> {
         let subject = completion.subject.clone();
-        let _forget = self.sessions.standing.forget_afterwards(&subject);
+        let _forget = self.sessions.cache.forget_afterwards(&subject);
         self.stores.apply(completion).await
     }
 
@@ -80,7 +80,7 @@ impl Engine {
     pub(crate) async fn delete_subject(&self, subject: &Subject) -> Result<(), StoreError> {
         let own = self.factors.iter().map(|factor| factor.method()).filter(|method| method.custom_name().is_some());
         let methods: Vec<_> = Method::BUILT_IN.into_iter().chain(own).collect();
-        let _forget = self.sessions.standing.forget_afterwards(subject);
+        let _forget = self.sessions.cache.forget_afterwards(subject);
         self.stores.delete_subject(subject, &methods).await
     }
 

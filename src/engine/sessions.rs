@@ -60,7 +60,7 @@ impl Engine {
     ) -> Result<u64, StoreError> {
         let revoked = loop {
             let revoked = {
-                let _forget = self.sessions.standing.forget_afterwards(subject);
+                let _forget = self.sessions.cache.forget_afterwards(subject);
                 self.stores.revoke(subject, which).await?
             };
             let Revocation::One(id) = which else { break revoked };
@@ -94,7 +94,7 @@ impl Engine {
     pub(crate) async fn revoke_everyone(&self, origin: &Origin) -> Result<u64, StoreError> {
         let now = self.now();
         let revoked = self.stores.revoke_everyone(now).await;
-        self.sessions.standing.forget_everyone();
+        self.sessions.cache.forget_everyone();
         let sessions = revoked?;
         self.audit.record_anonymous(now, origin, AuditEventKind::RevokedEveryone { sessions });
         Ok(sessions)

@@ -3,7 +3,7 @@
 //! A success replaces the client's credential. So the same form comes with the replaced one, and would be refused. Beside the new session,
 //! in the same transaction, is a keyed digest of the form that began it. Only a form that equals it in everything is answered again.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::http::header;
 use zeroize::Zeroizing;
@@ -30,7 +30,7 @@ pub(crate) fn is_recent(at: Option<Timestamp>, now: Timestamp) -> bool {
 /// A submitted form, with everything that must be the same when it comes again.
 pub(crate) struct Sent {
     parts: Zeroizing<Vec<u8>>,
-    presented: Option<Arc<Verified>>,
+    presented: Option<Verified>,
 }
 
 /// A session that this form has begun a moment ago.

@@ -98,7 +98,7 @@ impl Scope {
     }
 
     /// What the request's credential says, if it is a token of ours, even one whose session has ended. It proves nothing by itself.
-    pub(crate) fn presented(&self) -> Option<Arc<Verified>> {
+    pub(crate) fn presented(&self) -> Option<Verified> {
         self.engine().sessions.verified(self.context.clue()?, self.now())
     }
 

@@ -3,7 +3,6 @@
 pub(crate) mod cookie;
 mod hs256;
 pub(crate) mod key;
-mod known;
 mod stored;
 pub(crate) mod token;
 
@@ -226,7 +225,7 @@ pub struct Session {
     id: Option<SessionId>,
     subject: Subject,
     binding: Option<BindingKey>,
-    proofs: Vec<Proof>,
+    proofs: Box<[Proof]>,
     issued_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     /// Few decisions need it.
@@ -235,7 +234,8 @@ pub struct Session {
 
 impl Session {
     /// A session kept elsewhere, with its known proofs, oldest first.
-    pub const fn external(subject: Subject, proofs: Vec<Proof>) -> Self {
+    pub fn external(subject: Subject, proofs: Vec<Proof>) -> Self {
+        let proofs = proofs.into_boxed_slice();
         Self { id: None, subject, binding: None, proofs, issued_at: None, expires_at: None, device: None }
     }
 
@@ -299,15 +299,6 @@ impl Session {
             Some(device) => Some(&**device),
             None => None,
         }
-    }
-
-    /// The same session in less memory, for a cache that has its subject already.
-    pub(crate) fn compact(mut self, subject: &Subject) -> Self {
-        if self.subject == *subject {
-            self.subject = subject.clone();
-        }
-        self.proofs.shrink_to_fit();
-        self
     }
 
     /// Whether the session has ended at `now`.

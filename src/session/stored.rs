@@ -56,7 +56,7 @@ impl StoredSession {
 
     /// A session as a store has read it, apart from [`with_answered`](Self::with_answered), [`with_device`](Self::with_device) and
     /// [`with_seen_at`](Self::with_seen_at).
-    pub const fn from_parts(
+    pub fn from_parts(
         id: SessionId,
         subject: Subject,
         binding: BindingKey,
@@ -68,7 +68,7 @@ impl StoredSession {
             id: Some(id),
             subject,
             binding: Some(binding),
-            proofs,
+            proofs: proofs.into_boxed_slice(),
             issued_at: Some(issued_at),
             expires_at: Some(expires_at),
             device: None,

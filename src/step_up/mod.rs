@@ -156,7 +156,7 @@ impl StepUp {
     /// Clears this process's cache for the subject, so the next request reads the store and the directory. Call it after disabling a
     /// user.
     pub fn forget(&self, subject: &Subject) {
-        self.engine.sessions.standing.forget(subject);
+        self.engine.sessions.cache.forget(subject);
     }
 }
 

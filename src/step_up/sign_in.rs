@@ -178,7 +178,7 @@ impl StepUp {
         let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
         let found = engine.sessions.read(id, session.subject(), now).await?;
         let found = found.ok_or(Error::new(ErrorKind::Inactive))?;
-        let renewed = engine.renew(&found.session, Proof::new(method, level, now), now);
+        let renewed = engine.renew(&found.evidence.session, Proof::new(method, level, now), now);
         let mut completion = Completion::new(session.subject().clone(), now);
         completion.rotate = Some(Rotation { old: id, new: renewed.clone() });
         completion.reset = vec![AttemptKey { subject: session.subject().clone(), method }];
@@ -188,7 +188,7 @@ impl StepUp {
         let origin = self.origin(Actor::User);
         engine.audit.record_in_session(now, &origin, &renewed, AuditEventKind::Passed { method });
         engine.audit.record_in_session(now, &origin, &renewed, AuditEventKind::Rotated { replaced: Some(id) });
-        self.hand_out(renewed, &found.standing)
+        self.hand_out(renewed, &found.evidence.standing)
     }
 
     /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for your own logout. It does not end the
@@ -214,13 +214,9 @@ impl StepUp {
         let now = engine.now();
         let session = session.as_ref();
         let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
-        let evidence = if let Some(evidence) = engine.sessions.remembered(id, session.subject(), now) {
-            evidence
-        } else {
-            let read = engine.sessions.read(id, session.subject(), now).await?;
-            read.ok_or(Error::new(ErrorKind::Inactive))?
-        };
-        engine.describe(&evidence, now).await
+        let read = engine.sessions.read(id, session.subject(), now).await?;
+        let read = read.ok_or(Error::new(ErrorKind::Inactive))?;
+        engine.describe(&read.evidence, now).await
     }
 
     /// The normalised URL to return to; `None` if it is not allowed. For login pages that take `return_to` from their query.

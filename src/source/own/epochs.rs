@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -17,7 +17,7 @@ use crate::{clock::Timestamp, session::Subject};
 pub(super) struct Epochs {
     heights: Box<[AtomicU64]>,
     hasher: RandomState,
-    turn: AtomicU64,
+    turn: AtomicU32,
     origin: Instant,
     /// When the last successful reading of the log began: microseconds since the origin, plus one. Zero: there was none.
     read_at: AtomicU64,
@@ -30,9 +30,9 @@ pub(super) struct Epochs {
 /// The height from before a read of the store began, and the turn.
 #[derive(Clone, Copy)]
 pub(crate) struct Epoch {
-    slot: usize,
     height: u64,
-    turn: u64,
+    slot: u32,
+    turn: u32,
 }
 
 impl Epochs {
@@ -45,7 +45,7 @@ impl Epochs {
         Self {
             heights: std::iter::repeat_with(AtomicU64::default).take(heights).collect(),
             hasher: RandomState::new(),
-            turn: AtomicU64::new(0),
+            turn: AtomicU32::new(0),
             origin: Instant::now(),
             read_at: AtomicU64::new(0),
             read_at_by_clock: AtomicI64::new(0),
@@ -53,20 +53,24 @@ impl Epochs {
         }
     }
 
-    fn slot_of(&self, subject: &Subject) -> usize {
+    fn slot_of(&self, subject: &Subject) -> u32 {
         let heights = u64::try_from(self.heights.len()).unwrap_or(u64::MAX);
         let slot = self.hasher.hash_one(subject).checked_rem(heights).unwrap_or_default();
-        usize::try_from(slot).unwrap_or_default()
+        u32::try_from(slot).unwrap_or_default()
     }
 
-    fn height(&self, slot: usize) -> u64 {
-        self.heights.get(slot).map_or(0, |height| height.load(Ordering::Acquire))
+    fn at(&self, slot: u32) -> Option<&AtomicU64> {
+        self.heights.get(usize::try_from(slot).ok()?)
+    }
+
+    fn height(&self, slot: u32) -> u64 {
+        self.at(slot).map_or(0, |height| height.load(Ordering::Acquire))
     }
 
     /// Call before the store is read.
     pub(super) fn before_read(&self, subject: &Subject) -> Epoch {
         let slot = self.slot_of(subject);
-        Epoch { slot, height: self.height(slot), turn: self.turn.load(Ordering::Acquire) }
+        Epoch { height: self.height(slot), slot, turn: self.turn.load(Ordering::Acquire) }
     }
 
     /// Whether nothing is known to have changed since.
@@ -88,7 +92,7 @@ impl Epochs {
 
     /// Drops everything that was read about this subject so far.
     pub(super) fn raise(&self, subject: &Subject) {
-        if let Some(height) = self.heights.get(self.slot_of(subject)) {
+        if let Some(height) = self.at(self.slot_of(subject)) {
             height.fetch_add(1, Ordering::AcqRel);
         }
     }

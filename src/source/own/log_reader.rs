@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{runtime::Handle, task::JoinHandle};
 
-use super::{epochs::Epochs, standing_cache::StandingCache};
+use super::{epochs::Epochs, session_cache::SessionCache};
 use crate::{
     audit::count_reading,
     clock::Clock,
@@ -77,9 +77,9 @@ pub(crate) fn followed(
     max_age: Duration,
     interval: Duration,
     asks_directory: bool,
-) -> (StandingCache, LogReader) {
+) -> (SessionCache, LogReader) {
     let epochs = Arc::new(Epochs::new(capacity));
-    let cache = StandingCache::new(capacity, max_age, asks_directory, Arc::clone(&epochs));
+    let cache = SessionCache::new(capacity, max_age, asks_directory, Arc::clone(&epochs));
     (cache, LogReader::new(Reading { stores, clock, epochs, max_age }, interval))
 }
 
@@ -140,7 +140,7 @@ async fn read_on(reading: Reading, pause: Duration, no_log: Arc<AtomicBool>) {
         }
         if epochs.take_use() {
             used_at = Instant::now();
-        } else if used_at.elapsed() > StandingCache::LONGEST {
+        } else if used_at.elapsed() > SessionCache::LONGEST {
             return;
         }
         tokio::time::sleep(pause).await;

@@ -4,14 +4,16 @@
 
 pub(crate) mod addresses;
 mod epochs;
+mod known_token;
 mod log_reader;
-mod standing_cache;
+mod session_cache;
 
 use std::{sync::Arc, time::Duration};
 
+use self::session_cache::Found;
 pub(crate) use self::{
     log_reader::{LogReader, followed},
-    standing_cache::StandingCache,
+    session_cache::{Read, SessionCache},
 };
 use super::{Carried, Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceError, SourceFuture, Unmet};
 use crate::{
@@ -39,7 +41,7 @@ pub(crate) struct OwnSessions {
     pub(crate) cookies: CookieJar,
     pub(crate) stores: Stores,
     pub(crate) users: Users,
-    pub(crate) standing: StandingCache,
+    pub(crate) cache: SessionCache,
     pub(crate) log_reader: LogReader,
     pub(crate) urls: Arc<Urls>,
     pub(crate) clock_leeway: Duration,
@@ -53,19 +55,9 @@ pub(crate) struct OwnSessions {
 }
 
 impl OwnSessions {
-    /// The session as it was read a moment ago.
-    pub(crate) fn remembered(&self, id: SessionId, subject: &Subject, now: Timestamp) -> Option<Arc<Evidence>> {
-        self.standing.get(id, subject, now)
-    }
-
     /// The session as the store has it now; `None` if it has ended or its subject may not have one.
-    pub(crate) async fn read(
-        &self,
-        id: SessionId,
-        subject: &Subject,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Evidence>>, Error> {
-        let epoch = self.standing.before_read(subject);
+    pub(crate) async fn read(&self, id: SessionId, subject: &Subject, now: Timestamp) -> Result<Option<Read>, Error> {
+        let epoch = self.cache.before_read(subject);
         let Some(stored) = self.stores.standing(subject, id).await? else { return Ok(None) };
         if !self.users.is_active(subject).await? {
             return Ok(None);
@@ -73,22 +65,24 @@ impl OwnSessions {
         let noted_at = stored.session.last_used_at();
         let Some(evidence) = self.admit(stored, now) else { return Ok(None) };
         let Some(noted_at) = self.note_use(id, subject, noted_at, now).await else { return Ok(None) };
-        let Evidence { session, standing } = evidence;
-        let evidence = Arc::new(Evidence { session: session.compact(subject), standing });
         // A use must be noted when it is due, so the session is read then.
-        let due = self.notes_every().map_or(now + StandingCache::LONGEST, |every| noted_at + every);
-        self.standing.insert(Arc::clone(&evidence), now, due.min(now + StandingCache::LONGEST), epoch);
-        self.log_reader.go_on();
-        Ok(Some(evidence))
+        let due = self.notes_every().map_or(now + SessionCache::LONGEST, |every| noted_at + every);
+        let until = due.min(now + SessionCache::LONGEST);
+        Ok(Some(Read { evidence: Arc::new(evidence), read_at: now, asked_at: now, until, epoch }))
     }
 
     /// The session as it is now, from the store only if its log does not vouch for what was read.
-    async fn ask_for(&self, id: SessionId, subject: &Subject, now: Timestamp) -> Result<Option<Arc<Evidence>>, Error> {
-        let Some(unasked) = self.standing.get_unasked(id, subject, now) else {
-            return self.read(id, subject, now).await;
+    async fn ask_for(&self, found: Found, now: Timestamp) -> Result<Option<Arc<Evidence>>, Error> {
+        let Some((id, subject)) = found.names() else { return Ok(None) };
+        let read = match self.cache.unasked(&found, now) {
+            Some(read) => self.users.is_active(subject).await?.then_some(Read { asked_at: now, ..read }),
+            None => self.read(id, subject, now).await?,
         };
-        let active = self.users.is_active(subject).await?;
-        Ok(active.then(|| self.standing.asked(unasked, now)))
+        let Some(read) = read else { return Ok(None) };
+        let evidence = Arc::clone(&read.evidence);
+        self.cache.keep(found, read);
+        self.log_reader.go_on();
+        Ok(Some(evidence))
     }
 
     pub(crate) fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
@@ -137,9 +131,13 @@ impl OwnSessions {
         Standing::new(credentials).leeway(self.clock_leeway).second_factor_lifespan(Some(self.second_factor_lifespan))
     }
 
+    fn find(&self, clue: &Clue, now: Timestamp) -> Option<Found> {
+        self.cache.find(clue.bytes()?, &self.keys, now)
+    }
+
     /// What a token of ours says, even one whose session has ended.
-    pub(crate) fn verified(&self, clue: &Clue, now: Timestamp) -> Option<Arc<Verified>> {
-        self.keys.verify(clue.bytes()?, now).ok()
+    pub(crate) fn verified(&self, clue: &Clue, now: Timestamp) -> Option<Verified> {
+        self.find(clue, now)?.verified()
     }
 }
 
@@ -156,14 +154,14 @@ impl SessionSource for OwnSessions {
     }
 
     fn recall(&self, clue: &Clue, now: Timestamp) -> Recalled {
-        let Some(verified) = self.verified(clue, now) else { return Recalled::NoSession };
-        self.remembered(verified.id, &verified.subject, now).map_or(Recalled::Unknown, Recalled::Evidence)
+        let Some(found) = self.find(clue, now) else { return Recalled::NoSession };
+        self.cache.believed(&found, now).map_or(Recalled::Unknown, Recalled::Evidence)
     }
 
     fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
         Box::pin(async move {
-            let Some(verified) = self.verified(clue, now) else { return Ok(None) };
-            Ok(self.ask_for(verified.id, &verified.subject, now).await?)
+            let Some(found) = self.find(clue, now) else { return Ok(None) };
+            Ok(self.ask_for(found, now).await?)
         })
     }
 

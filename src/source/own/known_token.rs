@@ -1,4 +1,4 @@
-//! The keys of the cache of verified tokens.
+//! The keys of the cache of sessions.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
