@@ -47,7 +47,7 @@ impl Timestamp {
         } else {
             milliseconds
         };
-        Self(match NonZeroI64::new(milliseconds - ORIGIN) {
+        Self(match NonZeroI64::new(milliseconds.saturating_sub(ORIGIN)) {
             Some(since_origin) => since_origin,
             // Never: the origin is before all of them.
             None => NonZeroI64::MIN,
@@ -61,7 +61,7 @@ impl Timestamp {
 
     /// Milliseconds since the Unix epoch.
     pub const fn unix_milliseconds(self) -> i64 {
-        self.0.get() + ORIGIN
+        self.0.get().saturating_add(ORIGIN)
     }
 
     /// Whole seconds since the Unix epoch, rounded down.

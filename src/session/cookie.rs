@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{self, ValueIter},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use uuid::Uuid;
 
@@ -66,37 +63,66 @@ pub(crate) fn presented<'a>(
     recognised: impl Fn(&[u8]) -> bool,
     of_one_session: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Presented<'a> {
-    let bearer = bearer(headers);
-    let mut cookies = tokens(headers, cookie_name);
-    let mut direct = headers.get_all(&X_SESSION_TOKEN).iter();
-    if let Some(header) = direct.next() {
-        let (Ok(token), None) = (header.to_str(), direct.next()) else {
-            return Presented::Unusable(Transport::Header);
-        };
-        let token = token.as_bytes();
-        let other = match &bearer {
-            Bearer::Token(other) => Some(other.text),
-            Bearer::Nothing | Bearer::Unusable => None,
-        };
-        let differs = |other: &[u8]| other != token && recognised(other) && !of_one_session(other, token);
-        if recognised(token) && cookies.map(|cookie| cookie.text).chain(other).any(differs) {
-            return Presented::Unusable(Transport::Header);
+    let mut cookies = AtMostOne::Nothing;
+    let mut direct = AtMostOne::Nothing;
+    let mut authorization = AtMostOne::Nothing;
+    // One pass over all headers costs less than three look-ups.
+    for (name, header) in headers {
+        if name == header::COOKIE {
+            tokens_of(header, cookie_name).for_each(|token| cookies.add(token));
+        } else if name == header::AUTHORIZATION {
+            authorization.add(header);
+        } else if name == X_SESSION_TOKEN {
+            direct.add(header);
         }
-        return Presented::Token(Token { header, text: token }, Transport::Header);
     }
-    match (cookies.next(), cookies.next()) {
-        (Some(_), Some(_)) => Presented::Unusable(Transport::Cookie),
-        (Some(cookie), None) if recognised(cookie.text) => match bearer {
+    let bearer = Bearer::from(authorization);
+    match direct {
+        AtMostOne::Nothing => {}
+        AtMostOne::Several => return Presented::Unusable(Transport::Header),
+        AtMostOne::One(header) => {
+            let Ok(token) = header.to_str() else { return Presented::Unusable(Transport::Header) };
+            let token = token.as_bytes();
+            let other = match &bearer {
+                Bearer::Token(other) => Some(other.text),
+                Bearer::Nothing | Bearer::Unusable => None,
+            };
+            let differs = |other: &[u8]| other != token && recognised(other) && !of_one_session(other, token);
+            if recognised(token) && values(headers, cookie_name).chain(other).any(differs) {
+                return Presented::Unusable(Transport::Header);
+            }
+            return Presented::Token(Token { header, text: token }, Transport::Header);
+        }
+    }
+    match cookies {
+        AtMostOne::Several => Presented::Unusable(Transport::Cookie),
+        AtMostOne::One(cookie) if recognised(cookie.text) => match bearer {
             Bearer::Token(other) if other.text != cookie.text && recognised(other.text) => {
                 Presented::Unusable(Transport::Cookie)
             }
             _ => Presented::Token(cookie, Transport::Cookie),
         },
-        (Some(_), None) | (None, _) => match bearer {
+        AtMostOne::One(_) | AtMostOne::Nothing => match bearer {
             Bearer::Token(token) => Presented::Token(token, Transport::Bearer),
             Bearer::Unusable => Presented::Unusable(Transport::Bearer),
             Bearer::Nothing => Presented::Nothing,
         },
+    }
+}
+
+/// What a request should bring once.
+enum AtMostOne<T> {
+    Nothing,
+    One(T),
+    Several,
+}
+
+impl<T> AtMostOne<T> {
+    fn add(&mut self, one: T) {
+        *self = match self {
+            Self::Nothing => Self::One(one),
+            Self::One(_) | Self::Several => Self::Several,
+        };
     }
 }
 
@@ -106,58 +132,40 @@ enum Bearer<'a> {
     Unusable,
 }
 
-fn bearer(headers: &HeaderMap) -> Bearer<'_> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(header) = values.next() else { return Bearer::Nothing };
-    if values.next().is_some() {
-        return Bearer::Unusable;
-    }
-    // RFC 9110 section 11.1: the scheme is case-insensitive.
-    match header.to_str().ok().and_then(|text| text.split_once(' ')) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-            Bearer::Token(Token { header, text: token.trim().as_bytes() })
+impl<'a> From<AtMostOne<&'a HeaderValue>> for Bearer<'a> {
+    fn from(authorization: AtMostOne<&'a HeaderValue>) -> Self {
+        let header = match authorization {
+            AtMostOne::Nothing => return Self::Nothing,
+            AtMostOne::Several => return Self::Unusable,
+            AtMostOne::One(header) => header,
+        };
+        // RFC 9110 section 11.1: the scheme is case-insensitive.
+        match header.to_str().ok().and_then(|text| text.split_once(' ')) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                Self::Token(Token { header, text: token.trim().as_bytes() })
+            }
+            _ => Self::Nothing,
         }
-        _ => Bearer::Nothing,
     }
 }
 
 /// The values of all cookies of exactly this name.
 pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    tokens(headers, name).map(|token| token.text)
+    headers.get_all(header::COOKIE).iter().flat_map(move |header| tokens_of(header, name)).map(|token| token.text)
 }
 
-fn tokens<'a>(headers: &'a HeaderMap, name: &'a str) -> Tokens<'a> {
-    Tokens { headers: headers.get_all(header::COOKIE).iter(), header: None, rest: &[], name: name.as_bytes() }
-}
-
-/// Searches for semicolons many bytes at a time. Byte by byte, this would be the most expensive part of a request with a cached
-/// session.
-struct Tokens<'a> {
-    headers: ValueIter<'a, HeaderValue>,
-    header: Option<&'a HeaderValue>,
-    /// What is left of the header.
-    rest: &'a [u8],
-    name: &'a [u8],
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.rest.is_empty() {
-                self.header = self.headers.next();
-                self.rest = self.header?.as_bytes();
-            }
-            let end = memchr::memchr(b';', self.rest).unwrap_or(self.rest.len());
-            let (pair, rest) = self.rest.split_at_checked(end)?;
-            self.rest = rest.get(1..).unwrap_or_default();
-            let value = pair.trim_ascii_start().strip_prefix(self.name).and_then(|value| value.strip_prefix(b"="));
-            if let Some(value) = value {
-                return Some(Token { header: self.header?, text: value.trim_ascii_end() });
-            }
-        }
-    }
+/// The cookies of a header that have exactly this name.
+///
+/// It searches for semicolons many bytes at a time. Byte by byte, this would be the most expensive part of a request with a cached session.
+fn tokens_of<'a>(header: &'a HeaderValue, name: &'a str) -> impl Iterator<Item = Token<'a>> {
+    let (bytes, name) = (header.as_bytes(), name.as_bytes());
+    let mut start = 0;
+    memchr::memchr_iter(b';', bytes).chain([bytes.len()]).filter_map(move |end| {
+        let pair = bytes.get(start..end)?;
+        start = end.saturating_add(1);
+        let value = pair.trim_ascii_start().strip_prefix(name)?.strip_prefix(b"=")?;
+        Some(Token { header, text: value.trim_ascii_end() })
+    })
 }
 
 /// A promise that browsers keep for a cookie by its name (RFC 6265bis section 4.1.3). Every cookie is also `HttpOnly` and `SameSite=Lax`.

@@ -39,6 +39,10 @@ impl OwnHost {
         let asked = uri.authority().map(|authority| authority.as_str().as_bytes());
         let Some(asked) = asked.or_else(|| headers.get(header::HOST).map(HeaderValue::as_bytes)) else { return };
         let ours = |own: &str| own.as_bytes().eq_ignore_ascii_case(asked);
+        // As nearly every client writes it.
+        if self.name.as_bytes() == asked {
+            return;
+        }
         if ours(&self.name) || self.with_port.as_deref().is_some_and(ours) || self.warned.swap(true, Ordering::Relaxed)
         {
             return;

@@ -68,7 +68,7 @@ impl OwnSessions {
         // A use must be noted when it is due, so the session is read then.
         let due = self.notes_every().map_or(now + SessionCache::LONGEST, |every| noted_at + every);
         let until = due.min(now + SessionCache::LONGEST);
-        Ok(Some(Read { evidence: Arc::new(evidence), read_at: now, asked_at: now, until, epoch }))
+        Ok(Some(Read { evidence: Arc::new(evidence), at: now, asked_at: now, until, epoch }))
     }
 
     /// The session as it is now, from the store only if its log does not vouch for what was read.
@@ -80,7 +80,7 @@ impl OwnSessions {
         };
         let Some(read) = read else { return Ok(None) };
         let evidence = Arc::clone(&read.evidence);
-        self.cache.keep(found, read);
+        self.cache.keep(&found, read);
         self.log_reader.go_on();
         Ok(Some(evidence))
     }

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Read {
     pub(crate) evidence: Arc<Evidence>,
-    pub(super) read_at: Timestamp,
+    pub(super) at: Timestamp,
     /// When the directory last said that the subject is active.
     pub(super) asked_at: Timestamp,
     /// Until when the log may vouch for it.
@@ -140,12 +140,12 @@ impl SessionCache {
 
     fn vouched<'a>(&self, found: &'a Found, now: Timestamp) -> Option<&'a Read> {
         let Known::Read { read, .. } = &found.known else { return None };
-        let vouched = self.is_young(read.read_at, now) || self.is_followed(read, now);
+        let vouched = self.is_young(read.at, now) || self.is_followed(read, now);
         (vouched && self.epochs.is_untouched(read.epoch)).then_some(read)
     }
 
     fn is_followed(&self, read: &Read, now: Timestamp) -> bool {
-        let in_time = now >= read.read_at && now < read.until;
+        let in_time = now >= read.at && now < read.until;
         let followed = in_time && self.epochs.is_followed(read.epoch, self.max_age, Instant::now(), now);
         if followed {
             self.epochs.use_log();
@@ -154,7 +154,7 @@ impl SessionCache {
     }
 
     /// Keeps what was read of the token's session.
-    pub(super) fn keep(&self, found: Found, read: Read) {
+    pub(super) fn keep(&self, found: &Found, read: Read) {
         if self.max_age.is_zero() {
             return;
         }
@@ -251,11 +251,11 @@ mod tests {
             let epoch = self.cache.before_read(self.session.subject());
             let evidence = Evidence { session: self.session.clone().into(), standing: Standing::new(vec![]) };
             let until = read_at + SessionCache::LONGEST;
-            Read { evidence: Arc::new(evidence), read_at, asked_at: read_at, until, epoch }
+            Read { evidence: Arc::new(evidence), at: read_at, asked_at: read_at, until, epoch }
         }
 
         fn read(&self, read_at: Timestamp) {
-            self.cache.keep(self.find(read_at).unwrap(), self.reading(read_at));
+            self.cache.keep(&self.find(read_at).unwrap(), self.reading(read_at));
         }
 
         fn find(&self, now: Timestamp) -> Option<Found> {
@@ -307,7 +307,7 @@ mod tests {
 
         let reading = kept.reading(at(2000));
         kept.cache.forget(kept.session.subject());
-        kept.cache.keep(kept.find(at(2000)).unwrap(), reading);
+        kept.cache.keep(&kept.find(at(2000)).unwrap(), reading);
         assert!(!kept.is_believed(at(2000)));
     }
 
@@ -368,7 +368,7 @@ mod tests {
         assert!(unasked(at(2059)).is_none(), "it was asked lately");
         assert!(!kept.is_believed(at(2060)));
         let again = unasked(at(2060)).expect("the log vouches for the rest");
-        kept.cache.keep(kept.find(at(2060)).unwrap(), Read { asked_at: at(2060), ..again });
+        kept.cache.keep(&kept.find(at(2060)).unwrap(), Read { asked_at: at(2060), ..again });
         kept.reads_the_log(at(2119));
         assert!(kept.is_believed(at(2119)) && !kept.is_believed(at(2120)));
         kept.cache.forget(kept.session.subject());
