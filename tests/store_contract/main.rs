@@ -32,6 +32,8 @@ mod servers;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_log;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod turns;
 mod unknown_is_caught;

@@ -113,6 +113,15 @@ async fn changes_by_hand_are_told() {
         (format!("INSERT INTO {schema}.step_up_subjects VALUES ('eve', 5)"), "eve"),
         (format!("UPDATE {schema}.step_up_subjects SET not_before = 6 WHERE subject = 'eve'"), "eve"),
         (format!("UPDATE {schema}.step_up_subjects SET revoked = 7 WHERE subject = 'eve'"), "eve"),
+        (
+            format!(
+                "INSERT INTO {schema}.step_up_credentials (id, subject, method, aal, data, last_step, created_at) \
+                 VALUES (gen_random_uuid(), 'bob', 'totp', 'aal2', '', 0, 0)"
+            ),
+            "bob",
+        ),
+        (format!("UPDATE {schema}.step_up_credentials SET aal = 'aal1'"), "bob"),
+        (format!("DELETE FROM {schema}.step_up_credentials"), "bob"),
     ] {
         other.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
         let (names, next) = since(&store, &place).await;
@@ -126,7 +135,22 @@ async fn changes_by_hand_are_told() {
         assert_eq!(names, [""; 0], "{quiet}");
         place = next;
     }
-    other.execute(sqlx::AssertSqlSafe(format!("TRUNCATE {schema}.step_up_sessions"))).await.unwrap();
+    for table in ["step_up_sessions", "step_up_credentials"] {
+        other.execute(sqlx::AssertSqlSafe(format!("TRUNCATE {schema}.{table} CASCADE"))).await.unwrap();
+        let Changes::OfEverybody(next) = store.changes(Some(&place)).await.unwrap() else { panic!("{table}") };
+        place = next;
+    }
+}
+
+/// An answer that would leave somebody out names everybody.
+#[tokio::test]
+async fn very_many_changes_are_told_as_everybody() {
+    let Some(server) = Postgres::shared() else { return };
+    let (store, other, _) = opened(server).await;
+    let place = here(&store).await;
+    let many =
+        "INSERT INTO step_up_changes (subject) SELECT 'user ' || number FROM generate_series(1, 10001) AS number";
+    other.execute(many).await.unwrap();
     assert!(matches!(store.changes(Some(&place)).await.unwrap(), Changes::OfEverybody(_)));
 }
 

@@ -57,7 +57,7 @@ impl Directory {
     }
 
     /// A pool as an application might have it.
-    async fn pool(&self) -> SqlitePool {
+    pub(crate) async fn pool(&self) -> SqlitePool {
         let options = SqliteConnectOptions::new()
             .filename(self.file())
             .create_if_missing(true)
