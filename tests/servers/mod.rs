@@ -1,4 +1,4 @@
-//! Real servers for tests: PostgreSQL, Redis and nginx, each started by the test that needs it, on a free port of the loopback
+//! Real servers for tests: PostgreSQL, PgBouncer, Redis and nginx, each started by the test that needs it, on a free port of the loopback
 //! interface, with a directory of its own that goes with it.
 //!
 //! A server ends with the test's process, however that ends: a shell holds the other end of a pipe, and ends the server when the pipe
@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod nginx;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod redis;
 
@@ -123,12 +124,16 @@ pub fn program(name: &str, elsewhere: &[PathBuf]) -> Option<PathBuf> {
         .chain(elsewhere.iter().cloned())
         .map(|directory| directory.join(name))
         .find(|path| path.is_file());
-    let all = env::var_os("STEP_UP_TEST_ALL").is_some_and(|value| value == "1");
-    assert!(found.is_some() || !all, "STEP_UP_TEST_ALL=1 asks for all tests, but there is no {name}");
+    assert!(found.is_some() || !all_tests_must_run(), "STEP_UP_TEST_ALL=1 asks for all tests, but there is no {name}");
     if found.is_none() {
         eprintln!("not run, since there is no {name}");
     }
     found
+}
+
+/// Whether a missing program is a failure.
+pub fn all_tests_must_run() -> bool {
+    env::var_os("STEP_UP_TEST_ALL").is_some_and(|value| value == "1")
 }
 
 /// The directories below `parent`, the last first.

@@ -65,16 +65,31 @@ impl Postgres {
 
     /// The URL of an empty schema of its own, for a store or a bank.
     pub fn url(&self) -> String {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let schema = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut create = Command::new(&self.psql);
-        create.args(["-qX", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "step_up", "-d", "postgres"]);
-        create.args(["-c", &format!("CREATE SCHEMA {schema}")]);
-        assert!(create.status().unwrap().success(), "no schema");
+        let schema = unused("test");
+        self.run(&format!("CREATE SCHEMA {schema}"));
         self.url_of(&schema)
+    }
+
+    /// The name of an empty database of its own, for a store that cannot ask for a schema.
+    pub fn database(&self) -> String {
+        let database = unused("database");
+        self.run(&format!("CREATE DATABASE {database}"));
+        database
+    }
+
+    fn run(&self, statement: &str) {
+        let mut psql = Command::new(&self.psql);
+        psql.args(["-qX", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "step_up", "-d", "postgres"]);
+        assert!(psql.args(["-c", statement]).status().unwrap().success(), "{statement}");
     }
 
     pub fn url_of(&self, schema: &str) -> String {
         format!("postgres://step_up@127.0.0.1:{}/postgres?options=-c%20search_path%3D{schema}", self.port)
     }
+}
+
+/// A name that this process has not given yet.
+fn unused(prefix: &str) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

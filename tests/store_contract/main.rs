@@ -14,6 +14,8 @@ mod growth;
 #[path = "../common/naive.rs"]
 mod naive;
 mod naive_is_caught;
+#[cfg(all(unix, feature = "postgres"))]
+mod pgbouncer;
 #[cfg(any(feature = "sqlite", all(unix, feature = "postgres")))]
 mod plans;
 #[cfg(all(unix, feature = "postgres"))]

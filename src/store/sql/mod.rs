@@ -53,6 +53,25 @@ use crate::{
 /// schema, and all others may run under a role that may only `SELECT`, `INSERT`, `UPDATE` and `DELETE`, and `EXECUTE` these functions, as
 /// everybody may unless the database says otherwise. Every statement is correct at `READ COMMITTED`.
 ///
+/// # Behind `PgBouncer`
+///
+/// Nothing that the store does belongs to a connection, but the statements that sqlx prepares do. So with `pool_mode=transaction`, `PgBouncer`
+/// must know them: version 1.21 or later, with `max_prepared_statements` above zero, as it is by default since 1.24. Behind a pooler that does not
+/// know them the store does not open, since statements of one client would be run for another. `pool_mode=session` works with any version.
+///
+/// `PgBouncer` refuses settings of a connection that it cannot keep: let it ignore them, and give the time limits to the role, and a `search_path` if
+/// you need one.
+///
+/// ```text
+/// ignore_startup_parameters = extra_float_digits, options
+///
+/// ALTER ROLE bank SET statement_timeout = '10s';
+/// ALTER ROLE bank SET lock_timeout = '5s';
+/// ALTER ROLE bank SET idle_in_transaction_session_timeout = '10s';
+/// ```
+///
+/// # Encryption and lost connections
+///
 /// The URL's `sslmode` decides whether the connection is encrypted, and needs the feature `tls`. Write `sslmode=verify-full`
 /// wherever the database is on another machine. The pool replaces a lost connection: calls that meet it fail, the next ones do
 /// not.
@@ -102,8 +121,8 @@ impl SqlStore {
     ///
     /// The store has its own pool, with at most five connections to `SQLite` and ten to `PostgreSQL`. A missing file is created.
     /// `sqlite::memory:` gives a database that ends with the store, with a single connection. On `PostgreSQL` no statement takes
-    /// longer than ten seconds, and none waits longer than five for a lock. Behind a `PgBouncer` that refuses these settings,
-    /// configure a pool and use [`from_pool`](Self::from_pool).
+    /// longer than ten seconds, and none waits longer than five for a lock. [Behind `PgBouncer`](Self#behind-pgbouncer) these settings are the
+    /// role's.
     ///
     #[cfg_attr(feature = "sqlite", doc = "```")]
     #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
@@ -127,7 +146,7 @@ impl SqlStore {
     ///
     /// `Unavailable` if the crate was built without the URL's database, if the file cannot be opened or written or stays locked for
     /// five seconds, or if the server cannot be reached. `Corrupt` if it is not a database, or if its tables are not those of this
-    /// crate.
+    /// crate. `Unavailable` also behind a pooler that mixes up [prepared statements](Self#behind-pgbouncer).
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let backend = match url.split_once(':').map_or("", |(scheme, _)| scheme) {
             #[cfg(feature = "sqlite")]

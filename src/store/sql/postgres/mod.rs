@@ -14,6 +14,7 @@ mod complete;
 mod erase;
 mod flows;
 mod log;
+mod pooler;
 mod subjects;
 mod sweep;
 
@@ -97,6 +98,7 @@ impl Postgres {
 
     pub(super) fn from_pool(pool: PgPool) -> StoreFuture<'static, Self> {
         Box::pin(async move {
+            pooler::check(&pool).await?;
             migrate(&pool).await?;
             Ok(Self {
                 pool,
