@@ -158,10 +158,11 @@ async fn a_log_that_cannot_be_read_vouches_for_nothing() {
             let mut kim = remembered(&world, &name).await;
             let mut lee = remembered(&world, &format!("lee {number}")).await;
             world.store.log_is(log);
+            world.advance(SECOND);
+            // What a reading says that fails, or has a gap, counts for nothing, however new it is.
             if log != Log::Hangs {
                 world.log_is_read().await;
             }
-            world.advance(SECOND);
             world.store.take_reads();
             assert!(kim.pays(&world.b).await);
             assert_eq!(world.store.take_reads(), 1, "{log:?}: it is read again");
@@ -177,6 +178,53 @@ async fn a_log_that_cannot_be_read_vouches_for_nothing() {
             world.store.take_reads();
             assert!(lee.pays(&world.b).await);
             assert_eq!(world.store.take_reads(), 0, "{log:?}: the log counts again");
+        }
+    }
+}
+
+/// A reading is as new as its beginning. What has changed since is not in it, however late it ends.
+#[tokio::test]
+async fn a_reading_that_takes_long_vouches_for_nothing_later() {
+    for world in worlds() {
+        let mut kim = remembered(&world, "kim").await;
+        world.store.log_is(Log::Late);
+        while world.store.late_readings() < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        ends_by(&world, "kim", "all").await;
+        world.advance(SECOND);
+        // The late one ends, and the next does not, which begins once the late one is taken in.
+        let before = world.store.readings();
+        world.store.log_is(Log::Hangs);
+        while world.store.readings() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        kim.assert_dead(&world.b).await;
+    }
+}
+
+/// What was read before a change is not kept after it, whoever made it.
+#[tokio::test]
+async fn what_was_read_before_a_change_is_not_kept_after_it() {
+    for world in worlds() {
+        for (name, elsewhere) in [("kim", false), ("lee", true)] {
+            let mut client = remembered(&world, name).await;
+            // Five minutes have passed, so it is read again.
+            world.advance(Duration::from_secs(301));
+            let gate = world.store.hold_after("standing");
+            let mut racing = client.clone();
+            let change = async {
+                gate.reached().await;
+                if elsewhere {
+                    ends_by(&world, name, "all").await;
+                    world.log_is_read().await;
+                } else {
+                    world.b.step_up.revoke_all(&subject(name)).await.unwrap();
+                }
+                gate.open();
+            };
+            tokio::join!(racing.pays(&world.b), change);
+            client.assert_dead(&world.b).await;
         }
     }
 }

@@ -57,6 +57,7 @@ struct State {
     fail_in: Mutex<Option<usize>>,
     /// Calls of this name wait.
     held: Mutex<Option<(&'static str, Arc<Gate>)>>,
+    held_after: Mutex<Option<(&'static str, Arc<Gate>)>>,
     /// Completions are answered as by a store that does not know what they ask for.
     knows_less: AtomicBool,
     /// What becomes of a completion before it is applied.
@@ -64,6 +65,8 @@ struct State {
     log: Mutex<Log>,
     /// How many readings of the log have begun.
     readings: AtomicUsize,
+    /// How many of them have taken what there was, and take long.
+    late: AtomicUsize,
 }
 
 /// How the log of changes is.
@@ -79,6 +82,8 @@ pub enum Log {
     Broken,
     /// It was cut down each time.
     Cut,
+    /// A reading takes what there is, and then as long as this is so.
+    Late,
 }
 
 /// Holds calls back until it is opened.
@@ -146,10 +151,12 @@ impl TestStore {
             calls: Mutex::default(),
             fail_in: Mutex::default(),
             held: Mutex::default(),
+            held_after: Mutex::default(),
             knows_less: AtomicBool::default(),
             edit: Mutex::new(|_| ()),
             log: Mutex::new(Log::AsItIs),
             readings: AtomicUsize::default(),
+            late: AtomicUsize::default(),
         }))
     }
 
@@ -188,6 +195,13 @@ impl TestStore {
         self.0.fail_in.lock().unwrap().take().is_none()
     }
 
+    /// The next call of this name waits for the gate, when it has its answer.
+    pub fn hold_after(&self, name: &'static str) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        *self.0.held_after.lock().unwrap() = Some((name, Arc::clone(&gate)));
+        gate
+    }
+
     /// The next call of this name waits for the gate, before it does anything.
     pub fn hold(&self, name: &'static str) -> Arc<Gate> {
         let gate = Arc::new(Gate::default());
@@ -212,6 +226,11 @@ impl TestStore {
     /// How many readings of the log have begun.
     pub fn readings(&self) -> usize {
         self.0.readings.load(Ordering::SeqCst)
+    }
+
+    /// How many readings have taken what there was and were late to tell it.
+    pub fn late_readings(&self) -> usize {
+        self.0.late.load(Ordering::SeqCst)
     }
 
     /// How many hold this store.
@@ -262,7 +281,15 @@ impl TestStore {
             let down = || Err(StoreError::with_source(StoreErrorKind::Unavailable, ADDRESS));
             match self.0.mode.load(Ordering::SeqCst) {
                 0 if failing => down(),
-                0 => call(self.inner().await).await,
+                0 => {
+                    let answer = call(self.inner().await).await;
+                    let held = self.0.held_after.lock().unwrap().take_if(|(held, _)| *held == name);
+                    if let Some((_, gate)) = held {
+                        gate.reached.notify_one();
+                        gate.opened.notified().await;
+                    }
+                    answer
+                }
                 1 => down(),
                 3 => {
                     yield_now().await;
@@ -360,6 +387,12 @@ impl SubjectStore for TestStore {
                 return pending().await;
             }
             let told = self.inner().await.subjects.changes(since).await?;
+            if log == Log::Late {
+                self.0.late.fetch_add(1, Ordering::SeqCst);
+                while *self.0.log.lock().unwrap() == Log::Late {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+            }
             Ok(match told {
                 Changes::Of(_, place) | Changes::OfEverybody(place) if log == Log::Broken => Changes::Of(vec![], place),
                 Changes::Of(_, place) | Changes::OfEverybody(place) if log == Log::Cut => Changes::Cut(place),
