@@ -1,4 +1,4 @@
-//! Real servers for tests: PostgreSQL, PgBouncer, Redis and nginx, each started by the test that needs it, on a free port of the loopback
+//! Real servers for tests: PostgreSQL, `PgBouncer`, Redis and nginx, each started by the test that needs it, on a free port of the loopback
 //! interface, with a directory of its own that goes with it.
 //!
 //! A server ends with the test's process, however that ends: a shell holds the other end of a pipe, and ends the server when the pipe

@@ -51,7 +51,7 @@ impl PgBouncer {
     }
 }
 
-/// The program, if it knows prepared statements in transaction mode. Debian 12 has one that does not; `scripts/install-tools` builds one.
+/// The program, if it knows prepared statements in transaction mode. Debian 12 has one that does not; `scripts/pgbouncer` builds one.
 fn recent() -> Option<PathBuf> {
     const SINCE: (u32, u32) = (1, 21);
     let path = program("pgbouncer", &[PathBuf::from("/usr/sbin")])?;

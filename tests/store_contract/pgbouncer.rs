@@ -41,6 +41,7 @@ async fn turns(server: &Postgres, bouncer: &PgBouncer, stores: usize) -> Turns<S
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs PgBouncer 1.21 or later: scripts/pgbouncer"]
 async fn two_stores_behind_it_keep_the_contract() {
     let Some((server, bouncer)) = both() else { return };
     contract::run(|| turns(&server, &bouncer, 2)).await;
@@ -69,6 +70,7 @@ async fn told(store: &SqlStore, place: &mut LogPlace) -> Vec<String> {
 
 /// A reader goes on where it was, whichever server process answers. If the one that answered last is gone, it begins anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs PgBouncer 1.21 or later: scripts/pgbouncer"]
 async fn a_reader_goes_on_over_another_server_process() {
     let Some((server, bouncer)) = both() else { return };
     let database = server.database();
@@ -115,6 +117,7 @@ async fn a_reader_goes_on_over_another_server_process() {
 /// Statements have numbers, and without a memory of who prepared what, a number means whatever another client has prepared on that server
 /// process. So the store does not open at all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs PgBouncer 1.21 or later: scripts/pgbouncer"]
 async fn a_pooler_that_mixes_up_statements_is_refused() {
     let Some(server) = Postgres::start() else { return };
     let Some(forgetful) = PgBouncer::before(&server, 0) else { return };
