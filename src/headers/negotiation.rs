@@ -84,9 +84,9 @@ fn is_json(kind: &str, subtype: &str) -> bool {
         && (subtype.eq_ignore_ascii_case("json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
 }
 
-/// The ranges of all `Accept` headers. Unreadable ones are ignored.
-fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range<'_>> {
-    headers
+/// The ranges of all `Accept` headers. Unreadable ones are ignored. Each question about them is asked of all, so they are read once.
+fn ranges(headers: &HeaderMap) -> Vec<Range<'_>> {
+    let ranges = headers
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
@@ -101,7 +101,8 @@ fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range<'_>> {
                 })
                 .unwrap_or(Some(1000))?;
             Some(Range { kind: kind.trim(), subtype: subtype.trim(), weight })
-        })
+        });
+    ranges.collect()
 }
 
 /// RFC 9110 section 12.4.2: `0`, `1`, or one of these with up to three decimals.
@@ -123,21 +124,21 @@ const XHTML: Offer = ("application", "xhtml+xml");
 const JSON: Offer = ("application", "json");
 
 /// How exactly `Accept` names the offer, and with which weight. The most specific range decides (RFC 9110 section 12.5.1).
-fn weight_of(headers: &HeaderMap, offer: Offer) -> Option<(u8, u32)> {
-    ranges(headers).filter_map(|range| Some((range.names(offer)?, range.weight))).max()
+fn weight_of(ranges: &[Range<'_>], offer: Offer) -> Option<(u8, u32)> {
+    ranges.iter().filter_map(|range| Some((range.names(offer)?, range.weight))).max()
 }
 
 /// Whether `Accept` has ranges, and none of the offers is among them.
-fn accepts_none_of(headers: &HeaderMap, offers: &[Offer]) -> bool {
-    ranges(headers).any(|range| range.weight > 0)
-        && !offers.iter().any(|&offer| weight_of(headers, offer).is_some_and(|(_, weight)| weight > 0))
+fn accepts_none_of(ranges: &[Range<'_>], offers: &[Offer]) -> bool {
+    ranges.iter().any(|range| range.weight > 0)
+        && !offers.iter().any(|&offer| weight_of(ranges, offer).is_some_and(|(_, weight)| weight > 0))
 }
 
 /// The index of the offer that suits best: highest weight, then the most specific range, then the earlier offer.
-fn best(headers: &HeaderMap, offers: &[Offer]) -> Option<usize> {
+fn best(ranges: &[Range<'_>], offers: &[Offer]) -> Option<usize> {
     let mut winner: Option<(u32, u8, usize)> = None;
     for (index, &offer) in offers.iter().enumerate() {
-        if let Some((specificity, weight)) = weight_of(headers, offer)
+        if let Some((specificity, weight)) = weight_of(ranges, offer)
             && weight > 0
             && winner.is_none_or(|(best_weight, best_specificity, _)| {
                 (weight, specificity) > (best_weight, best_specificity)
@@ -151,24 +152,26 @@ fn best(headers: &HeaderMap, offers: &[Offer]) -> Option<usize> {
 
 /// N1, for a flow that begins: whether the client wants it in JSON. Without Fetch Metadata, `Accept` alone decides.
 pub(crate) fn init_wants_json(headers: &HeaderMap) -> bool {
-    says_what_it_is(headers).unwrap_or_else(|| best(headers, &[HTML, JSON]) == Some(1))
+    let ranges = ranges(headers);
+    says_what_it_is(headers, &ranges).unwrap_or_else(|| best(&ranges, &[HTML, JSON]) == Some(1))
 }
 
 /// N2, for everything else. Without Fetch Metadata: `Accept` prefers JSON, or the body is JSON, or problem details are asked for.
 pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
-    says_what_it_is(headers).unwrap_or_else(|| {
+    let ranges = ranges(headers);
+    says_what_it_is(headers, &ranges).unwrap_or_else(|| {
         // The offers text/* and */* mean "any page": a client that asks for them gets HTML.
-        best(headers, &[HTML, ("text", "*"), ("*", "*"), JSON]) == Some(3)
+        best(&ranges, &[HTML, ("text", "*"), ("*", "*"), JSON]) == Some(3)
             || has_json_body(headers)
-            || names_problem_json(headers)
+            || name_problem_json(&ranges)
     })
 }
 
 /// Whether a client cannot show a page, where it says so; `Some(false)`: a browser that navigates.
-fn says_what_it_is(headers: &HeaderMap) -> Option<bool> {
+fn says_what_it_is(headers: &HeaderMap, ranges: &[Range<'_>]) -> Option<bool> {
     match Fetch::of(headers) {
         Some(fetch) => Some(fetch != Fetch::Document),
-        None if is_script(headers) || is_websocket(headers) || accepts_none_of(headers, &[HTML, XHTML]) => Some(true),
+        None if is_script(headers) || is_websocket(headers) || accepts_none_of(ranges, &[HTML, XHTML]) => Some(true),
         None => None,
     }
 }
@@ -192,7 +195,9 @@ pub(crate) fn can_show_a_form(headers: &HeaderMap) -> bool {
     match Fetch::of(headers) {
         Some(Fetch::Document) => true,
         Some(Fetch::Other) => false,
-        Some(Fetch::Script) | None => !is_websocket(headers) && !accepts_none_of(headers, &[HTML, XHTML, JSON]),
+        Some(Fetch::Script) | None => {
+            !is_websocket(headers) && !accepts_none_of(&ranges(headers), &[HTML, XHTML, JSON])
+        }
     }
 }
 
@@ -233,7 +238,11 @@ pub(crate) fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// Whether `Accept` names RFC 9457 problem details.
 pub(crate) fn names_problem_json(headers: &HeaderMap) -> bool {
-    ranges(headers).any(|range| range.weight > 0 && range.specificity("application", "problem+json") == Some(2))
+    name_problem_json(&ranges(headers))
+}
+
+fn name_problem_json(ranges: &[Range<'_>]) -> bool {
+    ranges.iter().any(|range| range.weight > 0 && range.specificity("application", "problem+json") == Some(2))
 }
 
 /// Whether htmx made the request.
