@@ -1,9 +1,11 @@
 //! What the crate costs, beside what else a user could take, and beside the limit. `README.md` has the commands.
 
 pub mod cases;
+pub mod change_costs;
 pub mod changes;
 pub mod contention;
 pub mod growth;
+pub mod logged_in;
 pub mod measure;
 pub mod requests;
 pub mod rows;

@@ -15,7 +15,8 @@ bench growth                    the warm path and memory, with 10 to 1 000 000 s
 bench contention                one thread and two, on one token and on many
 bench sockets                   servers over sockets, loaded by wrk
 bench step-ups [STORE]          step-ups over sockets, on every store
-bench changes [COUNT] [SECONDS] reads of the store with the log of changes and without, and what the log costs
+bench changes [COUNT] [SECONDS] [EACH] [STORE]
+                                reads of the store with the log of changes and without, beside axum-login, and what the log costs
 bench rows [COUNTS] [FLOWS] [STORE]
                                 calls on a database with so many sessions (10000,1000000), and FLOWS expired flows for each
 bench one NAME COUNT            one case alone, for a profiler";
@@ -31,16 +32,19 @@ fn main() {
         Some("step-ups") => step_ups::table(argument(1).unwrap_or("")),
         Some("serve") => sockets::serve(argument(1).unwrap()),
         Some("serve-step-ups") => step_ups::serve(argument(1).unwrap(), argument(2).unwrap()),
-        Some("changes") => {
-            let number = |place: usize, default: u64| argument(place).map_or(default, |text| text.parse().unwrap());
-            changes::table(usize::try_from(number(1, 20_000)).unwrap(), number(2, 30));
-        }
+        Some("changes") => changes::table(
+            argument(1).map_or(20_000, |text| text.parse().unwrap()),
+            argument(2).map_or(30, |text| text.parse().unwrap()),
+            argument(3).map_or(10.0, |text| text.parse().unwrap()),
+            argument(4).unwrap_or(""),
+        ),
         Some("serve-changes") => changes::serve(
             argument(1).unwrap(),
             argument(2).unwrap(),
             argument(3).unwrap().parse().unwrap(),
             argument(4).unwrap().parse().unwrap(),
-            argument(5).unwrap(),
+            argument(5).unwrap().parse().unwrap(),
+            argument(6).unwrap(),
         ),
         Some("rows") => {
             let sessions: Vec<u64> =
