@@ -236,7 +236,7 @@ impl StepUpBuilder {
         self
     }
 
-    /// How many sessions and verified tokens a process caches. 10,000 by default. One takes about 0.9 kB, once it is there.
+    /// How many sessions and verified tokens a process caches. 10,000 by default. One takes about half a kilobyte, once it is there.
     ///
     /// Set it to the number of sessions that are in use at one process within five minutes. Requests of sessions beyond that read the store each
     /// time, whatever its log tells.
