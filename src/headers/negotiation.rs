@@ -163,7 +163,7 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
         // The offers text/* and */* mean "any page": a client that asks for them gets HTML.
         best(&ranges, &[HTML, ("text", "*"), ("*", "*"), JSON]) == Some(3)
             || has_json_body(headers)
-            || name_problem_json(&ranges)
+            || any_is_problem_json(&ranges)
     })
 }
 
@@ -238,10 +238,10 @@ pub(crate) fn has_media_type(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// Whether `Accept` names RFC 9457 problem details.
 pub(crate) fn names_problem_json(headers: &HeaderMap) -> bool {
-    name_problem_json(&ranges(headers))
+    any_is_problem_json(&ranges(headers))
 }
 
-fn name_problem_json(ranges: &[Range<'_>]) -> bool {
+fn any_is_problem_json(ranges: &[Range<'_>]) -> bool {
     ranges.iter().any(|range| range.weight > 0 && range.specificity("application", "problem+json") == Some(2))
 }
 

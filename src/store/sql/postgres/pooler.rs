@@ -35,12 +35,15 @@ pub(super) async fn check(pool: &PgPool) -> Result<(), StoreError> {
 /// A statement that is prepared when a connection first asks it.
 async fn server_process(connection: &mut PgConnection) -> Result<i32, StoreError> {
     let asked = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await;
-    asked.map_err(|error| if is_mixed_up(&error) {
+    asked.map_err(|error| {
+        if !is_mixed_up(&error) {
+            return failed(error);
+        }
         unavailable(format!(
-            "the pooler before the database mixes up prepared statements (PgBouncer: 1.21 or later, with max_prepared_statements, or \
-             pool_mode=session): {error}"
+            "the pooler before the database mixes up prepared statements (PgBouncer: 1.21 or later, with \
+             max_prepared_statements, or pool_mode=session): {error}"
         ))
-    } else { failed(error) })
+    })
 }
 
 /// The statement does not exist, exists already, takes other arguments, or answers something else.
