@@ -14,7 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use axum_login::{
-    AuthManagerLayerBuilder, AuthUser, AuthnBackend, login_required,
+    AuthManagerLayerBuilder, AuthnBackend, login_required,
     tower_sessions::{
         SessionManagerLayer, SessionStore,
         session::{Id, Record},
@@ -24,25 +24,7 @@ use axum_login::{
 use tower::ServiceExt as _;
 use tower_sessions_sqlx_store::{PostgresStore, sqlx};
 
-use crate::cases;
-
-#[derive(Clone, Debug)]
-struct User {
-    id: i64,
-    password_hash: Vec<u8>,
-}
-
-impl AuthUser for User {
-    type Id = i64;
-
-    fn id(&self) -> i64 {
-        self.id
-    }
-
-    fn session_auth_hash(&self) -> &[u8] {
-        &self.password_hash
-    }
-}
+use crate::cases::{self, peers::User};
 
 /// Where users and sessions are, and how many statements have asked for them.
 #[derive(Clone, Debug)]

@@ -74,10 +74,11 @@ pub async fn tower_sessions() -> Peer {
     peer("tower-sessions 0.14, memory store, one get", router).await
 }
 
+/// A user of axum-login.
 #[derive(Clone, Debug)]
-struct User {
-    id: i64,
-    password_hash: Vec<u8>,
+pub(crate) struct User {
+    pub(crate) id: i64,
+    pub(crate) password_hash: Vec<u8>,
 }
 
 impl AuthUser for User {
