@@ -93,18 +93,30 @@ async fn what_ended_elsewhere_is_dead_once_the_log_is_read() {
     }
 }
 
-/// The twin of the test above: it is the log that tells.
+/// The twin of the test above: it is the log that tells. A busy machine or a lost connection can make B read the session after all, so one of
+/// a few attempts must show it.
 #[tokio::test]
 async fn a_log_that_leaves_something_out_is_noticed_by_these_tests() {
     for world in worlds() {
         for what in ["all", "one", "by hand", "deleted"] {
-            let mut kim = remembered(&world, what).await;
-            world.store.log_is(Log::Broken);
-            world.advance(SECOND);
-            ends_by(&world, what, what).await;
-            world.log_is_read().await;
-            assert!(kim.pays(&world.b).await, "{what}");
-            world.store.log_is(Log::AsItIs);
+            let mut served = false;
+            for attempt in 0..5 {
+                let name = format!("{what} {attempt}");
+                let mut kim = remembered(&world, &name).await;
+                world.store.log_is(Log::Broken);
+                // What a reading tells that began before that is read once more.
+                world.log_is_read().await;
+                kim.pays(&world.b).await;
+                world.advance(SECOND);
+                ends_by(&world, &name, what).await;
+                world.log_is_read().await;
+                served = kim.pays(&world.b).await;
+                world.store.log_is(Log::AsItIs);
+                if served {
+                    break;
+                }
+            }
+            assert!(served, "{what}");
         }
     }
 }
