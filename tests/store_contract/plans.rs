@@ -38,12 +38,12 @@ fn statements(database: &str) -> BTreeSet<String> {
 #[cfg(all(unix, feature = "postgres"))]
 fn in_functions() -> Vec<(String, usize, String)> {
     let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
-    let files = ["0013_one_statement.sql", "0014_removal_apart.sql"];
+    let files = ["0013_one_statement.sql", "0014_removal_apart.sql", "0015_less_planning.sql"];
     let source: String = files.map(|file| fs::read_to_string(migrations.join(file)).unwrap()).concat();
     let lines = source.lines().map(|line| line.split("--").next().unwrap());
     let source = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
     let mut found = Vec::new();
-    for function in source.split("CREATE FUNCTION ").skip(1) {
+    for function in source.replace("CREATE OR REPLACE", "CREATE").split("CREATE FUNCTION ").skip(1) {
         let parts: Vec<_> = function.splitn(3, "$body$").collect();
         let (declared, body) = (parts[0], parts[1]);
         let (variables, body) = body.split_once("BEGIN ").unwrap();
@@ -52,6 +52,7 @@ fn in_functions() -> Vec<(String, usize, String)> {
             let mut words = variable.split_whitespace().skip_while(|word| !word.starts_with('_'));
             types.extend(words.next().zip(words.next()));
         }
+        types.extend(body.split("FOR ").filter_map(|rest| rest.split_once(" IN 1..")).map(|(place, _)| (place, "integer")));
         for text in body.split(';').flat_map(expressions).filter(|text| text.contains("step_up_")) {
             let mut own: Vec<&str> = Vec::new();
             let mut planned = String::new();
@@ -83,6 +84,8 @@ fn expressions(line: &str) -> Vec<String> {
         {
             asked.push(format!("SELECT {condition}"));
             rest = then;
+        } else if let Some((_, each)) = rest.strip_prefix("FOR ").and_then(|rest| rest.split_once(" LOOP ")) {
+            rest = each;
         } else if let Some(after) = rest.strip_prefix("LOOP ").or(rest.strip_prefix("ELSE ")) {
             rest = after;
         } else {

@@ -21,7 +21,7 @@ pub(super) const ENDED_AT_ONCE: u32 = 1000;
 pub(super) const LOG_KEPT_SECONDS: u32 = 300;
 
 /// At each write whose number is a multiple of this, old changes are removed from the log.
-pub(super) const TRIM_EVERY: u32 = 64;
+pub(super) const TRIM_EVERY: u32 = 256;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 

@@ -1,4 +1,4 @@
-//! A completion: one statement, which is a function of the database (`migrations/postgres/0014_removal_apart.sql`). If credentials change
+//! A completion: one statement, which is a function of the database (`migrations/postgres/0015_less_planning.sql`). If credentials change
 //! too, further statements follow in the same transaction. Everything is behind the lock of the subject's row.
 
 use sqlx::PgConnection;

@@ -1,5 +1,5 @@
 //! Flows. Where one takes its subject's turn, it is one statement, which is a function of the database
-//! (`migrations/postgres/0014_removal_apart.sql`).
+//! (`migrations/postgres/0015_less_planning.sql`).
 
 use uuid::Uuid;
 
