@@ -52,7 +52,9 @@ fn in_functions() -> Vec<(String, usize, String)> {
             let mut words = variable.split_whitespace().skip_while(|word| !word.starts_with('_'));
             types.extend(words.next().zip(words.next()));
         }
-        types.extend(body.split("FOR ").filter_map(|rest| rest.split_once(" IN 1..")).map(|(place, _)| (place, "integer")));
+        types.extend(
+            body.split("FOR ").filter_map(|rest| rest.split_once(" IN 1..")).map(|(place, _)| (place, "integer")),
+        );
         for text in body.split(';').flat_map(expressions).filter(|text| text.contains("step_up_")) {
             let mut own: Vec<&str> = Vec::new();
             let mut planned = String::new();
