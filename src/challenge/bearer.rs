@@ -1,6 +1,6 @@
 //! The `WWW-Authenticate` challenges: RFC 6750 for clients without a session, RFC 9470 for those that must step up.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header, header::InvalidHeaderValue};
 
 use crate::{
     requirement::Shortfall,
@@ -30,7 +30,7 @@ pub(super) fn challenge(
     let is_bearer = transport == Some(Transport::Bearer);
     let challenge = match shortfall {
         Shortfall::Unavailable => return envelope,
-        Shortfall::NoSession if is_bearer => Ok(INVALID_TOKEN),
+        Shortfall::NoSession if is_bearer => invalid_token(remedy),
         Shortfall::NoSession => Ok(HeaderValue::from_static("Bearer")),
         _ if is_bearer => HeaderValue::try_from(insufficient(shortfall, remedy)),
         _ => return envelope,
@@ -52,13 +52,28 @@ pub(crate) fn unauthenticated(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
+/// RFC 6750 section 3.1.
+fn invalid_token(remedy: &Remedy) -> Result<HeaderValue, InvalidHeaderValue> {
+    match description(remedy) {
+        Some(why) => HeaderValue::try_from(format!("Bearer error=\"invalid_token\", error_description=\"{why}\"")),
+        None => Ok(INVALID_TOKEN),
+    }
+}
+
+/// What a source says about the refusal, in the characters that RFC 6750 section 3 allows there.
+fn description(remedy: &Remedy) -> Option<String> {
+    let allowed = |&c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+    remedy.error_description.as_deref().map(|why| why.chars().filter(allowed).collect())
+}
+
 /// RFC 9470 section 3.
 fn insufficient(shortfall: Shortfall, remedy: &Remedy) -> String {
     let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"");
     let acr = remedy.acr_values.as_deref().map(|acr| format!(", acr_values=\"{}\"", quoted(acr)));
     let max_age = remedy.max_age.map(|max_age| format!(", max_age=\"{}\"", max_age.as_secs()));
+    let why = description(remedy).unwrap_or_else(|| shortfall.to_string());
     format!(
-        "Bearer error=\"insufficient_user_authentication\", error_description=\"{shortfall}\"{}{}",
+        "Bearer error=\"insufficient_user_authentication\", error_description=\"{why}\"{}{}",
         acr.unwrap_or_default(),
         max_age.unwrap_or_default()
     )
@@ -80,5 +95,18 @@ mod tests {
         );
         remedy = Remedy::default().with_max_age(Duration::from_secs(60));
         assert!(insufficient(Shortfall::LevelTooLow, &remedy).ends_with(", max_age=\"60\""));
+    }
+
+    #[test]
+    fn what_a_source_says_of_a_token_cannot_leave_its_quotes() {
+        let told = |why: &'static str| invalid_token(&Remedy::default().with_error_description(why)).unwrap();
+        assert_eq!(told("it has expired"), "Bearer error=\"invalid_token\", error_description=\"it has expired\"");
+        assert_eq!(told("a\", b=\"c\\\r\n\u{fc}"), "Bearer error=\"invalid_token\", error_description=\"a, b=c\"");
+        assert_eq!(invalid_token(&Remedy::default()).unwrap(), INVALID_TOKEN);
+        let remedy = Remedy::default().with_error_description("no level known");
+        assert_eq!(
+            insufficient(Shortfall::LevelTooLow, &remedy),
+            "Bearer error=\"insufficient_user_authentication\", error_description=\"no level known\""
+        );
     }
 }

@@ -244,6 +244,7 @@ impl GuardBuilder {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         let help = "no source of sessions: call source(..) with your SessionSource";
         let source = self.source.ok_or_else(|| BuildError::new(BuildErrorKind::Source, help))?;
+        source.check().map_err(|error| BuildError::new(BuildErrorKind::Source, error.to_string()))?;
         let acr_values = self.acr_values.over(AcrValues::default())?;
         let Self { clock, audit, on_refusal, client_address, .. } = self;
         Ok(StepUpGuard::new(Arc::new(Edge {

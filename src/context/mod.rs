@@ -284,7 +284,14 @@ impl SessionContext {
             return Remedy::default();
         }
         let evidence = self.known().map(AsRef::as_ref);
-        let mut remedy = self.shared.edge.source.remedy(&Unmet { shortfall, requirement, evidence, return_to });
+        let mut remedy = self.shared.edge.source.remedy(&Unmet {
+            shortfall,
+            requirement,
+            evidence,
+            clue: self.clue(),
+            now: self.now(),
+            return_to,
+        });
         let (level, max_age) = match shortfall {
             // A client without a session learns nothing about what the route requires.
             Shortfall::NoSession | Shortfall::Unavailable => return remedy,

@@ -159,6 +159,16 @@ impl Carried {
 /// and whether there is a second factor ([`Enrolled::Unknown`](crate::standing::Enrolled::Unknown)). Unknown never passes where
 /// it decides.
 pub trait SessionSource: Send + Sync + 'static {
+    /// Whether the source is configured as it must be. [`GuardBuilder::build`](crate::config::GuardBuilder::build) asks it once, and gives
+    /// the text to the developer. By default, it is.
+    ///
+    /// # Errors
+    ///
+    /// What to change.
+    fn check(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
     /// Picks up what the request brings. It runs for every request, also on routes that need no session. So it must not decode,
     /// verify or look up anything.
     fn look(&self, head: Head<'_>) -> Look;

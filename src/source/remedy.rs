@@ -1,9 +1,12 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use url::Url;
 
-use super::Evidence;
-use crate::requirement::{Requirement, Shortfall};
+use super::{Clue, Evidence};
+use crate::{
+    clock::Timestamp,
+    requirement::{Requirement, Shortfall},
+};
 
 /// A requirement that a request's session does not meet.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +18,10 @@ pub struct Unmet<'a> {
     pub requirement: Requirement,
     /// What is known about the session, if there is one.
     pub evidence: Option<&'a Evidence>,
+    /// What the request brought for the source, so that the source can say why it is no good.
+    pub clue: Option<&'a Clue>,
+    /// The instant that the request is judged by.
+    pub now: Timestamp,
     /// Where the browser returns afterwards: a page of the application, or of another one that it allows.
     pub return_to: Option<&'a Url>,
 }
@@ -30,12 +37,15 @@ pub struct Remedy {
     pub acr_values: Option<String>,
     /// The greatest age of the proof: `max_age` of RFC 9470. If the source leaves it out, the requirement's own.
     pub max_age: Option<Duration>,
+    /// Why a token is refused, for the developer of the client: `error_description` of RFC 6750. If the source leaves it out, a few words about
+    /// the shortfall, and nothing where there is no session. It must not tell what is secret. Characters that RFC 6750 does not allow are left out.
+    pub error_description: Option<Cow<'static, str>>,
 }
 
 impl Remedy {
     /// A page to go to.
     pub const fn page(url: Url) -> Self {
-        Self { page: Some(url), acr_values: None, max_age: None }
+        Self { page: Some(url), acr_values: None, max_age: None, error_description: None }
     }
 
     /// The same, with authentication context classes to ask for, the most wanted first, separated by spaces.
@@ -48,5 +58,11 @@ impl Remedy {
     #[must_use]
     pub fn with_max_age(self, max_age: Duration) -> Self {
         Self { max_age: Some(max_age), ..self }
+    }
+
+    /// The same, with the reason why a token is refused.
+    #[must_use]
+    pub fn with_error_description(self, error_description: impl Into<Cow<'static, str>>) -> Self {
+        Self { error_description: Some(error_description.into()), ..self }
     }
 }

@@ -19,7 +19,9 @@ use tower_step_up::{
     clock::{Clock, Timestamp},
     error::BuildErrorKind,
     session::Session,
-    source::{Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceFuture, Transport, Unmet},
+    source::{
+        Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceError, SourceFuture, Transport, Unmet,
+    },
     standing::{Enrolled, Standing},
 };
 
@@ -106,7 +108,9 @@ impl SessionSource for Elsewhere {
         if let Some(return_to) = unmet.return_to {
             page.query_pairs_mut().append_pair("back", return_to.as_str());
         }
+        let expired = unmet.clue.and_then(Clue::bytes) == Some(b"expired");
         match unmet.shortfall {
+            Shortfall::NoSession if expired => Remedy::default().with_error_description("it has expired"),
             Shortfall::NoSession | Shortfall::CannotTell => Remedy::default(),
             Shortfall::TooOld { max_age, .. } => {
                 Remedy::page(page).with_acr_values("urn:example:2fa").with_max_age(max_age)
@@ -258,6 +262,11 @@ async fn the_remedy_is_the_sources() {
     let challenge = both.header("www-authenticate").unwrap();
     assert!(challenge.ends_with("acr_values=\"urn:example:2fa urn:example:key\", max_age=\"300\""), "{challenge}");
 
+    let why = async |token: &str| ask(&app, "/aal1", &[("authorization", token)]).await.header("www-authenticate");
+    assert_eq!(why("Bearer stranger").await.unwrap(), "Bearer error=\"invalid_token\"");
+    let expired = "Bearer error=\"invalid_token\", error_description=\"it has expired\"";
+    assert_eq!(why("Bearer expired").await.unwrap(), expired);
+
     // There is no remedy, so no client gets a page.
     let nobody = ask(&app, "/aal1", &[]).await;
     assert_eq!((nobody.status.as_u16(), nobody.header("location")), (401, None));
@@ -349,6 +358,24 @@ fn a_guard_is_built_of_a_source_and_a_url() {
     assert_eq!(StepUp::guard("https://app.example").build().unwrap_err().kind(), BuildErrorKind::Source);
     let bad = StepUp::guard("http://app.example").source(Elsewhere::default()).build();
     assert_eq!(bad.unwrap_err().kind(), BuildErrorKind::PublicUrl);
+    let bad = StepUp::guard("https://app.example").source(Misconfigured).build().unwrap_err();
+    assert_eq!((bad.kind(), bad.to_string().as_str()), (BuildErrorKind::Source, "call issuer(..) with an address"));
+}
+
+struct Misconfigured;
+
+impl SessionSource for Misconfigured {
+    fn check(&self) -> Result<(), SourceError> {
+        Err("call issuer(..) with an address".into())
+    }
+
+    fn look(&self, _: Head<'_>) -> Look {
+        Look::Nothing
+    }
+
+    fn ask<'a>(&'a self, _: &'a Clue, _: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// A source that says nothing about levels.
