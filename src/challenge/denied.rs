@@ -1,5 +1,6 @@
 //! A denied request, for the code that must answer it.
 
+use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::Rejection;
@@ -100,6 +101,20 @@ impl AccessDenied {
             response.extensions_mut().insert(*rejection);
         }
         response
+    }
+
+    /// The whole response, as the outer layer makes it: with the application's own answer, the headers and the audit event. For code whose
+    /// result is not an HTTP response that the outer layer sees, such as a method of gRPC.
+    #[must_use = "the request is denied only if its response is returned"]
+    pub fn into_full_response(self) -> Response<Bytes> {
+        let (mut parts, ()) = Response::new(()).into_parts();
+        // The default of a response is 200.
+        parts.status = self.status();
+        let body = match self.0 {
+            Why::Rejected(rejection) => rejection.render(&mut parts),
+            Why::Miswired => Bytes::new(),
+        };
+        Response::from_parts(parts, body)
     }
 }
 

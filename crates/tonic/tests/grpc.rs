@@ -1,0 +1,244 @@
+//! A tonic server and its clients over HTTP/2: calls that are let through, and calls that are refused.
+
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic, reason = "a test that fails panics")]
+
+use std::{net::SocketAddr, pin::Pin, time::Duration};
+
+use http::{Extensions, Method as HttpMethod, Request as HttpRequest};
+use proptest::prelude::*;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::{Stream, StreamExt as _, wrappers::TcpListenerStream};
+use tonic::{
+    Code, Request, Response, Status, metadata::MetadataValue, service::LayerExt as _, transport::Channel,
+    transport::Server,
+};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_client::HealthClient,
+    health_server::{Health, HealthServer},
+};
+use tower::ServiceBuilder;
+use tower_step_up::{
+    Aal, Method, RequireAal, Requirement, Shortfall, SigningKey, StepUp, Subject,
+    aal::Proof,
+    clock::{Clock as _, SystemClock},
+    factor::Totp,
+    store::MemoryStore,
+};
+use tower_step_up_tonic::{StepUpRequired, answer, body, require};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
+fn subject(name: &str) -> Subject {
+    Subject::new(name).unwrap()
+}
+
+fn step_up() -> StepUp {
+    StepUp::builder("https://bank.example")
+        .signing_key(SigningKey::generate("2026-11").unwrap())
+        .store(MemoryStore::default())
+        .factor(Totp::new("Example Bank"))
+        .acr_values(Aal::Aal2, ["urn:example:2fa"])
+        .on_refusal(answer)
+        .build()
+        .unwrap()
+}
+
+/// Asks in its methods for what its name says, in addition to what stands in front of it. Answers with the subject's name in the metadata.
+struct Account;
+
+fn asked(request: &Request<HealthCheckRequest>) -> Requirement {
+    match request.get_ref().service.as_str() {
+        "small" => Requirement::aal1(),
+        "large" => Requirement::aal2().max_age(Duration::from_secs(300)),
+        _ => Requirement::aal2(),
+    }
+}
+
+#[tonic::async_trait]
+impl Health for Account {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        let evidence = require(request.extensions(), asked(&request)).await?;
+        let mut response = Response::new(HealthCheckResponse { status: 1 });
+        response.metadata_mut().insert("subject", evidence.session.subject().as_str().parse().unwrap());
+        Ok(response)
+    }
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        require(request.extensions(), asked(&request)).await?;
+        let answers = (1..=3).map(|status| Ok(HealthCheckResponse { status }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+    }
+}
+
+/// With this guard in front of the service, if any.
+async fn serve(step_up: &StepUp, guard: Option<Requirement>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let guard = RequireAal::new(guard.unwrap_or(Requirement::aal1()));
+    let service = ServiceBuilder::new().layer(guard).named_layer(HealthServer::new(Account));
+    let server = Server::builder().layer(step_up.layer().body_with(body)).add_service(service);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
+}
+
+async fn client(address: SocketAddr) -> HealthClient<Channel> {
+    HealthClient::new(Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap())
+}
+
+fn call(token: &str, what: &str) -> Request<HealthCheckRequest> {
+    let mut request = Request::new(HealthCheckRequest { service: what.to_owned() });
+    if !token.is_empty() {
+        let bearer: MetadataValue<_> = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+    }
+    request
+}
+
+/// Signed in with a password, and with an app enrolled if they have one.
+async fn aal1(step_up: &StepUp, name: &str, has_app: bool) -> String {
+    if has_app {
+        step_up.import_totp(&subject(name), SECRET).await.unwrap();
+    }
+    step_up.sign_in(subject(name), Method::Password).await.unwrap().token().as_str().to_owned()
+}
+
+/// Signed in by a provider that has seen two factors so long ago.
+async fn aal2(step_up: &StepUp, name: &str, ago: Duration) -> String {
+    let proof = Proof::new(Method::Oidc, Aal::Aal2, SystemClock.now() - ago).with_provider("https://id.example");
+    step_up.sign_in_with(subject(name), vec![proof]).await.unwrap().token().as_str().to_owned()
+}
+
+#[tokio::test]
+async fn calls_pass_or_say_what_is_missing() {
+    let step_up = step_up();
+    let (fresh, old) = (aal2(&step_up, "kim", Duration::ZERO).await, aal2(&step_up, "lee", HOUR).await);
+    let (low, bare) = (aal1(&step_up, "bob", true).await, aal1(&step_up, "sam", false).await);
+    let revoked = aal2(&step_up, "ada", Duration::ZERO).await;
+    step_up.revoke_all(&subject("ada")).await.unwrap();
+    let mut forged = fresh.clone();
+    forged.replace_range(fresh.len() - 8.., "AAAAAAAA");
+    let too_old = |seconds| Shortfall::TooOld { max_age: Duration::from_secs(seconds), second_factor: true };
+    let guarded = serve(&step_up, Some(Requirement::aal2().max_age(Duration::from_secs(600)))).await;
+    let inside = serve(&step_up, None).await;
+    let cases = [
+        ("a fresh second factor", guarded, &fresh, "small", None),
+        ("nobody", guarded, &String::new(), "small", Some(Shortfall::NoSession)),
+        ("forged", guarded, &forged, "small", Some(Shortfall::NoSession)),
+        ("revoked", guarded, &revoked, "small", Some(Shortfall::NoSession)),
+        ("a password alone", guarded, &low, "small", Some(Shortfall::LevelTooLow)),
+        ("nothing enrolled", guarded, &bare, "small", Some(Shortfall::NothingEnrolled)),
+        ("an hour ago", guarded, &old, "small", Some(too_old(600))),
+        ("inside, a password for little", inside, &low, "small", None),
+        ("inside, a password for much", inside, &low, "", Some(Shortfall::LevelTooLow)),
+        ("inside, an hour ago for much", inside, &old, "", None),
+        ("inside, an hour ago for very much", inside, &old, "large", Some(too_old(300))),
+        ("inside, fresh for very much", inside, &fresh, "large", None),
+        ("inside, nobody", inside, &String::new(), "small", Some(Shortfall::NoSession)),
+    ];
+    for (name, address, token, what, expected) in cases {
+        let mut client = client(address).await;
+        let unary = client.check(call(token, what)).await.map(|_| ());
+        let streamed = match client.watch(call(token, what)).await {
+            Ok(stream) => stream.into_inner().collect::<Result<Vec<_>, _>>().await.map(|answers| {
+                assert_eq!(answers.len(), 3, "{name}");
+            }),
+            Err(status) => Err(status),
+        };
+        for (way, outcome) in [("unary", unary), ("streaming", streamed)] {
+            let Some(shortfall) = expected else {
+                assert!(outcome.is_ok(), "{name}, {way}: {outcome:?}");
+                continue;
+            };
+            let status = outcome.unwrap_err();
+            let code = if shortfall == Shortfall::NoSession { Code::Unauthenticated } else { Code::PermissionDenied };
+            assert_eq!(status.code(), code, "{name}, {way}: {status:?}");
+            let required = StepUpRequired::of(&status).unwrap_or_else(|| panic!("{name}, {way}: {status:?}"));
+            assert_eq!(required.shortfall, shortfall, "{name}, {way}");
+            if shortfall != Shortfall::NoSession && shortfall != Shortfall::NothingEnrolled {
+                assert_eq!(required.acr_values.as_deref(), Some("urn:example:2fa"), "{name}, {way}");
+                let page = required.page.unwrap();
+                assert!(page.starts_with("https://bank.example/self-service/login/browser?"), "{name}: {page}");
+            }
+            if let Shortfall::TooOld { max_age, .. } = shortfall {
+                assert_eq!(required.max_age, Some(max_age), "{name}, {way}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_method_knows_who_calls() {
+    let step_up = step_up();
+    let token = aal2(&step_up, "kim", Duration::ZERO).await;
+    let mut client = client(serve(&step_up, None).await).await;
+    let response = client.check(call(&token, "")).await.unwrap();
+    assert_eq!(response.metadata().get("subject").unwrap(), "kim");
+}
+
+/// As gRPC over HTTP/2 has it: one frame of headers that ends the stream, HTTP 200, and the status in it.
+#[tokio::test]
+async fn a_refusal_is_trailers_only() {
+    let step_up = step_up();
+    let address = serve(&step_up, Some(Requirement::aal2())).await;
+    let (mut sender, connection) = h2::client::handshake(TcpStream::connect(address).await.unwrap()).await.unwrap();
+    tokio::spawn(connection);
+    for method in ["Check", "Watch"] {
+        let request = HttpRequest::builder()
+            .method(HttpMethod::POST)
+            .uri(format!("http://{address}/grpc.health.v1.Health/{method}"))
+            .header("content-type", "application/grpc+proto")
+            .header("te", "trailers")
+            .body(())
+            .unwrap();
+        sender = sender.ready().await.unwrap();
+        let response = sender.send_request(request, true).unwrap().0.await.unwrap();
+        let headers = response.headers();
+        assert_eq!(response.status(), 200);
+        assert_eq!(headers["grpc-status"], "16");
+        assert_eq!(headers["content-type"], "application/grpc+proto");
+        assert!(headers.contains_key("grpc-message") && headers.contains_key("grpc-status-details-bin"));
+        assert!(response.body().is_end_stream(), "nothing follows");
+    }
+}
+
+#[tokio::test]
+async fn without_the_outer_layer_nothing_is_let_through() {
+    let status = require(&Extensions::new(), Requirement::aal1()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = ServiceBuilder::new().layer(RequireAal::new(Requirement::aal1())).named_layer(HealthServer::new(Account));
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+    let status = client(address).await.check(call("", "small")).await.unwrap_err();
+    assert!(!matches!(status.code(), Code::Ok), "{status:?}");
+}
+
+/// Clients of HTTP on the same port get the crate's own answers.
+#[tokio::test]
+async fn what_is_not_grpc_is_answered_in_json() {
+    let step_up = step_up();
+    let address = serve(&step_up, Some(Requirement::aal2())).await;
+    let (sender, connection) = h2::client::handshake(TcpStream::connect(address).await.unwrap()).await.unwrap();
+    tokio::spawn(connection);
+    let request = HttpRequest::post(format!("http://{address}/grpc.health.v1.Health/Check"))
+        .header("content-type", "application/json")
+        .header("accept", "application/json")
+        .body(())
+        .unwrap();
+    let response = sender.ready().await.unwrap().send_request(request, true).unwrap().0.await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.headers()["content-type"], "application/json");
+}
+
+proptest! {
+    /// Whatever a server sends as details.
+    #[test]
+    fn details_of_others_are_no_step_up(details: Vec<u8>, code in 0..17_i32) {
+        let status = Status::with_details(Code::from(code), "text", details.into());
+        prop_assert_eq!(StepUpRequired::of(&status), None);
+    }
+}
