@@ -102,6 +102,15 @@ async fn a_service_refuses_in_the_middle_as_a_guard_does() {
         }
     });
     let middle = bank.step_up.layer().layer(middle);
+    // The same for code whose answer the outer layer does not see.
+    let whole = service_fn(|request: Request<Full<Bytes>>| async move {
+        let context = SessionContext::of(request.extensions()).unwrap().with_head(Head::from(&request));
+        let _ = context.decide(&Requirement::aal2()).await;
+        let (mut parts, body) = context.challenge(Requirement::aal2()).into_full_response().into_parts();
+        parts.extensions.clear();
+        Ok::<_, Infallible>(Response::from_parts(parts, Full::from(body)))
+    });
+    let whole = bank.step_up.layer().layer(whole);
     let door = ServiceBuilder::new().layer(bank.step_up.layer()).layer(RequireAal2).service(Strict::default());
     let (kim, bob) = (bank.aal2("kim").await, bank.aal1("bob").await);
     assert_eq!(send(&middle, request("GET", "/", &[("cookie", &kim.cookie())])).await.body, "paid");
@@ -111,6 +120,8 @@ async fn a_service_refuses_in_the_middle_as_a_guard_does() {
             (send(&middle, request("GET", "/", &headers)).await, send(&door, request("GET", "/", &headers)).await);
         assert_eq!((middle.status, &middle.headers, &middle.body), (door.status, &door.headers, &door.body));
         assert_ne!(middle.status, 200);
+        let whole = send(&whole, request("GET", "/", &headers)).await;
+        assert_eq!((whole.status, &whole.headers, &whole.body), (door.status, &door.headers, &door.body));
     }
 }
 

@@ -43,6 +43,10 @@
 //!
 //! [tonic]: https://docs.rs/tonic
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod refusal;
 mod require;
 mod required;

@@ -2,7 +2,11 @@
 
 use http::{Extensions, HeaderValue, Method, Request, header::CONTENT_TYPE};
 use tonic::Status;
-use tower_step_up::{Requirement, context::SessionContext, source::{Evidence, Head}};
+use tower_step_up::{
+    Requirement,
+    context::SessionContext,
+    source::{Evidence, Head},
+};
 
 use crate::refusal::code;
 

@@ -67,9 +67,7 @@ impl StepUpRequired {
             "NOTHING_ENROLLED" => Shortfall::NothingEnrolled,
             "CANNOT_TELL" => Shortfall::CannotTell,
             "UNAVAILABLE" => Shortfall::Unavailable,
-            "TOO_OLD" => {
-                Shortfall::TooOld { max_age: max_age?, second_factor: fact(SECOND_FACTOR)?.parse().ok()? }
-            }
+            "TOO_OLD" => Shortfall::TooOld { max_age: max_age?, second_factor: fact(SECOND_FACTOR)?.parse().ok()? },
             _ => return None,
         };
         let page = details.help().and_then(|help| help.links.first()).map(|link| link.url.clone());

@@ -211,10 +211,43 @@ async fn without_the_outer_layer_nothing_is_let_through() {
     assert_eq!(status.code(), Code::Internal);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = ServiceBuilder::new().layer(RequireAal::new(Requirement::aal1())).named_layer(HealthServer::new(Account));
+    let service =
+        ServiceBuilder::new().layer(RequireAal::new(Requirement::aal1())).named_layer(HealthServer::new(Account));
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
     let status = client(address).await.check(call("", "small")).await.unwrap_err();
     assert!(!matches!(status.code(), Code::Ok), "{status:?}");
+}
+
+/// From a browser, over HTTP/1.1.
+#[tokio::test]
+async fn grpc_web_gets_the_same_status() {
+    let step_up = step_up();
+    let low = aal1(&step_up, "bob", true).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let guard = RequireAal::new(Requirement::aal2());
+    let server = Server::builder()
+        .accept_http1(true)
+        .layer(tonic_web::GrpcWebLayer::new())
+        .layer(step_up.layer().body_with(body))
+        .add_service(ServiceBuilder::new().layer(guard).named_layer(HealthServer::new(Account)));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    for (kind, token, code) in [
+        ("application/grpc-web+proto", "", "16"),
+        ("application/grpc-web+proto", low.as_str(), "7"),
+        ("application/grpc-web-text+proto", low.as_str(), "7"),
+    ] {
+        let request = reqwest::Client::new()
+            .post(format!("http://{address}/grpc.health.v1.Health/Check"))
+            .header("content-type", kind)
+            .header("authorization", format!("Bearer {token}"))
+            .body(vec![0_u8; 5]);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{kind}");
+        assert_eq!(response.headers()["grpc-status"], code, "{kind}");
+        let kind = response.headers()["content-type"].to_str().unwrap();
+        assert!(kind.starts_with("application/grpc-web"), "{kind}");
+    }
 }
 
 /// Clients of HTTP on the same port get the crate's own answers.
