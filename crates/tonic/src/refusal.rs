@@ -40,6 +40,8 @@ fn grpc(headers: &HeaderMap) -> Option<&HeaderValue> {
 /// Its details are `google.rpc.ErrorInfo` with the domain `tower-step-up`, and `google.rpc.Help` with a link to the page where a user can prove
 /// more, if there is one. [`StepUpRequired`](crate::StepUpRequired) reads them.
 ///
+/// Its message is what the source of sessions says about the refusal, such as why an access token is no good, or else a few words about the shortfall.
+///
 /// | of the `ErrorInfo` | |
 /// |---|---|
 /// | `reason` | `NO_SESSION`, `LEVEL_TOO_LOW`, `NOTHING_ENROLLED`, `CANNOT_TELL`, `TOO_OLD` or `UNAVAILABLE` |
@@ -65,7 +67,8 @@ pub fn status(refusal: &Refusal<'_>) -> Status {
     if let Some(page) = &refusal.remedy.page {
         details.add_help_link("Prove more in a browser", page.as_str());
     }
-    Status::with_error_details(code(refusal.shortfall), refusal.shortfall.to_string(), details)
+    let text = refusal.remedy.error_description.as_deref().map_or_else(|| refusal.shortfall.to_string(), str::to_owned);
+    Status::with_error_details(code(refusal.shortfall), text, details)
 }
 
 pub(crate) const fn code(shortfall: Shortfall) -> Code {

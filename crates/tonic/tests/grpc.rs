@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic, reason = "a test that fails panics")]
 
-use std::{net::SocketAddr, pin::Pin, time::Duration};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use http::{Extensions, Method as HttpMethod, Request as HttpRequest};
 use proptest::prelude::*;
@@ -21,8 +21,9 @@ use tower::ServiceBuilder;
 use tower_step_up::{
     Aal, Method, RequireAal, Requirement, Shortfall, SigningKey, StepUp, Subject,
     aal::Proof,
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SystemClock, Timestamp},
     factor::Totp,
+    source::{Clue, Evidence, Head, Look, Remedy, SessionSource, SourceFuture, Transport, Unmet},
     store::MemoryStore,
 };
 use tower_step_up_tonic::{StepUpRequired, answer, body, require};
@@ -202,6 +203,46 @@ async fn a_refusal_is_trailers_only() {
         assert_eq!(headers["content-type"], "application/grpc+proto");
         assert!(headers.contains_key("grpc-message") && headers.contains_key("grpc-status-details-bin"));
         assert!(response.body().is_end_stream(), "nothing follows");
+    }
+}
+
+/// Says of each token why it is no good, or does not answer.
+struct Source {
+    answers: bool,
+}
+
+impl SessionSource for Source {
+    fn look(&self, head: Head<'_>) -> Look {
+        let token = head.headers.get("authorization");
+        token.map_or(Look::Nothing, |token| Look::Clue(Clue::from_header(token, Transport::Bearer)))
+    }
+
+    fn ask<'a>(&'a self, _: &'a Clue, _: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
+        Box::pin(async { if self.answers { Ok(None) } else { Err("the issuer is away".into()) } })
+    }
+
+    fn remedy(&self, _: &Unmet<'_>) -> Remedy {
+        Remedy::default().with_error_description("access token: expired")
+    }
+}
+
+#[tokio::test]
+async fn a_guard_of_other_sessions_says_why_and_lets_nothing_through_when_they_are_away() {
+    for (answers, code, text) in [
+        (true, Code::Unauthenticated, "access token: expired"),
+        (false, Code::Unavailable, "the session could not be looked up"),
+    ] {
+        let guard =
+            StepUp::guard("https://bank.example").source(Source { answers }).on_refusal(answer).build().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service =
+            ServiceBuilder::new().layer(RequireAal::new(Requirement::aal1())).named_layer(HealthServer::new(Account));
+        let server = Server::builder().layer(guard.layer().body_with(body)).add_service(service);
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let status = client(address).await.check(call("token", "small")).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (code, text));
+        assert!(!status.message().contains("away"), "the cause is not told");
     }
 }
 
