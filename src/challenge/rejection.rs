@@ -134,7 +134,10 @@ impl Rejection {
         {
             return Challenge::see_other(page);
         }
-        let envelope = json::envelope(self.shortfall, page);
+        let mut envelope = json::envelope(self.shortfall, page);
+        if let (Some(api), Some(Transport::Header)) = (&remedy.api, transport) {
+            envelope = envelope.detail("api", api.as_str());
+        }
         let envelope = bearer::unauthorized(envelope, transport, self.shortfall);
         let envelope = bearer::challenge(envelope, transport, self.shortfall, remedy);
         let mut challenge = Challenge::from(envelope.respond(headers));

@@ -5,11 +5,11 @@ use std::sync::{Arc, atomic::Ordering};
 use http::Extensions;
 use tracing::{Instrument, Level, Span, field::Empty, level_filters::LevelFilter};
 
-use super::{Answer, SessionContext, Shared, Unavailable, head::matched_route};
+use super::{Answer, SessionContext, Shared, Unavailable, Unshown, head::matched_route};
 use crate::{
     audit::{count_decision, outcome},
     requirement::{Requirement, Shortfall},
-    source::{Clue, Evidence, Look, Recalled},
+    source::{Clue, Evidence, Look, Recalled, SecondFactorRequired},
     standing::Enrolled,
 };
 
@@ -85,7 +85,9 @@ impl SessionContext {
                 // Another process may have enrolled a second factor since. If the verdict depends on there being none, ask the source.
                 let believed = evidence.standing.enrolled() == Enrolled::Yes
                     || !requirement.depends_on_enrolment(verdict.as_ref().err());
-                believed.then_some(verdict)
+                // The user may have proven more since, to another service.
+                let lasting = verdict.is_ok() || !self.shared.edge.source.rises_unseen();
+                (believed && lasting).then_some(verdict)
             }
         }
     }
@@ -94,13 +96,10 @@ impl SessionContext {
         requirement.check(&evidence.session, &evidence.standing, self.shared.now).map(|()| evidence)
     }
 
-    fn judge<'a>(
-        &self,
-        read: &'a Result<Option<Arc<Evidence>>, Unavailable>,
-        requirement: &Requirement,
-    ) -> Verdict<'a> {
+    fn judge<'a>(&self, read: &'a Answer, requirement: &Requirement) -> Verdict<'a> {
         match read {
-            Err(Unavailable) => Err(Shortfall::Unavailable),
+            Err(Unshown::Unavailable) => Err(Shortfall::Unavailable),
+            Err(Unshown::SecondFactorRequired) => Err(Shortfall::LevelTooLow),
             Ok(None) => Err(Shortfall::NoSession),
             Ok(Some(evidence)) => self.check(evidence, requirement),
         }
@@ -121,7 +120,11 @@ impl SessionContext {
                 Recalled::Unknown => {}
             }
         }
-        Box::pin(self.read()).await.as_ref().map(Option::as_ref).map_err(|&unavailable| unavailable)
+        match Box::pin(self.read()).await {
+            Ok(evidence) => Ok(evidence.as_ref()),
+            Err(Unshown::SecondFactorRequired) => Ok(None),
+            Err(Unshown::Unavailable) => Err(Unavailable),
+        }
     }
 
     fn recalled(&self, clue: &Clue) -> &Recalled {
@@ -136,9 +139,12 @@ impl SessionContext {
         cell.get_or_init(|| async {
             let Look::Clue(clue) = look else { return Ok(None) };
             edge.source.ask(clue, *now).await.map_err(|error| {
+                if error.is::<SecondFactorRequired>() {
+                    return Unshown::SecondFactorRequired;
+                }
                 // The error's source may name a database. Its own text never does.
                 tracing::error!(target: "tower_step_up::context", %error, "a session could not be looked up");
-                Unavailable
+                Unshown::Unavailable
             })
         })
         .await

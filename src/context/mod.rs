@@ -89,7 +89,16 @@ struct Shared {
 }
 
 /// The answer of a source.
-type Answer = Result<Option<Arc<Evidence>>, Unavailable>;
+type Answer = Result<Option<Arc<Evidence>>, Unshown>;
+
+/// Why a source shows no session, though there may be one.
+#[derive(Clone, Copy)]
+enum Unshown {
+    /// It did not answer.
+    Unavailable,
+    /// It wants a second factor first.
+    SecondFactorRequired,
+}
 
 /// The source of sessions did not answer, so the request's session is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +197,8 @@ impl SessionContext {
         self.verdict_without_waiting(requirement, None).map(|verdict| verdict.map(AsRef::as_ref))
     }
 
-    /// The session, if there is a valid one. Waits only if it must be looked up.
+    /// The session, if there is a valid one that its source shows (see
+    /// [`SecondFactorRequired`](crate::source::SecondFactorRequired)). Waits only if it must be looked up.
     ///
     /// # Errors
     ///

@@ -195,7 +195,10 @@ impl<S: Sync> OptionalFromRequestParts<S> for CurrentSession {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         match extract(parts, Requirement::aal1()).await {
             Ok(session) => Ok(Some(session)),
-            Err(denied) if denied.shortfall() == Some(Shortfall::NoSession) => Ok(None),
+            // The first level is never too low, so its source does not show the session before a second factor is proven.
+            Err(denied) if matches!(denied.shortfall(), Some(Shortfall::NoSession | Shortfall::LevelTooLow)) => {
+                Ok(None)
+            }
             Err(denied) => Err(denied),
         }
     }

@@ -48,6 +48,7 @@
 mod clue;
 pub(crate) mod own;
 mod remedy;
+mod second_factor_required;
 
 use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
@@ -56,6 +57,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Request, request::Parts};
 pub use self::{
     clue::{Clue, Transport},
     remedy::{Remedy, Unmet},
+    second_factor_required::SecondFactorRequired,
 };
 use crate::{
     clock::Timestamp,
@@ -185,8 +187,16 @@ pub trait SessionSource: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The source did not answer. The request is refused with 503.
+    /// The source did not answer. The request is refused with 503. Of a session that it does not show before a second factor is proven, it
+    /// says so by [`SecondFactorRequired`]; then the user is led to the step-up.
     fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>>;
+
+    /// Whether the users of this source prove more to another service, and the source does not hear of it. Then what
+    /// [`recall`](Self::recall) returns can let a request pass, but before a refusal [`ask`](Self::ask) is called as well: a user who comes
+    /// back from the step-up is not refused by what was known before it. By default, `false`.
+    fn rises_unseen(&self) -> bool {
+        false
+    }
 
     /// What a client can do about a requirement that its session does not meet. By default, nothing.
     fn remedy(&self, unmet: &Unmet<'_>) -> Remedy {

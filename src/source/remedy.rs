@@ -32,6 +32,9 @@ pub struct Unmet<'a> {
 pub struct Remedy {
     /// The page where a user in a browser can prove more.
     pub page: Option<Url>,
+    /// The endpoint where a client without a browser begins to prove more, such as Ory's `/self-service/login/api?aal=aal2`. Who sends a token
+    /// as [`Transport::Header`](super::Transport::Header) gets it as `details.api` of the error.
+    pub api: Option<Url>,
     /// What to ask the authorization server for: `acr_values` of RFC 9470. If the source leaves it out, the names that the builder was given
     /// for the level.
     pub acr_values: Option<String>,
@@ -45,7 +48,13 @@ pub struct Remedy {
 impl Remedy {
     /// A page to go to.
     pub const fn page(url: Url) -> Self {
-        Self { page: Some(url), acr_values: None, max_age: None, error_description: None }
+        Self { page: Some(url), api: None, acr_values: None, max_age: None, error_description: None }
+    }
+
+    /// The same, with the endpoint for clients without a browser.
+    #[must_use]
+    pub fn with_api(self, url: Url) -> Self {
+        Self { api: Some(url), ..self }
     }
 
     /// The same, with authentication context classes to ask for, the most wanted first, separated by spaces.

@@ -20,7 +20,8 @@ use tower_step_up::{
     error::BuildErrorKind,
     session::Session,
     source::{
-        Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceError, SourceFuture, Transport, Unmet,
+        Clue, Evidence, Head, Look, Recalled, Remedy, SecondFactorRequired, SessionSource, SourceError, SourceFuture,
+        Transport, Unmet,
     },
     standing::{Enrolled, Standing},
 };
@@ -413,4 +414,98 @@ async fn a_guard_names_levels_where_its_source_does_not() {
         let error = builder().acr_values(Aal::Aal2, ["good", bad]).build().expect_err(bad);
         assert_eq!(error.kind(), BuildErrorKind::AcrValues);
     }
+}
+
+/// A service whose users prove more at pages of its own. It shows no session of those who must.
+#[derive(Clone, Default)]
+struct Strict {
+    known: Elsewhere,
+}
+
+impl SessionSource for Strict {
+    fn look(&self, head: Head<'_>) -> Look {
+        match head.headers.get("x-session-token") {
+            Some(token) => Look::Clue(Clue::from_header(token, Transport::Header)),
+            None => self.known.look(head),
+        }
+    }
+
+    fn recall(&self, clue: &Clue, now: Timestamp) -> Recalled {
+        self.known.recall(clue, now)
+    }
+
+    fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {
+        Box::pin(async move {
+            if clue.bytes() == Some(b"low") {
+                return Err(SecondFactorRequired::new().into());
+            }
+            self.known.ask(clue, now).await
+        })
+    }
+
+    fn rises_unseen(&self) -> bool {
+        true
+    }
+
+    fn remedy(&self, _: &Unmet<'_>) -> Remedy {
+        let at = |path: &str| url::Url::parse(&format!("https://auth.example/{path}")).unwrap();
+        Remedy::page(at("browser")).with_api(at("api"))
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_shown_needs_the_second_factor_everywhere() {
+    let source = Strict::default();
+    let guard = StepUp::guard("https://app.example").source(source.clone()).clock(Still).build().unwrap();
+    let optional =
+        async |user: Option<CurrentSession>| user.map_or("nobody".to_owned(), |user| user.subject().to_string());
+    let seen = async |context: tower_step_up::SessionContext| match context.session().await {
+        Ok(Some(session)) => session.subject().to_string(),
+        Ok(None) => "nobody".to_owned(),
+        Err(_) => "unavailable".to_owned(),
+    };
+    let app = Router::new().route("/optional", any(optional)).route("/seen", any(seen)).layer(guard.layer());
+    let app = self::app(&guard).merge(app);
+    for path in ["/aal1", "/aal2", "/proof", "/highest", "/aal1-recent", "/recent"] {
+        let answer = ask(&app, path, &[("x-session-token", "low")]).await;
+        assert_eq!((answer.status.as_u16(), answer.error_id()), (403, "session_aal2_required".to_owned()), "{path}");
+        assert_eq!(answer.json()["error"]["details"]["api"], "https://auth.example/api", "{path}");
+        assert_eq!(answer.json()["redirect_browser_to"], "https://auth.example/browser", "{path}");
+        let browser = ask(&app, path, &[("cookie", "ticket=low"), ("accept", "text/html")]).await;
+        assert_eq!(browser.header("location").as_deref(), Some("https://auth.example/browser"), "{path}");
+        let page = ask(&app, path, &[("cookie", "ticket=low"), ("accept", "application/json")]).await;
+        assert!(page.json()["error"]["details"].get("api").is_none(), "{path}: a page has no use for it");
+    }
+    for path in ["/optional", "/seen"] {
+        let answer = ask(&app, path, &[("x-session-token", "low")]).await;
+        assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"nobody"[..]), "{path}");
+    }
+    source.known.knows("good", evidence(Some(10), Enrolled::Yes));
+    assert_eq!(&ask(&app, "/optional", &[("x-session-token", "good")]).await.body[..], b"kim");
+    source.known.0.down.store(1, SeqCst);
+    assert_eq!(ask(&app, "/optional", &[("x-session-token", "good")]).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_remembered_session_refuses_nobody_who_may_have_proven_more_since() {
+    let source = Strict::default();
+    let guard = StepUp::guard("https://app.example").source(source.clone()).clock(Still).build().unwrap();
+    let app = app(&guard);
+    source.known.remembers("risen", evidence(None, Enrolled::Yes));
+    source.known.remembers("renewed", evidence(Some(1000), Enrolled::Yes));
+    for ticket in ["risen", "renewed"] {
+        source.known.knows(ticket, evidence(Some(10), Enrolled::Yes));
+        let headers = [("x-session-token", ticket)];
+        let passes = if ticket == "risen" { "/aal1" } else { "/aal2" };
+        assert_eq!((ask(&app, passes, &headers).await.status.as_u16(), source.known.take_asks()), (200, 0), "{ticket}");
+        assert_eq!(
+            (ask(&app, "/recent", &headers).await.status.as_u16(), source.known.take_asks()),
+            (200, 1),
+            "{ticket}"
+        );
+    }
+    // And it is refused if it has not.
+    source.known.knows("risen", evidence(None, Enrolled::Yes));
+    let answer = ask(&app, "/aal2", &[("x-session-token", "risen")]).await;
+    assert_eq!((answer.status.as_u16(), source.known.take_asks()), (403, 1));
 }
