@@ -149,7 +149,8 @@ impl Requirement {
         self
     }
 
-    pub(crate) const fn longest_age(&self) -> Option<Duration> {
+    /// The greatest age of the proof, if there is one: what [`max_age`](Self::max_age) set.
+    pub const fn longest_age(&self) -> Option<Duration> {
         self.max_age
     }
 
