@@ -149,23 +149,33 @@ impl Assurance {
         if time.is_some_and(|time| time > now + leeway) {
             return None;
         }
+        let (acr, amr) = (names(claims, &self.acr_claim), names(claims, &self.amr_claim));
+        let mut proofs = self.proofs_of(&acr, &amr, time);
+        // The first is the issuer's own.
+        if let Some(vouched) = proofs.first_mut() {
+            *vouched = vouched.clone().with_provider(issuer);
+        }
+        Some(proofs)
+    }
+
+    /// The same for claims that were read already.
+    pub(crate) fn proofs_of(&self, acr: &[String], amr: &[String], time: Option<Timestamp>) -> Vec<Proof> {
         let proof = |method, level| match time {
             Some(time) => Proof::new(method, level, time),
             None => Proof::at_unknown_time(method, level),
         };
-        let (acr, amr) = (names(claims, &self.acr_claim), names(claims, &self.amr_claim));
         let reached = acr.iter().filter_map(|name| listed(&self.acr, name));
         let also_reached = amr.iter().filter_map(|name| listed(&self.amr_levels, name));
-        // Who has a valid token has proven something, if nobody knows what.
+        // Who is signed in has proven something, if nobody knows what.
         let level = reached.chain(also_reached).max().unwrap_or(Aal::Aal1).max(Aal::Aal1);
-        let mut proofs = vec![proof(Method::Oidc, level).with_provider(issuer)];
+        let mut proofs = vec![proof(Method::Oidc, level)];
         for (name, method) in &self.amr {
             let is_new = proofs.iter().all(|proof| proof.method() != *method);
             if is_new && amr.contains(name) {
                 proofs.push(proof(*method, Aal::Aal1));
             }
         }
-        Some(proofs)
+        proofs
     }
 }
 

@@ -1,6 +1,7 @@
 //! Step-up authentication for applications whose users sign in at an OpenID provider.
 //!
 //! - [`AccessTokens`]: an API whose callers bring access tokens (RFC 9068). Refusals are those of RFC 9470.
+//! - [`RelyingParty`]: an application for browsers that signs its users in by OpenID Connect. Refusals lead to its own login route.
 //!
 //! Both are [sources of sessions](tower_step_up::source) for [`StepUp::guard`](tower_step_up::StepUp::guard). The routes are guarded as in
 //! every application of `tower-step-up`.
@@ -23,10 +24,16 @@ mod algorithm;
 mod assurance;
 mod jwk;
 mod keys;
+mod relying_party;
 mod source;
 mod token;
 
-pub use self::{access_tokens::AccessTokens, algorithm::SigningAlgorithm, assurance::Assurance};
+pub use self::{
+    access_tokens::AccessTokens,
+    algorithm::SigningAlgorithm,
+    assurance::Assurance,
+    relying_party::{Login, RelyingParty},
+};
 
 /// The examples in README.md.
 #[cfg(doctest)]
