@@ -1,7 +1,7 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tower_step_up::{
@@ -12,16 +12,13 @@ use tower_step_up::{
         Unmet,
     },
 };
-use url::Url;
 
 use crate::{
     address::{self, PlainHttp},
-    cache::Cache,
-    credential::{Credential, Keys, look},
+    connected::{Connected, Session},
+    credential::look,
     failure::Failure,
-    flights::Flights,
-    session::{self, Reading},
-    whoami::{Answer, Whoami},
+    session::Reading,
 };
 
 /// No setting of a time may be longer.
@@ -130,9 +127,10 @@ impl Kratos {
         self
     }
 
-    /// What Kratos requires before it shows a session: its `session.whoami.required_aal`. By default `aal1` (lax), as in Kratos.
+    /// What Kratos requires before it shows a session: its `session.whoami.required_aal`. If this is not called, it is taken for
+    /// [`Aal1`](RequiredAal::Aal1) (lax), which claims nothing. Kratos' own default is `highest_available`.
     ///
-    /// Say [`HighestAvailable`](RequiredAal::HighestAvailable) (strict) only if it is set so there. Then a session that is shown with one factor
+    /// Say [`HighestAvailable`](RequiredAal::HighestAvailable) (strict) only if it is so there. Then a session that is shown with one factor
     /// is of a user who has no other, so [`Requirement::highest_available`](tower_step_up::Requirement::highest_available) lets it pass. If
     /// that is not true, users pass with a password who have a second factor. In the lax model nobody can tell, so `highest_available` lets only two
     /// factors pass.
@@ -202,9 +200,7 @@ impl Kratos {
         }
         let reading =
             Reading { strict: self.required_aal == RequiredAal::HighestAvailable, clock_leeway: self.clock_leeway };
-        let whoami = Whoami::new(address::endpoint(&base, "sessions/whoami"), self.timeout)?;
-        let asker = Arc::new(Asker { whoami, cache: Cache::new(self.cache), reading });
-        Ok(Connected { public, keys: Keys::random()?, flights: Flights::new(), asker })
+        Connected::new(public, &base, self.timeout, self.cache, reading)
     }
 
     fn connected(&self) -> Result<&Connected, Failure> {
@@ -223,64 +219,6 @@ impl fmt::Debug for Kratos {
     }
 }
 
-/// What the settings become.
-struct Connected {
-    public: Url,
-    keys: Keys,
-    flights: Flights<Found>,
-    asker: Arc<Asker>,
-}
-
-/// What a question needs, wherever it goes on.
-struct Asker {
-    whoami: Whoami,
-    cache: Cache,
-    reading: Reading,
-}
-
-/// What came of a question, for all who wait for it.
-type Found = Result<Session, Failure>;
-
-#[derive(Clone)]
-enum Session {
-    Shown(Arc<Evidence>),
-    None,
-    SecondFactorRequired,
-}
-
-impl Connected {
-    async fn ask(&self, clue: &Clue, cookie_name: &str, now: Timestamp) -> Found {
-        let not_a_credential = || Failure::NotAsked("the clue is not from this source".to_owned());
-        let key = self.keys.of(clue).ok_or_else(not_a_credential)?;
-        let ask = || {
-            let (asker, credential) = (Arc::clone(&self.asker), Credential::of(clue, cookie_name));
-            async move {
-                let at = Instant::now();
-                let answer = asker.whoami.ask(credential.ok_or_else(not_a_credential)?).await?;
-                let found = asker.read(answer)?;
-                match &found {
-                    Session::Shown(evidence) => asker.cache.keep(key, Arc::clone(evidence), at, now),
-                    Session::None | Session::SecondFactorRequired => asker.cache.forget(&key),
-                }
-                Ok(found)
-            }
-        };
-        self.flights.join(key, self.asker.cache.max_age(), ask).await
-    }
-}
-
-impl Asker {
-    fn read(&self, answer: Answer) -> Found {
-        Ok(match answer {
-            Answer::Session(body) => {
-                session::read(&body, self.reading)?.map_or(Session::None, |evidence| Session::Shown(Arc::new(evidence)))
-            }
-            Answer::NoSession => Session::None,
-            Answer::SecondFactorRequired => Session::SecondFactorRequired,
-        })
-    }
-}
-
 impl SessionSource for Kratos {
     fn check(&self) -> Result<(), SourceError> {
         self.connected().map(drop).map_err(Into::into)
@@ -291,11 +229,8 @@ impl SessionSource for Kratos {
     }
 
     fn recall(&self, clue: &Clue, now: Timestamp) -> Recalled {
-        let recalled = || {
-            let connected = self.connected().ok()?;
-            connected.asker.cache.get(&connected.keys.of(clue)?, now)
-        };
-        recalled().map_or(Recalled::Unknown, Recalled::Evidence)
+        let recalled = self.connected().ok().and_then(|connected| connected.recall(clue, now));
+        recalled.map_or(Recalled::Unknown, Recalled::Evidence)
     }
 
     fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {

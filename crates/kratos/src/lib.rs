@@ -47,6 +47,7 @@
 
 mod address;
 mod cache;
+mod connected;
 mod credential;
 mod failure;
 mod flights;
