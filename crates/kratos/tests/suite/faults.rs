@@ -1,6 +1,6 @@
 //! A Kratos that is away, slow or talks nonsense lets nobody through.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, header};
@@ -123,10 +123,12 @@ async fn kratos_away_slow_or_hanging_up_is_503() {
     let slow = Faulty::start().await;
     slow.hold();
     let begun = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"active\":true,";
+    let plain = Faulty::start().await;
     let nonsense = b"SSH-2.0-OpenSSH_9.2\r\n";
     let endless_head = b"HTTP/1.1 200 OK\r\nx: y\r\n";
     for (fault, source) in [
         ("away", Kratos::new(away).insecure_http_on_loopback()),
+        ("without TLS", Kratos::new(plain.url.replace("http:", "https:"))),
         ("slow", slow.source()),
         ("slow in its body", raw(begun, false).await),
         ("slow in its head", raw(endless_head, false).await),
@@ -140,6 +142,7 @@ async fn kratos_away_slow_or_hanging_up_is_503() {
         let (statuses, _) = application.statuses(&[]).await;
         assert_eq!(statuses, [401; 5], "{fault}: without a credential nobody is asked");
     }
+    assert_eq!(plain.take_requests(), 0, "nothing is sent in the clear");
 }
 
 #[tokio::test]
@@ -172,6 +175,37 @@ async fn of_levels_that_disagree_the_lower_one_counts() {
         faulty.reply(move || respond(200, body.clone()));
         assert_eq!(statuses(&application).await, [200, 403, 403, 403, 403]);
     }
+}
+
+#[tokio::test]
+async fn connections_are_kept_whatever_is_answered() {
+    let faulty = Faulty::start().await;
+    let application = application(faulty.source()).await;
+    let strict = json!({ "error": { "id": "session_aal2_required" } }).to_string();
+    for _ in 0..3 {
+        faulty.reply(|| respond(200, session().to_string()));
+        assert_eq!(statuses(&application).await, [200; 5]);
+        faulty.reply(|| respond(401, "{}"));
+        assert_eq!(statuses(&application).await, [401; 5]);
+        let strict = strict.clone();
+        faulty.reply(move || respond(403, strict.clone()));
+        assert_eq!(statuses(&application).await, [403; 5]);
+    }
+    assert_eq!((faulty.take_requests(), faulty.connections.load(Ordering::SeqCst)), (45, 1));
+}
+
+#[tokio::test]
+async fn the_application_asks_inside_and_browsers_go_outside() {
+    let faulty = Faulty::start().await;
+    faulty.reply(|| respond(403, json!({ "error": { "id": "session_aal2_required" } }).to_string()));
+    let base = format!("{}/kratos/public", faulty.url);
+    let source = Kratos::new("https://auth.example.com/.ory").internal_url(base).insecure_http_on_loopback();
+    let application = application(source).await;
+    let answer = application.get("/aal2", &[COOKIE]).await;
+    assert_eq!(faulty.seen.lock().unwrap()[0].0, "GET /kratos/public/sessions/whoami");
+    let to = answer.json()["redirect_browser_to"].as_str().unwrap().to_owned();
+    assert!(to.starts_with("https://auth.example.com/.ory/self-service/login/browser?aal=aal2"), "{to}");
+    assert!(!answer.text().contains("/kratos/public"), "nobody outside learns of it");
 }
 
 #[tokio::test]

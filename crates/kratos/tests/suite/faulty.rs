@@ -10,6 +10,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
     response::Response,
+    serve::ListenerExt,
 };
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ type Reply = Arc<dyn Fn() -> Response + Send + Sync>;
 pub struct Faulty {
     pub url: String,
     pub requests: Count,
+    pub connections: Count,
     under_way: Count,
     pub most_under_way: Count,
     /// The heads of the requests.
@@ -86,6 +88,7 @@ impl Faulty {
         let faulty = Self {
             url,
             requests: count(),
+            connections: count(),
             under_way: count(),
             most_under_way: count(),
             seen: Arc::default(),
@@ -93,6 +96,10 @@ impl Faulty {
             may_answer: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         };
         let router = Router::new().fallback(answer).with_state(faulty.clone());
+        let connections = Arc::clone(&faulty.connections);
+        let listener = listener.tap_io(move |_| {
+            connections.fetch_add(1, Ordering::SeqCst);
+        });
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
         faulty
     }
