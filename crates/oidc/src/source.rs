@@ -63,10 +63,8 @@ impl Live {
         let accepted = self.rules.accept(token, now)?;
         let Rules { issuer, leeway, .. } = &self.rules;
         let proofs = self.assurance.proofs(token.claims(), issuer, now, *leeway).ok_or(Refused::AuthTime)?;
-        let mut session = Session::external(accepted.subject, proofs).with_expires_at(accepted.ends_at);
-        if let Some(issued_at) = accepted.issued_at {
-            session = session.with_issued_at(issued_at);
-        }
+        // `iat` says when the token was made, not when the user first signed in, which nobody says.
+        let session = Session::external(accepted.subject, proofs).with_expires_at(accepted.ends_at);
         Ok(Evidence::new(session, Standing::external(Enrolled::Unknown).leeway(*leeway)))
     }
 

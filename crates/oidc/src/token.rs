@@ -147,7 +147,6 @@ pub(crate) struct Rules {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Accepted {
     pub(crate) subject: Subject,
-    pub(crate) issued_at: Option<Timestamp>,
     /// With the leeway.
     pub(crate) ends_at: Timestamp,
 }
@@ -179,7 +178,7 @@ impl Rules {
         }
         accept_unbound(token)?;
         let subject = token.text("sub").and_then(|sub| Subject::new(sub).ok()).ok_or(Refused::Subject)?;
-        Ok(Accepted { subject, issued_at: token.claims.get("iat").and_then(numeric_date), ends_at })
+        Ok(Accepted { subject, ends_at })
     }
 
     /// RFC 9068 section 4, or what keeps other tokens of the same issuer out where it does not say `at+jwt`.
@@ -293,11 +292,8 @@ mod tests {
 
     #[test]
     fn claims_are_checked_one_by_one() {
-        let accepted = Accepted {
-            subject: Subject::new("kim").unwrap(),
-            issued_at: Some(Timestamp::from_unix_seconds(1_799_999_990)),
-            ends_at: Timestamp::from_unix_seconds(1_800_000_305),
-        };
+        let accepted =
+            Accepted { subject: Subject::new("kim").unwrap(), ends_at: Timestamp::from_unix_seconds(1_800_000_305) };
         assert_eq!(judge(&rules(), &header(), &claims()), Ok(accepted));
         for (more, expected) in [
             (json!({"aud": ["x", "other-api"]}), None),
