@@ -73,7 +73,7 @@ async fn the_sessions_of_everybody_end_in_parts_on_sqlite() {
     let commits = || crate::round_trips::commits(&std::fs::read(&log).unwrap());
     let before = commits();
     assert_eq!(store.revoke_everyone(NOW).await.unwrap(), 5000);
-    assert!(commits() - before > 5, "{} commits for 5000 sessions", commits() - before);
+    assert!(commits() - before > 50, "{} commits for 5000 sessions", commits() - before);
 }
 
 #[cfg(all(unix, feature = "postgres"))]

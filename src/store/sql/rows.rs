@@ -14,9 +14,6 @@ use crate::{
     },
 };
 
-/// How many sessions one transaction deletes when those of everybody end: nobody waits for it long.
-pub(super) const ENDED_AT_ONCE: u32 = 1000;
-
 /// How long the log of changes goes back. Who was away for longer begins anew.
 pub(super) const LOG_KEPT_SECONDS: u32 = 300;
 

@@ -1,11 +1,10 @@
 //! What ends everything of one subject, or all sessions of everybody.
 
 use super::{Postgres, failed, lock_subject, subjects::next_revocation};
-use crate::{
-    clock::Timestamp,
-    session::Subject,
-    store::{StoreError, sql::rows::ENDED_AT_ONCE},
-};
+use crate::{clock::Timestamp, session::Subject, store::StoreError};
+
+/// How many sessions one transaction deletes when those of everybody end: nobody waits for it long.
+const ENDED_AT_ONCE: u32 = 1000;
 
 impl Postgres {
     pub(in crate::store::sql) async fn delete_subject(&self, subject: &Subject) -> Result<(), StoreError> {

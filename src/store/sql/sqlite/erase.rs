@@ -1,11 +1,11 @@
 //! What ends everything of one subject, or all sessions of everybody.
 
 use super::{Sqlite, failed, subjects::next_revocation};
-use crate::{
-    clock::Timestamp,
-    session::Subject,
-    store::{StoreError, sql::rows::ENDED_AT_ONCE},
-};
+use crate::{clock::Timestamp, session::Subject, store::StoreError};
+
+/// How many sessions one transaction deletes when those of everybody end. All other writes wait for it, and in a large database each session is on
+/// pages of its own.
+const ENDED_AT_ONCE: u32 = 100;
 
 impl Sqlite {
     pub(in crate::store::sql) async fn delete_subject(&self, subject: &Subject) -> Result<(), StoreError> {
