@@ -4,6 +4,7 @@ pub mod flows;
 pub mod limits;
 pub mod ours;
 pub mod peers;
+pub mod sources;
 
 use std::convert::Infallible;
 
@@ -39,6 +40,7 @@ pub fn all(world: &World, filter: &str) -> Vec<Case> {
     let mut cases = limits::all(world);
     cases.extend(peers::all(world));
     cases.extend(ours::all(world, filter));
+    cases.extend(sources::all(world));
     cases.extend(flows::all(world, filter));
     cases.retain(|case| case.name.contains(filter));
     cases.insert(0, bare(world));
