@@ -2,7 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic, reason = "a test that fails panics")]
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{Extensions, Method as HttpMethod, Request as HttpRequest};
 use proptest::prelude::*;
@@ -21,12 +29,18 @@ use tower::ServiceBuilder;
 use tower_step_up::{
     Aal, Method, RequireAal, Requirement, Shortfall, SigningKey, StepUp, Subject,
     aal::Proof,
-    clock::{Clock as _, SystemClock, Timestamp},
+    clock::{Clock, SystemClock, Timestamp},
     factor::Totp,
     source::{Clue, Evidence, Head, Look, Remedy, SessionSource, SourceFuture, Transport, Unmet},
     store::MemoryStore,
+    test_util::FixedClock,
 };
 use tower_step_up_tonic::{StepUpRequired, answer, body, require};
+
+use self::table::{Credential, Headers, Outcome, Route, Way};
+
+#[path = "../../../tests/ways/table.rs"]
+mod table;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
@@ -36,7 +50,12 @@ fn subject(name: &str) -> Subject {
 }
 
 fn step_up() -> StepUp {
+    step_up_at(SystemClock)
+}
+
+fn step_up_at(clock: impl Clock) -> StepUp {
     StepUp::builder("https://bank.example")
+        .clock(clock)
         .signing_key(SigningKey::generate("2026-11").unwrap())
         .store(MemoryStore::default())
         .factor(Totp::new("Example Bank"))
@@ -46,8 +65,10 @@ fn step_up() -> StepUp {
         .unwrap()
 }
 
-/// Asks in its methods for what its name says, in addition to what stands in front of it. Answers with the subject's name in the metadata.
-struct Account;
+/// Asks in its methods for what its name says, in addition to what stands in front of it. Answers with the subject's name in the metadata. Counts what
+/// it lets through.
+#[derive(Clone, Default)]
+struct Account(Arc<AtomicUsize>);
 
 fn asked(request: &Request<HealthCheckRequest>) -> Requirement {
     match request.get_ref().service.as_str() {
@@ -63,6 +84,7 @@ impl Health for Account {
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         let evidence = require(request.extensions(), asked(&request)).await?;
+        self.0.fetch_add(1, Ordering::SeqCst);
         let mut response = Response::new(HealthCheckResponse { status: 1 });
         response.metadata_mut().insert("subject", evidence.session.subject().as_str().parse().unwrap());
         Ok(response)
@@ -77,10 +99,14 @@ impl Health for Account {
 
 /// With this guard in front of the service, if any.
 async fn serve(step_up: &StepUp, guard: Option<Requirement>) -> SocketAddr {
+    serve_account(step_up, guard, Account::default()).await
+}
+
+async fn serve_account(step_up: &StepUp, guard: Option<Requirement>, account: Account) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let guard = RequireAal::new(guard.unwrap_or(Requirement::aal1()));
-    let service = ServiceBuilder::new().layer(guard).named_layer(HealthServer::new(Account));
+    let service = ServiceBuilder::new().layer(guard).named_layer(HealthServer::new(account));
     let server = Server::builder().layer(step_up.layer().body_with(body)).add_service(service);
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     address
@@ -171,6 +197,75 @@ async fn calls_pass_or_say_what_is_missing() {
     }
 }
 
+/// A method that asks itself, behind a guard that lets every session through.
+struct Grpc {
+    step_up: StepUp,
+    clock: FixedClock,
+    account: Account,
+    address: SocketAddr,
+}
+
+impl Way for Grpc {
+    async fn credential(&self, which: Credential) -> Result<Headers, &'static str> {
+        let (step_up, now) = (&self.step_up, self.clock.now());
+        let name = if which == Credential::OtherUsers { "lee" } else { "kim" };
+        let credential = step_up.import_totp(&subject(name), SECRET).await.unwrap();
+        let at = if which == Credential::TooOld { now - 2 * Duration::from_secs(300) } else { now };
+        let mut proofs = vec![Proof::new(Method::Password, Aal::Aal1, at)];
+        if which != Credential::LevelTooLow {
+            proofs.push(Proof::new(Method::Totp, Aal::Aal2, at).with_credential(credential));
+        }
+        let token = step_up.sign_in_with(subject(name), proofs).await.unwrap().token().as_str().to_owned();
+        if which == Credential::Expired {
+            self.clock.advance(400 * 24 * HOUR);
+        }
+        Ok(match which {
+            Credential::Nothing => Vec::new(),
+            Credential::Forged => vec![("authorization", format!("Bearer {}AAAAAAAA", &token[..token.len() - 8]))],
+            _ => vec![("authorization", format!("Bearer {token}"))],
+        })
+    }
+
+    async fn happens(&self, which: Credential) {
+        if which == Credential::Revoked {
+            self.step_up.revoke_all(&subject("kim")).await.unwrap();
+        } else {
+            self.step_up.unbind(&subject("kim"), Method::Totp).await.unwrap();
+        }
+    }
+
+    async fn ask(&self, route: Route, headers: &Headers) -> Outcome {
+        let what = match route {
+            Route::Aal1 => "small",
+            Route::Aal2 => "",
+            Route::Recent => "large",
+        };
+        let mut request = call("", what);
+        for (name, value) in headers {
+            let value: MetadataValue<_> = value.parse().unwrap();
+            request.metadata_mut().insert(*name, value);
+        }
+        match client(self.address).await.check(request).await {
+            Ok(answer) => Outcome::Passed(answer.metadata().get("subject").unwrap().to_str().unwrap().to_owned()),
+            Err(status) if status.code() == Code::Unauthenticated => Outcome::NoSession,
+            Err(status) if status.code() == Code::PermissionDenied => Outcome::StepUp,
+            Err(status) => panic!("{route:?}: {status:?}"),
+        }
+    }
+
+    fn take_calls(&self) -> usize {
+        self.account.0.swap(0, Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn the_table_of_attacks_holds_over_grpc() {
+    let (clock, account) = (FixedClock::default(), Account::default());
+    let step_up = step_up_at(clock.clone());
+    let address = serve_account(&step_up, None, account.clone()).await;
+    table::holds(&Grpc { step_up, clock, account, address }).await;
+}
+
 #[tokio::test]
 async fn a_method_knows_who_calls() {
     let step_up = step_up();
@@ -236,8 +331,9 @@ async fn a_guard_of_other_sessions_says_why_and_lets_nothing_through_when_they_a
             StepUp::guard("https://bank.example").source(Source { answers }).on_refusal(answer).build().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service =
-            ServiceBuilder::new().layer(RequireAal::new(Requirement::aal1())).named_layer(HealthServer::new(Account));
+        let service = ServiceBuilder::new()
+            .layer(RequireAal::new(Requirement::aal1()))
+            .named_layer(HealthServer::new(Account::default()));
         let server = Server::builder().layer(guard.layer().body_with(body)).add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         let status = client(address).await.check(call("token", "small")).await.unwrap_err();
@@ -252,8 +348,9 @@ async fn without_the_outer_layer_nothing_is_let_through() {
     assert_eq!(status.code(), Code::Internal);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service =
-        ServiceBuilder::new().layer(RequireAal::new(Requirement::aal1())).named_layer(HealthServer::new(Account));
+    let service = ServiceBuilder::new()
+        .layer(RequireAal::new(Requirement::aal1()))
+        .named_layer(HealthServer::new(Account::default()));
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
     let status = client(address).await.check(call("", "small")).await.unwrap_err();
     assert!(!matches!(status.code(), Code::Ok), "{status:?}");
@@ -271,7 +368,7 @@ async fn grpc_web_gets_the_same_status() {
         .accept_http1(true)
         .layer(tonic_web::GrpcWebLayer::new())
         .layer(step_up.layer().body_with(body))
-        .add_service(ServiceBuilder::new().layer(guard).named_layer(HealthServer::new(Account)));
+        .add_service(ServiceBuilder::new().layer(guard).named_layer(HealthServer::new(Account::default())));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     for (kind, token, code) in [
         ("application/grpc-web+proto", "", "16"),

@@ -89,6 +89,11 @@ impl Application {
         Self { url, calls }
     }
 
+    /// How often a handler of a guarded route ran since this was last asked.
+    pub fn take_calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
+    }
+
     /// Asks as a program does.
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let headers = [&[("accept", "application/json")], headers].concat();

@@ -21,6 +21,9 @@ mod flights;
 mod journeys;
 mod server;
 mod settings;
+#[path = "../../../../tests/ways/table.rs"]
+mod table;
+mod way;
 
 use self::server::Server;
 
