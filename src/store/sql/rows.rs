@@ -18,7 +18,7 @@ use crate::{
 pub(super) const LOG_KEPT_SECONDS: u32 = 300;
 
 /// At each write whose number is a multiple of this, old changes are removed from the log.
-pub(super) const TRIM_EVERY: u32 = 256;
+pub(super) const TRIM_EVERY: u32 = 64;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
