@@ -85,14 +85,9 @@ impl Way for Own {
     }
 
     async fn ask(&self, route: Route, headers: &Headers) -> Outcome {
-        let path = match route {
-            Route::Aal1 => "/aal1",
-            Route::Aal2 => "/aal2",
-            Route::Recent => "/recent",
-        };
         let mut all = vec![("accept", "application/json")];
         all.extend(headers.iter().map(|(name, value)| (*name, value.as_str())));
-        let answer = send(&self.app, request("GET", path, &all).map(Body::new)).await;
+        let answer = send(&self.app, request("GET", route.path(), &all).map(Body::new)).await;
         match answer.status {
             StatusCode::OK => Outcome::Passed(String::from_utf8(answer.body.to_vec()).unwrap()),
             StatusCode::UNAUTHORIZED => Outcome::NoSession,

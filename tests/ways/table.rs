@@ -39,6 +39,17 @@ pub enum Route {
     Recent,
 }
 
+impl Route {
+    /// Where an application has it.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Aal1 => "/aal1",
+            Self::Aal2 => "/aal2",
+            Self::Recent => "/recent",
+        }
+    }
+}
+
 /// What comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -90,12 +90,8 @@ impl Way for Tokens {
     }
 
     async fn ask(&self, route: Route, headers: &Headers) -> Outcome {
-        let path = match route {
-            Route::Aal1 => "/aal1",
-            Route::Aal2 => "/aal2",
-            Route::Recent => "/recent",
-        };
-        let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, value));
+        let request =
+            headers.iter().fold(Request::get(route.path()), |request, (name, value)| request.header(*name, value));
         let response = self.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let challenge = response.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned());
         match (response.status().as_u16(), challenge) {

@@ -97,18 +97,23 @@ impl Health for Account {
     }
 }
 
+/// A free port, and the connections that come in there.
+async fn listen() -> (SocketAddr, TcpListenerStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (listener.local_addr().unwrap(), TcpListenerStream::new(listener))
+}
+
 /// With this guard in front of the service, if any.
 async fn serve(step_up: &StepUp, guard: Option<Requirement>) -> SocketAddr {
     serve_account(step_up, guard, Account::default()).await
 }
 
 async fn serve_account(step_up: &StepUp, guard: Option<Requirement>, account: Account) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (address, calls) = listen().await;
     let guard = RequireAal::new(guard.unwrap_or(Requirement::aal1()));
     let service = ServiceBuilder::new().layer(guard).named_layer(HealthServer::new(account));
     let server = Server::builder().layer(step_up.layer().body_with(body)).add_service(service);
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(server.serve_with_incoming(calls));
     address
 }
 
@@ -329,13 +334,12 @@ async fn a_guard_of_other_sessions_says_why_and_lets_nothing_through_when_they_a
     ] {
         let guard =
             StepUp::guard("https://bank.example").source(Source { answers }).on_refusal(answer).build().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (address, calls) = listen().await;
         let service = ServiceBuilder::new()
             .layer(RequireAal::new(Requirement::aal1()))
             .named_layer(HealthServer::new(Account::default()));
         let server = Server::builder().layer(guard.layer().body_with(body)).add_service(service);
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(server.serve_with_incoming(calls));
         let status = client(address).await.check(call("token", "small")).await.unwrap_err();
         assert_eq!((status.code(), status.message()), (code, text));
         assert!(!status.message().contains("away"), "the cause is not told");
@@ -346,12 +350,11 @@ async fn a_guard_of_other_sessions_says_why_and_lets_nothing_through_when_they_a
 async fn without_the_outer_layer_nothing_is_let_through() {
     let status = require(&Extensions::new(), Requirement::aal1()).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (address, calls) = listen().await;
     let service = ServiceBuilder::new()
         .layer(RequireAal::new(Requirement::aal1()))
         .named_layer(HealthServer::new(Account::default()));
-    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(calls));
     let status = client(address).await.check(call("", "small")).await.unwrap_err();
     assert!(!matches!(status.code(), Code::Ok), "{status:?}");
 }
@@ -361,15 +364,14 @@ async fn without_the_outer_layer_nothing_is_let_through() {
 async fn grpc_web_gets_the_same_status() {
     let step_up = step_up();
     let low = aal1(&step_up, "bob", true).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (address, calls) = listen().await;
     let guard = RequireAal::new(Requirement::aal2());
     let server = Server::builder()
         .accept_http1(true)
         .layer(tonic_web::GrpcWebLayer::new())
         .layer(step_up.layer().body_with(body))
         .add_service(ServiceBuilder::new().layer(guard).named_layer(HealthServer::new(Account::default())));
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(server.serve_with_incoming(calls));
     for (kind, token, code) in [
         ("application/grpc-web+proto", "", "16"),
         ("application/grpc-web+proto", low.as_str(), "7"),

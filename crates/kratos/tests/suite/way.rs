@@ -72,13 +72,8 @@ impl Way for Kratos {
     }
 
     async fn ask(&self, route: Route, headers: &Headers) -> Outcome {
-        let path = match route {
-            Route::Aal1 => "/aal1",
-            Route::Aal2 => "/aal2",
-            Route::Recent => "/recent",
-        };
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let answer = self.application.get(path, &headers).await;
+        let answer = self.application.get(route.path(), &headers).await;
         match answer.status {
             200 => Outcome::Passed(answer.text()),
             401 => Outcome::NoSession,
