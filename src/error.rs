@@ -147,6 +147,9 @@ pub enum ErrorKind {
     Unsupported,
     /// Other requests kept changing the same thing at the same moment. Nothing was done.
     Conflict,
+    /// The call does not fit where sessions come from, or the application's session could not be read or written: the source of the error
+    /// says which. See [`StepUpBuilder::sessions`](crate::StepUpBuilder::sessions).
+    Sessions,
 }
 
 impl Error {
@@ -180,6 +183,7 @@ impl fmt::Display for Error {
             ErrorKind::Proof => "these proofs cannot begin a session",
             ErrorKind::Unsupported => "the store does not know how to do this, so nothing was done",
             ErrorKind::Conflict => "another request changed it at the same moment, so nothing was done; try again",
+            ErrorKind::Sessions => "the sessions are the application's, and this cannot be done with them",
         })
     }
 }

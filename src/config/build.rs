@@ -11,7 +11,11 @@ use crate::{
     error::{BuildError, BuildErrorKind},
     seal::{EncryptionKey, Sealer},
     session::token::KeyRing,
-    source::own::{OwnSessions, followed},
+    source::{
+        SessionSource,
+        hosted::{HostedSessions, Remembered},
+        own::{OwnSessions, followed},
+    },
     step_up::StepUp,
     store::access::Stores,
     urls::Urls,
@@ -69,6 +73,9 @@ impl StepUpBuilder {
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
         let host = urls.public.host_str().unwrap_or_default();
         let application_name = self.application_name.take().unwrap_or_else(|| host.to_owned());
+        if let Some(host) = &self.host_sessions {
+            host.check().map_err(|error| BuildError::new(BuildErrorKind::Source, error.to_string()))?;
+        }
         let (urls, users) = (Arc::new(urls), Users::new(self.directory, self.limits.directory_timeout));
         let (cache, log_reader) = followed(
             stores.clone(),
@@ -92,8 +99,21 @@ impl StepUpBuilder {
             sealer: sealer.clone(),
             kept_addresses: self.limits.flows_per_session,
         });
+        let hosted = self.host_sessions.take().map(|host| {
+            Arc::new(HostedSessions {
+                host,
+                own: Arc::clone(&sessions),
+                remembered: Remembered::new(self.cached_sessions),
+                clock: Arc::clone(&self.clock),
+                audit: self.audit.clone(),
+            })
+        });
+        let source: Arc<dyn SessionSource> = match &hosted {
+            Some(hosted) => Arc::<HostedSessions>::clone(hosted),
+            None => Arc::<OwnSessions>::clone(&sessions),
+        };
         let edge = Edge {
-            source: Arc::<OwnSessions>::clone(&sessions),
+            source,
             urls: Arc::clone(&urls),
             clock: Arc::clone(&self.clock),
             audit: self.audit.clone(),
@@ -107,6 +127,7 @@ impl StepUpBuilder {
             strict_transport_security: self.strict_transport_security,
             urls,
             sessions,
+            hosted,
             stores,
             factors: self.factors,
             sealer,

@@ -3,6 +3,7 @@
 //! It knows no HTTP requests, no router and no pages.
 
 mod factors;
+mod hosted;
 mod limits;
 mod proofs;
 mod sessions;
@@ -23,7 +24,7 @@ use crate::{
     requirement::RequiredAal,
     seal::Sealer,
     session::Subject,
-    source::own::OwnSessions,
+    source::{hosted::HostedSessions, own::OwnSessions},
     standing::{CredentialSummary, Standing},
     store::{Completed, Completion, Credential, access::Stores},
     urls::Urls,
@@ -36,6 +37,8 @@ pub(crate) struct Engine {
     pub(crate) strict_transport_security: bool,
     pub(crate) urls: Arc<Urls>,
     pub(crate) sessions: Arc<OwnSessions>,
+    /// If it is the application that signs users in and out.
+    pub(crate) hosted: Option<Arc<HostedSessions>>,
     pub(crate) stores: Stores,
     pub(crate) factors: Vec<Box<dyn Factor>>,
     pub(crate) sealer: Sealer,

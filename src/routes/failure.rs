@@ -24,6 +24,7 @@ pub(crate) enum Failure {
     NoSession,
     FirstFactorRequired,
     AlreadyAvailable,
+    StillSignedIn,
     ForbiddenReturnTo,
     UnknownAal,
     RepeatedParameter,
@@ -66,10 +67,11 @@ pub(crate) enum WayOut {
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1f_3c52_91b8_4c37_8d0e_5a1b_c1f2_8e44);
 
 impl Failure {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 27] = [
         Self::NoSession,
         Self::FirstFactorRequired,
         Self::AlreadyAvailable,
+        Self::StillSignedIn,
         Self::ForbiddenReturnTo,
         Self::UnknownAal,
         Self::RepeatedParameter,
@@ -114,6 +116,12 @@ impl Failure {
                 Some("session_already_available"),
                 "session already available",
                 "You are already signed in. To confirm again, add refresh=true.",
+            ),
+            Self::StillSignedIn => new(
+                StatusCode::FORBIDDEN,
+                Some("session_refresh_required"),
+                "still signed in from before",
+                "You are still signed in from before. Please sign out, and then sign in again.",
             ),
             Self::ForbiddenReturnTo => new(
                 StatusCode::BAD_REQUEST,
@@ -246,7 +254,8 @@ impl Failure {
             | Self::WrongSessionToken
             | Self::BadPage
             | Self::BadSessionId
-            | Self::OwnSession => WayOut::Sessions,
+            | Self::OwnSession
+            | Self::StillSignedIn => WayOut::Sessions,
             Self::AlreadyAvailable | Self::TokenizeAs | Self::UnknownError | Self::UnknownSchema => WayOut::GoBack,
         }
     }
@@ -271,7 +280,7 @@ impl Failure {
             Self::IdentityMismatch => RefusalReason::AnotherSession,
             Self::ForbiddenReturnTo => RefusalReason::ForbiddenReturnTo,
             Self::UnknownFlow => RefusalReason::UnknownFlow,
-            Self::AlreadyAvailable => RefusalReason::NothingToDo,
+            Self::AlreadyAvailable | Self::StillSignedIn => RefusalReason::NothingToDo,
             Self::MissingLogoutToken | Self::WrongLogoutToken | Self::WrongSessionToken => RefusalReason::WrongToken,
             Self::UnknownAal
             | Self::RepeatedParameter

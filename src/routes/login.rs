@@ -17,6 +17,7 @@ use super::{
     stored_flow::{self, carry_along, comes_into_use, stored_flow},
 };
 use crate::{
+    aal::{Aal, Proof},
     audit::RefusalReason,
     flow::{
         csrf::CsrfToken,
@@ -161,7 +162,12 @@ struct Request {
     asked: Asked,
     asked_url: Url,
     return_to: Option<Url>,
+    /// When the client was led to the application's login, in seconds since the Unix epoch.
+    since: Option<i64>,
 }
+
+/// The parameter that says when a client was led to the application's login. It decides only where its sender goes next.
+const SINCE: &str = "since";
 
 /// What is decided before a flow begins.
 struct Decision<'a> {
@@ -179,7 +185,8 @@ impl Request {
         let mut asked = query.asked()?;
         // Without a session there is nothing to prove again.
         asked.refresh &= scope.evidence().await?.is_some();
-        Ok(Self { asked, asked_url: query.asked_url(scope.engine(), begin_path(flow_type)), return_to })
+        let since = query.one(SINCE)?.and_then(|since| since.parse().ok());
+        Ok(Self { asked, asked_url: query.asked_url(scope.engine(), begin_path(flow_type)), return_to, since })
     }
 
     async fn begin_in_browser(self, scope: &Scope) -> Result<Response, Failure> {
@@ -188,10 +195,7 @@ impl Request {
         let decision = self.decide(scope).await?;
         match decision.outcome {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
-            Begin::FirstLogin => {
-                let url = engine.urls.first_login(self.return_to.as_ref());
-                return Ok(lead_to(&url, negotiation::wants_json(&scope.headers), scope));
-            }
+            Begin::FirstLogin => return self.lead_to_first_login(scope, decision.found),
             Begin::AlreadyAvailable if spa => return Err(Failure::AlreadyAvailable),
             Begin::AlreadyAvailable => {
                 return Ok(answer::see_other(self.return_to.as_ref().unwrap_or(&engine.urls.default_return)));
@@ -218,6 +222,31 @@ impl Request {
         Ok(response)
     }
 
+    /// Leads to the application's own login. Whoever is signed in there comes back by this address, which looks whether they have signed in
+    /// anew: a login page may send them back at once, and so would we.
+    fn lead_to_first_login(&self, scope: &Scope, found: Option<&Evidence>) -> Result<Response, Failure> {
+        let engine = scope.engine();
+        let return_to = self.return_to.as_ref();
+        let json = negotiation::wants_json(&scope.headers);
+        let Some(found) = found.filter(|_| engine.is_hosted()) else {
+            return Ok(lead_to(&engine.urls.first_login(return_to), json, scope));
+        };
+        let Some(since) = self.since else {
+            let since = scope.now().unix_seconds().to_string();
+            let parameters =
+                [("refresh", Some("true")), (SINCE, Some(since.as_str())), ("return_to", return_to.map(Url::as_str))];
+            let back = engine.urls.route(begin_path(FlowType::Browser), &parameters);
+            return Ok(lead_to(&engine.urls.first_login(Some(&back)), json, scope));
+        };
+        let first_factors = found.session.proofs().iter().filter(|proof| proof.aal() == Aal::Aal1);
+        match first_factors.filter_map(Proof::completed_at).max() {
+            Some(at) if at.unix_seconds() >= since => {
+                Ok(lead_to(return_to.unwrap_or(&engine.urls.default_return), json, scope))
+            }
+            _ => Err(Failure::StillSignedIn),
+        }
+    }
+
     async fn begin_by_api(self, scope: &Scope) -> Result<Response, Failure> {
         let decision = self.decide(scope).await?;
         match decision.outcome {
@@ -236,7 +265,9 @@ impl Request {
         let engine = scope.engine();
         let first_factor = engine.factors.iter().any(|factor| factor.first_factor().is_some());
         let Some(found) = scope.evidence().await? else {
-            return Ok(Decision { found: None, owner: None, outcome: begin(self.asked, None, first_factor) });
+            // Where the application has the sessions, nobody else begins one.
+            let outcome = begin(self.asked, None, first_factor && !engine.is_hosted());
+            return Ok(Decision { found: None, owner: None, outcome });
         };
         let owner = Owner::read(engine, found.session.subject()).await?;
         let known = Known {
@@ -258,11 +289,15 @@ impl Request {
         let engine = scope.engine();
         let now = scope.now();
         let return_to = self.return_to.as_ref();
+        let session = match decision.found {
+            Some(found) => Some(stored_flow::session_of(scope, found).await?),
+            None => None,
+        };
         let level = decision.found.map(|found| found.standing.level(&found.session, now)).unwrap_or_default();
         let opening = Opening {
             purpose: self.asked.purpose(),
             flow_type,
-            session: decision.found.map(|found| &found.session),
+            session: session.as_ref(),
             return_to: self.return_to.clone(),
             request_url: self.asked_url.clone(),
             csrf: csrf.map(CsrfToken::hash),

@@ -153,6 +153,7 @@ impl<'a> Submission<'a> {
         }
         match (self.found, factor.first_factor()) {
             (Some(found), _) if self.flow.is_bound() => self.evaluate(found, factor, &form).await,
+            (None, Some(_)) if self.engine().is_hosted() => Err(Failure::NoSession),
             (None, Some(first)) => self.sign_in(factor, first, &form).await,
             // A session began in another tab in the meantime.
             _ => {

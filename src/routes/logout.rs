@@ -24,6 +24,7 @@ use crate::{
     flow::csrf::CsrfToken,
     headers::negotiation,
     session::{Session, SessionId},
+    source::Evidence,
 };
 
 /// `GET /self-service/logout/browser`: the URL that ends this session. Always in JSON.
@@ -59,6 +60,10 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     let return_to = return_to(scope, query).await?;
     let token = query.one("token")?.ok_or(Failure::MissingLogoutToken)?;
     let Some(found) = scope.evidence().await? else {
+        // Nothing of the application's session is left that the token could be compared with. Nobody is signed in, and nothing changes.
+        if engine.is_hosted() {
+            return Ok(logged_out(scope, return_to.as_ref(), json));
+        }
         if !logged_out_already(scope, token).await? {
             return Err(Failure::NoSession);
         }
@@ -70,8 +75,18 @@ async fn log_out(scope: &Scope, query: &Query, json: bool) -> Result<Response, F
     if !constant_time_eq(expected.as_bytes(), token.as_bytes()) {
         return Err(Failure::WrongLogoutToken);
     }
-    scope.engine().sign_out(&found.session, &scope.context.origin()).await?;
+    sign_out(scope, &found.session).await?;
     Ok(logged_out(scope, return_to.as_ref(), json))
+}
+
+/// Ends the session of the client, and that of the application first, if it has one.
+pub(super) async fn sign_out(scope: &Scope, session: &Session) -> Result<(), Failure> {
+    let engine = scope.engine();
+    if let (Some(hosted), Some(clue)) = (&engine.hosted, scope.context.clue()) {
+        hosted.log_out(clue, scope.now()).await?;
+        return Ok(());
+    }
+    Ok(engine.sign_out(session, &scope.context.origin()).await?)
 }
 
 /// Whether this token's session has ended, and no other has replaced it.
@@ -132,6 +147,13 @@ async fn native_logout(scope: &Scope, body: &Bytes) -> Result<Response, Failure>
     let body: NativeLogout = serde_json::from_slice(body).map_err(|_| Failure::BadBody)?;
     let token = body.session_token.ok_or(Failure::WrongSessionToken)?;
     let verified = engine.sessions.keys.verify(&token, now).map_err(|_| Failure::WrongSessionToken)?;
+    if engine.is_hosted()
+        && let Some(Evidence { session, .. }) = scope.evidence().await?
+        && (session.subject(), session.binding()) == (&verified.subject, Some(verified.binding))
+    {
+        sign_out(scope, session).await?;
+        return Ok(answer::empty(StatusCode::NO_CONTENT));
+    }
     let id: SessionId = verified.id;
     let sessions = engine.stores.sessions(&verified.subject, now).await?;
     if let Some(session) = sessions.iter().find(|session| session.id() == id) {

@@ -52,27 +52,27 @@ impl FromRequestParts<Site> for Scope {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Self::Rejection> {
-        match SessionContext::of(&parts.extensions) {
+        let help = match SessionContext::of(&parts.extensions) {
             Some(context) if context.belongs_to(&site.edge) => {
-                let context = context.with_head(Head::from(&*parts));
-                Ok(Self { site: site.clone(), context, headers: parts.headers.clone() })
+                let Some(help) = context.miswired() else {
+                    let context = context.with_head(Head::from(&*parts));
+                    return Ok(Self { site: site.clone(), context, headers: parts.headers.clone() });
+                };
+                help
             }
             _ => {
-                tell_miswired(
-                    "the router of a StepUp needs the layer of the same StepUp around it: write \
-                     `.with_step_up(&step_up)` after all routes, or `.merge(step_up.router()).layer(step_up.layer())`",
-                    &parts.uri,
-                    &parts.extensions,
-                );
-                let envelope = Envelope::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    None,
-                    "not set up",
-                    "The application is not set up correctly. Please contact its operator.",
-                );
-                Err(answer::from_bytes(envelope.respond(&parts.headers)))
+                "the router of a StepUp needs the layer of the same StepUp around it: write \
+                 `.with_step_up(&step_up)` after all routes, or `.merge(step_up.router()).layer(step_up.layer())`"
             }
-        }
+        };
+        tell_miswired(help, &parts.uri, &parts.extensions);
+        let envelope = Envelope::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            None,
+            "not set up",
+            "The application is not set up correctly. Please contact its operator.",
+        );
+        Err(answer::from_bytes(envelope.respond(&parts.headers)))
     }
 }
 
@@ -99,7 +99,7 @@ impl Scope {
 
     /// What the request's credential says, if it is a token of ours, even one whose session has ended. It proves nothing by itself.
     pub(crate) fn presented(&self) -> Option<Verified> {
-        self.engine().sessions.verified(self.context.clue()?, self.now())
+        self.engine().presented(self.context.clue()?, self.now())
     }
 
     /// The cookie and token for a session, made by the source that will find it again.

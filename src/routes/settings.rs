@@ -124,10 +124,11 @@ async fn in_browser(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     gate(scope, back.as_ref(), &without).await?;
     let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
+    let session = stored_flow::session_of(scope, found).await?;
     let opening = Opening {
         purpose: Purpose::Settings { success: false },
         flow_type: FlowType::Browser,
-        session: Some(&found.session),
+        session: Some(&session),
         return_to,
         request_url,
         csrf: Some(csrf.hash()),
@@ -159,10 +160,11 @@ async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
     let return_to = return_to(scope, query).await?;
     let found = session(scope, engine.urls.settings_ui.clone()).await?;
     gate(scope, None, &engine.urls.settings_ui).await?;
+    let session = stored_flow::session_of(scope, found).await?;
     let opening = Opening {
         purpose: Purpose::Settings { success: false },
         flow_type: FlowType::Api,
-        session: Some(&found.session),
+        session: Some(&session),
         request_url: query.asked_url(engine, "self-service/settings/api"),
         return_to,
         csrf: None,

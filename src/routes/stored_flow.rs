@@ -9,7 +9,8 @@ use crate::{
         unstored::{self, Found},
     },
     headers::negotiation,
-    source::own::addresses::is_kept_address,
+    session::Session,
+    source::{Evidence, own::addresses::is_kept_address},
     store::{FlowId, StoreError},
 };
 
@@ -30,6 +31,13 @@ pub(crate) async fn stored_flow(scope: &Scope, id: FlowId) -> Result<Flow, Failu
     let policy = &engine.urls.return_policy;
     flow.return_to = flow.return_to.and_then(|url| policy.check(url).ok());
     Ok(flow)
+}
+
+/// The session that a new flow belongs to.
+pub(crate) async fn session_of(scope: &Scope, found: &Evidence) -> Result<Session, Failure> {
+    let clue = scope.context.clue().ok_or(Failure::NoSession)?;
+    let session = scope.engine().session_of_flow(clue, found, &scope.context.client(), scope.now()).await?;
+    session.ok_or(Failure::NoSession)
 }
 
 /// Keeps a new flow. Without a session, it is not stored before something is compared: the answer must [carry](carry_along) it.

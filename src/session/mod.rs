@@ -260,6 +260,19 @@ impl Session {
         self
     }
 
+    /// The same session under an id of this crate's store.
+    pub(crate) fn named(self, id: SessionId, device: Option<&Client>) -> Self {
+        Self { id: Some(id), device: device.cloned().map(Box::new), ..self }
+    }
+
+    /// The same session with this proof in place of an older one of its kind.
+    pub(crate) fn proven(self, proof: Proof) -> Self {
+        let mut proofs: Vec<_> = self.proofs.iter().filter(|old| !old.is_replaced_by(&proof)).cloned().collect();
+        proofs.push(proof);
+        proofs.sort_by_key(Proof::completed_at);
+        Self { proofs: proofs.into_boxed_slice(), ..self }
+    }
+
     /// The id, if this crate keeps the session.
     pub const fn id(&self) -> Option<SessionId> {
         self.id

@@ -46,6 +46,8 @@
 //! ```
 
 mod clue;
+mod host;
+pub(crate) mod hosted;
 pub(crate) mod own;
 mod remedy;
 mod second_factor_required;
@@ -56,6 +58,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Request, request::Parts};
 
 pub use self::{
     clue::{Clue, Transport},
+    host::{HostLook, HostSession, HostSessions, HostState, HostUser},
     remedy::{Remedy, Unmet},
     second_factor_required::SecondFactorRequired,
 };

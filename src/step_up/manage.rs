@@ -22,6 +22,9 @@ impl StepUp {
 
     /// Ends the session. If a step-up has replaced it in the meantime, ends its successor.
     ///
+    /// If the sessions are [the application's](crate::StepUpBuilder::sessions), this ends the step-up alone. The application's own logout ends
+    /// both.
+    ///
     /// # Errors
     ///
     /// The store did not answer; whether the session was ended is not known.
@@ -42,6 +45,8 @@ impl StepUp {
 
     /// Ends all sessions of the subject, also those being created at this moment, and returns how many. Use it when a user is disabled or
     /// asks for it. To end one, or all but one, use [`revoke`](Self::revoke).
+    ///
+    /// If the sessions are [the application's](crate::StepUpBuilder::sessions), this ends step-ups: to end its logins is up to the application.
     ///
     /// When a user changes the password, end all sessions, or all but the current one: an attacker who knew the old password may have
     /// one.

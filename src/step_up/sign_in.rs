@@ -10,7 +10,7 @@ use crate::{
     audit::{Actor, AuditEventKind},
     error::{Error, ErrorKind},
     session::{Session, StoredSession, Subject, token::SessionToken},
-    source::Carried,
+    source::{Carried, HostSession},
     standing::Standing,
     store::{AttemptKey, Completed, Completion, Rotation},
 };
@@ -78,10 +78,12 @@ impl StepUp {
     ///
     /// # Errors
     ///
-    /// The method is only a second factor (`Method`), built in or of your own; the subject is not active (`Inactive`); or the store or
+    /// The method is only a second factor (`Method`), built in or of your own; the subject is not active (`Inactive`); the sessions are the
+    /// application's ([`StepUpBuilder::sessions`](crate::StepUpBuilder::sessions)), whose own login begins them (`Sessions`); or the store or
     /// directory did not answer.
     pub async fn sign_in(&self, subject: Subject, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
+        engine.begins_sessions()?;
         let level = engine.first_factor_level(method).ok_or(Error::new(ErrorKind::Method))?;
         let revocations = engine.stores.revocations().await?;
         if !engine.users.is_active(&subject).await? {
@@ -133,6 +135,7 @@ impl StepUp {
     /// Otherwise as [`sign_in`](Self::sign_in).
     pub async fn sign_in_with(&self, subject: Subject, proofs: Vec<Proof>) -> Result<SignedIn, Error> {
         let engine = self.engine();
+        engine.begins_sessions()?;
         let now = engine.now();
         let revocations = engine.stores.revocations().await?;
         let known = engine.stores.credentials(&subject).await?;
@@ -172,6 +175,7 @@ impl StepUp {
     /// As [`sign_in`](Self::sign_in), or the session has ended (`Inactive`).
     pub async fn reauthenticate(&self, session: impl AsRef<Session>, method: Method) -> Result<SignedIn, Error> {
         let engine = self.engine();
+        engine.begins_sessions()?;
         let level = engine.first_factor_level(method).ok_or(Error::new(ErrorKind::Method))?;
         let now = engine.now();
         let session = session.as_ref();
@@ -189,6 +193,27 @@ impl StepUp {
         engine.audit.record_in_session(now, &origin, &renewed, AuditEventKind::Passed { method });
         engine.audit.record_in_session(now, &origin, &renewed, AuditEventKind::Rotated { replaced: Some(id) });
         self.hand_out(renewed, &found.evidence.standing)
+    }
+
+    /// Says that the user of the application's session has just proven this first factor to the application: for a login of a user who is signed
+    /// in already, where the application [has its own sessions](crate::StepUpBuilder::sessions) and does not say itself when that was. Other
+    /// logins are seen when the response goes out. It may be called before or after the application signs the user in.
+    ///
+    /// ```
+    /// # use tower_step_up::{Error, Method, StepUp, source::HostSession};
+    /// async fn log_in_again(step_up: &StepUp, session: &dyn HostSession) -> Result<(), Error> {
+    ///     // The application has compared the password.
+    ///     step_up.proved_in(session, Method::Password).await
+    /// }
+    /// # let _ = log_in_again;
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The method is only a second factor (`Method`), or the sessions are not the application's, or its session could not be written
+    /// (`Sessions`).
+    pub async fn proved_in(&self, session: &dyn HostSession, method: Method) -> Result<(), Error> {
+        self.engine().note_proof(session, method).await
     }
 
     /// The value of the `Set-Cookie` header that removes the session cookie from a browser, for your own logout. It does not end the
@@ -213,6 +238,9 @@ impl StepUp {
         let engine = self.engine();
         let now = engine.now();
         let session = session.as_ref();
+        if engine.is_hosted() {
+            return engine.describe_hosted(session, now).await;
+        }
         let id = session.id().ok_or(Error::new(ErrorKind::Inactive))?;
         let read = engine.sessions.read(id, session.subject(), now).await?;
         let read = read.ok_or(Error::new(ErrorKind::Inactive))?;

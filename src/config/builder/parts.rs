@@ -10,7 +10,7 @@ use crate::{
     context::Refusal,
     directory::Directory,
     factor::Factor,
-    source::Head,
+    source::{Head, HostSessions},
     store::{FlowStore, SubjectStore},
 };
 
@@ -43,6 +43,32 @@ impl StepUpBuilder {
     /// ```
     pub fn flow_store(mut self, store: impl FlowStore) -> Self {
         self.flow_store = Some(Arc::new(store));
+        self
+    }
+
+    /// Takes sessions that the application has already, such as those of axum-login: who is signed in is what the application says. Its
+    /// login and logout do not change, and a step-up ends with the session that it belongs to. See [`HostSessions`].
+    ///
+    /// Put [`StepUp::layer`](crate::StepUp::layer) inside the layer of the application's sessions, and around all routes, its login and logout
+    /// among them. [`StepUp::sign_in`](crate::StepUp::sign_in) and its like are then an error.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// use tower_step_up::source::{Head, HostLook, HostSessions};
+    ///
+    /// struct Sessions; // `HostSessions` has an example that does something
+    ///
+    /// impl HostSessions for Sessions {
+    ///     fn look(&self, _: Head<'_>) -> HostLook {
+    ///         HostLook::Miswired("there are no sessions yet")
+    ///     }
+    /// }
+    ///
+    /// let builder = builder.sessions(Sessions);
+    /// # drop(builder);
+    /// ```
+    pub fn sessions(mut self, sessions: impl HostSessions) -> Self {
+        self.host_sessions = Some(Arc::new(sessions));
         self
     }
 

@@ -14,6 +14,7 @@ use super::{Frame, html};
 use crate::{
     aal::{Method, Proof},
     client::Client,
+    clock::Timestamp,
     engine::Engine,
     flow::csrf::{self, CsrfToken},
     requirement::Requirement,
@@ -21,13 +22,13 @@ use crate::{
         answer,
         body::{self, Received},
         failure::Failure,
-        logout::forget_user,
+        logout::{forget_user, sign_out},
         recent_proof::may_end_others,
         scope::{Scope, Site},
         sessions::end_one,
         settings::{Refused, meets, session},
     },
-    session::{BindingKey, SessionId, StoredSession},
+    session::{BindingKey, Session, SessionId, StoredSession},
     source::Evidence,
     store::Revocation,
     wire::ui::message::minute,
@@ -41,6 +42,8 @@ struct SessionsPage<'a> {
     action: String,
     csrf: String,
     sessions: Vec<Entry>,
+    /// Whether the sign-ins are the application's, and only what was confirmed in them can be ended here.
+    hosted: bool,
     home: &'a str,
 }
 
@@ -73,6 +76,23 @@ impl Entry {
             software: device.and_then(Client::user_agent).unwrap_or_default().to_owned(),
             address: device.and_then(Client::address).map(|address| address.to_string()).unwrap_or_default(),
         }
+    }
+}
+
+impl Entry {
+    /// The application's own session, of which nothing is stored.
+    fn unconfirmed(session: &Session) -> Option<Self> {
+        let minute = |at: Option<Timestamp>| at.map(minute).unwrap_or_default();
+        Some(Self {
+            id: session.id()?,
+            here: true,
+            since: minute(session.issued_at()),
+            confirmed: String::new(),
+            ends: minute(session.expires_at()),
+            methods: String::new(),
+            software: String::new(),
+            address: String::new(),
+        })
     }
 }
 
@@ -115,6 +135,11 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
     let mut sessions = engine.sessions_of(found.session.subject(), scope.now()).await?;
     // The own one first, then the newest.
     sessions.sort_by_key(|one| (Some(one.id()) != own, std::cmp::Reverse(one.authenticated_at())));
+    let mut entries: Vec<_> = sessions.iter().map(|session| Entry::of(session, own)).collect();
+    if !entries.iter().any(|entry| entry.here) {
+        // Nothing was confirmed in it yet.
+        entries.splice(0..0, Entry::unconfirmed(&found.session));
+    }
     let account = engine.users.identifier(found.session.subject()).await?;
     let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let token = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
@@ -125,7 +150,8 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
         account: &account,
         action: url(engine).into(),
         csrf: csrf.ok_or(Failure::Unavailable)?,
-        sessions: sessions.iter().map(|session| Entry::of(session, own)).collect(),
+        sessions: entries,
+        hosted: engine.is_hosted(),
         home: engine.urls.default_return.as_str(),
     };
     let mut response = html(StatusCode::OK, engine, &page)?;
@@ -177,7 +203,7 @@ async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
     };
     // Signing out takes no more than the session.
     if id.zip(found.session.id()).is_some_and(|(id, own)| own.is_of_same_session(id)) {
-        engine.sign_out(&found.session, &origin).await?;
+        sign_out(scope, &found.session).await?;
         let mut response = answer::see_other(&engine.urls.after_logout);
         forget_user(&mut response, engine);
         return Ok(response);

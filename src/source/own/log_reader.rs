@@ -44,7 +44,7 @@ impl LogReader {
     }
 
     /// Starts reading, unless that goes on already.
-    pub(super) fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         let Some(pause) = self.pause else { return };
         if self.no_log.load(Ordering::Relaxed) {
             return;

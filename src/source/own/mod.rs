@@ -10,10 +10,9 @@ mod session_cache;
 
 use std::{sync::Arc, time::Duration};
 
-use self::session_cache::Found;
 pub(crate) use self::{
     log_reader::{LogReader, followed},
-    session_cache::{Read, SessionCache},
+    session_cache::{Found, Read, SessionCache},
 };
 use super::{Carried, Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceError, SourceFuture, Unmet};
 use crate::{
@@ -72,7 +71,7 @@ impl OwnSessions {
     }
 
     /// The session as it is now, from the store only if its log does not vouch for what was read.
-    async fn ask_for(&self, found: Found, now: Timestamp) -> Result<Option<Arc<Evidence>>, Error> {
+    pub(crate) async fn ask_for(&self, found: Found, now: Timestamp) -> Result<Option<Arc<Evidence>>, Error> {
         let Some((id, subject)) = found.names() else { return Ok(None) };
         let read = match self.cache.unasked(&found, now) {
             Some(read) => self.users.is_active(subject).await?.then_some(Read { asked_at: now, ..read }),
@@ -131,8 +130,13 @@ impl OwnSessions {
         Standing::new(credentials).leeway(self.clock_leeway).second_factor_lifespan(Some(self.second_factor_lifespan))
     }
 
-    fn find(&self, clue: &Clue, now: Timestamp) -> Option<Found> {
+    pub(crate) fn find(&self, clue: &Clue, now: Timestamp) -> Option<Found> {
         self.cache.find(clue.bytes()?, &self.keys, now)
+    }
+
+    /// The session as it was read a moment ago, if it may still be used.
+    pub(crate) fn believed(&self, found: &Found, now: Timestamp) -> Option<Arc<Evidence>> {
+        self.cache.believed(found, now)
     }
 
     /// What a token of ours says, even one whose session has ended.
@@ -155,7 +159,7 @@ impl SessionSource for OwnSessions {
 
     fn recall(&self, clue: &Clue, now: Timestamp) -> Recalled {
         let Some(found) = self.find(clue, now) else { return Recalled::NoSession };
-        self.cache.believed(&found, now).map_or(Recalled::Unknown, Recalled::Evidence)
+        self.believed(&found, now).map_or(Recalled::Unknown, Recalled::Evidence)
     }
 
     fn ask<'a>(&'a self, clue: &'a Clue, now: Timestamp) -> SourceFuture<'a, Option<Arc<Evidence>>> {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     session::{
-        SessionId, Subject,
+        BindingKey, SessionId, Subject,
         token::{KeyRing, Verified},
     },
     source::Evidence,
@@ -22,12 +22,12 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Read {
     pub(crate) evidence: Arc<Evidence>,
-    pub(super) at: Timestamp,
+    pub(crate) at: Timestamp,
     /// When the directory last said that the subject is active.
-    pub(super) asked_at: Timestamp,
+    pub(crate) asked_at: Timestamp,
     /// Until when the log may vouch for it.
-    pub(super) until: Timestamp,
-    pub(super) epoch: Epoch,
+    pub(crate) until: Timestamp,
+    pub(crate) epoch: Epoch,
 }
 
 /// What is known of a verified token. What was read of its session repeats what the token says.
@@ -47,22 +47,30 @@ impl Known {
 }
 
 /// A token that is valid, and its place in the cache.
-pub(super) struct Found {
+pub(crate) struct Found {
     token: KnownToken,
     known: Known,
 }
 
 impl Found {
     /// The session that the token names.
-    pub(super) fn names(&self) -> Option<(SessionId, &Subject)> {
+    pub(crate) fn names(&self) -> Option<(SessionId, &Subject)> {
         match &self.known {
             Known::Verified(verified) => Some((verified.id, &verified.subject)),
             Known::Read { read, .. } => Some((read.evidence.session.id()?, read.evidence.session.subject())),
         }
     }
 
+    /// What ties its session together through all rotations.
+    pub(crate) fn binding(&self) -> Option<BindingKey> {
+        match &self.known {
+            Known::Verified(verified) => Some(verified.binding),
+            Known::Read { read, .. } => read.evidence.session.binding(),
+        }
+    }
+
     /// What the token says.
-    pub(super) fn verified(self) -> Option<Verified> {
+    pub(crate) fn verified(self) -> Option<Verified> {
         Some(match self.known {
             Known::Verified(verified) => Arc::unwrap_or_clone(verified),
             Known::Read { read, token_ends_at } => {
@@ -94,7 +102,7 @@ pub(crate) struct SessionCache {
 
 impl SessionCache {
     /// The longest time that an entry is used without being read again.
-    pub(super) const LONGEST: Duration = Duration::from_secs(300);
+    pub(crate) const LONGEST: Duration = Duration::from_secs(300);
 
     pub(super) fn new(capacity: usize, max_age: Duration, asks_directory: bool, epochs: Arc<Epochs>) -> Self {
         let hasher = foldhash::quality::RandomState::default();
@@ -116,32 +124,41 @@ impl SessionCache {
     }
 
     /// Call before the store is read.
-    pub(super) fn before_read(&self, subject: &Subject) -> Epoch {
+    pub(crate) fn before_read(&self, subject: &Subject) -> Epoch {
         self.epochs.before_read(subject)
     }
 
     /// The session as it was read a moment ago, if it may still be used.
     pub(super) fn believed(&self, found: &Found, now: Timestamp) -> Option<Arc<Evidence>> {
-        let read = self.vouched(found, now)?;
-        (!self.asks_directory || self.is_young(read.asked_at, now)).then(|| Arc::clone(&read.evidence))
+        let Known::Read { read, .. } = &found.known else { return None };
+        self.is_believed(read, now).then(|| Arc::clone(&read.evidence))
+    }
+
+    /// Whether what was read then may still be used.
+    pub(crate) fn is_believed(&self, read: &Read, now: Timestamp) -> bool {
+        self.is_vouched(read, now) && (!self.asks_directory || self.is_young(read.asked_at, now))
+    }
+
+    /// Whether anything is kept at all.
+    pub(crate) const fn keeps(&self) -> bool {
+        !self.max_age.is_zero()
     }
 
     /// What [`believed`](Self::believed) would give if the directory had been asked lately.
     pub(super) fn unasked(&self, found: &Found, now: Timestamp) -> Option<Read> {
-        let read = self.vouched(found, now)?;
+        let Known::Read { read, .. } = &found.known else { return None };
         // Only if that is why: who has got it already and asks again wants it from the store.
         let old = now >= read.asked_at && now.since(read.asked_at) >= self.max_age;
-        (self.asks_directory && old).then(|| read.clone())
+        (self.asks_directory && old && self.is_vouched(read, now)).then(|| read.clone())
     }
 
     fn is_young(&self, at: Timestamp, now: Timestamp) -> bool {
         now >= at && now.since(at) < self.max_age
     }
 
-    fn vouched<'a>(&self, found: &'a Found, now: Timestamp) -> Option<&'a Read> {
-        let Known::Read { read, .. } = &found.known else { return None };
+    fn is_vouched(&self, read: &Read, now: Timestamp) -> bool {
         let vouched = self.is_young(read.at, now) || self.is_followed(read, now);
-        (vouched && self.epochs.is_untouched(read.epoch)).then_some(read)
+        vouched && self.epochs.is_untouched(read.epoch)
     }
 
     fn is_followed(&self, read: &Read, now: Timestamp) -> bool {
@@ -153,12 +170,17 @@ impl SessionCache {
         followed
     }
 
+    /// Something was read that the log of changes can vouch for.
+    pub(crate) fn use_log(&self) {
+        self.epochs.use_log();
+    }
+
     /// Keeps what was read of the token's session.
     pub(super) fn keep(&self, found: &Found, read: Read) {
-        if self.max_age.is_zero() {
+        if !self.keeps() {
             return;
         }
-        self.epochs.use_log();
+        self.use_log();
         let token_ends_at = found.known.ends_at();
         self.entries.insert(found.token, Known::Read { read, token_ends_at });
     }
