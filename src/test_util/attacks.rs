@@ -1,3 +1,5 @@
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
 use crate::{session::Subject, step_up::StepUp};
 
 /// Attacks on your own router, for your own tests.
@@ -51,17 +53,45 @@ use crate::{session::Subject, step_up::StepUp};
 /// Under axum, take [`Router::into_service`](https://docs.rs/axum/latest/axum/struct.Router.html#method.into_service); any other tower
 /// service works as well. Give each test its own store: an attack replaces the subject's credentials while it runs, and restores them at
 /// its end. Sessions that it began stay.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Attacks<S> {
     pub(super) step_up: StepUp,
     pub(super) service: S,
     pub(super) subject: Subject,
+    pub(super) signs_in: Option<SignsIn>,
+}
+
+/// Signs a subject in at the application's own login, and returns the `Cookie` header.
+pub(super) type SignsIn = Arc<dyn Fn(Subject) -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
+impl<S: fmt::Debug> fmt::Debug for Attacks<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attacks")
+            .field("service", &self.service)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S> Attacks<S> {
     /// Attacks on a service, as this subject. The service must have [`StepUp::layer`] around it.
     pub fn new(step_up: &StepUp, service: S, subject: Subject) -> Self {
-        Self { step_up: step_up.clone(), service, subject }
+        Self { step_up: step_up.clone(), service, subject, signs_in: None }
+    }
+
+    /// The same attacks on an application that has sessions of its own ([`StepUpBuilder::sessions`](crate::StepUpBuilder::sessions)). The
+    /// function signs the subject in by the application's own login, and returns the `Cookie` header that a browser sends then. It is called
+    /// for each session that an attack begins.
+    ///
+    /// There, a session that has ended has one factor still: that of the application. So give routes that require two.
+    #[must_use]
+    pub fn signing_in<F, R>(mut self, sign_in: F) -> Self
+    where
+        F: Fn(Subject) -> R + Send + Sync + 'static,
+        R: Future<Output = String> + Send + 'static,
+    {
+        self.signs_in = Some(Arc::new(move |subject| Box::pin(sign_in(subject))));
+        self
     }
 }
 

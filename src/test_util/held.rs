@@ -20,7 +20,7 @@ use tower_service::Service;
 use super::{
     Attacks,
     attacks::report,
-    request::{Route, TRANSPORTS, is_dead, name_of, reaches_the_handler, seen},
+    request::{Route, Sent, TRANSPORTS, is_dead, name_of, reaches_the_handler, refusal, seen},
     sessions::exchange_credentials,
 };
 use crate::{session::cookie::Transport, store::Revocation};
@@ -118,16 +118,18 @@ impl<S> Attacks<S> {
         let mut found = Vec::new();
         for &route in routes {
             for transport in TRANSPORTS {
-                let (session, before) = self.begin_trial().await.expect("the store failed");
-                let token = session.token().as_str();
-                let honest = self.late(route, sent, (transport, token), &make_body, None).await;
+                let nothing = || make_body(HeldBody { meanwhile: None, whole: None, asked_for: Arc::default() });
+                let (begun, before) = self.begin_trial(nothing).await.expect("the store failed");
+                let session = begun.by(transport);
+                let honest = self.late(route, sent, session, &make_body, None).await;
                 let step_up = self.step_up.clone();
-                let (subject, id) = (self.subject.clone(), session.session().id());
+                let (subject, id) = (self.subject.clone(), begun.signed_in.session().id());
                 let revoke: Meanwhile = Box::pin(async move {
                     step_up.revoke(&subject, Revocation::One(id)).await.expect("the store failed");
                 });
-                let late = self.late(route, sent, (transport, token), &make_body, Some(revoke)).await;
-                found.extend(complaint(route, transport, &honest, &late));
+                let late = self.late(route, sent, session, &make_body, Some(revoke)).await;
+                let ended = if session.host.is_some() { refusal(&late.0).is_some() } else { is_dead(&late.0) };
+                found.extend(complaint(route, transport, &honest, &late, ended));
                 exchange_credentials(&self.step_up, &self.subject, before).await.expect("the store failed");
             }
         }
@@ -140,7 +142,7 @@ impl<S> Attacks<S> {
         &self,
         (method, path): Route<'_>,
         (media_type, body): (&str, &str),
-        session: (Transport, &str),
+        session: Sent<'_>,
         make_body: impl Fn(HeldBody) -> ReqBody,
         meanwhile: Option<Meanwhile>,
     ) -> (Parts, bool)
@@ -163,13 +165,14 @@ fn complaint(
     transport: Transport,
     (honest, _): &(Parts, bool),
     (late, asked_for): &(Parts, bool),
+    ended: bool,
 ) -> Option<String> {
     let way = name_of(transport);
     let (who, answer, should) = if !reaches_the_handler(honest) {
         ("two factors", honest, "let in")
     } else if !asked_for {
         ("a body that is held back", late, "wait for its body")
-    } else if !is_dead(late) {
+    } else if !ended {
         ("a session that was revoked before its body came", late, "be dead")
     } else {
         return None;

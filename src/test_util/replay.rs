@@ -9,7 +9,7 @@ use super::{
     Attacks,
     attacks::report,
     request::Route,
-    sessions::{begin, exchange_credentials, without_secret},
+    sessions::{Begun, exchange_credentials, without_secret},
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
@@ -67,7 +67,11 @@ impl<S> Attacks<S> {
         assert!(!routes.is_empty(), "there are no routes to try");
         let mut found = Vec::new();
         for ending in ENDINGS {
-            let session = self.begin_trial().await.expect("the store failed");
+            // The application's own login renews its sessions.
+            if matches!(ending, Ending::Renewed) && self.step_up.engine().is_hosted() {
+                continue;
+            }
+            let session = self.begin_trial(ReqBody::default).await.expect("the store failed");
             found.extend(self.replay(routes, session, ending).await.expect("the session could not be ended"));
         }
         report("sessions do not end as they should", &found);
@@ -130,11 +134,11 @@ impl<S> Attacks<S> {
         ReqBody: Default,
     {
         assert!(!routes.is_empty(), "there are no routes to try");
-        let (session, before) = self.begin_trial().await.expect("the store failed");
-        let token = session.token().as_str();
-        let mut found = self.closed_to(routes, (Transport::Cookie, token), "two factors").await;
-        ending(&session).await;
-        found.extend(self.alive_at(routes, token, "a session that was ended").await);
+        let (session, before) = self.begin_trial(ReqBody::default).await.expect("the store failed");
+        let sent = session.by(Transport::Cookie);
+        let mut found = self.closed_to(routes, sent, "two factors").await;
+        ending(&session.signed_in).await;
+        found.extend(self.alive_at(routes, sent, "a session that was ended").await);
         exchange_credentials(&self.step_up, &self.subject, before).await.expect("the store failed");
         report("sessions do not end as they should", &found);
     }
@@ -142,7 +146,7 @@ impl<S> Attacks<S> {
     async fn replay<ReqBody, ResBody>(
         &self,
         routes: &[Route<'_>],
-        (session, before): (SignedIn, Vec<Credential>),
+        (begun, before): (Begun, Vec<Credential>),
         ending: Ending,
     ) -> Result<Vec<String>, Error>
     where
@@ -151,32 +155,42 @@ impl<S> Attacks<S> {
         ReqBody: Default,
     {
         let step_up = &self.step_up;
-        let token = session.token().as_str();
-        let mut found = self.closed_to(routes, (Transport::Cookie, token), "two factors").await;
+        let sent = begun.by(Transport::Cookie);
+        let mut found = self.closed_to(routes, sent, "two factors").await;
         let mut successor = None;
-        let session = session.session();
+        let session = begun.signed_in.session();
         match ending {
-            Ending::Renewed => successor = Some(step_up.reauthenticate(session, Method::Password).await?),
+            Ending::Renewed => {
+                let signed_in = step_up.reauthenticate(session, Method::Password).await?;
+                successor = Some(Begun { signed_in, host: None });
+            }
             Ending::SignedOut => step_up.sign_out(session).await?,
             Ending::Revoked => drop(step_up.revoke(&self.subject, Revocation::One(session.id())).await?),
             Ending::OthersRevoked => {
-                let keeper = self.two_factors(session.proofs()).await?;
-                step_up.revoke(&self.subject, Revocation::Others(keeper.session().binding())).await?;
+                let keeper = self.begin_with(session.proofs().iter().cloned(), ReqBody::default).await?;
+                step_up.revoke(&self.subject, Revocation::Others(keeper.signed_in.session().binding())).await?;
                 successor = Some(keeper);
             }
             Ending::AllRevoked => drop(step_up.revoke_all(&self.subject).await?),
         }
-        found.extend(self.alive_at(routes, token, ending.who()).await);
+        found.extend(self.alive_at(routes, sent, ending.who()).await);
         if let Some(successor) = successor {
-            let token = successor.token().as_str();
-            found.extend(self.closed_to(routes, (Transport::Cookie, token), "the session that continues").await);
+            let goes_on = successor.by(Transport::Cookie);
+            found.extend(self.closed_to(routes, goes_on, "the session that continues").await);
         }
         exchange_credentials(step_up, &self.subject, before).await?;
         Ok(found)
     }
 
     /// A session with two fresh factors, and the credentials that the subject had before.
-    pub(super) async fn begin_trial(&self) -> Result<(SignedIn, Vec<Credential>), Error> {
+    pub(super) async fn begin_trial<ReqBody, ResBody>(
+        &self,
+        body: impl FnOnce() -> ReqBody,
+    ) -> Result<(Begun, Vec<Credential>), Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+    {
         let now = self.step_up.engine().now();
         let summary = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
         let credentials = vec![without_secret(summary, now)];
@@ -185,10 +199,6 @@ impl<S> Attacks<S> {
             Proof::new(Method::Password, Aal::Aal1, now),
             Proof::new(Method::Totp, Aal::Aal2, now).with_credential(summary.id),
         ];
-        Ok((self.two_factors(&proofs).await?, before))
-    }
-
-    async fn two_factors(&self, proofs: &[Proof]) -> Result<SignedIn, Error> {
-        begin(&self.step_up, self.subject.clone(), proofs.iter().cloned()).await
+        Ok((self.begin_with(proofs, body).await?, before))
     }
 }

@@ -22,13 +22,26 @@ pub(super) const fn name_of(transport: Transport) -> &'static str {
     }
 }
 
+/// A session as a client sends it.
+#[derive(Clone, Copy)]
+pub(super) struct Sent<'a> {
+    pub(super) transport: Transport,
+    /// Of this crate.
+    pub(super) token: Option<&'a str>,
+    /// The `Cookie` header of the application's own session.
+    pub(super) host: Option<&'a str>,
+}
+
+impl Sent<'_> {
+    /// The same by another transport.
+    pub(super) const fn by(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+}
+
 impl<S> Attacks<S> {
     /// Sends a request without a body, as a page of the application or as a program, and returns the head of the answer.
-    pub(super) async fn ask<ReqBody, ResBody>(
-        &self,
-        (method, path): Route<'_>,
-        session: Option<(Transport, &str)>,
-    ) -> Parts
+    pub(super) async fn ask<ReqBody, ResBody>(&self, (method, path): Route<'_>, session: Option<Sent<'_>>) -> Parts
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
         S::Error: Debug,
@@ -41,19 +54,24 @@ impl<S> Attacks<S> {
     }
 
     /// A request as a page of the application or a program sends it.
-    pub(super) fn head(&self, (method, path): Route<'_>, session: Option<(Transport, &str)>) -> Builder {
+    pub(super) fn head(&self, (method, path): Route<'_>, session: Option<Sent<'_>>) -> Builder {
         let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
-        match session {
-            Some((Transport::Cookie, token)) => {
-                request = request.header(header::COOKIE, self.cookie(token));
+        if let Some(Sent { transport, token, host }) = session {
+            match (transport, token) {
+                (Transport::Header, Some(token)) => request = request.header(&X_SESSION_TOKEN, token),
+                (Transport::Bearer, Some(token)) => {
+                    request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+                }
                 // As a browser sends it, for applications that check the origin.
-                request = request.header(header::ORIGIN, self.origin()).header("sec-fetch-site", "same-origin");
+                (Transport::Cookie, _) | (_, None) => {
+                    request = request.header(header::ORIGIN, self.origin()).header("sec-fetch-site", "same-origin");
+                }
             }
-            Some((Transport::Header, token)) => request = request.header(&X_SESSION_TOKEN, token),
-            Some((Transport::Bearer, token)) => {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            let own = token.filter(|_| transport == Transport::Cookie).map(|token| self.cookie(token));
+            let cookies: Vec<_> = host.map(str::to_owned).into_iter().chain(own).collect();
+            if !cookies.is_empty() {
+                request = request.header(header::COOKIE, cookies.join("; "));
             }
-            None => {}
         }
         if method == Method::OPTIONS {
             request = request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET");
@@ -84,7 +102,7 @@ impl<S> Attacks<S> {
     pub(super) async fn closed_to<ReqBody, ResBody>(
         &self,
         routes: &[Route<'_>],
-        (transport, token): (Transport, &str),
+        session: Sent<'_>,
         who: &str,
     ) -> Vec<String>
     where
@@ -92,24 +110,30 @@ impl<S> Attacks<S> {
         S::Error: Debug,
         ReqBody: Default,
     {
-        self.other_than(routes, &[transport], token, who, "let in", reaches_the_handler).await
+        self.other_than(routes, &[session.transport], session, who, "let in", reaches_the_handler).await
     }
 
-    /// On which of these routes this token still has a session.
-    pub(super) async fn alive_at<ReqBody, ResBody>(&self, routes: &[Route<'_>], token: &str, who: &str) -> Vec<String>
+    /// On which of these routes this token still has a session. If the application has sessions of its own, that goes on, and has one factor.
+    pub(super) async fn alive_at<ReqBody, ResBody>(
+        &self,
+        routes: &[Route<'_>],
+        session: Sent<'_>,
+        who: &str,
+    ) -> Vec<String>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
         S::Error: Debug,
         ReqBody: Default,
     {
-        self.other_than(routes, &TRANSPORTS, token, who, "be dead", is_dead).await
+        let ended = |answer: &Parts| if session.host.is_some() { refusal(answer).is_some() } else { is_dead(answer) };
+        self.other_than(routes, &TRANSPORTS, session, who, "be dead", ended).await
     }
 
     /// Which of these routes do not ask this session for its second factor.
     pub(super) async fn not_asked_at<ReqBody, ResBody>(
         &self,
         routes: &[Route<'_>],
-        (transport, token): (Transport, &str),
+        session: Sent<'_>,
         who: &str,
     ) -> Vec<String>
     where
@@ -118,7 +142,7 @@ impl<S> Attacks<S> {
         ReqBody: Default,
     {
         let asks = |answer: &Parts| refusal(answer) == Some("session_aal2_required");
-        self.other_than(routes, &[transport], token, who, "ask for a second", asks).await
+        self.other_than(routes, &[session.transport], session, who, "ask for a second", asks).await
     }
 
     /// Which of these routes do not answer this token as they should.
@@ -126,7 +150,7 @@ impl<S> Attacks<S> {
         &self,
         routes: &[Route<'_>],
         transports: &[Transport],
-        token: &str,
+        session: Sent<'_>,
         who: &str,
         should: &str,
         does: impl Fn(&Parts) -> bool,
@@ -139,7 +163,7 @@ impl<S> Attacks<S> {
         let mut found = Vec::new();
         for &(method, path) in routes {
             for &transport in transports {
-                let answer = self.ask((method, path), Some((transport, token))).await;
+                let answer = self.ask((method, path), Some(session.by(transport))).await;
                 if !does(&answer) {
                     let way = name_of(transport);
                     found.push(format!("{method} {path} with {who}, {way}: {}, should {should}", seen(&answer)));

@@ -1,8 +1,16 @@
+use std::fmt::Debug;
+
+use http::{Request, Response, header};
+use tower_service::Service;
+
+use super::{Attacks, request::Sent};
 use crate::{
     aal::Proof,
+    client::Client,
     clock::Timestamp,
     error::{Error, ErrorKind},
-    session::{StoredSession, Subject},
+    session::{BindingKey, StoredSession, Subject, cookie::Transport},
+    source::hosted::Probe,
     standing::CredentialSummary,
     step_up::{SignedIn, StepUp},
     store::{Completed, Completion, Credential, CredentialChange},
@@ -33,13 +41,14 @@ use crate::{
 ///
 /// # Errors
 ///
-/// There is no proof (`Proof`), or the store did not answer.
+/// There is no proof (`Proof`), the sessions are the application's (`Sessions`), or the store did not answer.
 pub async fn mint(
     step_up: &StepUp,
     subject: Subject,
     proofs: impl IntoIterator<Item = Proof>,
 ) -> Result<SignedIn, Error> {
     let engine = step_up.engine();
+    engine.begins_sessions()?;
     let proofs: Vec<_> = proofs.into_iter().collect();
     if proofs.is_empty() {
         return Err(Error::new(ErrorKind::Proof));
@@ -59,7 +68,7 @@ pub async fn mint(
     if engine.commit(completion).await? != Completed::Done {
         return Err(Error::new(ErrorKind::Conflict));
     }
-    begin(step_up, subject, proofs).await
+    begin(step_up, subject, proofs, None).await
 }
 
 /// A credential that nobody can prove.
@@ -67,11 +76,31 @@ pub(super) fn without_secret(summary: CredentialSummary, created_at: Timestamp) 
     Credential::new(summary, created_at)
 }
 
-/// Begins a session with these proofs, whether or not their credentials exist.
-pub(super) async fn begin(
+/// A session that an attack has begun.
+pub(super) struct Begun {
+    pub(super) signed_in: SignedIn,
+    /// The `Cookie` header of the application's own session, if it has one.
+    pub(super) host: Option<String>,
+}
+
+impl Begun {
+    /// As a client sends it.
+    pub(super) fn by(&self, transport: Transport) -> Sent<'_> {
+        self.with(transport, Some(self.signed_in.token().as_str()))
+    }
+
+    /// With another token, or with none.
+    pub(super) fn with<'a>(&'a self, transport: Transport, token: Option<&'a str>) -> Sent<'a> {
+        Sent { transport, token, host: self.host.as_deref() }
+    }
+}
+
+/// Begins a session with these proofs, whether or not their credentials exist. `handle`: of the application's session, if that is its own.
+async fn begin(
     step_up: &StepUp,
     subject: Subject,
     proofs: impl IntoIterator<Item = Proof>,
+    handle: Option<BindingKey>,
 ) -> Result<SignedIn, Error> {
     let engine = step_up.engine();
     let mut proofs = proofs.into_iter();
@@ -83,9 +112,74 @@ pub(super) async fn begin(
         let at = proof.completed_at().unwrap_or(now);
         engine.renew(session.as_ref(), proof, at)
     });
+    let session = match handle {
+        Some(handle) => StoredSession::from_parts(
+            session.id(),
+            subject.clone(),
+            handle,
+            session.proofs().to_vec(),
+            session.issued_at(),
+            session.expires_at(),
+        ),
+        None => session,
+    };
     engine.stores.create_session(&session).await?;
     let credentials = engine.stores.credentials(&subject).await?;
     step_up.hand_out(session, &engine.judge(credentials.into_iter().map(|one| one.summary).collect()))
+}
+
+impl<S> Attacks<S> {
+    /// Begins a session of the subject with these proofs, whether or not their credentials exist. `body`: of a request that looks at the
+    /// application's own session.
+    pub(super) async fn begin_with<ReqBody, ResBody>(
+        &self,
+        proofs: impl IntoIterator<Item = Proof>,
+        body: impl FnOnce() -> ReqBody,
+    ) -> Result<Begun, Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+    {
+        let host = self.sign_in_at_host().await;
+        let handle = match &host {
+            Some(cookies) => Some(self.handle_of(cookies, body()).await),
+            None => None,
+        };
+        Ok(Begun { signed_in: begin(&self.step_up, self.subject.clone(), proofs, handle).await?, host })
+    }
+
+    /// The cookies of a login at the application, if it has sessions of its own.
+    #[allow(clippy::expect_used, reason = "it is an assertion")]
+    pub(super) async fn sign_in_at_host(&self) -> Option<String> {
+        if !self.step_up.engine().is_hosted() {
+            return None;
+        }
+        let sign_in = self.signs_in.as_ref().expect(
+            "the application has sessions of its own (StepUpBuilder::sessions): say by Attacks::signing_in how somebody signs in there",
+        );
+        Some(sign_in(self.subject.clone()).await)
+    }
+
+    /// The handle of the application's session.
+    #[allow(clippy::expect_used, reason = "it is an assertion")]
+    async fn handle_of<ReqBody, ResBody>(&self, cookies: &str, body: ReqBody) -> BindingKey
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        S::Error: Debug,
+    {
+        let engine = self.step_up.engine();
+        let (probe, path) = (Probe::default(), engine.urls.route("sessions/whoami", &[]));
+        let request = Request::get(path.path()).header(header::COOKIE, cookies).extension(probe.clone());
+        drop(self.send(request.body(body).expect("a cookie cannot be sent")).await);
+        let clue = probe.take().expect("StepUp::layer must be around the service, inside of the layer of its sessions");
+        let hosted = engine.hosted.as_ref().expect("the sessions are the application's");
+        let session = hosted.begin(&clue, &Client::default(), engine.limits.first_lifespan(), engine.now()).await;
+        let session = session.expect("the application's session cannot be read");
+        let session = session.filter(|session| *session.subject() == self.subject);
+        session
+            .and_then(|session| session.binding())
+            .expect("the function of Attacks::signing_in did not sign the subject in")
+    }
 }
 
 /// Replaces all of the subject's credentials by these, and returns the old ones.

@@ -13,7 +13,7 @@ use super::{
     answer::Answer,
     attacks::report,
     code::{random_secret, totp_code},
-    request::{Route, name_of},
+    request::{Route, Sent, name_of},
     sessions::exchange_credentials,
 };
 use crate::{
@@ -34,6 +34,24 @@ struct Open {
     action: String,
     csrf: String,
     cookies: Vec<String>,
+}
+
+/// Somebody who has proven one factor.
+struct FirstFactor {
+    /// If sessions are this crate's own.
+    signed_in: Option<SignedIn>,
+    /// The `Cookie` header of the application's own session.
+    host: Option<String>,
+}
+
+impl FirstFactor {
+    fn token(&self) -> Option<&str> {
+        self.signed_in.as_ref().map(|signed_in| signed_in.token().as_str())
+    }
+
+    fn sent(&self, transport: Transport) -> Sent<'_> {
+        Sent { transport, token: self.token(), host: self.host.as_deref() }
+    }
 }
 
 /// The step-up does not work in this application; says what was expected.
@@ -69,6 +87,10 @@ impl<S> Attacks<S> {
         let before = exchange_credentials(&self.step_up, &self.subject, Vec::new()).await.expect("the store failed");
         let mut found = Vec::new();
         for transport in [Transport::Header, Transport::Cookie] {
+            // Flows of native applications take no cookies, so they know no session of the application.
+            if transport == Transport::Header && self.step_up.engine().is_hosted() {
+                continue;
+            }
             match self.ceremony(routes, transport).await.expect("the subject could not be enrolled or signed in") {
                 Ok(holes) => found.extend(holes),
                 Err(broken) => found.push(format!("{broken} ({})", name_of(transport))),
@@ -94,9 +116,8 @@ impl<S> Attacks<S> {
     {
         let secret = random_secret()?;
         self.step_up.import_totp(&self.subject, &secret).await?;
-        let sign_in = || self.step_up.sign_in(self.subject.clone(), Method::Password);
-        let (old, thief) = (sign_in().await?, sign_in().await?);
-        let mut found = self.not_asked_at(routes, (transport, old.token().as_str()), "one factor").await;
+        let (old, thief) = (self.first_factor().await?, self.first_factor().await?);
+        let mut found = self.not_asked_at(routes, old.sent(transport), "one factor").await;
 
         let start = routes.iter().find(|(method, _)| *method == "GET").map(|(_, path)| *path);
         let open = match self.begin(transport, &old, start).await {
@@ -120,8 +141,9 @@ impl<S> Attacks<S> {
                 ));
             }
         }
-        found.extend(self.closed_to(routes, (transport, &new), "two factors, stepped up").await);
-        found.extend(self.alive_at(routes, old.token().as_str(), "a session from before the step-up").await);
+        let stepped_up = Sent { token: Some(&new), ..old.sent(transport) };
+        found.extend(self.closed_to(routes, stepped_up, "two factors, stepped up").await);
+        found.extend(self.alive_at(routes, old.sent(transport), "a session from before the step-up").await);
 
         let open = match self.begin(transport, &thief, start).await {
             Ok(open) => open,
@@ -131,17 +153,24 @@ impl<S> Attacks<S> {
         if self.session_of(&answer).is_some() {
             found.push(format!("POST {} with a code that was used: {}, should refuse", open.action, answer.seen()));
         }
-        found.extend(
-            self.not_asked_at(routes, (transport, thief.token().as_str()), "one factor and a code that was used").await,
-        );
+        found.extend(self.not_asked_at(routes, thief.sent(transport), "one factor and a code that was used").await);
         Ok(Ok(found))
+    }
+
+    async fn first_factor(&self) -> Result<FirstFactor, Error> {
+        let host = self.sign_in_at_host().await;
+        let signed_in = match host {
+            Some(_) => None,
+            None => Some(self.step_up.sign_in(self.subject.clone(), Method::Password).await?),
+        };
+        Ok(FirstFactor { signed_in, host })
     }
 
     /// Begins a flow. A browser starts at a refused page, if there is one, and follows the redirects.
     async fn begin<ReqBody, ResBody>(
         &self,
         transport: Transport,
-        session: &SignedIn,
+        session: &FirstFactor,
         start: Option<&str>,
     ) -> Result<Open, Broken>
     where
@@ -152,11 +181,11 @@ impl<S> Attacks<S> {
         ResBody::Error: Debug,
     {
         let urls = &self.step_up.engine().urls;
-        let token = session.token().as_str();
         let expected = "expected a login flow; do you serve `step_up.router()` under the public URL?";
         let mut cookies = Vec::new();
         let path = if transport == Transport::Cookie {
-            cookies.push(self.cookie(token));
+            cookies.extend(session.host.clone());
+            cookies.extend(session.token().map(|token| self.cookie(token)));
             let mut next = start.map_or_else(|| path_of(&urls.login(true, false, None)), str::to_owned);
             let mut id = None;
             for _ in 0..REDIRECTS {
@@ -179,7 +208,7 @@ impl<S> Attacks<S> {
         };
         let mut request = Request::get(&path).header(header::ACCEPT, "application/json");
         request = if cookies.is_empty() {
-            request.header(&X_SESSION_TOKEN, token)
+            request.header(&X_SESSION_TOKEN, session.token().unwrap_or_default())
         } else {
             request.header(header::COOKIE, cookies.join("; "))
         };
@@ -194,7 +223,7 @@ impl<S> Attacks<S> {
     async fn submit<ReqBody, ResBody>(
         &self,
         transport: Transport,
-        session: &SignedIn,
+        session: &FirstFactor,
         open: &Open,
         code: &str,
     ) -> Answer
@@ -219,7 +248,7 @@ impl<S> Attacks<S> {
         } else {
             let request = request
                 .header(header::ACCEPT, "application/json")
-                .header(&X_SESSION_TOKEN, session.token().as_str())
+                .header(&X_SESSION_TOKEN, session.token().unwrap_or_default())
                 .header(header::CONTENT_TYPE, "application/json");
             self.read(request, json!({ "method": "totp", "totp_code": code }).to_string()).await
         }

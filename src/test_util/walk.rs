@@ -8,17 +8,16 @@ use tower_service::Service;
 use super::{
     Attacks,
     attacks::report,
-    request::{Route, TRANSPORTS, name_of, refusal, seen},
-    sessions::{begin, exchange_credentials, without_secret},
+    request::{Route, Sent, TRANSPORTS, name_of, refusal, seen},
+    sessions::{exchange_credentials, without_secret},
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
     clock::Timestamp,
     error::Error,
     requirement::Requirement,
-    session::cookie::Transport,
+    session::{Session, StoredSession, cookie::Transport},
     standing::CredentialSummary,
-    step_up::SignedIn,
 };
 
 /// A method that no application has.
@@ -124,10 +123,13 @@ impl<S> Attacks<S> {
             found.extend(self.try_below(requirement, routes, cast).await?);
         }
 
-        let honest = begin(&self.step_up, self.subject.clone(), [password(now), totp(now, id)]).await?;
-        let token = honest.token().as_str();
-        found.extend(self.open_to(routes, Some(&forged(token)), "a forged session").await);
-        found.extend(self.closed_to(routes, (Transport::Cookie, token), "two factors, proven just now").await);
+        let honest = self.begin_with([password(now), totp(now, id)], ReqBody::default).await?;
+        if !self.meets_by_login(requirement, None).await? {
+            let forged = forged(honest.signed_in.token().as_str());
+            let forged = honest.with(Transport::Cookie, Some(&forged));
+            found.extend(self.open_to(routes, Some(forged), "a forged session").await);
+        }
+        found.extend(self.closed_to(routes, honest.by(Transport::Cookie), "two factors, proven just now").await);
         exchange_credentials(&self.step_up, &self.subject, before).await?;
         Ok(found)
     }
@@ -144,38 +146,50 @@ impl<S> Attacks<S> {
         S::Error: Debug,
         ReqBody: Default,
     {
-        let session = begin(&self.step_up, self.subject.clone(), cast.proofs).await?;
-        Ok(if self.meets(requirement, &session).await? {
-            Vec::new()
-        } else {
-            self.open_to(routes, Some(session.token().as_str()), cast.who).await
-        })
+        // With sessions of its own, the application has seen a first factor just now, and its own session has not expired.
+        let begun = self.begin_with(cast.proofs, ReqBody::default).await?;
+        let session = begun.signed_in.session();
+        let is_enough =
+            self.meets(requirement, session).await? || self.meets_by_login(requirement, Some(session)).await?;
+        Ok(if is_enough { Vec::new() } else { self.open_to(routes, Some(begun.by(Transport::Cookie)), cast.who).await })
     }
 
-    async fn meets(&self, requirement: Requirement, session: &SignedIn) -> Result<bool, Error> {
+    async fn meets(&self, requirement: Requirement, session: impl AsRef<Session>) -> Result<bool, Error> {
         let engine = self.step_up.engine();
         let credentials = engine.stores.credentials(&self.subject).await?;
         let standing = engine.judge(credentials.into_iter().map(|one| one.summary).collect());
-        Ok(requirement.check(session.session().as_ref(), &standing, engine.now()).is_ok())
+        Ok(requirement.check(session.as_ref(), &standing, engine.now()).is_ok())
+    }
+
+    /// Whether the application's own login of now is enough, alone or with what is in this session of ours.
+    async fn meets_by_login(&self, requirement: Requirement, session: Option<&StoredSession>) -> Result<bool, Error> {
+        let now = self.step_up.engine().now();
+        if !self.step_up.engine().is_hosted() {
+            return Ok(false);
+        }
+        let live = session.map(AsRef::<Session>::as_ref).filter(|session| !session.has_ended(now));
+        let alone = Session::external(self.subject.clone(), vec![password(now)]);
+        let both = live.map(|session| session.clone().proven(password(now)));
+        Ok(self.meets(requirement, alone).await? || matches!(both, Some(both) if self.meets(requirement, &both).await?))
     }
 
     /// Which of these routes, and other methods of their paths, do not refuse.
-    async fn open_to<ReqBody, ResBody>(&self, routes: &[Route<'_>], token: Option<&str>, who: &str) -> Vec<String>
+    async fn open_to<ReqBody, ResBody>(&self, routes: &[Route<'_>], session: Option<Sent<'_>>, who: &str) -> Vec<String>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
         S::Error: Debug,
         ReqBody: Default,
     {
-        let ways: Vec<_> = match token {
+        let ways: Vec<_> = match session {
             None => vec![None],
-            Some(token) => TRANSPORTS.into_iter().map(|transport| Some((transport, token))).collect(),
+            Some(session) => TRANSPORTS.into_iter().map(|transport| Some(session.by(transport))).collect(),
         };
         let mut open = Vec::new();
         for (route, named) in with_siblings(routes) {
             for &way in &ways {
                 let answer = self.ask(route, way).await;
                 if refusal(&answer).is_none() && (named || !is_absent(route, &answer)) {
-                    let way = way.map_or(String::new(), |(transport, _)| format!(", {}", name_of(transport)));
+                    let way = way.map_or(String::new(), |sent| format!(", {}", name_of(sent.transport)));
                     open.push(format!("{} {} with {who}{way}: {}, should refuse", route.0, route.1, seen(&answer)));
                 }
             }

@@ -22,3 +22,4 @@ mod model;
 mod races;
 mod site;
 mod step_up;
+mod suite;
