@@ -15,7 +15,7 @@ enum Step {
     Become(usize, usize),
     ChangePassword(usize),
     Cart(usize),
-    StepUp(usize),
+    ProveSecond(usize),
     /// The host's cookie of one browser, and that alone, comes to another.
     Steal(usize, usize),
     /// All cookies.
@@ -34,7 +34,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         browser.clone().prop_map(Step::LogOut),
         browser.clone().prop_map(Step::ChangePassword),
         (browser.clone(), user.clone()).prop_map(|(browser, user)| Step::Become(browser, user)),
-        browser.clone().prop_map(Step::StepUp),
+        browser.clone().prop_map(Step::ProveSecond),
     ];
     prop_oneof![
         3 => (browser.clone(), ends).prop_map(|(browser, step)| Step::Over(browser, Box::new(step))),
@@ -43,7 +43,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (browser.clone(), user).prop_map(|(browser, user)| Step::Become(browser, user)),
         1 => browser.clone().prop_map(Step::ChangePassword),
         1 => browser.clone().prop_map(Step::Cart),
-        4 => browser.clone().prop_map(Step::StepUp),
+        4 => browser.clone().prop_map(Step::ProveSecond),
         1 => (browser.clone(), browser.clone()).prop_map(|(from, to)| Step::Steal(from, to)),
         2 => (browser.clone(), browser.clone()).prop_map(|(from, to)| Step::StealAll(from, to)),
         2 => browser.prop_map(Step::Load),
@@ -83,8 +83,8 @@ impl Model {
     }
 
     /// What the host's session of this browser is from now on, and what ended with that.
-    fn becomes(&mut self, browser: &Browser, before: Option<String>, login: Login) {
-        let was = before.as_ref().and_then(|id| self.sessions.remove(id)).flatten();
+    fn becomes(&mut self, browser: &Browser, before: Option<&String>, login: Login) {
+        let was = before.and_then(|id| self.sessions.remove(id)).flatten();
         if let Some((_, old)) = was.filter(|was| Some(*was) != login) {
             self.end(old);
         }
@@ -93,9 +93,9 @@ impl Model {
         }
     }
 
-    fn new_login(&mut self, user: usize) -> Login {
+    fn new_login(&mut self, user: usize) -> (usize, u32) {
         self.logins += 1;
-        Some((user, self.logins))
+        (user, self.logins)
     }
 }
 
@@ -114,9 +114,9 @@ async fn take(site: &Site, model: &mut Model, browsers: &mut [Browser], step: St
             assert_eq!(browser.post(&site.app, &format!("/{way}/{}", USERS[user])).await.status, 200);
             let login = match was {
                 Some((same, login)) if same == user => Some((user, login)),
-                _ => model.new_login(user),
+                _ => Some(model.new_login(user)),
             };
-            model.becomes(browser, before, login);
+            model.becomes(browser, before.as_ref(), login);
             end_presented(model, presented, login);
         }
         Step::LogOut(at) => {
@@ -128,7 +128,7 @@ async fn take(site: &Site, model: &mut Model, browsers: &mut [Browser], step: St
             assert_eq!(browser.post(&site.app, "/logout").await.status, 200);
             browser.cookies.remove(crate::host::COOKIE);
             if was.is_some() && model.tells {
-                model.becomes(browser, before, None);
+                model.becomes(browser, before.as_ref(), None);
             } else if let Some(before) = before {
                 // Nothing is left that says whose it was, but perhaps our token.
                 model.sessions.remove(&before);
@@ -143,8 +143,8 @@ async fn take(site: &Site, model: &mut Model, browsers: &mut [Browser], step: St
             let changes = site.records.get(before.as_ref().unwrap()).unwrap().password != "new";
             let presented = browser.cookies.get(COOKIE).cloned();
             assert_eq!(browser.post(&site.app, "/password").await.status, 200);
-            let login = if changes { model.new_login(user) } else { was };
-            model.becomes(browser, before, login);
+            let login = if changes { Some(model.new_login(user)) } else { was };
+            model.becomes(browser, before.as_ref(), login);
             end_presented(model, presented, login);
         }
         Step::Cart(at) => {
@@ -156,7 +156,7 @@ async fn take(site: &Site, model: &mut Model, browsers: &mut [Browser], step: St
             model.sessions.insert(id, was);
             end_presented(model, presented, was);
         }
-        Step::StepUp(at) => {
+        Step::ProveSecond(at) => {
             let Some((_, login)) = model.login_of(&browsers[at]) else { return };
             if model.is_stepped_up(&browsers[at]) {
                 return;
