@@ -1,5 +1,7 @@
 //! A native client: it keeps a session token, and speaks JSON.
 
+use std::time::Duration;
+
 use reqwest::{Method, redirect::Policy};
 use serde_json::{Value, json};
 
@@ -14,7 +16,9 @@ pub(crate) type Answer = (u16, Value);
 
 impl Client {
     pub(crate) fn new() -> Self {
-        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+        // Requests to a server that is killed were seen to wait for ever, without a connection.
+        let timeout = Duration::from_secs(10);
+        let http = reqwest::Client::builder().redirect(Policy::none()).timeout(timeout).build().unwrap();
         Self { http, token: String::new() }
     }
 
