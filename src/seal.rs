@@ -40,6 +40,8 @@ const NONCE_BYTES: usize = 24;
 pub struct EncryptionKey {
     id: String,
     key: Zeroizing<[u8; 32]>,
+    /// For digests. Some requests make one, so it is made only once.
+    digests: Zeroizing<[u8; 32]>,
 }
 
 impl EncryptionKey {
@@ -51,7 +53,12 @@ impl EncryptionKey {
     pub fn new(id: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
         let id = id.into();
         check_key(&id, secret.as_ref())?;
-        Ok(Self { key: derive(secret.as_ref())?, id })
+        Self::of(id, secret.as_ref())
+    }
+
+    fn of(id: String, secret: &[u8]) -> Result<Self, InvalidKey> {
+        let key = derive(secret, b"tower-step-up sealing v1")?;
+        Ok(Self { digests: derive(key.as_slice(), b"tower-step-up forms v1")?, key, id })
     }
 
     /// A key with a new random secret, for tests and demonstrations: when the process ends, nobody can open what it sealed.
@@ -65,7 +72,7 @@ impl EncryptionKey {
 
     /// Derives a key from a signing key, for applications without an encryption key.
     pub(crate) fn derived_from(key: &SigningKey) -> Result<Self, InvalidKey> {
-        Ok(Self { id: key.id().to_owned(), key: derive(key.secret())? })
+        Self::of(key.id().to_owned(), key.secret())
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -80,11 +87,9 @@ impl fmt::Debug for EncryptionKey {
 }
 
 /// HKDF-SHA256 (RFC 5869) separates this use of a secret from all others.
-fn derive(secret: &[u8]) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
+fn derive(secret: &[u8], use_of_it: &[u8]) -> Result<Zeroizing<[u8; 32]>, InvalidKey> {
     let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(None, secret)
-        .expand(b"tower-step-up sealing v1", key.as_mut())
-        .map_err(|_| InvalidKey::unusable())?;
+    Hkdf::<Sha256>::new(None, secret).expand(use_of_it, key.as_mut()).map_err(|_| InvalidKey::unusable())?;
     Ok(key)
 }
 
@@ -181,10 +186,8 @@ impl Sealer {
 
 /// HMAC-SHA256 of the message under a key of its own, and once more: the two steps of HKDF.
 fn digest(key: &EncryptionKey, message: &[u8]) -> Option<[u8; 32]> {
-    let mut own = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(None, key.key.as_slice()).expand(b"tower-step-up forms v1", own.as_mut()).ok()?;
     let mut digest = [0; 32];
-    Hkdf::<Sha256>::new(Some(own.as_slice()), message).expand(b"digest", &mut digest).ok()?;
+    Hkdf::<Sha256>::new(Some(key.digests.as_slice()), message).expand(b"digest", &mut digest).ok()?;
     Some(digest)
 }
 
