@@ -1,0 +1,5 @@
+mod app;
+mod auth;
+mod protected;
+
+pub use app::App;
