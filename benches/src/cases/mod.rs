@@ -1,6 +1,7 @@
 //! What is measured in one process.
 
 pub mod flows;
+pub mod hosted;
 pub mod limits;
 pub mod ours;
 pub mod peers;
@@ -41,6 +42,7 @@ pub fn all(world: &World, filter: &str) -> Vec<Case> {
     cases.extend(peers::all(world));
     cases.extend(ours::all(world, filter));
     cases.extend(sources::all(world));
+    cases.extend(hosted::all(world));
     cases.extend(flows::all(world, filter));
     cases.retain(|case| case.name.contains(filter));
     cases.insert(0, bare(world));

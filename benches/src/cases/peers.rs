@@ -94,8 +94,15 @@ impl AuthUser for User {
 }
 
 #[derive(Clone)]
-struct Backend {
+pub(crate) struct Backend {
     users: Arc<HashMap<i64, User>>,
+}
+
+impl Backend {
+    pub(crate) fn of_one_user() -> Self {
+        let user = User { id: 1, password_hash: vec![7; 32] };
+        Self { users: Arc::new(HashMap::from([(1, user)])) }
+    }
 }
 
 impl AuthnBackend for Backend {
@@ -112,11 +119,9 @@ impl AuthnBackend for Backend {
     }
 }
 
-type AuthSession = axum_login::AuthSession<Backend>;
+pub(crate) type AuthSession = axum_login::AuthSession<Backend>;
 
 pub async fn axum_login() -> Peer {
-    let user = User { id: 1, password_hash: vec![7; 32] };
-    let backend = Backend { users: Arc::new(HashMap::from([(1, user)])) };
     let sessions = SessionManagerLayer::new(axum_login::tower_sessions::MemoryStore::default());
     let router = Router::new()
         .route("/", get(handler))
@@ -128,7 +133,7 @@ pub async fn axum_login() -> Peer {
                 session.login(&user).await.unwrap();
             }),
         )
-        .layer(AuthManagerLayerBuilder::new(backend, sessions).build());
+        .layer(AuthManagerLayerBuilder::new(Backend::of_one_user(), sessions).build());
     peer("axum-login 0.18 over tower-sessions, memory store", router).await
 }
 
