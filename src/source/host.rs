@@ -79,7 +79,8 @@ pub trait HostSessions: Send + Sync + 'static {
 pub enum HostLook {
     /// The application's session, whether or not somebody is signed in.
     Session(Box<dyn HostSession>),
-    /// The layers of the application are wrong. The text says how to fix them. Guards and the router answer 500, and the text is logged once.
+    /// The layers of the application are wrong. The text says how to fix them. Guards and the router answer 500, and the text is logged once for each
+    /// route.
     Miswired(&'static str),
 }
 

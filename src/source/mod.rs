@@ -119,7 +119,7 @@ pub enum Look {
     Clue(Clue),
     /// It brings several credentials, or an unreadable one. It is not clear which one is meant, so none is used.
     Ambiguous(Transport),
-    /// The layers of the application are wrong. The text says how to fix them. Guards answer 500, and the text is logged once.
+    /// The layers of the application are wrong. The text says how to fix them. Guards answer 500, and the text is logged once for each route.
     Miswired(&'static str),
 }
 
