@@ -54,8 +54,7 @@ impl Engine {
         if !self.users.is_active(session.subject()).await? {
             return Err(Error::new(ErrorKind::Inactive));
         }
-        let known = self.stores.credentials(session.subject()).await?;
-        let standing = self.judge(known.iter().map(|one| one.summary).collect());
+        let standing = self.standing_of(session.subject()).await?;
         self.describe(&Evidence::new(session.clone(), standing), now).await
     }
 

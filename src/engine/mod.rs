@@ -72,6 +72,12 @@ impl Engine {
         self.sessions.judge(credentials)
     }
 
+    /// The same with the credentials that the store has.
+    pub(crate) async fn standing_of(&self, subject: &Subject) -> Result<Standing, StoreError> {
+        let known = self.stores.credentials(subject).await?;
+        Ok(self.judge(known.into_iter().map(|one| one.summary).collect()))
+    }
+
     /// Applies a completed ceremony, and drops the cache entries of its subject.
     pub(crate) async fn commit(&self, completion: Completion) -> Result<Completed, StoreError> {
         let subject = completion.subject.clone();

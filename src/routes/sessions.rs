@@ -70,8 +70,7 @@ async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Resp
     let engine = scope.engine();
     let now = scope.now();
     let page = Page::read(query)?;
-    let credentials = engine.stores.credentials(own.subject()).await?;
-    let standing = engine.judge(credentials.iter().map(|credential| credential.summary).collect());
+    let standing = engine.standing_of(own.subject()).await?;
     let identity = engine.identity(own.subject()).await?;
     let mut others = engine.sessions_of(own.subject(), now).await?;
     others.retain(|session| Some(session.id()) != own.id());

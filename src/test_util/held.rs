@@ -20,10 +20,10 @@ use tower_service::Service;
 use super::{
     Attacks,
     attacks::report,
-    request::{Route, Sent, TRANSPORTS, is_dead, name_of, reaches_the_handler, refusal, seen},
+    request::{Route, Sent, TRANSPORTS, name_of, reaches_the_handler, seen},
     sessions::exchange_credentials,
 };
-use crate::{session::cookie::Transport, store::Revocation};
+use crate::store::Revocation;
 
 type Meanwhile = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -128,8 +128,7 @@ impl<S> Attacks<S> {
                     step_up.revoke(&subject, Revocation::One(id)).await.expect("the store failed");
                 });
                 let late = self.late(route, sent, session, &make_body, Some(revoke)).await;
-                let ended = if session.host.is_some() { refusal(&late.0).is_some() } else { is_dead(&late.0) };
-                found.extend(complaint(route, transport, &honest, &late, ended));
+                found.extend(complaint(route, session, &honest, &late));
                 exchange_credentials(&self.step_up, &self.subject, before).await.expect("the store failed");
             }
         }
@@ -162,17 +161,16 @@ impl<S> Attacks<S> {
 
 fn complaint(
     (method, path): Route<'_>,
-    transport: Transport,
+    session: Sent<'_>,
     (honest, _): &(Parts, bool),
     (late, asked_for): &(Parts, bool),
-    ended: bool,
 ) -> Option<String> {
-    let way = name_of(transport);
+    let way = name_of(session.transport);
     let (who, answer, should) = if !reaches_the_handler(honest) {
         ("two factors", honest, "let in")
     } else if !asked_for {
         ("a body that is held back", late, "wait for its body")
-    } else if !ended {
+    } else if !session.has_ended(late) {
         ("a session that was revoked before its body came", late, "be dead")
     } else {
         return None;

@@ -37,6 +37,11 @@ impl Sent<'_> {
     pub(super) const fn by(self, transport: Transport) -> Self {
         Self { transport, ..self }
     }
+
+    /// Whether this answer says that the session has ended. That of the application, if it has one, goes on, and has one factor.
+    pub(super) fn has_ended(&self, answer: &Parts) -> bool {
+        if self.host.is_some() { refusal(answer).is_some() } else { is_dead(answer) }
+    }
 }
 
 impl<S> Attacks<S> {
@@ -113,7 +118,7 @@ impl<S> Attacks<S> {
         self.other_than(routes, &[session.transport], session, who, "let in", reaches_the_handler).await
     }
 
-    /// On which of these routes this token still has a session. If the application has sessions of its own, that goes on, and has one factor.
+    /// On which of these routes this token still has a session.
     pub(super) async fn alive_at<ReqBody, ResBody>(
         &self,
         routes: &[Route<'_>],
@@ -125,8 +130,7 @@ impl<S> Attacks<S> {
         S::Error: Debug,
         ReqBody: Default,
     {
-        let ended = |answer: &Parts| if session.host.is_some() { refusal(answer).is_some() } else { is_dead(answer) };
-        self.other_than(routes, &TRANSPORTS, session, who, "be dead", ended).await
+        self.other_than(routes, &TRANSPORTS, session, who, "be dead", |answer| session.has_ended(answer)).await
     }
 
     /// Which of these routes do not ask this session for its second factor.
@@ -193,7 +197,7 @@ pub(super) fn refusal(answer: &Parts) -> Option<&str> {
 }
 
 /// Whether there is no session any more.
-pub(super) fn is_dead(answer: &Parts) -> bool {
+fn is_dead(answer: &Parts) -> bool {
     matches!(refusal(answer), Some("session_inactive" | "session_aal1_required"))
 }
 

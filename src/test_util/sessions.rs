@@ -124,8 +124,7 @@ async fn begin(
         None => session,
     };
     engine.stores.create_session(&session).await?;
-    let credentials = engine.stores.credentials(&subject).await?;
-    step_up.hand_out(session, &engine.judge(credentials.into_iter().map(|one| one.summary).collect()))
+    step_up.hand_out(session, &engine.standing_of(&subject).await?)
 }
 
 impl<S> Attacks<S> {

@@ -156,8 +156,7 @@ impl<S> Attacks<S> {
 
     async fn meets(&self, requirement: Requirement, session: impl AsRef<Session>) -> Result<bool, Error> {
         let engine = self.step_up.engine();
-        let credentials = engine.stores.credentials(&self.subject).await?;
-        let standing = engine.judge(credentials.into_iter().map(|one| one.summary).collect());
+        let standing = engine.standing_of(&self.subject).await?;
         Ok(requirement.check(session.as_ref(), &standing, engine.now()).is_ok())
     }
 

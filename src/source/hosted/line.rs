@@ -26,16 +26,14 @@ impl HostedSessions {
         lifespan: Duration,
         now: Timestamp,
     ) -> Result<Option<Session>, Error> {
-        let host = |error: SourceError| Error::with_source(ErrorKind::Sessions, error);
-        let brought = brought(clue).map_err(host)?;
-        let state = brought.state().await.map_err(host)?;
-        let Some(signed_in) = self.signed_in(brought, &state, now).map_err(host)? else { return Ok(None) };
+        let brought = brought(clue).map_err(of_host)?;
+        let Some(signed_in) = self.signed_in_now(brought, now).await.map_err(of_host)? else { return Ok(None) };
         let handle = signed_in.handle.unwrap_or_else(BindingKey::random);
         let stored = self.stored(&signed_in, handle, client, lifespan, now).await?;
         let SignedIn { user, noted, first_factor, .. } = signed_in;
         if !noted {
             let note = Line::under(handle, &user, None, &self.own.sealer).and_then(|line| Note::of(line).text());
-            brought.session.keep_note(note.map_err(host)?).await.map_err(host)?;
+            brought.session.keep_note(note.map_err(of_host)?).await.map_err(of_host)?;
         }
         Ok(Some(seen_by_host(&user, Some(handle), first_factor, Some(&stored))))
     }
@@ -91,16 +89,19 @@ impl HostedSessions {
     /// Ends the application's session, and the step-ups that belong to it. What is left of those if our store does not answer cannot be used
     /// without it.
     pub(crate) async fn log_out(&self, clue: &Clue, now: Timestamp) -> Result<(), Error> {
-        let host = |error: SourceError| Error::with_source(ErrorKind::Sessions, error);
-        let brought = brought(clue).map_err(host)?;
-        let state = brought.state().await.map_err(host)?;
-        let signed_in = self.signed_in(brought, &state, now).map_err(host)?;
-        brought.session.end().await.map_err(host)?;
+        let brought = brought(clue).map_err(of_host)?;
+        let signed_in = self.signed_in_now(brought, now).await.map_err(of_host)?;
+        brought.session.end().await.map_err(of_host)?;
         if let Some(SignedIn { user, handle: Some(handle), .. }) = signed_in {
             self.end_or_tell(&user.subject, handle, now).await;
         }
         Ok(())
     }
+}
+
+/// The application's session could not be read or written.
+fn of_host(error: SourceError) -> Error {
+    Error::with_source(ErrorKind::Sessions, error)
 }
 
 /// The id of the first of our sessions under this handle.

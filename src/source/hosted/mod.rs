@@ -74,6 +74,11 @@ impl HostedSessions {
         Ok(Some(SignedIn { user, noted: line.is_some(), handle, first_factor }))
     }
 
+    /// Whoever is signed in now.
+    async fn signed_in_now(&self, brought: &Brought, now: Timestamp) -> Result<Option<SignedIn>, SourceError> {
+        self.signed_in(brought, &brought.state().await?, now)
+    }
+
     /// The token of ours, if it belongs to this session of the application.
     fn token(&self, brought: &Brought, signed_in: &SignedIn, now: Timestamp) -> Option<Found> {
         let found = self.own.find(brought.token.as_ref()?, now)?;
@@ -84,8 +89,7 @@ impl HostedSessions {
     }
 
     async fn find(&self, brought: &Brought, now: Timestamp) -> Result<Option<Arc<Evidence>>, SourceError> {
-        let state = brought.state().await?;
-        let Some(signed_in) = self.signed_in(brought, &state, now)? else { return Ok(None) };
+        let Some(signed_in) = self.signed_in_now(brought, now).await? else { return Ok(None) };
         if let Some(found) = self.token(brought, &signed_in, now) {
             let remembered = self.own.believed(&found, now).filter(|known| known.standing.enrolled() == Enrolled::Yes);
             let stepped_up = match remembered {
