@@ -1,9 +1,11 @@
-//! A native client: it keeps a session token, and speaks JSON.
+//! A native client: it keeps a session token, and speaks JSON. The tests of the bank have it too.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::time::Duration;
 
 use reqwest::{Method, redirect::Policy};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -41,41 +43,8 @@ impl Client {
         self.try_send(method, url, body).await.unwrap_or_else(|| panic!("no answer from {url}"))
     }
 
-    pub(crate) async fn get(&self, url: &str) -> Answer {
-        self.send(Method::GET, url, None).await
-    }
-
-    /// Signs in by password at the bank.
-    pub(crate) async fn log_in(bank: &str, user: &str) -> Self {
-        let mut client = Self::new();
-        let credentials = json!({ "username": user, "password": format!("{user}-password") });
-        let (status, body) = client.send(Method::POST, &format!("{bank}/api/login"), Some(credentials)).await;
-        assert_eq!(status, 200, "{body}");
-        client.take_token(&body);
-        client
-    }
-
     pub(crate) fn take_token(&mut self, body: &Value) {
         body["session_token"].as_str().unwrap().clone_into(&mut self.token);
-    }
-
-    /// Begins a flow to aal2 and returns its id.
-    pub(crate) async fn begin(&self, bank: &str) -> String {
-        let (status, body) = self.get(&format!("{bank}/self-service/login/api?aal=aal2")).await;
-        assert_eq!(status, 200, "{body}");
-        body["id"].as_str().unwrap().to_owned()
-    }
-
-    /// Submits a TOTP code.
-    pub(crate) async fn submit(&self, bank: &str, flow: &str, code: &str) -> Answer {
-        let body = json!({ "method": "totp", "totp_code": code });
-        self.send(Method::POST, &format!("{bank}/self-service/login?flow={flow}"), Some(body)).await
-    }
-
-    pub(crate) async fn log_out(&self, bank: &str) {
-        let body = json!({ "session_token": self.token });
-        let (status, _) = self.send(Method::DELETE, &format!("{bank}/self-service/logout/api"), Some(body)).await;
-        assert_eq!(status, 204);
     }
 }
 

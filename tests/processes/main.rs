@@ -1,6 +1,7 @@
-//! Several processes on one store, and processes that are killed: what must hold for an application that outgrows one machine.
+//! Several processes on one store, and processes that are killed: what must hold for an application that outgrows one machine. The servers are
+//! this test executable, started once more; those of `examples/bank/tests` are banks.
 //!
-//! These tests start PostgreSQL, Redis and nginx. Where one of them is not installed they do nothing, unless `STEP_UP_TEST_ALL=1`
+//! These tests start PostgreSQL and Redis. Where one of them is not installed they do nothing, unless `STEP_UP_TEST_ALL=1`
 //! says that they must run, as `scripts/test` does.
 
 #![cfg(unix)]
@@ -13,14 +14,9 @@
     clippy::indexing_slicing
 )]
 
-mod balanced;
-mod behind_nginx;
 mod changes;
 mod client;
-mod native_client;
 mod program;
 #[path = "../servers/mod.rs"]
 mod servers;
-mod slow_clients;
 mod storm;
-mod two_banks;

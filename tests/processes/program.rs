@@ -1,17 +1,14 @@
-//! A program under test, and the codes of its users' authenticator apps.
+//! A program under test, and the codes of its users' authenticator apps. The tests of the bank have it too.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::{
-    env,
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use totp_rs::{Builder, Secret};
-
-pub(crate) const ALICE: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
-pub(crate) const CAROL: &str = "KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N";
 
 /// It ends when this is dropped.
 pub(crate) struct Program {
@@ -23,16 +20,6 @@ impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         Self { process: command.spawn().unwrap(), url: None }
-    }
-
-    /// The `bank` with these settings and no others.
-    pub(crate) fn bank(settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(example("bank"));
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BANK_")) {
-            command.env_remove(name);
-        }
-        command.env("BANK_ADDR", "127.0.0.1:0").envs(settings.iter().copied());
-        Self::start(&mut command)
     }
 
     /// Waits until it says where it listens.
@@ -70,15 +57,6 @@ impl Drop for Program {
         let _already_ended = self.process.kill();
         let _reaped = self.process.wait();
     }
-}
-
-/// Cargo has no variable for an example's path. It lies beside the folder of this test's own executable.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let own = env::current_exe().unwrap();
-    let profile = own.parent().and_then(Path::parent).unwrap();
-    let path = profile.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    assert!(path.is_file(), "{} is missing: run `cargo build --all-features --examples` first", path.display());
-    path
 }
 
 /// What an authenticator app with this secret shows now. It is good for half a minute at least, since a step's delay is allowed.

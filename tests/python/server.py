@@ -51,7 +51,7 @@ class Bank:
         store = f"sqlite://{self.folder.name}/bank.db"
         self.log = open(f"{self.folder.name}/log", "w+")
         self.process = subprocess.Popen(
-            [os.path.join(os.environ["STEP_UP_EXAMPLES"], "bank")],
+            [os.path.join(os.environ["STEP_UP_PROGRAMS"], "bank")],
             env={"BANK_ADDR": "127.0.0.1:0", "BANK_STORE": store, **env},
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -9,8 +9,8 @@ import { createInterface } from "node:readline"
 
 import { Authenticator } from "./totp.js"
 
-const directory = process.env.STEP_UP_EXAMPLES
-if (!directory) throw new Error("STEP_UP_EXAMPLES must name the folder of the built examples: start these tests with the script `run` beside them")
+const directory = process.env.STEP_UP_PROGRAMS
+if (!directory) throw new Error("STEP_UP_PROGRAMS must name the folder of the built programs: start these tests with the script `run` beside them")
 
 const SECRETS = { alice: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", carol: "KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N" }
 
@@ -75,5 +75,5 @@ export async function shortLived(lifespan) {
   }
   const file = join(folder, "config.json")
   await writeFile(file, JSON.stringify(config))
-  return Server.start("configured", folder, {}, [file])
+  return Server.start("examples/configured", folder, {}, [file])
 }

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    bank::{ALICE, CAROL},
     client::{Client, messages},
-    program::{ALICE, CAROL, Program, code},
+    program::{Program, code},
     servers::{free_port, postgres::Postgres, redis::Redis},
 };
 

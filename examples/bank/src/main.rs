@@ -1,7 +1,7 @@
 //! A bank that asks for a second factor where it matters: most of `tower-step-up` in one program.
 //!
 //! ```text
-//! cargo run --example bank --features sqlite
+//! cargo run -p bank
 //! ```
 //!
 //! Then sign in as `alice` with `alice-password` and open the payments.
@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | `BANK_ADDR` | `127.0.0.1:3000` | where to listen; port 0 picks a free one |
 //! | `BANK_PUBLIC_URL` | `http://<address>` | how browsers reach the bank |
-//! | `BANK_STORE` | `sqlite://bank.db` | `memory`, `sqlite://FILE`, or `postgres://…` with the feature `postgres` |
+//! | `BANK_STORE` | `sqlite://bank.db` | `memory`, `sqlite://FILE` with the feature `sqlite`, which is on by default, or `postgres://…` with the feature `postgres` |
 //! | `BANK_FLOWS` | the same store | `redis://…` keeps flows and counters of attempts there, with the feature `redis` |
 //! | `BANK_SECRET` | created once, kept in the store | 32 or more random bytes in base64; all keys are derived from it |
 //! | `BANK_MODEL` | `strict` | `strict` or `lax`: the level that whoami and the settings require |
@@ -46,11 +46,13 @@ use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio::{net::TcpListener, signal};
 #[cfg(feature = "redis")]
 use tower_step_up::store::RedisStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use tower_step_up::store::SqlStore;
 use tower_step_up::{
     Requirement, RouterExt, SigningKey, StepUp, StepUpBuilder,
     factor::{LookupSecrets, Password, Totp},
     seal::EncryptionKey,
-    store::{MemoryStore, SqlStore},
+    store::MemoryStore,
 };
 
 use self::{
@@ -191,6 +193,7 @@ async fn step_up(
     }
     let builder = match &config.store {
         StoreSetting::Memory => builder.store(MemoryStore::default()),
+        #[cfg(feature = "sqlite")]
         StoreSetting::Sqlite(url) => builder.store(SqlStore::connect(url).await?),
         #[cfg(feature = "postgres")]
         StoreSetting::Postgres(url) => builder.store(SqlStore::connect(url).await?),

@@ -44,6 +44,7 @@ pub(crate) enum StoreSetting {
     /// In this process, until it ends.
     Memory,
     /// In the database file of this URL.
+    #[cfg(feature = "sqlite")]
     Sqlite(String),
     /// In the database of this URL.
     #[cfg(feature = "postgres")]
@@ -112,7 +113,10 @@ fn address(text: &str) -> Result<SocketAddr, BadSetting> {
 fn store(text: &str) -> Result<StoreSetting, BadSetting> {
     match text.split_once("://").map_or(text, |(scheme, _)| scheme) {
         "memory" => Ok(StoreSetting::Memory),
+        #[cfg(feature = "sqlite")]
         "sqlite" => Ok(StoreSetting::Sqlite(text.to_owned())),
+        #[cfg(not(feature = "sqlite"))]
+        "sqlite" => Err(BadSetting::new("BANK_STORE: build the bank with the feature sqlite, or use memory")),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => Ok(StoreSetting::Postgres(text.to_owned())),
         #[cfg(not(feature = "postgres"))]

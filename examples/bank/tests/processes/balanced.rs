@@ -4,8 +4,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
+    bank::ALICE,
     client::{Client, messages},
-    program::{ALICE, code},
+    program::code,
     servers::{free_port, nginx::Nginx},
     two_banks::Two,
 };

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use reqwest::{Method, redirect::Policy};
 
 use crate::{
-    program::{ALICE, CAROL, Program, code},
+    bank::{ALICE, CAROL},
+    program::{Program, code},
     servers::{free_port, nginx::Nginx},
 };
 

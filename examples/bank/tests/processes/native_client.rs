@@ -1,15 +1,29 @@
 //! The example of a native client against a running bank, as its documentation says.
 
 use std::{
+    env,
     io::Write,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use crate::program::{ALICE, Program, code, example};
+use crate::{
+    bank::ALICE,
+    program::{Program, code},
+};
+
+/// Cargo has no variable for an example's path. It lies beside the folder of this test's own executable.
+fn native_client() -> PathBuf {
+    let own = env::current_exe().unwrap();
+    let profile = own.parent().and_then(Path::parent).unwrap();
+    let path = profile.join("examples").join(format!("native_client{}", env::consts::EXE_SUFFIX));
+    assert!(path.is_file(), "{} is missing: run `cargo build -p bank --all-features --examples` first", path.display());
+    path
+}
 
 /// Runs the client with these lines of input; what it says, and whether it ended well.
 fn run(url: &str, username: &str, typed: &str) -> (bool, String) {
-    let mut client = Command::new(example("native_client"))
+    let mut client = Command::new(native_client())
         .args([url, username, &format!("{username}-password")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

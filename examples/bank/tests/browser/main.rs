@@ -1,4 +1,4 @@
-//! What a person sees: the `bank` example in a real browser, from the first click to the guarded page.
+//! What a person sees: the bank in a real browser, from the first click to the guarded page.
 //!
 //! These tests need Chromium and its driver (Debian: `chromium chromium-driver`). Without them they do nothing, unless
 //! `STEP_UP_TEST_ALL=1` says that they must run, as `scripts/test` does. Pictures of the pages are in `target/tmp/browser/`.

@@ -1,14 +1,17 @@
 //! The bank's own tables: users, transfers and one secret. They are in the same database as the crate's tables.
 
-use std::{error::Error, str::FromStr, time::Duration};
+use std::error::Error;
+#[cfg(feature = "sqlite")]
+use std::str::FromStr;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 #[cfg(feature = "postgres")]
 use sqlx::postgres::{PgPool, PgPoolOptions};
-use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
-};
+#[cfg(feature = "sqlite")]
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
 
 use crate::config::StoreSetting;
 
@@ -58,6 +61,7 @@ pub(crate) async fn open(store: &StoreSetting) -> Result<Database, sqlx::Error> 
             let options = options.idle_timeout(None).max_lifetime(None);
             options.connect("sqlite::memory:").await.map(Database::Sqlite)
         }
+        #[cfg(feature = "sqlite")]
         StoreSetting::Sqlite(url) => {
             let options = SqliteConnectOptions::from_str(url)?
                 .create_if_missing(true)

@@ -16,14 +16,14 @@ async fn until_ended(address: &str, sent: &str) -> (String, Duration) {
     connection.write_all(sent.as_bytes()).await.unwrap();
     let begun = Instant::now();
     let mut answer = Vec::new();
-    let ended = timeout(Duration::from_secs(60), connection.read_to_end(&mut answer)).await;
+    let ended = timeout(Duration::from_mins(1), connection.read_to_end(&mut answer)).await;
     ended.unwrap_or_else(|_| panic!("the bank waits for more of {sent:?}")).unwrap();
     (String::from_utf8(answer).unwrap(), begun.elapsed())
 }
 
 #[tokio::test]
 async fn the_bank_waits_for_no_head_and_no_body_for_long() {
-    let mut bank = Program::bank(&[]);
+    let mut bank = Program::bank(&[("BANK_STORE", "memory")]);
     let url = bank.url();
     let address = url.strip_prefix("http://").unwrap();
     let alice = Client::log_in(&url, "alice").await;

@@ -123,7 +123,7 @@ struct TransferForm {
 }
 
 #[derive(Default, Template)]
-#[template(path = "transfer.html", config = "examples/bank/askama.toml")]
+#[template(path = "transfer.html")]
 struct TransferPage {
     to: String,
     amount: String,
@@ -132,7 +132,7 @@ struct TransferPage {
 }
 
 #[derive(Template)]
-#[template(path = "sent.html", config = "examples/bank/askama.toml")]
+#[template(path = "sent.html")]
 struct SentPage {
     to: String,
     amount: String,

@@ -1,9 +1,9 @@
 //! A program that steps up: it signs in at the bank, is refused, proves its second factor and goes on.
 //!
-//! Start `cargo run --example bank --features sqlite`, then in a second terminal:
+//! Start `cargo run -p bank`, then in a second terminal:
 //!
 //! ```sh
-//! cargo run --example native_client -- http://127.0.0.1:3000 alice alice-password
+//! cargo run -p bank --example native_client -- http://127.0.0.1:3000 alice alice-password
 //! ```
 //!
 //! It asks for the code of the authenticator app, whose secret the bank's README section names. Everything that it knows of the wire

@@ -25,7 +25,7 @@ pub(crate) fn routes() -> Router<Bank> {
 }
 
 #[derive(Template)]
-#[template(path = "login.html", config = "examples/bank/askama.toml")]
+#[template(path = "login.html")]
 struct LoginPage {
     return_to: Option<String>,
     wrong: bool,

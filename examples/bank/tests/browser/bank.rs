@@ -1,10 +1,10 @@
-//! The `bank` example as a running program, and the codes of its users' authenticator apps.
+//! The bank as a running program, and the codes of its users' authenticator apps.
 
 use std::{
-    env, fs,
+    fs,
     io::{BufRead, BufReader},
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -23,7 +23,7 @@ pub(crate) struct Bank {
 
 impl Bank {
     pub(crate) fn start(directory: &Path) -> Self {
-        let mut process = Command::new(executable())
+        let mut process = Command::new(env!("CARGO_BIN_EXE_bank"))
             .env("BANK_ADDR", "127.0.0.1:0")
             .env("BANK_STORE", format!("sqlite://{}", directory.join("bank.db").display()))
             .env_remove("BANK_PUBLIC_URL")
@@ -55,15 +55,6 @@ impl Drop for Bank {
         let _already_ended = self.process.kill();
         let _reaped = self.process.wait();
     }
-}
-
-/// Cargo has no variable for an example's path. It lies beside the folder of this test's own executable.
-fn executable() -> PathBuf {
-    let own = env::current_exe().unwrap();
-    let profile = own.parent().and_then(Path::parent).unwrap();
-    let path = profile.join("examples").join(format!("bank{}", env::consts::EXE_SUFFIX));
-    assert!(path.is_file(), "{} is missing: run `cargo build --all-features --examples` first", path.display());
-    path
 }
 
 /// What an authenticator app with this secret shows now.

@@ -73,7 +73,7 @@ pub(crate) async fn not_found() -> Response {
 }
 
 #[derive(Template)]
-#[template(path = "message.html", config = "examples/bank/askama.toml")]
+#[template(path = "message.html")]
 struct Message {
     title: &'static str,
     text: &'static str,
@@ -92,7 +92,7 @@ async fn style() -> impl IntoResponse {
 }
 
 #[derive(Template)]
-#[template(path = "home.html", config = "examples/bank/askama.toml")]
+#[template(path = "home.html")]
 struct Home {
     visitor: Option<Visitor>,
 }
@@ -117,7 +117,7 @@ async fn home(session: Option<CurrentSession>) -> Result<Html<String>, Failure> 
 }
 
 #[derive(Template)]
-#[template(path = "account.html", config = "examples/bank/askama.toml")]
+#[template(path = "account.html")]
 struct Account {
     username: String,
     transfers: Vec<Transfer>,
@@ -142,7 +142,7 @@ const PAYMENTS: [Payment; 3] = [
 ];
 
 #[derive(Template)]
-#[template(path = "payments.html", config = "examples/bank/askama.toml")]
+#[template(path = "payments.html")]
 struct Payments {
     username: String,
     payments: &'static [Payment],
@@ -163,7 +163,7 @@ async fn api_transfers(State(bank): State<Bank>, session: CurrentSession) -> Res
 }
 
 #[derive(Template)]
-#[template(path = "limits.html", config = "examples/bank/askama.toml")]
+#[template(path = "limits.html")]
 struct Limits {
     username: String,
 }

@@ -1,0 +1,27 @@
+//! The bank as a program: two on one store, behind nginx, with slow clients and with a native one.
+//!
+//! These tests start PostgreSQL, Redis and nginx. Where one of them is not installed they do nothing, unless `STEP_UP_TEST_ALL=1`
+//! says that they must run, as `scripts/test` does.
+
+#![cfg(unix)]
+// Clippy takes helpers for no part of a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing
+)]
+
+mod balanced;
+mod bank;
+mod behind_nginx;
+#[path = "../../../../tests/processes/client.rs"]
+mod client;
+mod native_client;
+#[path = "../../../../tests/processes/program.rs"]
+mod program;
+#[path = "../../../../tests/servers/mod.rs"]
+mod servers;
+mod slow_clients;
+mod two_banks;
