@@ -127,7 +127,7 @@ pub use self::{
     context::{Refusals, SessionContext},
     error::{BuildError, Error},
     guard::{RequireAal, RequireAal2},
-    requirement::{RequiredAal, Requirement, Shortfall},
+    requirement::{Freshness, RequiredAal, Requirement, Shortfall},
     session::{SigningKey, Subject},
     step_up::{CredentialDetails, SignedIn, StepUp, StepUpGuard},
 };

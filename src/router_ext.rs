@@ -40,7 +40,7 @@ pub trait RouterExt<S>: sealed::Sealed + Sized {
     ///
     /// # Panics
     ///
-    /// As [`Router::route`]: the path is invalid, or already has the method.
+    /// As [`Router::route`]: the path is invalid, or already has the method. And if the requirement [is impossible](Requirement::is_impossible).
     #[must_use]
     fn route_requiring(self, path: &str, requirement: Requirement, method_router: MethodRouter<S>) -> Self;
 
@@ -77,6 +77,7 @@ where
 {
     #[track_caller]
     fn route_requiring(self, path: &str, requirement: Requirement, method_router: MethodRouter<S>) -> Self {
+        assert!(!requirement.is_impossible(), "no method can meet what {path:?} requires: {requirement}");
         self.route(path, method_router.layer(RequireAal::new(requirement)))
     }
 

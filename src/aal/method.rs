@@ -58,6 +58,11 @@ impl CustomMethod {
         std::str::from_utf8(text).unwrap_or_default()
     }
 
+    /// `==` for constants.
+    pub(super) const fn is(&self, other: &Self) -> bool {
+        is_same(&self.text, &other.text)
+    }
+
     /// The name without the prefix: `push` for `custom:push`.
     pub fn name(&self) -> &str {
         self.as_str().split_once(':').map_or("", |(_, name)| name)

@@ -4,6 +4,7 @@
 
 mod kept;
 mod method;
+mod methods;
 
 use std::{fmt, sync::Arc};
 
@@ -11,7 +12,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::kept::KeptMethod;
-pub use self::method::{CustomMethod, InvalidMethod, Method, UnknownMethod};
+pub(crate) use self::methods::BuiltIn;
+pub use self::{
+    method::{CustomMethod, InvalidMethod, Method, UnknownMethod},
+    methods::Methods,
+};
 use crate::clock::Timestamp;
 
 /// Authenticator assurance level, after NIST SP 800-63B.

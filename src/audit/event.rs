@@ -164,6 +164,12 @@ pub enum ChallengeReason {
     TooOld,
     /// The highest available level is required, but the source of the session does not know which level that is.
     CannotTell,
+    /// The level was proven, but by no required method.
+    MethodMissing,
+    /// The user has no credential of a required method.
+    MethodNotEnrolled,
+    /// What the route requires excludes itself.
+    NoMethodPossible,
 }
 
 impl From<Shortfall> for AuditEventKind {
@@ -174,6 +180,9 @@ impl From<Shortfall> for AuditEventKind {
             Shortfall::NothingEnrolled => ChallengeReason::NothingEnrolled,
             Shortfall::CannotTell => ChallengeReason::CannotTell,
             Shortfall::TooOld { .. } => ChallengeReason::TooOld,
+            Shortfall::MethodMissing { .. } => ChallengeReason::MethodMissing,
+            Shortfall::MethodNotEnrolled => ChallengeReason::MethodNotEnrolled,
+            Shortfall::NoMethodPossible => ChallengeReason::NoMethodPossible,
             Shortfall::Unavailable => return Self::Unavailable,
         };
         Self::Challenged { reason }
@@ -343,6 +352,9 @@ impl AuditEventKind {
                 ChallengeReason::NothingEnrolled => "nothing_enrolled",
                 ChallengeReason::TooOld => "too_old",
                 ChallengeReason::CannotTell => "cannot_tell",
+                ChallengeReason::MethodMissing => "method_missing",
+                ChallengeReason::MethodNotEnrolled => "method_not_enrolled",
+                ChallengeReason::NoMethodPossible => "no_method_possible",
             }),
             Self::Failed { reason, .. } => Some(match reason {
                 FailureReason::Wrong => "wrong",

@@ -13,7 +13,8 @@ const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"inva
 
 /// RFC 9470 has 401 where Ory has 403.
 pub(super) fn unauthorized(envelope: Envelope, transport: Option<Transport>, shortfall: Shortfall) -> Envelope {
-    if transport == Some(Transport::Bearer) && shortfall != Shortfall::Unavailable {
+    let helps = !matches!(shortfall, Shortfall::Unavailable | Shortfall::NoMethodPossible);
+    if transport == Some(Transport::Bearer) && helps {
         envelope.with_status(StatusCode::UNAUTHORIZED)
     } else {
         envelope
@@ -29,7 +30,7 @@ pub(super) fn challenge(
 ) -> Envelope {
     let is_bearer = transport == Some(Transport::Bearer);
     let challenge = match shortfall {
-        Shortfall::Unavailable => return envelope,
+        Shortfall::Unavailable | Shortfall::NoMethodPossible => return envelope,
         Shortfall::NoSession if is_bearer => invalid_token(remedy),
         Shortfall::NoSession => Ok(HeaderValue::from_static("Bearer")),
         _ if is_bearer => HeaderValue::try_from(insufficient(shortfall, remedy)),

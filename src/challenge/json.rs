@@ -1,9 +1,8 @@
 //! Refusals in Ory's envelope, which tells Ory's clients what to do.
 
 use http::StatusCode;
-use url::Url;
 
-use crate::{requirement::Shortfall, wire::Envelope};
+use crate::{requirement::Shortfall, source::Remedy, wire::Envelope};
 
 /// The answer to a prefetch that nobody may see. The browser asks again when the user does.
 pub(crate) fn prefetched() -> Envelope {
@@ -15,8 +14,8 @@ pub(crate) fn prefetched() -> Envelope {
     )
 }
 
-/// The envelope of a refusal. If there is a session, it says where a browser can meet the requirement.
-pub(crate) fn envelope(shortfall: Shortfall, destination: Option<&Url>) -> Envelope {
+/// The envelope of a refusal. If there is a session, it says where a browser can meet the requirement, and by which methods.
+pub(crate) fn envelope(shortfall: Shortfall, remedy: &Remedy) -> Envelope {
     let envelope = match shortfall {
         Shortfall::Unavailable => {
             return Envelope::new(
@@ -60,8 +59,31 @@ pub(crate) fn envelope(shortfall: Shortfall, destination: Option<&Url>) -> Envel
             "proven too long ago",
             "Please confirm again that it is you. The last time was too long ago.",
         ),
+        Shortfall::MethodMissing { .. } => Envelope::new(
+            StatusCode::FORBIDDEN,
+            Some("session_refresh_required"),
+            "required method missing",
+            "Please confirm that it is you in one of the ways that this needs.",
+        ),
+        Shortfall::MethodNotEnrolled => Envelope::new(
+            StatusCode::FORBIDDEN,
+            Some("session_refresh_required"),
+            "no required method enrolled",
+            "This needs another way to confirm that it is you, and you have none of that kind yet. Please set one up first.",
+        )
+        .detail("second_factor", "missing"),
+        Shortfall::NoMethodPossible => {
+            return Envelope::new(
+                StatusCode::FORBIDDEN,
+                None,
+                "no method can meet the requirement",
+                "Nobody can open this: what it requires excludes itself. Please tell those who run this application.",
+            );
+        }
     };
-    match destination {
+    let envelope =
+        if remedy.methods.is_empty() { envelope } else { envelope.detail("methods", remedy.methods.clone()) };
+    match &remedy.page {
         Some(url) => envelope.redirect_browser_to(url),
         None => envelope,
     }

@@ -39,7 +39,7 @@ pub(crate) fn gate(
     return_to: Option<&Url>,
 ) -> Envelope {
     let remedy = context.remedy(shortfall, requirement, return_to);
-    challenged(json::envelope(shortfall, remedy.page.as_ref()), context, shortfall, &remedy)
+    challenged(json::envelope(shortfall, &remedy), context, shortfall, &remedy)
 }
 
 /// Adds to an envelope of our own router what an API client must do about the shortfall.

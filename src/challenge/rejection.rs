@@ -62,7 +62,7 @@ impl Rejection {
 
     /// The address to return to, if it is too long to be handed on.
     pub(crate) fn long_address(&self) -> Option<Url> {
-        if self.shortfall == Shortfall::Unavailable {
+        if matches!(self.shortfall, Shortfall::Unavailable | Shortfall::NoMethodPossible) {
             return None;
         }
         return_to::of(&self.context, &self.head).filter(is_long)
@@ -134,7 +134,7 @@ impl Rejection {
         {
             return Challenge::see_other(page);
         }
-        let mut envelope = json::envelope(self.shortfall, page);
+        let mut envelope = json::envelope(self.shortfall, remedy);
         if let (Some(api), Some(Transport::Header)) = (&remedy.api, transport) {
             envelope = envelope.detail("api", api.as_str());
         }

@@ -57,8 +57,11 @@ impl StepUpBuilder {
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         self.check_limits()?;
         self.check_factors()?;
-        let acr_values =
-            self.acr_values.over(AcrValues { aal1: Some("aal1".to_owned()), aal2: Some("aal2".to_owned()) })?;
+        let acr_values = self.acr_values.over(AcrValues {
+            aal1: Some("aal1".to_owned()),
+            aal2: Some("aal2".to_owned()),
+            phishing_resistant: Some("phr phrh".to_owned()),
+        })?;
         let cookies = self.cookie_jar(&urls.public)?;
         let keys = self.key_ring(&urls)?;
         let sealer = self.sealer()?;
@@ -85,7 +88,12 @@ impl StepUpBuilder {
             self.changes_interval,
             users.must_be_asked(),
         );
+        let second_factors = self.factors.iter().filter(|factor| factor.aal() == Aal::Aal2);
+        let second_factors = second_factors.map(|factor| factor.method()).collect();
+        let custom = self.factors.iter().filter(|factor| factor.method().custom_name().is_some());
         let sessions = Arc::new(OwnSessions {
+            shown: custom.map(|factor| (factor.method(), factor.shown_as())).collect(),
+            privileged_session_max_age: self.limits.privileged_session_max_age,
             keys,
             cookies,
             stores: stores.clone(),
@@ -121,6 +129,7 @@ impl StepUpBuilder {
             client_address: self.client_address,
             keep_address: Some(keep_address(&sessions)),
             acr_values,
+            second_factors: Some(second_factors),
         };
         let engine = Engine {
             application_name,

@@ -235,6 +235,26 @@ impl GuardBuilder {
         self
     }
 
+    /// The same for requirements that [resist phishing](crate::Requirement::phishing_resistant), such as
+    /// `Requirement::aal2().phishing_resistant()`. By default there are none, except what the
+    /// [source](crate::source::SessionSource::remedy) names, which comes first.
+    /// An empty list: the names of the level. Requirements that name other methods ask by the names of the level too, since no `acr` is agreed
+    /// for them.
+    ///
+    /// ```
+    /// # let guard = tower_step_up::StepUp::guard("https://app.example");
+    /// let guard = guard.phishing_resistant_acr_values(["phr", "phrh"]);
+    /// # drop(guard);
+    /// ```
+    pub fn phishing_resistant_acr_values<I, T>(mut self, values: I) -> Self
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<String>,
+    {
+        self.acr_values.add_phishing_resistant(values);
+        self
+    }
+
     /// Checks everything and builds.
     ///
     /// # Errors
@@ -256,6 +276,7 @@ impl GuardBuilder {
             client_address,
             keep_address: None,
             acr_values,
+            second_factors: None,
         })))
     }
 }

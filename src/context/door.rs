@@ -10,7 +10,6 @@ use crate::{
     audit::{count_decision, outcome},
     requirement::{Requirement, Shortfall},
     source::{Clue, Evidence, Look, Recalled, SecondFactorRequired},
-    standing::Enrolled,
 };
 
 /// The session that meets a requirement, or the shortfall.
@@ -83,8 +82,7 @@ impl SessionContext {
             Recalled::Evidence(evidence) => {
                 let verdict = self.check(evidence, requirement);
                 // Another process may have enrolled a second factor since. If the verdict depends on there being none, ask the source.
-                let believed = evidence.standing.enrolled() == Enrolled::Yes
-                    || !requirement.depends_on_enrolment(verdict.as_ref().err());
+                let believed = !requirement.depends_on_enrolment(verdict.as_ref().err(), &evidence.standing);
                 // The user may have proven more since, to another service.
                 let lasting = verdict.is_ok() || !self.shared.edge.source.rises_unseen();
                 (believed && lasting).then_some(verdict)

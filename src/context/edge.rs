@@ -6,8 +6,10 @@ use url::Url;
 
 use super::{AcrValues, RefusalHook};
 use crate::{
+    aal::Method,
     audit::Audit,
     clock::{Clock, Timestamp},
+    requirement::Requirement,
     session::BindingKey,
     source::{Head, SessionSource},
     urls::Urls,
@@ -30,12 +32,22 @@ pub(crate) struct Edge {
     pub(crate) on_refusal: Option<Arc<dyn RefusalHook>>,
     /// Where the source of sessions names none itself.
     pub(crate) acr_values: AcrValues,
+    /// The configured second factors; `None` if they are kept elsewhere.
+    pub(crate) second_factors: Option<Box<[Method]>>,
     pub(crate) client_address: Option<ClientAddress>,
     /// `None` if there is no store.
     pub(crate) keep_address: Option<KeepAddress>,
 }
 
 impl Edge {
+    /// Whether the requirement names methods of which nobody can have a second factor here.
+    pub(crate) fn has_no_factor_for(&self, requirement: &Requirement) -> bool {
+        let (Some(methods), Some(factors)) = (requirement.methods(), &self.second_factors) else { return false };
+        let from_elsewhere = [Method::Oidc, Method::Saml];
+        requirement.is_of_second_factor()
+            && !factors.iter().chain(&from_elsewhere).any(|method| methods.contains(*method))
+    }
+
     /// The address of the client, if the application says how to know it.
     pub(super) fn client_address(&self, head: Head<'_>) -> Option<IpAddr> {
         self.client_address.as_ref()?(head)

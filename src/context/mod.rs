@@ -289,8 +289,8 @@ impl SessionContext {
 
     /// What the client can do about a shortfall.
     pub(crate) fn remedy(&self, shortfall: Shortfall, requirement: Requirement, return_to: Option<&Url>) -> Remedy {
-        // Nothing is known, so there is no remedy.
-        if shortfall == Shortfall::Unavailable {
+        // Nothing is known, or nothing helps.
+        if matches!(shortfall, Shortfall::Unavailable | Shortfall::NoMethodPossible) {
             return Remedy::default();
         }
         let evidence = self.known().map(AsRef::as_ref);
@@ -304,14 +304,20 @@ impl SessionContext {
         });
         let (level, max_age) = match shortfall {
             // A client without a session learns nothing about what the route requires.
-            Shortfall::NoSession | Shortfall::Unavailable => return remedy,
+            Shortfall::NoSession | Shortfall::Unavailable | Shortfall::NoMethodPossible => return remedy,
             Shortfall::TooOld { max_age, second_factor: true } => (Aal::Aal2, Some(max_age)),
             Shortfall::TooOld { max_age, second_factor: false } => (Aal::Aal1, Some(max_age)),
-            Shortfall::LevelTooLow | Shortfall::NothingEnrolled | Shortfall::CannotTell => {
-                (Aal::Aal2, requirement.longest_age())
-            }
+            Shortfall::MethodMissing { second_factor: false } => (Aal::Aal1, requirement.longest_age()),
+            Shortfall::LevelTooLow
+            | Shortfall::NothingEnrolled
+            | Shortfall::CannotTell
+            | Shortfall::MethodMissing { second_factor: true }
+            | Shortfall::MethodNotEnrolled => (Aal::Aal2, requirement.longest_age()),
         };
-        remedy.acr_values = remedy.acr_values.or_else(|| self.shared.edge.acr_values.of(level));
+        remedy.acr_values = remedy.acr_values.or_else(|| self.shared.edge.acr_values.of(level, &requirement));
+        if let (true, Some(methods)) = (remedy.methods.is_empty(), requirement.methods()) {
+            remedy = remedy.with_methods(methods.iter().map(|method| method.to_string()));
+        }
         remedy.max_age = remedy.max_age.or(max_age);
         remedy
     }

@@ -71,7 +71,7 @@ use crate::{
     challenge::AccessDenied,
     clock::Timestamp,
     context::{RequestHead, SessionContext},
-    guard::find_context,
+    guard::{find_context, tell_unmeetable},
     headers::NO_STORE,
     requirement::{Requirement, Shortfall},
     session::{Session, Subject},
@@ -104,6 +104,7 @@ impl IntoResponseParts for SignedIn {
 }
 
 fn denied(context: &SessionContext, shortfall: Shortfall, requirement: Requirement, parts: &Parts) -> AccessDenied {
+    tell_unmeetable(context, shortfall, &requirement, &parts.uri, &parts.extensions);
     AccessDenied::new(context.clone(), shortfall, requirement, RequestHead::of(parts.into(), context.edge()))
 }
 
@@ -229,6 +230,20 @@ pub trait Required: Send + Sync + 'static {
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(transfer));
 /// ```
 ///
+/// A requirement that [nobody can meet](Requirement::is_impossible) does not compile:
+///
+/// ```compile_fail,E0080
+/// # use tower_step_up::{Method, Proven, Required, Requirement};
+/// struct Nobody;
+///
+/// impl Required for Nobody {
+///     const REQUIREMENT: Requirement = Requirement::aal2().any_of([Method::Totp]).phishing_resistant();
+/// }
+///
+/// async fn never(_: Proven<Nobody>) {}
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::post(never));
+/// ```
+///
 /// The age is measured when the request arrives, not at the end of its body. `Fresh<Proven<FiveMinutes>, String>` measures it when the body
 /// is there, see [`Fresh`].
 pub struct Proven<R> {
@@ -274,6 +289,7 @@ impl<S: Sync, R: Required> FromRequestParts<S> for Proven<R> {
     type Rejection = AccessDenied;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        const { assert!(!R::REQUIREMENT.is_impossible(), "no method can meet this requirement") };
         let session = extract(parts, R::REQUIREMENT).await?;
         Ok(Self { session, required: PhantomData })
     }

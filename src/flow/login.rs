@@ -9,10 +9,11 @@ use super::{
     record::{Flow, FlowType, IDENTIFIER, Purpose},
 };
 use crate::{
-    aal::{Aal, Method},
+    aal::{Aal, BuiltIn, Method},
     clock::Timestamp,
     engine::Engine,
     factor::{Factor, FactorError, FirstFactor, Form},
+    source::Evidence,
     wire::ui::{Group, Node, Text, message, sort_login_nodes},
 };
 
@@ -21,6 +22,8 @@ use crate::{
 pub(crate) struct Asked {
     pub(crate) aal2: bool,
     pub(crate) refresh: bool,
+    /// The only methods that will do, as forms name them; `None` for all. They imply `refresh`.
+    pub(crate) methods: Option<BuiltIn>,
 }
 
 impl Asked {
@@ -38,8 +41,13 @@ impl Asked {
         if self.aal2 { Aal::Aal2 } else { Aal::Aal1 }
     }
 
+    /// Whether a proof by this factor is what is asked for.
+    pub(crate) fn takes(self, factor: &dyn Factor) -> bool {
+        factor.aal() == self.level() && self.methods.is_none_or(|methods| methods.contains(factor.shown_as()))
+    }
+
     pub(crate) const fn purpose(self) -> Purpose {
-        Purpose::Login { requested_aal: self.level(), refresh: self.refresh }
+        Purpose::Login { requested_aal: self.level(), refresh: self.refresh, methods: self.methods }
     }
 }
 
@@ -47,10 +55,45 @@ impl Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) level: Aal,
-    /// Whether any second factor is enrolled.
-    pub(crate) enrolled: bool,
-    /// Whether one of them can be used now.
-    pub(crate) usable: bool,
+    pub(crate) prospects: Prospects,
+}
+
+/// What a subject can do about a second factor that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prospects {
+    /// One that will do can be used now.
+    Usable,
+    /// One is enrolled and cannot be used now, or none that will do is configured.
+    NothingUsable,
+    /// None that will do is enrolled.
+    NothingEnrolled,
+}
+
+impl Prospects {
+    pub(crate) fn of(owner: &Owner, asked: Asked, engine: &Engine) -> Self {
+        if owner.usable_factors(engine, |factor| asked.takes(factor)).next().is_some() {
+            return Self::Usable;
+        }
+        let (is_enrolled, is_configured) = match asked.methods {
+            None => (owner.has_second_factor(), true),
+            Some(_) => {
+                let mut taken = engine.factors.iter().filter(|factor| asked.takes(factor.as_ref())).peekable();
+                let is_configured = taken.peek().is_some();
+                let is_enrolled = taken.any(|factor| !owner.credentials_of(factor.method()).is_empty());
+                (is_enrolled, is_configured)
+            }
+        };
+        if is_enrolled || !is_configured { Self::NothingUsable } else { Self::NothingEnrolled }
+    }
+
+    /// How a flow for a second factor begins.
+    pub(crate) const fn begin(self) -> Begin {
+        match self {
+            Self::Usable => Begin::Flow,
+            Self::NothingUsable => Begin::NothingUsable,
+            Self::NothingEnrolled => Begin::EnrolFirst,
+        }
+    }
 }
 
 /// The answer to a request to begin a login flow.
@@ -74,18 +117,16 @@ pub(crate) enum Begin {
 pub(crate) fn begin(asked: Asked, session: Option<Known>, first_factor: bool) -> Begin {
     match (session, asked) {
         (None, Asked { aal2: true, .. }) => Begin::FirstFactorRequired,
-        (None, Asked { aal2: false, .. }) | (Some(_), Asked { aal2: false, refresh: true }) => {
+        (None, Asked { aal2: false, .. }) | (Some(_), Asked { aal2: false, refresh: true, .. }) => {
             if first_factor {
                 Begin::Flow
             } else {
                 Begin::FirstLogin
             }
         }
-        (Some(_), Asked { aal2: false, refresh: false })
-        | (Some(Known { level: Aal::Aal2, .. }), Asked { aal2: true, refresh: false }) => Begin::AlreadyAvailable,
-        (Some(Known { usable: true, .. }), Asked { aal2: true, .. }) => Begin::Flow,
-        (Some(Known { enrolled: true, .. }), Asked { aal2: true, .. }) => Begin::NothingUsable,
-        (Some(_), Asked { aal2: true, .. }) => Begin::EnrolFirst,
+        (Some(_), Asked { aal2: false, refresh: false, .. })
+        | (Some(Known { level: Aal::Aal2, .. }), Asked { aal2: true, refresh: false, .. }) => Begin::AlreadyAvailable,
+        (Some(Known { prospects, .. }), Asked { aal2: true, .. }) => prospects.begin(),
     }
 }
 
@@ -108,8 +149,16 @@ pub(crate) fn opening_messages(asked: Asked, level: Aal, outcome: Begin, setting
 
 /// What the client asked for; `None` if this is not a login flow.
 pub(crate) const fn asked(flow: &Flow) -> Option<Asked> {
-    let Purpose::Login { requested_aal, refresh } = flow.purpose else { return None };
-    Some(Asked { aal2: matches!(requested_aal, Aal::Aal2), refresh })
+    let Purpose::Login { requested_aal, refresh, methods } = flow.purpose else { return None };
+    Some(Asked { aal2: matches!(requested_aal, Aal::Aal2), refresh, methods })
+}
+
+/// Whether the session has a proof that counts by one of the methods that were asked for, if any were named.
+pub(crate) fn has_method(asked: Asked, evidence: &Evidence, engine: &Engine, now: Timestamp) -> bool {
+    let Some(methods) = asked.methods else { return true };
+    let shown = |method: Method| engine.factor(method).map_or(method, Factor::shown_as);
+    let mut counting = evidence.standing.counting_proofs(&evidence.session, now);
+    counting.any(|proof| proof.aal() == asked.level() && methods.contains(shown(proof.method())))
 }
 
 /// Calls the challenge step of each usable factor, and keeps the state it returns.
@@ -117,10 +166,10 @@ pub(crate) async fn challenge(
     flow: &mut Flow,
     engine: &Engine,
     owner: &Owner,
-    level: Aal,
+    asked: Asked,
     now: Timestamp,
 ) -> Result<(), FactorError> {
-    for (factor, own) in owner.usable_factors(engine, level) {
+    for (factor, own) in owner.usable_factors(engine, |factor| asked.takes(factor)) {
         let challenge = factor.challenge(owner.context(engine, flow, &own, None, now));
         if let Some(state) = engine.in_time(factor, challenge).await? {
             flow.keep_state(engine, factor.method(), &state, &own)?;
@@ -129,9 +178,9 @@ pub(crate) async fn challenge(
     Ok(())
 }
 
-/// The factor of this form, among those of the flow's level; `None` if the form names none that the flow offers.
+/// The factor of this form, among those that the flow asks for; `None` if the form names none that the flow offers.
 pub(crate) fn factor_of<'a>(engine: &'a Engine, asked: Asked, form: &Form) -> Option<&'a dyn Factor> {
-    let fits = |factor: &&dyn Factor| factor.aal() == asked.level();
+    let fits = |factor: &&dyn Factor| asked.takes(*factor);
     match form.get("method") {
         None => engine.factors.iter().map(AsRef::as_ref).filter(fits).find(|factor| factor.claims(form)),
         Some(name) => engine.factor_shown_as(name.parse().ok()?).filter(fits),
@@ -149,7 +198,7 @@ pub(crate) fn nodes(
 ) -> Result<Vec<Node>, FactorError> {
     let mut nodes = Vec::new();
     if let Some(owner) = owner {
-        for (factor, own) in owner.usable_factors(engine, asked.level()) {
+        for (factor, own) in owner.usable_factors(engine, |factor| asked.takes(factor)) {
             let state = flow.state_of(engine, factor.method(), &own)?;
             nodes.extend(factor.nodes(owner.context(engine, flow, &own, state.as_deref(), now)));
         }
@@ -229,11 +278,11 @@ mod tests {
 
     #[test]
     fn every_row_of_the_outcome_table() {
-        let asked = |aal2, refresh| Asked { aal2, refresh };
+        let asked = |aal2, refresh| Asked { aal2, refresh, methods: None };
         let flow_with_verifier = |outcome| if outcome == Begin::FirstLogin { Begin::Flow } else { outcome };
-        let known = |level, enrolled, usable| Some(Known { level, enrolled, usable });
-        let aal1 = known(Aal::Aal1, true, true);
-        let aal2 = known(Aal::Aal2, true, true);
+        let known = |level, prospects| Some(Known { level, prospects });
+        let aal1 = known(Aal::Aal1, Prospects::Usable);
+        let aal2 = known(Aal::Aal2, Prospects::Usable);
         for (session, aal2_asked, refresh, expected) in [
             (None, true, false, Begin::FirstFactorRequired),
             (None, true, true, Begin::FirstFactorRequired),
@@ -247,10 +296,10 @@ mod tests {
             (aal2, true, true, Begin::Flow),
             (aal1, false, true, Begin::FirstLogin),
             (aal2, false, true, Begin::FirstLogin),
-            (known(Aal::Aal1, false, false), true, false, Begin::EnrolFirst),
-            (known(Aal::Aal1, false, false), true, true, Begin::EnrolFirst),
-            (known(Aal::Aal1, true, false), true, false, Begin::NothingUsable),
-            (known(Aal::Aal2, true, false), true, true, Begin::NothingUsable),
+            (known(Aal::Aal1, Prospects::NothingEnrolled), true, false, Begin::EnrolFirst),
+            (known(Aal::Aal1, Prospects::NothingEnrolled), true, true, Begin::EnrolFirst),
+            (known(Aal::Aal1, Prospects::NothingUsable), true, false, Begin::NothingUsable),
+            (known(Aal::Aal2, Prospects::NothingUsable), true, true, Begin::NothingUsable),
         ] {
             let asked = asked(aal2_asked, refresh);
             assert_eq!(begin(asked, session, false), expected, "{session:?} {asked:?}");
@@ -262,7 +311,10 @@ mod tests {
     fn messages_come_in_the_order_of_the_contract() {
         let url = Url::parse("https://bank.example/self-service/settings/browser").unwrap();
         let ids = |aal2, refresh, level, outcome| -> Vec<u32> {
-            opening_messages(Asked { aal2, refresh }, level, outcome, &url).iter().map(|text| text.id).collect()
+            opening_messages(Asked { aal2, refresh, methods: None }, level, outcome, &url)
+                .iter()
+                .map(|text| text.id)
+                .collect()
         };
         assert_eq!(ids(true, false, Aal::Aal1, Begin::Flow), [1_010_004]);
         assert_eq!(ids(true, true, Aal::Aal1, Begin::Flow), [1_010_003, 1_010_004]);

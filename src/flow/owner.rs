@@ -57,20 +57,16 @@ impl Owner {
         self.credentials.iter().any(|credential| credential.summary.aal == Aal::Aal2)
     }
 
-    /// The factors of this level that can be used now, with the credentials of each.
+    /// The factors of this kind that can be used now, with the credentials of each.
     pub(crate) fn usable_factors<'a>(
         &'a self,
         engine: &'a Engine,
-        level: Aal,
+        takes: impl Fn(&dyn Factor) -> bool,
     ) -> impl Iterator<Item = (&'a dyn Factor, Vec<Credential>)> {
-        engine.factors.iter().filter(move |factor| factor.aal() == level).filter_map(|factor| {
+        engine.factors.iter().filter(move |factor| takes(factor.as_ref())).filter_map(|factor| {
             let own = self.credentials_of(factor.method());
             factor.is_usable(&own).then(|| (factor.as_ref(), own))
         })
-    }
-
-    pub(crate) fn has_usable_second_factor(&self, engine: &Engine) -> bool {
-        self.usable_factors(engine, Aal::Aal2).next().is_some()
     }
 
     /// The context for a factor in this flow. `credentials` are those of its method, `state` is what it kept in the flow.

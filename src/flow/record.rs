@@ -8,7 +8,7 @@ use super::{
     states::FactorStates,
 };
 use crate::{
-    aal::{Aal, Method},
+    aal::{Aal, BuiltIn, Method},
     clock::Timestamp,
     engine::Engine,
     error::StoreError,
@@ -33,7 +33,13 @@ pub(crate) enum FlowType {
 #[serde(tag = "purpose", rename_all = "lowercase")]
 pub(crate) enum Purpose {
     /// To prove a level, or to prove it again.
-    Login { requested_aal: Aal, refresh: bool },
+    Login {
+        requested_aal: Aal,
+        refresh: bool,
+        /// The only methods that are offered, as forms name them; `None` for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        methods: Option<BuiltIn>,
+    },
     /// To change one's factors. `success`: whether the last submit made a change.
     Settings { success: bool },
 }
@@ -402,7 +408,7 @@ mod tests {
 
     fn flow(session: Option<&StoredSession>, now: Timestamp) -> Flow {
         let opening = Opening {
-            purpose: Purpose::Login { requested_aal: Aal::Aal2, refresh: false },
+            purpose: Purpose::Login { requested_aal: Aal::Aal2, refresh: false, methods: None },
             flow_type: FlowType::Api,
             session: session.map(AsRef::as_ref),
             return_to: None,

@@ -118,7 +118,7 @@ fn is_forgotten(flow: &Flow, now: Timestamp) -> bool {
 #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
 fn by_api(engine: &Engine, issued_at: Timestamp) -> Flow {
     let opening = Opening {
-        purpose: Asked { aal2: false, refresh: false }.purpose(),
+        purpose: Asked { aal2: false, refresh: false, methods: None }.purpose(),
         flow_type: FlowType::Api,
         session: None,
         return_to: None,

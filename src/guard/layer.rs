@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::RequireAalService;
-use crate::{context::Edge, requirement::Requirement};
+use crate::{aal::Method, context::Edge, requirement::Requirement};
 
 /// Lets a request through only if its session has two factors.
 ///
@@ -26,6 +26,32 @@ impl RequireAal2 {
     /// Two factors, the second proven at most this long ago.
     pub const fn max_age(self, max_age: Duration) -> RequireAal {
         RequireAal::new(Requirement::aal2().max_age(max_age))
+    }
+
+    /// Two factors, the second proven by one of these methods: see [`Requirement::any_of`].
+    ///
+    /// ```
+    /// use tower_layer::Layer;
+    /// use tower_step_up::{Method, RequireAal2};
+    ///
+    /// # let keys = ();
+    /// let keys = RequireAal2.any_of([Method::WebAuthn, Method::Totp]).layer(keys);
+    /// ```
+    pub const fn any_of<const N: usize>(self, methods: [Method; N]) -> RequireAal {
+        RequireAal::new(Requirement::aal2().any_of(methods))
+    }
+
+    /// Two factors, the second proven by a method that resists phishing: see [`Requirement::phishing_resistant`].
+    ///
+    /// ```
+    /// use tower_layer::Layer;
+    /// use tower_step_up::RequireAal2;
+    ///
+    /// # let administration = ();
+    /// let administration = RequireAal2.phishing_resistant().layer(administration);
+    /// ```
+    pub const fn phishing_resistant(self) -> RequireAal {
+        RequireAal::new(Requirement::aal2().phishing_resistant())
     }
 }
 

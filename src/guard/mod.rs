@@ -41,7 +41,33 @@ fn denied<B>(
     request: &Request<B>,
 ) -> AccessDenied {
     let head = RequestHead::of(request.into(), context.edge());
+    tell_unmeetable(&context, shortfall, &requirement, request.uri(), request.extensions());
     AccessDenied::new(context, shortfall, requirement, head)
+}
+
+/// Tells the developer of a route that nobody, or nobody without another provider, can ever pass.
+pub(crate) fn tell_unmeetable(
+    context: &SessionContext,
+    shortfall: Shortfall,
+    requirement: &Requirement,
+    uri: &Uri,
+    extensions: &Extensions,
+) {
+    if shortfall == Shortfall::NoMethodPossible {
+        tell_miswired(
+            "a route requires methods that exclude each other and refuses every request with 403: \
+             name methods that have something in common in `any_of`, `phishing_resistant` and `and`",
+            uri,
+            extensions,
+        );
+    } else if context.edge().has_no_factor_for(requirement) {
+        tell_miswired(
+            "a route requires a second factor by methods of which none is configured, so no user can enrol one: \
+             give the builder a factor with one of them, or name other methods",
+            uri,
+            extensions,
+        );
+    }
 }
 
 /// The context of the outer layer.

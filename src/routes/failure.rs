@@ -27,6 +27,7 @@ pub(crate) enum Failure {
     StillSignedIn,
     ForbiddenReturnTo,
     UnknownAal,
+    UnknownMethods,
     RepeatedParameter,
     LoginChallenge,
     TokenizeAs,
@@ -67,13 +68,14 @@ pub(crate) enum WayOut {
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1f_3c52_91b8_4c37_8d0e_5a1b_c1f2_8e44);
 
 impl Failure {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::NoSession,
         Self::FirstFactorRequired,
         Self::AlreadyAvailable,
         Self::StillSignedIn,
         Self::ForbiddenReturnTo,
         Self::UnknownAal,
+        Self::UnknownMethods,
         Self::RepeatedParameter,
         Self::LoginChallenge,
         Self::TokenizeAs,
@@ -132,6 +134,12 @@ impl Failure {
             Self::UnknownAal => {
                 new(StatusCode::BAD_REQUEST, None, "unknown assurance level", "The parameter aal must be aal1 or aal2.")
             }
+            Self::UnknownMethods => new(
+                StatusCode::BAD_REQUEST,
+                None,
+                "unknown methods",
+                "The parameter methods must be a list of known methods, separated by commas.",
+            ),
             Self::RepeatedParameter => {
                 new(StatusCode::BAD_REQUEST, None, "repeated parameter", "Please give each parameter only once.")
             }
@@ -238,6 +246,7 @@ impl Failure {
             Self::NoSession | Self::FirstFactorRequired | Self::FlowDisabled => WayOut::SignIn,
             Self::ForbiddenReturnTo
             | Self::UnknownAal
+            | Self::UnknownMethods
             | Self::RepeatedParameter
             | Self::LoginChallenge
             | Self::BadFlowQuery
@@ -283,6 +292,7 @@ impl Failure {
             Self::AlreadyAvailable | Self::StillSignedIn => RefusalReason::NothingToDo,
             Self::MissingLogoutToken | Self::WrongLogoutToken | Self::WrongSessionToken => RefusalReason::WrongToken,
             Self::UnknownAal
+            | Self::UnknownMethods
             | Self::RepeatedParameter
             | Self::LoginChallenge
             | Self::TokenizeAs

@@ -17,13 +17,14 @@ use super::{
     stored_flow::{self, carry_along, comes_into_use, stored_flow},
 };
 use crate::{
-    aal::{Aal, Proof},
+    aal::{Aal, BuiltIn, Proof},
     audit::RefusalReason,
     flow::{
         csrf::CsrfToken,
-        login::{self, Asked, Begin, Known, begin, begin_path, opening_messages},
+        login::{self, Asked, Begin, Known, Prospects, begin, begin_path, opening_messages},
         owner::Owner,
         record::{Flow, FlowType, Opening},
+        settings::{Recency, recency},
     },
     headers::negotiation,
     source::Evidence,
@@ -118,8 +119,10 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
 
 /// The URL that begins a flow of this kind.
 pub(crate) fn begin_url(flow_type: FlowType, asked: Asked, return_to: Option<&Url>, scope: &Scope) -> Url {
+    let methods = asked.methods.map(BuiltIn::names);
     let parameters = [
         ("aal", asked.aal2.then_some("aal2")),
+        ("methods", methods.as_deref()),
         ("refresh", asked.refresh.then_some("true")),
         ("return_to", return_to.map(Url::as_str)),
     ];
@@ -183,8 +186,10 @@ impl Request {
             return Err(Failure::LoginChallenge);
         }
         let mut asked = query.asked()?;
-        // Without a session there is nothing to prove again.
-        asked.refresh &= scope.evidence().await?.is_some();
+        // Without a session there is nothing to prove again, by whatever method.
+        if scope.evidence().await?.is_none() {
+            asked = Asked { refresh: false, methods: None, ..asked };
+        }
         let since = query.one(SINCE)?.and_then(|since| since.parse().ok());
         Ok(Self { asked, asked_url: query.asked_url(scope.engine(), begin_path(flow_type)), return_to, since })
     }
@@ -201,7 +206,7 @@ impl Request {
                 return Ok(answer::see_other(self.return_to.as_ref().unwrap_or(&engine.urls.default_return)));
             }
             Begin::EnrolFirst => {
-                let url = engine.urls.enrolment(self.return_to.as_ref());
+                let url = enrolment(scope, self.return_to.as_ref(), decision.found, decision.owner.as_ref());
                 return Ok(lead_to(&url, negotiation::wants_json(&scope.headers), scope));
             }
             Begin::NothingUsable | Begin::Flow => {}
@@ -263,7 +268,8 @@ impl Request {
     /// The session, its subject with the current credentials, and the outcome.
     async fn decide<'a>(&self, scope: &'a Scope) -> Result<Decision<'a>, Failure> {
         let engine = scope.engine();
-        let first_factor = engine.factors.iter().any(|factor| factor.first_factor().is_some());
+        let mut taken = engine.factors.iter().filter(|factor| self.asked.aal2 || self.asked.takes(factor.as_ref()));
+        let first_factor = taken.any(|factor| factor.first_factor().is_some());
         let Some(found) = scope.evidence().await? else {
             // Where the application has the sessions, nobody else begins one.
             let outcome = begin(self.asked, None, first_factor && !engine.is_hosted());
@@ -272,8 +278,7 @@ impl Request {
         let owner = Owner::read(engine, found.session.subject()).await?;
         let known = Known {
             level: found.standing.level(&found.session, scope.now()),
-            enrolled: owner.has_second_factor(),
-            usable: owner.has_usable_second_factor(engine),
+            prospects: Prospects::of(&owner, self.asked, engine),
         };
         let outcome = begin(self.asked, Some(known), first_factor);
         Ok(Decision { found: Some(found), owner: Some(owner), outcome })
@@ -306,9 +311,27 @@ impl Request {
         };
         let mut flow = Flow::open(opening, now);
         if let Some(owner) = &decision.owner {
-            login::challenge(&mut flow, engine, owner, self.asked.level(), now).await?;
+            login::challenge(&mut flow, engine, owner, self.asked, now).await?;
         }
         stored_flow::begin(scope, flow).await
+    }
+}
+
+/// Where a factor is enrolled. Who has another one proves it first, if they have not a moment ago: the settings would ask for it in the
+/// middle of the enrolment.
+pub(crate) fn enrolment(
+    scope: &Scope,
+    return_to: Option<&Url>,
+    found: Option<&Evidence>,
+    owner: Option<&Owner>,
+) -> Url {
+    let engine = scope.engine();
+    let enrolment = engine.urls.enrolment(return_to);
+    let (Some(found), Some(owner)) = (found, owner) else { return enrolment };
+    let max_age = engine.limits.privileged_session_max_age;
+    match recency(&found.session, &owner.standing(engine), max_age, scope.now()) {
+        Recency::ProveAnew { second_factor: true } => engine.urls.login(true, true, Some(&enrolment)),
+        Recency::ProveAnew { second_factor: false } | Recency::Recent => enrolment,
     }
 }
 

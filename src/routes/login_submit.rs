@@ -16,7 +16,7 @@ use super::{
     body::{self, Received, Unreadable},
     checks::{self, Origin},
     failure::Failure,
-    login::{expired_envelope, lead_to, page_of},
+    login::{enrolment, expired_envelope, lead_to, page_of},
     login_success::{self, Proven},
     repeat::{self, Sent},
     said::Said,
@@ -31,7 +31,7 @@ use crate::{
     engine::Tried,
     factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
     flow::{
-        login::{self, Begin, opening_messages},
+        login::{self, Begin, Prospects, opening_messages},
         owner::Owner,
     },
     headers::negotiation,
@@ -190,11 +190,10 @@ impl<'a> Submission<'a> {
             None => None,
         };
         let outcome = match &owner {
-            Some(owner) if self.asked.aal2 && !owner.has_second_factor() => Begin::EnrolFirst,
-            Some(owner) if self.asked.aal2 && !owner.has_usable_second_factor(engine) => Begin::NothingUsable,
+            Some(owner) if self.asked.aal2 => Prospects::of(owner, self.asked, engine).begin(),
             _ => Begin::Flow,
         };
-        let enrolment = engine.urls.enrolment(self.flow.return_to.as_ref());
+        let enrolment = enrolment(self.scope, self.flow.return_to.as_ref(), self.found, owner.as_ref());
         // As at the beginning: a new form would have nothing to fill in.
         if outcome == Begin::EnrolFirst && self.flow.is_of_browser() {
             return Ok(lead_to(&enrolment, self.json, self.scope));
@@ -203,7 +202,7 @@ impl<'a> Submission<'a> {
         messages.push(message::login_expired(self.flow.expires_at));
         let mut successor = self.flow.reopen(messages, now + engine.limits.login_flow_lifespan, now);
         if let Some(owner) = &owner {
-            login::challenge(&mut successor, engine, owner, self.asked.level(), now).await?;
+            login::challenge(&mut successor, engine, owner, self.asked, now).await?;
         }
         let successor = stored_flow::begin(self.scope, successor).await?;
         let mut response = if self.json {

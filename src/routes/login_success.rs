@@ -18,7 +18,7 @@ use crate::{
     clock::Timestamp,
     engine::Engine,
     factor::Factor,
-    flow::{csrf::CsrfToken, owner::Owner, record::FlowType},
+    flow::{csrf::CsrfToken, login, owner::Owner, record::FlowType},
     requirement::{Requirement, Shortfall},
     session::{StoredSession, Subject},
     source::Evidence,
@@ -139,7 +139,10 @@ pub(crate) async fn answer_again(
 ) -> Result<Option<Response>, Failure> {
     let engine = submission.engine();
     // A factor that was removed in the meantime no longer counts.
-    if evidence.standing.level(&evidence.session, submission.scope.now()) < submission.asked.level() {
+    let (asked, now) = (submission.asked, submission.scope.now());
+    if evidence.standing.level(&evidence.session, now) < asked.level()
+        || !login::has_method(asked, &evidence, engine, now)
+    {
         return Ok(None);
     }
     let owner = Owner::read(engine, session.subject()).await?;

@@ -5,7 +5,7 @@ use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use crate::{engine::Engine, flow::login::Asked, store::FlowId};
+use crate::{aal::BuiltIn, engine::Engine, flow::login::Asked, store::FlowId};
 
 /// The query of a request.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Query {
         }
     }
 
-    /// The requested level, and whether to prove it again.
+    /// The requested level, whether to prove it again, and the only methods that will do.
     pub(crate) fn asked(&self) -> Result<Asked, Failure> {
         let aal2 = match self.one("aal")?.map(str::to_ascii_lowercase).as_deref() {
             None | Some("aal1") => false,
@@ -61,7 +61,18 @@ impl Query {
             Some(_) => return Err(Failure::UnknownAal),
         };
         let refresh = matches!(self.one("refresh")?, Some("1" | "t" | "T" | "true" | "True" | "TRUE"));
-        Ok(Asked { aal2, refresh })
+        let methods = self.methods()?;
+        Ok(Asked { aal2, refresh: refresh || methods.is_some(), methods })
+    }
+
+    /// The named methods. A list that says nothing would ask for a proof that nobody can give.
+    fn methods(&self) -> Result<Option<BuiltIn>, Failure> {
+        let mut given = self.decoded.iter().filter(|(name, _)| name == "methods");
+        match (given.next(), given.next()) {
+            (None, _) => Ok(None),
+            (Some(_), Some(_)) => Err(Failure::RepeatedParameter),
+            (Some((_, names)), None) => BuiltIn::named(names).map(Some).ok_or(Failure::UnknownMethods),
+        }
     }
 
     /// The id in this parameter; `None` if it is missing or invalid.
@@ -115,6 +126,33 @@ mod tests {
             ("aal=aal2&aal=aal1", Err(Failure::RepeatedParameter)),
         ] {
             assert_eq!(query(text).asked().map(|asked| asked.aal2), aal2, "{text}");
+        }
+    }
+
+    #[test]
+    fn methods_are_a_list_of_known_names_and_imply_a_new_proof() {
+        for (text, methods) in [
+            ("", Ok(None)),
+            ("methods=webauthn", Ok(Some("webauthn"))),
+            ("methods=webauthn,passkey&refresh=false", Ok(Some("passkey,webauthn"))),
+            ("methods=totp%2Ctotp", Ok(Some("totp"))),
+            ("methods=", Err(Failure::UnknownMethods)),
+            ("methods", Err(Failure::UnknownMethods)),
+            ("methods=,", Err(Failure::UnknownMethods)),
+            ("methods=totp,", Err(Failure::UnknownMethods)),
+            ("methods=totp%20", Err(Failure::UnknownMethods)),
+            ("methods=TOTP", Err(Failure::UnknownMethods)),
+            ("methods=totp,magic", Err(Failure::UnknownMethods)),
+            ("methods=custom:push", Err(Failure::UnknownMethods)),
+            ("methods=totp&methods=totp", Err(Failure::RepeatedParameter)),
+        ] {
+            let asked = query(text).asked();
+            assert!(asked.as_ref().map_or(true, |asked| asked.refresh == asked.methods.is_some()), "{text}");
+            assert_eq!(
+                asked.map(|asked| asked.methods.map(BuiltIn::names)),
+                methods.map(|names| names.map(str::to_owned)),
+                "{text}"
+            );
         }
     }
 

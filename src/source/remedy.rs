@@ -1,4 +1,4 @@
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use url::Url;
 
@@ -26,7 +26,7 @@ pub struct Unmet<'a> {
     pub return_to: Option<&'a Url>,
 }
 
-/// What a client can do about a shortfall: a page to go to, an `acr` and an age to ask for, or nothing.
+/// What a client can do about a shortfall: a page to go to, an `acr`, methods and an age to ask for, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Remedy {
@@ -38,6 +38,9 @@ pub struct Remedy {
     /// What to ask the authorization server for: `acr_values` of RFC 9470. If the source leaves it out, the names that the builder was given
     /// for the level.
     pub acr_values: Option<String>,
+    /// The methods that would do, by their names on the wire, sorted: `details.methods` of the error. If the source leaves it out, the
+    /// requirement's own; empty if it names none.
+    pub methods: Vec<String>,
     /// The greatest age of the proof: `max_age` of RFC 9470. If the source leaves it out, the requirement's own.
     pub max_age: Option<Duration>,
     /// Why a token is refused, for the developer of the client: `error_description` of RFC 6750. If the source leaves it out, a few words about
@@ -48,7 +51,14 @@ pub struct Remedy {
 impl Remedy {
     /// A page to go to.
     pub const fn page(url: Url) -> Self {
-        Self { page: Some(url), api: None, acr_values: None, max_age: None, error_description: None }
+        Self {
+            page: Some(url),
+            api: None,
+            acr_values: None,
+            methods: Vec::new(),
+            max_age: None,
+            error_description: None,
+        }
     }
 
     /// The same, with the endpoint for clients without a browser.
@@ -61,6 +71,13 @@ impl Remedy {
     #[must_use]
     pub fn with_acr_values(self, acr_values: impl Into<String>) -> Self {
         Self { acr_values: Some(acr_values.into()), ..self }
+    }
+
+    /// The same, with the methods that would do.
+    #[must_use]
+    pub fn with_methods(self, methods: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let methods: BTreeSet<_> = methods.into_iter().map(Into::into).collect();
+        Self { methods: methods.into_iter().collect(), ..self }
     }
 
     /// The same, with the greatest age of the proof.

@@ -220,10 +220,16 @@ impl Urls {
 
     /// Where a login flow is started in a browser. `U2` and `UR` of the wire contract are this with `aal=aal2`.
     pub(crate) fn login(&self, aal2: bool, refresh: bool, return_to: Option<&Url>) -> Url {
+        self.login_by(aal2, refresh, None, return_to)
+    }
+
+    /// The same for these methods alone: their names on the wire, with commas between them.
+    pub(crate) fn login_by(&self, aal2: bool, refresh: bool, methods: Option<&str>, return_to: Option<&Url>) -> Url {
         self.route(
             "self-service/login/browser",
             &[
                 ("aal", aal2.then_some("aal2")),
+                ("methods", methods),
                 ("refresh", refresh.then_some("true")),
                 ("return_to", return_to.map(Url::as_str)),
             ],

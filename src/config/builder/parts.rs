@@ -240,4 +240,24 @@ impl StepUpBuilder {
         self.acr_values.add(level, values);
         self
     }
+
+    /// The same for requirements that [resist phishing](crate::Requirement::phishing_resistant), such as
+    /// `Requirement::aal2().phishing_resistant()`. By default `phr` and `phrh`, the names of
+    /// [OpenID Connect EAP ACR Values](https://openid.net/specs/openid-connect-eap-acr-values-1_0-final.html).
+    /// An empty list: the names of the level. Requirements that name other methods ask by the names of the level too, since no `acr` is agreed
+    /// for them.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// let builder = builder.phishing_resistant_acr_values(["urn:bank:key", "phr"]);
+    /// # drop(builder);
+    /// ```
+    pub fn phishing_resistant_acr_values<I, T>(mut self, values: I) -> Self
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<String>,
+    {
+        self.acr_values.add_phishing_resistant(values);
+        self
+    }
 }

@@ -6,6 +6,7 @@ pub(crate) mod addresses;
 mod epochs;
 mod known_token;
 mod log_reader;
+mod remedy;
 mod session_cache;
 
 use std::{sync::Arc, time::Duration};
@@ -16,18 +17,17 @@ pub(crate) use self::{
 };
 use super::{Carried, Clue, Evidence, Head, Look, Recalled, Remedy, SessionSource, SourceError, SourceFuture, Unmet};
 use crate::{
-    aal::Aal,
+    aal::{Aal, Method},
     clock::Timestamp,
     directory::Users,
     error::Error,
-    requirement::Shortfall,
     seal::Sealer,
     session::{
         Session, SessionId, StoredSession, Subject,
         cookie::{CookieJar, Presented, presented},
         token::{KeyRing, Verified, of_one_session},
     },
-    standing::{CredentialSummary, Enrolled, Standing},
+    standing::{CredentialSummary, Standing},
     store::{StoredStanding, access::Stores},
     urls::Urls,
 };
@@ -51,6 +51,10 @@ pub(crate) struct OwnSessions {
     pub(crate) sealer: Sealer,
     /// How many long addresses of a session are kept.
     pub(crate) kept_addresses: u32,
+    /// The custom methods, each with the built-in one that clients know it as.
+    pub(crate) shown: Box<[(Method, Method)]>,
+    /// How recent a proof must be to change factors.
+    pub(crate) privileged_session_max_age: Duration,
 }
 
 impl OwnSessions {
@@ -170,19 +174,7 @@ impl SessionSource for OwnSessions {
     }
 
     fn remedy(&self, unmet: &Unmet<'_>) -> Remedy {
-        let (urls, return_to) = (&self.urls, unmet.return_to);
-        match unmet.shortfall {
-            Shortfall::Unavailable => Remedy::default(),
-            // Names no level: a client without a session learns nothing about what the route requires.
-            Shortfall::NoSession => Remedy::page(urls.first_login(return_to)),
-            Shortfall::LevelTooLow | Shortfall::CannotTell => Remedy::page(urls.login(true, false, return_to)),
-            Shortfall::NothingEnrolled => Remedy::page(urls.enrolment(return_to)),
-            Shortfall::TooOld { second_factor, .. } => {
-                // Another provider may have vouched for both factors. Then they can be renewed only there.
-                let enrolled = unmet.evidence.is_some_and(|evidence| evidence.standing.enrolled() != Enrolled::No);
-                Remedy::page(urls.login(second_factor && enrolled, true, return_to))
-            }
-        }
+        self.remedy_for(unmet)
     }
 
     fn carry(&self, session: &StoredSession, standing: &Standing, now: Timestamp) -> Result<Carried, SourceError> {
