@@ -5,6 +5,7 @@
 mod kept;
 mod method;
 mod methods;
+mod upstream;
 
 use std::{fmt, sync::Arc};
 
@@ -16,6 +17,7 @@ pub(crate) use self::methods::BuiltIn;
 pub use self::{
     method::{CustomMethod, InvalidMethod, Method, UnknownMethod},
     methods::Methods,
+    upstream::UpstreamAssurance,
 };
 use crate::clock::Timestamp;
 

@@ -1,6 +1,9 @@
 //! The names that clients ask for levels by: `acr_values` of RFC 9470.
 
-use crate::{aal::Aal, requirement::Requirement};
+use crate::{
+    aal::{Aal, Methods},
+    requirement::Requirement,
+};
 
 /// The names of each level, the most wanted first, separated by spaces.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +16,7 @@ pub(crate) struct AcrValues {
 
 impl AcrValues {
     pub(super) fn of(&self, level: Aal, requirement: &Requirement) -> Option<String> {
-        if requirement.methods().is_some_and(|methods| methods.are_phishing_resistant())
+        if requirement.methods().is_some_and(Methods::are_phishing_resistant)
             && let Some(names) = &self.phishing_resistant
         {
             return Some(names.clone());

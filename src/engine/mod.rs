@@ -14,6 +14,7 @@ use std::sync::Arc;
 #[cfg(feature = "axum")]
 pub(crate) use self::factors::Tried;
 pub(crate) use self::limits::{LONGEST_AT_AAL1, LONGEST_AT_AAL2, Limits, Overall, Switch};
+pub(crate) use self::proofs::is_vouched_for;
 use crate::{
     aal::{Aal, Method},
     audit::Audit,

@@ -22,6 +22,27 @@ const fn is_federated(method: Method) -> bool {
     matches!(method, Method::Oidc | Method::Saml)
 }
 
+/// Whether another provider has seen this proof, and vouches for it by one of its own, at that level or a higher one.
+pub(crate) fn is_vouched_for(proof: &Proof, proofs: &[Proof]) -> bool {
+    let by_provider = |other: &Proof| {
+        is_federated(other.method()) && other.provider() == proof.provider() && other.aal() >= proof.aal()
+    };
+    !is_federated(proof.method())
+        && proof.provider().is_some()
+        && proof.credential().is_none()
+        && proofs.iter().any(by_provider)
+}
+
+/// Whether two proofs are of one factor. A provider may vouch for the first factor and for both, so that one of them is left when the
+/// other lapses.
+fn are_one_factor(one: &Proof, other: &Proof) -> bool {
+    let are_levels_of_one_provider = is_federated(one.method())
+        && one.provider().is_some()
+        && one.provider() == other.provider()
+        && one.aal() != other.aal();
+    channel(one.method()) == channel(other.method()) && !are_levels_of_one_provider
+}
+
 impl Engine {
     /// Says why these proofs cannot begin a session of a subject with these credentials.
     #[allow(clippy::arithmetic_side_effects, reason = "a Timestamp saturates")]
@@ -39,10 +60,20 @@ impl Engine {
             if proof.completed_at().is_some_and(|at| at > latest) {
                 return Err("a proof is in the future");
             }
-            if proof.provider().is_some() && !is_federated(proof.method()) {
-                return Err("only oidc and saml have a provider");
+            if proofs.iter().take(position).any(|earlier| earlier.is_replaced_by(proof)) {
+                return Err("two proofs are of one method and level");
             }
-            if proofs.iter().take(position).any(|earlier| channel(earlier.method()) == channel(proof.method())) {
+            if is_vouched_for(proof, proofs) {
+                if proof.aal() == Aal::Aal0 {
+                    return Err("a proof at aal0 proves nothing");
+                }
+                continue;
+            }
+            if proof.provider().is_some() && !is_federated(proof.method()) {
+                return Err("only oidc and saml have a provider, and what a proof of theirs at this level vouches for");
+            }
+            let mut earlier = proofs.iter().take(position).filter(|earlier| !is_vouched_for(earlier, proofs));
+            if earlier.any(|earlier| are_one_factor(earlier, proof)) {
                 return Err("two proofs are of one method, or reach the user in one way: that is one factor");
             }
             self.check_proof(proof, known)?;

@@ -74,14 +74,12 @@ impl Prospects {
         if owner.usable_factors(engine, |factor| asked.takes(factor)).next().is_some() {
             return Self::Usable;
         }
-        let (is_enrolled, is_configured) = match asked.methods {
-            None => (owner.has_second_factor(), true),
-            Some(_) => {
-                let mut taken = engine.factors.iter().filter(|factor| asked.takes(factor.as_ref())).peekable();
-                let is_configured = taken.peek().is_some();
-                let is_enrolled = taken.any(|factor| !owner.credentials_of(factor.method()).is_empty());
-                (is_enrolled, is_configured)
-            }
+        let (is_enrolled, is_configured) = if asked.methods.is_none() {
+            (owner.has_second_factor(), true)
+        } else {
+            let taken = || engine.factors.iter().filter(|factor| asked.takes(factor.as_ref()));
+            let is_enrolled = taken().any(|factor| !owner.credentials_of(factor.method()).is_empty());
+            (is_enrolled, taken().next().is_some())
         };
         if is_enrolled || !is_configured { Self::NothingUsable } else { Self::NothingEnrolled }
     }

@@ -8,6 +8,7 @@ use super::StepUp;
 use crate::{
     aal::{Aal, Method, Proof},
     audit::{Actor, AuditEventKind},
+    engine::is_vouched_for,
     error::{Error, ErrorKind},
     session::{Session, StoredSession, Subject, token::SessionToken},
     source::{Carried, HostSession},
@@ -106,7 +107,7 @@ impl StepUp {
     ///
     /// The session has the level that these proofs reach: `aal2` takes a first and a second factor by different methods, or `oidc` or
     /// `saml` at `aal2`, where the provider vouches for both. A second factor must name its credential, which the subject must have here:
-    /// it stops counting when that credential is removed. A proof of [unknown time](Proof::at_unknown_time) never counts for an age.
+    /// it stops counting when that credential is removed. What a provider vouches for, with its name in the proof, names none. A proof of [unknown time](Proof::at_unknown_time) never counts for an age.
     ///
     /// ```
     /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
@@ -119,7 +120,7 @@ impl StepUp {
     /// #     .store(MemoryStore::default())
     /// #     .factor(Totp::new("Example Bank"))
     /// #     .build()?;
-    /// // The provider's `acr` and `auth_time` say that it has seen two factors just now.
+    /// // The provider has seen two factors just now.
     /// let at = SystemClock.now();
     /// let proof = Proof::new(Method::Oidc, Aal::Aal2, at).with_provider("https://id.example");
     /// let signed_in = step_up.sign_in_with(Subject::new("kim")?, vec![proof]).await?;
@@ -127,6 +128,8 @@ impl StepUp {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// [`UpstreamAssurance`](crate::aal::UpstreamAssurance) makes the proofs of a login at an OpenID provider, from the claims of its ID token.
     ///
     /// # Errors
     ///
@@ -148,7 +151,9 @@ impl StepUp {
             StoredSession::of_proofs(subject, proofs, now, engine.limits.first_lifespan()).with_device(&self.client());
         let session = session.begun_after(revocations);
         engine.stores.create_session(&session).await?;
-        let mut counters: BTreeSet<_> = session.proofs().iter().map(Proof::method).collect();
+        // Another provider has counters of its own.
+        let own = session.proofs().iter().filter(|proof| !is_vouched_for(proof, session.proofs()));
+        let mut counters: BTreeSet<_> = own.map(Proof::method).collect();
         if session.proofs().iter().any(|proof| proof.aal() == Aal::Aal2) {
             counters.extend(engine.second_factors(known.iter().copied()));
         }

@@ -95,8 +95,9 @@ pub(crate) fn remedy(public: &Url, unmet: &Unmet<'_>) -> Remedy {
         // Names no level: a client without a session learns nothing about what the route requires.
         Shortfall::NoSession => Flow::LOGIN,
         Shortfall::LevelTooLow | Shortfall::CannotTell => Flow::SECOND_FACTOR,
-        Shortfall::NothingEnrolled => Flow::SETTINGS,
-        Shortfall::TooOld { second_factor, .. } => {
+        Shortfall::NothingEnrolled | Shortfall::MethodNotEnrolled => Flow::SETTINGS,
+        // Kratos offers all methods that the user has. It knows no parameter that names some.
+        Shortfall::TooOld { second_factor, .. } | Shortfall::MethodMissing { second_factor } => {
             // Where another provider vouched for both factors, they can be renewed only there.
             let proofs = unmet.evidence.map_or(&[][..], |evidence| evidence.session.proofs());
             let aal2 = second_factor && (proofs.is_empty() || proofs.iter().any(is_own_second_factor));

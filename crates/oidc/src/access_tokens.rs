@@ -141,6 +141,17 @@ impl AccessTokens {
         self.assured(|assurance| assurance.acr(name, level))
     }
 
+    /// Users whose `acr` is exactly this have two factors, the second by this method: see [`Assurance::second_factor_acr`].
+    pub fn second_factor_acr(self, name: impl Into<String>, method: Method) -> Self {
+        self.assured(|assurance| assurance.second_factor_acr(name, method))
+    }
+
+    /// Users whose `amr` has exactly this have proven their second factor by this method, if they have two: see
+    /// [`Assurance::second_factor_amr`].
+    pub fn second_factor_amr(self, name: impl Into<String>, method: Method) -> Self {
+        self.assured(|assurance| assurance.second_factor_amr(name, method))
+    }
+
     /// Users whose `amr` has exactly this have used this method: see [`Assurance::amr`].
     pub fn amr(self, name: impl Into<String>, method: Method) -> Self {
         self.assured(|assurance| assurance.amr(name, method))

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tower_step_up::{Aal, Method, aal::Proof, clock::Timestamp};
+use tower_step_up::{
+    Aal, Method, Requirement,
+    aal::{Proof, UpstreamAssurance},
+    clock::Timestamp,
+};
 
 use crate::token::{Claims, numeric_date};
 
@@ -14,8 +18,8 @@ use crate::token::{Claims, numeric_date};
 ///
 /// | claim | listed | missing or not listed |
 /// |---|---|---|
-/// | `acr` | the level of its name; of several, the highest | no more than [`Aal::Aal1`] |
-/// | `amr` | its method is among the session's proofs; a level only by [`amr_level`](Self::amr_level) | nothing |
+/// | `acr` | the level of its name; of several, the highest; and the method of the second factor by [`second_factor_acr`](Self::second_factor_acr) | no more than [`Aal::Aal1`] |
+/// | `amr` | its method is among the session's proofs, as the second factor by [`second_factor_amr`](Self::second_factor_amr); a level only by [`amr_level`](Self::amr_level) | nothing |
 /// | `auth_time` | when everything was proven | no maximum age is met |
 ///
 /// ```
@@ -23,7 +27,7 @@ use crate::token::{Claims, numeric_date};
 /// use tower_step_up_oidc::Assurance;
 ///
 /// let assurance = Assurance::new()
-///     .acr("phr", Aal::Aal2) // asked for first
+///     .second_factor_acr("phr", Method::WebAuthn) // two factors, the second a key; asked for first
 ///     .acr("urn:example:2fa", Aal::Aal2)
 ///     .acr("urn:example:password", Aal::Aal1)
 ///     .amr("otp", Method::Totp);
@@ -32,10 +36,7 @@ use crate::token::{Claims, numeric_date};
 #[derive(Clone, Debug)]
 #[must_use = "a table does nothing until a source of sessions reads by it"]
 pub struct Assurance {
-    /// In order of preference.
-    acr: Vec<(String, Aal)>,
-    amr: Vec<(String, Method)>,
-    amr_levels: Vec<(String, Aal)>,
+    upstream: UpstreamAssurance,
     acr_claim: String,
     amr_claim: String,
     auth_time_claim: String,
@@ -44,26 +45,13 @@ pub struct Assurance {
 impl Default for Assurance {
     fn default() -> Self {
         Self {
-            acr: Vec::new(),
-            amr: Vec::new(),
-            amr_levels: Vec::new(),
+            // Whoever reads tokens names their issuer.
+            upstream: UpstreamAssurance::of(""),
             acr_claim: "acr".to_owned(),
             amr_claim: "amr".to_owned(),
             auth_time_claim: "auth_time".to_owned(),
         }
     }
-}
-
-/// The listed thing takes the place of an earlier one of its name.
-fn list<T>(table: &mut Vec<(String, T)>, name: String, meaning: T) {
-    match table.iter_mut().find(|(listed, _)| *listed == name) {
-        Some((_, listed)) => *listed = meaning,
-        None => table.push((name, meaning)),
-    }
-}
-
-fn listed<T: Copy>(table: &[(String, T)], name: &str) -> Option<T> {
-    table.iter().find(|(listed, _)| listed == name).map(|&(_, meaning)| meaning)
 }
 
 impl Assurance {
@@ -76,20 +64,35 @@ impl Assurance {
     ///
     /// A number is read as its digits, as `"2"` for Keycloak's `2`.
     pub fn acr(mut self, name: impl Into<String>, level: Aal) -> Self {
-        list(&mut self.acr, name.into(), level);
+        self.upstream = self.upstream.acr(name, level);
+        self
+    }
+
+    /// Users whose `acr` is exactly this have two factors, and the second was proven by this method: see
+    /// [`UpstreamAssurance::second_factor_acr`]. Refusals of routes that require such a method, as
+    /// [`phishing_resistant`](tower_step_up::Requirement::phishing_resistant), ask for these names.
+    pub fn second_factor_acr(mut self, name: impl Into<String>, method: Method) -> Self {
+        self.upstream = self.upstream.second_factor_acr(name, method);
         self
     }
 
     /// Users whose `amr` (RFC 8176) has exactly this have used this method. It says how, not how well: see [`amr_level`](Self::amr_level).
     pub fn amr(mut self, name: impl Into<String>, method: Method) -> Self {
-        list(&mut self.amr, name.into(), method);
+        self.upstream = self.upstream.amr(name, method);
+        self
+    }
+
+    /// Users whose `amr` has exactly this have proven their second factor by this method, if they have two: see
+    /// [`UpstreamAssurance::second_factor_amr`]. Refusals cannot ask for it.
+    pub fn second_factor_amr(mut self, name: impl Into<String>, method: Method) -> Self {
+        self.upstream = self.upstream.second_factor_amr(name, method);
         self
     }
 
     /// Users whose `amr` has exactly this have this level, for issuers that say `mfa` there and nothing in `acr`. It is enough alone, whatever
     /// the `acr` is. Refusals cannot ask for it.
     pub fn amr_level(mut self, name: impl Into<String>, level: Aal) -> Self {
-        list(&mut self.amr_levels, name.into(), level);
+        self.upstream = self.upstream.amr_level(name, level);
         self
     }
 
@@ -115,67 +118,53 @@ impl Assurance {
     pub(crate) fn check(&self) -> Result<(), String> {
         // In a quoted string, separated by spaces: the characters of RFC 6749 appendix A.4.
         let token = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-        for (name, level) in self.acr.iter().chain(&self.amr_levels) {
-            if name.is_empty() || !name.bytes().all(token) {
-                return Err(format!(
-                    "{name:?} cannot be a name of acr or amr: it must be ASCII without spaces, quotes and backslashes"
-                ));
-            }
-            if *level == Aal::Aal0 {
-                return Err(format!("{name}: no route requires Aal0; list Aal1 or Aal2, or leave it out"));
-            }
-        }
-        for (name, _) in &self.amr {
-            if name.is_empty() {
-                return Err("a name of amr is empty".to_owned());
+        for (name, level) in self.upstream.names() {
+            match level {
+                None if name.is_empty() => return Err("a name of amr is empty".to_owned()),
+                Some(_) if name.is_empty() || !name.bytes().all(token) => {
+                    return Err(format!(
+                        "{name:?} cannot be a name of acr or amr: it must be ASCII without spaces, quotes and backslashes"
+                    ));
+                }
+                Some(Aal::Aal0) => {
+                    return Err(format!("{name}: no route requires Aal0; list Aal1 or Aal2, or leave it out"));
+                }
+                None | Some(_) => {}
             }
         }
         Ok(())
     }
 
-    /// The names to ask for, to reach this level: the most wanted first, separated by spaces.
-    pub(crate) fn acr_values(&self, level: Aal) -> Option<String> {
-        let names: Vec<_> =
-            self.acr.iter().filter(|&&(_, reached)| reached == level).map(|(name, _)| name.as_str()).collect();
+    /// The names to ask for, to meet this requirement at this level: the most wanted first, separated by spaces. If it names methods, those names
+    /// that say that the second factor was by one of them; `None` if none does: the names of the level would not be enough.
+    pub(crate) fn acr_values(&self, level: Aal, requirement: &Requirement) -> Option<String> {
+        let names: Vec<_> = match requirement.methods() {
+            Some(methods) => self.upstream.acr_values_by(methods).collect(),
+            None => self.upstream.acr_values(level).collect(),
+        };
         (!names.is_empty()).then(|| names.join(" "))
     }
 
-    /// What these claims prove. The issuer vouches for all factors in one proof; the methods are beside it, at the lowest level, so that they
-    /// never add up to more.
+    /// The same for claims of this issuer.
+    pub(crate) fn issued_by(self, issuer: &str) -> Self {
+        Self { upstream: self.upstream.for_provider(issuer), ..self }
+    }
+
+    /// What these claims prove: the issuer vouches for all of it.
     ///
     /// `None` if the user is said to have authenticated in the future.
-    pub(crate) fn proofs(&self, claims: &Claims, issuer: &str, now: Timestamp, leeway: Duration) -> Option<Vec<Proof>> {
+    pub(crate) fn proofs(&self, claims: &Claims, now: Timestamp, leeway: Duration) -> Option<Vec<Proof>> {
         let time = claims.get(&self.auth_time_claim).and_then(numeric_date);
         if time.is_some_and(|time| time > now + leeway) {
             return None;
         }
         let (acr, amr) = (names(claims, &self.acr_claim), names(claims, &self.amr_claim));
-        let mut proofs = self.proofs_of(&acr, &amr, time);
-        // The first is the issuer's own.
-        if let Some(vouched) = proofs.first_mut() {
-            *vouched = vouched.clone().with_provider(issuer);
-        }
-        Some(proofs)
+        Some(self.proofs_of(&acr, &amr, time))
     }
 
     /// The same for claims that were read already.
     pub(crate) fn proofs_of(&self, acr: &[String], amr: &[String], time: Option<Timestamp>) -> Vec<Proof> {
-        let proof = |method, level| match time {
-            Some(time) => Proof::new(method, level, time),
-            None => Proof::at_unknown_time(method, level),
-        };
-        let reached = acr.iter().filter_map(|name| listed(&self.acr, name));
-        let also_reached = amr.iter().filter_map(|name| listed(&self.amr_levels, name));
-        // Who is signed in has proven something, if nobody knows what.
-        let level = reached.chain(also_reached).max().unwrap_or(Aal::Aal1).max(Aal::Aal1);
-        let mut proofs = vec![proof(Method::Oidc, level)];
-        for (name, method) in &self.amr {
-            let is_new = proofs.iter().all(|proof| proof.method() != *method);
-            if is_new && amr.contains(name) {
-                proofs.push(proof(*method, Aal::Aal1));
-            }
-        }
-        proofs
+        self.upstream.proofs(acr.iter().map(String::as_str), amr.iter().map(String::as_str), time)
     }
 }
 
@@ -228,10 +217,37 @@ mod tests {
 
     /// The level as the core computes it, and the time of the second factor.
     fn judged(assurance: &Assurance, of: Value) -> (Aal, Option<i64>) {
-        let proofs = assurance.proofs(&claims(of), "https://issuer.example", NOW, LEEWAY).unwrap();
+        let proofs = assurance.proofs(&claims(of), NOW, LEEWAY).unwrap();
         let session = Session::external(Subject::new("kim").unwrap(), proofs);
         let standing = Standing::external(Enrolled::Unknown);
         (standing.level(&session, NOW), standing.second_factor_at(&session, NOW).map(Timestamp::unix_seconds))
+    }
+
+    fn asks(assurance: &Assurance, requirement: Requirement) -> Option<String> {
+        let level = if requirement == Requirement::aal1() { Aal::Aal1 } else { Aal::Aal2 };
+        assurance.acr_values(level, &requirement)
+    }
+
+    #[test]
+    fn a_key_is_asked_for_and_believed_by_the_names_that_say_so() {
+        const KEY: Requirement = Requirement::aal2().phishing_resistant();
+        let keys = table().second_factor_acr("phrh", Method::WebAuthn).second_factor_amr("hwk", Method::WebAuthn);
+        assert_eq!(asks(&keys, KEY).as_deref(), Some("phrh"));
+        assert_eq!(asks(&keys, Requirement::aal2()).as_deref(), Some("phr 2 phrh"));
+        assert_eq!(asks(&keys, Requirement::aal2().any_of([Method::Totp])), None);
+        assert_eq!(asks(&table(), KEY), None, "no name says that it was a key");
+        for (of, resists) in [
+            (json!({"acr": "phrh"}), true),
+            (json!({"acr": "2", "amr": ["hwk"]}), true),
+            (json!({"acr": "phr"}), false),
+            (json!({"acr": "1", "amr": ["hwk"]}), false),
+            (json!({"amr": ["hwk"]}), false),
+            (json!({"amr": ["hwk", "phrh"]}), false),
+        ] {
+            let proofs = keys.proofs(&claims(of.clone()), NOW, LEEWAY).unwrap();
+            let is_key = |proof: &Proof| (proof.method(), proof.aal()) == (Method::WebAuthn, Aal::Aal2);
+            assert_eq!(proofs.iter().any(is_key), resists, "{of}");
+        }
     }
 
     #[test]
@@ -273,15 +289,17 @@ mod tests {
     #[test]
     fn methods_are_by_allow_list_and_the_time_is_that_of_the_authentication() {
         let of = json!({"acr": "phr", "amr": ["otp", "pwd", "face", "pwd"], "auth_time": 1_799_999_000});
-        let proofs = table().proofs(&claims(of), "https://issuer.example", NOW, LEEWAY).unwrap();
+        let proofs = table().issued_by("https://issuer.example").proofs(&claims(of), NOW, LEEWAY).unwrap();
         let time = Timestamp::from_unix_seconds(1_799_999_000);
         assert_eq!(
             proofs,
             [
-                Proof::new(Method::Oidc, Aal::Aal2, time).with_provider("https://issuer.example"),
+                Proof::new(Method::Oidc, Aal::Aal1, time),
+                Proof::new(Method::Oidc, Aal::Aal2, time),
                 Proof::new(Method::Password, Aal::Aal1, time),
                 Proof::new(Method::Totp, Aal::Aal1, time),
             ]
+            .map(|proof| proof.with_provider("https://issuer.example"))
         );
     }
 
@@ -296,7 +314,7 @@ mod tests {
         ] {
             assert_eq!(judged(&table(), json!({"acr": "phr", "auth_time": time})), (Aal::Aal2, expected), "{time}");
         }
-        let at = |seconds: i64| table().proofs(&claims(json!({"auth_time": seconds})), "i", NOW, LEEWAY).is_some();
+        let at = |seconds: i64| table().proofs(&claims(json!({"auth_time": seconds})), NOW, LEEWAY).is_some();
         assert!(at(NOW.unix_seconds() + 5) && !at(NOW.unix_seconds() + 6) && !at(i64::MAX));
     }
 
@@ -305,9 +323,9 @@ mod tests {
         let entra = Assurance::new().acr_claim("acrs").acr("c2", Aal::Aal2).acr("c1", Aal::Aal2).acr("c0", Aal::Aal1);
         assert_eq!(judged(&entra, json!({"acr": "c1", "acrs": ["c9"]})).0, Aal::Aal1);
         assert_eq!(judged(&entra, json!({"acrs": ["c9", "c1"]})).0, Aal::Aal2);
-        assert_eq!(entra.acr_values(Aal::Aal2).as_deref(), Some("c2 c1"));
-        assert_eq!(entra.acr_values(Aal::Aal1).as_deref(), Some("c0"));
-        assert_eq!(Assurance::new().acr_values(Aal::Aal2), None);
+        assert_eq!(asks(&entra, Requirement::aal2()).as_deref(), Some("c2 c1"));
+        assert_eq!(asks(&entra, Requirement::aal1()).as_deref(), Some("c0"));
+        assert_eq!(asks(&Assurance::new(), Requirement::aal2()), None);
         let replaced = entra.acr("c1", Aal::Aal1);
         assert_eq!(judged(&replaced, json!({"acrs": ["c1"]})).0, Aal::Aal1, "the last word counts");
         let named = Assurance::new().amr_claim("a").auth_time_claim("t").amr_level("mfa", Aal::Aal2);
@@ -352,7 +370,7 @@ mod tests {
         #[test]
         fn any_json_is_read(text in r#"\{("(acr|amr|auth_time)":(null|-?[0-9]{1,25}(\.[0-9]{1,3})?(e[0-9]{1,3})?|"[a-z]{0,4}"|\[\]|\{\}),?){0,3}"x":0\}"#) {
             let Ok(Value::Object(claims)) = serde_json::from_str(&text) else { return Ok(()) };
-            if let Some(proofs) = table().proofs(&claims, "i", NOW, LEEWAY) {
+            if let Some(proofs) = table().proofs(&claims, NOW, LEEWAY) {
                 prop_assert!(!proofs.is_empty());
             }
         }

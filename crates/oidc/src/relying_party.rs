@@ -134,6 +134,17 @@ impl RelyingParty {
         Self { assurance: self.assurance.acr(name, level), ..self }
     }
 
+    /// Users whose `acr` is exactly this have two factors, the second by this method: see [`Assurance::second_factor_acr`].
+    pub fn second_factor_acr(self, name: impl Into<String>, method: Method) -> Self {
+        Self { assurance: self.assurance.second_factor_acr(name, method), ..self }
+    }
+
+    /// Users whose `amr` has exactly this have proven their second factor by this method, if they have two: see
+    /// [`Assurance::second_factor_amr`].
+    pub fn second_factor_amr(self, name: impl Into<String>, method: Method) -> Self {
+        Self { assurance: self.assurance.second_factor_amr(name, method), ..self }
+    }
+
     /// Users whose `amr` has exactly this have used this method: see [`Assurance::amr`].
     pub fn amr(self, name: impl Into<String>, method: Method) -> Self {
         Self { assurance: self.assurance.amr(name, method), ..self }
@@ -197,14 +208,16 @@ impl SessionSource for RelyingParty {
 
     fn remedy(&self, unmet: &Unmet<'_>) -> Remedy {
         let Ok(mut page) = self.login() else { return Remedy::default() };
+        let asked = |level| self.assurance.acr_values(level, &unmet.requirement);
         let (acr_values, max_age) = match unmet.shortfall {
             Shortfall::NoSession => (None, None),
-            Shortfall::TooOld { max_age, second_factor: false } => {
-                (self.assurance.acr_values(Aal::Aal1), Some(max_age))
-            }
-            Shortfall::TooOld { max_age, .. } => (self.assurance.acr_values(Aal::Aal2), Some(max_age)),
+            // Nothing helps.
+            Shortfall::NoMethodPossible => return Remedy::default(),
+            Shortfall::TooOld { max_age, second_factor: false } => (asked(Aal::Aal1), Some(max_age)),
+            Shortfall::TooOld { max_age, .. } => (asked(Aal::Aal2), Some(max_age)),
             // One login is enough for both.
-            _ => (self.assurance.acr_values(Aal::Aal2), unmet.requirement.longest_age()),
+            Shortfall::MethodMissing { second_factor: false } => (asked(Aal::Aal1), unmet.requirement.longest_age()),
+            _ => (asked(Aal::Aal2), unmet.requirement.longest_age()),
         };
         {
             let mut query = page.query_pairs_mut();

@@ -48,6 +48,7 @@ struct OtherScheme;
 
 impl Live {
     pub(crate) fn new(rules: Rules, assurance: Assurance, keys: Keys) -> Self {
+        let assurance = assurance.issued_by(&rules.issuer);
         Self { rules, assurance, keys, verified: quick_cache::sync::Cache::new(REMEMBERED) }
     }
 
@@ -61,8 +62,8 @@ impl Live {
     /// What the token says, if its signature is good.
     fn claimed(&self, token: &Token<'_>, now: Timestamp) -> Result<Evidence, Refused> {
         let accepted = self.rules.accept(token, now)?;
-        let Rules { issuer, leeway, .. } = &self.rules;
-        let proofs = self.assurance.proofs(token.claims(), issuer, now, *leeway).ok_or(Refused::AuthTime)?;
+        let Rules { leeway, .. } = &self.rules;
+        let proofs = self.assurance.proofs(token.claims(), now, *leeway).ok_or(Refused::AuthTime)?;
         // `iat` says when the token was made, not when the user first signed in, which nobody says.
         let session = Session::external(accepted.subject, proofs).with_expires_at(accepted.ends_at);
         Ok(Evidence::new(session, Standing::external(Enrolled::Unknown).leeway(*leeway)))
@@ -246,10 +247,15 @@ impl SessionSource for AccessTokens {
                 let told = refused.and_then(Refused::told);
                 return told.map_or_else(Remedy::default, |told| Remedy::default().with_error_description(told));
             }
-            Shortfall::TooOld { second_factor: false, .. } => Aal::Aal1,
+            // Nothing helps.
+            Shortfall::NoMethodPossible => return Remedy::default(),
+            Shortfall::TooOld { second_factor: false, .. } | Shortfall::MethodMissing { second_factor: false } => {
+                Aal::Aal1
+            }
             _ => Aal::Aal2,
         };
-        live.assurance.acr_values(level).map_or_else(Remedy::default, |names| Remedy::default().with_acr_values(names))
+        let names = live.assurance.acr_values(level, &unmet.requirement);
+        names.map_or_else(Remedy::default, |names| Remedy::default().with_acr_values(names))
     }
 }
 

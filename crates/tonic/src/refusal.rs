@@ -9,7 +9,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_step_up::{Shortfall, context::Refusal};
 
-use crate::required::{ACR_VALUES, DOMAIN, MAX_AGE, SECOND_FACTOR, reason};
+use crate::required::{ACR_VALUES, DOMAIN, MAX_AGE, METHODS, SECOND_FACTOR, reason};
 
 /// Answers refused calls of gRPC; all other requests get the crate's own answer. Give it to
 /// [`StepUpBuilder::on_refusal`](tower_step_up::StepUpBuilder::on_refusal), or to that of a guard.
@@ -44,10 +44,11 @@ fn grpc(headers: &HeaderMap) -> Option<&HeaderValue> {
 ///
 /// | of the `ErrorInfo` | |
 /// |---|---|
-/// | `reason` | `NO_SESSION`, `LEVEL_TOO_LOW`, `NOTHING_ENROLLED`, `CANNOT_TELL`, `TOO_OLD` or `UNAVAILABLE` |
+/// | `reason` | `NO_SESSION`, `LEVEL_TOO_LOW`, `NOTHING_ENROLLED`, `CANNOT_TELL`, `TOO_OLD`, `METHOD_MISSING`, `METHOD_NOT_ENROLLED`, `NO_METHOD_POSSIBLE` or `UNAVAILABLE` |
 /// | `requirement` | what was required, for people: `aal2 within 300 s` |
 /// | `max_age` | the greatest age of the proof in seconds, if that matters ([RFC 9470 section 3](https://www.rfc-editor.org/rfc/rfc9470#section-3)) |
 /// | `second_factor` | `true` if it is the second factor that must be proven again |
+/// | `methods` | the methods that would do, separated by blanks, if the call requires some |
 /// | `acr_values` | what to ask the authorization server for, separated by blanks, if that is known (RFC 9470 section 3) |
 pub fn status(refusal: &Refusal<'_>) -> Status {
     let mut facts = HashMap::from([("requirement".to_owned(), refusal.requirement.to_string())]);
@@ -55,6 +56,12 @@ pub fn status(refusal: &Refusal<'_>) -> Status {
     if let Shortfall::TooOld { max_age: required, second_factor } = refusal.shortfall {
         max_age = max_age.or(Some(required));
         facts.insert(SECOND_FACTOR.to_owned(), second_factor.to_string());
+    }
+    if let Shortfall::MethodMissing { second_factor } = refusal.shortfall {
+        facts.insert(SECOND_FACTOR.to_owned(), second_factor.to_string());
+    }
+    if !refusal.remedy.methods.is_empty() {
+        facts.insert(METHODS.to_owned(), refusal.remedy.methods.join(" "));
     }
     if let Some(max_age) = max_age {
         facts.insert(MAX_AGE.to_owned(), max_age.as_secs().to_string());

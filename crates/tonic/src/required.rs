@@ -10,6 +10,7 @@ pub(crate) const DOMAIN: &str = "tower-step-up";
 pub(crate) const MAX_AGE: &str = "max_age";
 pub(crate) const SECOND_FACTOR: &str = "second_factor";
 pub(crate) const ACR_VALUES: &str = "acr_values";
+pub(crate) const METHODS: &str = "methods";
 
 /// The name of a shortfall in the details of a status (`google.rpc.ErrorInfo.reason`).
 pub(crate) const fn reason(shortfall: Shortfall) -> &'static str {
@@ -19,6 +20,9 @@ pub(crate) const fn reason(shortfall: Shortfall) -> &'static str {
         Shortfall::NothingEnrolled => "NOTHING_ENROLLED",
         Shortfall::TooOld { .. } => "TOO_OLD",
         Shortfall::Unavailable => "UNAVAILABLE",
+        Shortfall::MethodMissing { .. } => "METHOD_MISSING",
+        Shortfall::MethodNotEnrolled => "METHOD_NOT_ENROLLED",
+        Shortfall::NoMethodPossible => "NO_METHOD_POSSIBLE",
         _ => "CANNOT_TELL",
     }
 }
@@ -47,6 +51,8 @@ pub struct StepUpRequired {
     pub page: Option<String>,
     /// What to ask the authorization server for: `acr_values` of RFC 9470.
     pub acr_values: Option<String>,
+    /// The methods that would do, if the call requires some.
+    pub methods: Vec<String>,
     /// The greatest age of the proof: `max_age` of RFC 9470.
     pub max_age: Option<Duration>,
 }
@@ -67,10 +73,14 @@ impl StepUpRequired {
             "NOTHING_ENROLLED" => Shortfall::NothingEnrolled,
             "CANNOT_TELL" => Shortfall::CannotTell,
             "UNAVAILABLE" => Shortfall::Unavailable,
+            "METHOD_MISSING" => Shortfall::MethodMissing { second_factor: fact(SECOND_FACTOR)?.parse().ok()? },
+            "METHOD_NOT_ENROLLED" => Shortfall::MethodNotEnrolled,
+            "NO_METHOD_POSSIBLE" => Shortfall::NoMethodPossible,
             "TOO_OLD" => Shortfall::TooOld { max_age: max_age?, second_factor: fact(SECOND_FACTOR)?.parse().ok()? },
             _ => return None,
         };
         let page = details.help().and_then(|help| help.links.first()).map(|link| link.url.clone());
-        Some(Self { shortfall, page, acr_values: fact(ACR_VALUES).map(str::to_owned), max_age })
+        let methods = fact(METHODS).map(|names| names.split(' ').map(str::to_owned).collect()).unwrap_or_default();
+        Some(Self { shortfall, page, acr_values: fact(ACR_VALUES).map(str::to_owned), methods, max_age })
     }
 }

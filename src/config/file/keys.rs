@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{super::StepUpBuilder, values};
 use crate::{
+    aal::Aal,
     factor::{LookupSecrets, Password},
     requirement::RequiredAal,
     seal::EncryptionKey,
@@ -26,6 +27,7 @@ pub(super) fn applied<T: Clone + Send + Sync + 'static>(
 pub(super) enum Kind {
     Text(fn(StepUpBuilder, String) -> StepUpBuilder),
     Texts(fn(StepUpBuilder, String) -> StepUpBuilder),
+    List(fn(StepUpBuilder, Vec<String>) -> StepUpBuilder),
     Time(fn(StepUpBuilder, Duration) -> StepUpBuilder),
     Level(fn(StepUpBuilder, RequiredAal) -> StepUpBuilder),
     Count(fn(StepUpBuilder, u32) -> StepUpBuilder),
@@ -87,6 +89,9 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("step_up.application_name", Kind::Text(StepUpBuilder::application_name)),
     ("step_up.login_url", Kind::Text(StepUpBuilder::login_url)),
     ("step_up.after_unsafe_url", Kind::Text(StepUpBuilder::after_unsafe_url)),
+    ("step_up.acr_values.aal1", Kind::List(|builder, names| builder.acr_values(Aal::Aal1, names))),
+    ("step_up.acr_values.aal2", Kind::List(|builder, names| builder.acr_values(Aal::Aal2, names))),
+    ("step_up.acr_values.phishing_resistant", Kind::List(StepUpBuilder::phishing_resistant_acr_values)),
     ("step_up.cookie_prefix", Kind::Prefix(StepUpBuilder::cookie_prefix)),
     ("step_up.strict_config", Kind::Flag(StepUpBuilder::strict_config)),
     ("step_up.insecure_http_on_loopback", Kind::Flag(StepUpBuilder::insecure_http_on_loopback)),
@@ -123,6 +128,7 @@ impl Kind {
         Ok(match self {
             Self::Text(set) => vec![applied(*set, values::text(key, value)?)],
             Self::Texts(set) => values::texts(key, value)?.into_iter().map(|text| applied(*set, text)).collect(),
+            Self::List(set) => vec![applied(*set, values::texts(key, value)?)],
             Self::Time(set) => vec![applied(*set, values::time(key, value)?)],
             Self::Level(set) => {
                 let name = values::text(key, value)?;

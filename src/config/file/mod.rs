@@ -89,6 +89,7 @@ use crate::{
 /// | `step_up.application_name` (ours, as all below) | [`StepUpBuilder::application_name`] |
 /// | `step_up.login_url` | [`StepUpBuilder::login_url`] |
 /// | `step_up.after_unsafe_url` | [`StepUpBuilder::after_unsafe_url`] |
+/// | `step_up.acr_values.aal1`, `.aal2`, `.phishing_resistant` | [`StepUpBuilder::acr_values`], [`StepUpBuilder::phishing_resistant_acr_values`] |
 /// | `step_up.insecure_http_on_loopback` | [`StepUpBuilder::insecure_http_on_loopback`] |
 /// | `step_up.cookie_prefix`: `host`, `secure` or `none` | [`StepUpBuilder::cookie_prefix`] |
 /// | `step_up.strict_config` | [`StepUpBuilder::strict_config`] |

@@ -22,7 +22,7 @@ fn every_key_of_the_table_can_be_set() {
             Kind::Elsewhere if *key == "secrets.default" => json!([SECRET]),
             Kind::Text(_) | Kind::Elsewhere if key.ends_with("enabled") => json!(false),
             Kind::Text(_) | Kind::Elsewhere => json!("/x"),
-            Kind::Texts(_) => json!(["/x"]),
+            Kind::Texts(_) | Kind::List(_) => json!(["/x"]),
             Kind::Time(_) => json!("90s"),
             Kind::Level(_) => json!("aal1"),
             Kind::Count(_) => json!(7),
