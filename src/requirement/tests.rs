@@ -13,29 +13,69 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(seconds)
 }
 
+/// Two that users have, one that none has, and two that are proven elsewhere.
+fn known_methods() -> [Method; 6] {
+    let push = Method::custom("push").unwrap();
+    [Method::Totp, Method::WebAuthn, push, Method::LookupSecret, Method::Oidc, Method::Password]
+}
+
+fn any_methods() -> impl Strategy<Value = Option<Methods>> {
+    let some = prop::collection::vec(prop::sample::select(known_methods().to_vec()), 0..4);
+    prop::option::of(some.prop_map(|methods| Methods::of(&methods)))
+}
+
 fn any_requirement() -> impl Strategy<Value = Requirement> {
     let level = prop::sample::select(&[RequiredAal::Aal1, RequiredAal::HighestAvailable, RequiredAal::Aal2][..]);
     let age = prop::option::of((0..400u64).prop_map(Duration::from_secs));
-    (level, age).prop_map(|(level, max_age)| Requirement { level, max_age, methods: None })
+    (level, age, any_methods()).prop_map(|(level, max_age, methods)| Requirement { level, max_age, methods })
 }
 
-/// A session whose password was proven at 1000 and its second factor, if at all, after that; and its standing.
+/// A session whose password was proven at 1000, and others, if at all, after that; and its standing. Each factor may have been removed.
 fn any_session() -> impl Strategy<Value = (StoredSession, Standing)> {
-    (prop::option::of(1000..1300i64), any::<bool>(), prop::option::of(1000..1300i64)).prop_map(
-        |(second_factor, enrolled, password_again)| {
-            let totp = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
-            let password = |second| Proof::new(Method::Password, Aal::Aal1, at(second));
-            let mut session = StoredSession::new(Subject::new("kim").unwrap(), password(1000), at(1000), DAY);
-            if let Some(second) = second_factor {
-                let proof = Proof::new(Method::Totp, Aal::Aal2, at(second)).with_credential(totp.id);
-                session = session.renewed(proof, at(second), DAY, None);
-            }
-            if let Some(second) = password_again {
-                session = session.renewed(password(second), at(second), DAY, None);
-            }
-            (session, Standing::new(if enrolled { vec![totp] } else { vec![] }))
-        },
-    )
+    let proofs = prop::collection::vec((0..6usize, 1000..1300i64, any::<bool>()), 0..6);
+    (proofs, any::<[bool; 4]>()).prop_map(|(proofs, enrolled)| {
+        let credentials = known_methods().map(|method| {
+            let aal = if method == Method::Password { Aal::Aal1 } else { Aal::Aal2 };
+            CredentialSummary { id: CredentialId::random(), method, aal }
+        });
+        let password = Proof::new(Method::Password, Aal::Aal1, at(1000));
+        let mut session = StoredSession::new(Subject::new("kim").unwrap(), password, at(1000), DAY);
+        for (which, second, vouched) in proofs {
+            let CredentialSummary { id, method, aal } = credentials[which];
+            let proof = Proof::new(method, aal, at(second));
+            let proof = match method {
+                Method::Password => proof,
+                Method::Oidc => proof.with_provider("idp"),
+                Method::WebAuthn if vouched => proof.with_provider("idp"),
+                _ => proof.with_credential(id),
+            };
+            session = session.renewed(proof, at(second), DAY, None);
+        }
+        let known = credentials[..4].iter().zip(enrolled).filter(|(_, enrolled)| *enrolled);
+        (session, Standing::new(known.map(|(credential, _)| *credential).collect()))
+    })
+}
+
+/// The rule in other words.
+fn passes(requirement: &Requirement, session: &StoredSession, standing: &Standing, now: Timestamp) -> bool {
+    let counting: Vec<_> = standing.counting_proofs(session.as_ref(), now).cloned().collect();
+    let has_second = standing.credentials().iter().any(|one| one.aal == Aal::Aal2);
+    let two = match requirement.level {
+        RequiredAal::Aal1 => false,
+        RequiredAal::HighestAvailable => has_second,
+        RequiredAal::Aal2 => true,
+    };
+    if counting.is_empty() || two && standing.level(session.as_ref(), now) != Aal::Aal2 {
+        return false;
+    }
+    if requirement.methods.is_none() && requirement.max_age.is_none() {
+        return true;
+    }
+    counting.iter().any(|proof| {
+        (!two || proof.aal() == Aal::Aal2)
+            && requirement.methods.is_none_or(|methods| methods.iter().any(|method| method == proof.method()))
+            && requirement.max_age.is_none_or(|age| now.since(proof.completed_at().unwrap()) <= age)
+    })
 }
 
 fn session(password: i64, second_factor: i64) -> (StoredSession, Standing) {
@@ -56,6 +96,49 @@ fn session(password: i64, second_factor: i64) -> (StoredSession, Standing) {
 }
 
 proptest! {
+    #[test]
+    fn a_session_passes_as_the_rule_says(
+        (session, standing) in any_session(), requirement in any_requirement(), now in 1300..2000i64,
+    ) {
+        let found = requirement.check(session.as_ref(), &standing, at(now));
+        prop_assert_eq!(found.is_ok(), passes(&requirement, &session, &standing, at(now)), "{:?}", found);
+        let nobody = requirement.is_impossible();
+        prop_assert_eq!(found == Err(Shortfall::NoMethodPossible), nobody);
+        if nobody {
+            return Ok(());
+        }
+        // Who is sent to enrol a factor has none that would do.
+        if let (Err(Shortfall::MethodNotEnrolled), Some(methods)) = (found, requirement.methods()) {
+            prop_assert!(!standing.credentials().iter().any(|one| methods.contains(one.method) && one.aal == Aal::Aal2));
+        }
+    }
+
+    /// A refusal that more enrolled factors could change is not believed of a remembered standing, unless one that would do is there already.
+    #[test]
+    fn what_depends_on_enrolment_is_asked_anew(
+        (session, standing) in any_session(), requirement in any_requirement(), more in 0..4usize, now in 1300..2000i64,
+    ) {
+        let found = requirement.check(session.as_ref(), &standing, at(now));
+        let method = known_methods()[more];
+        let added = CredentialSummary { id: CredentialId::random(), method, aal: Aal::Aal2 };
+        let known = standing.credentials().iter().copied().chain([added]).collect();
+        let now_known = requirement.check(session.as_ref(), &Standing::new(known), at(now));
+        if !requirement.depends_on_enrolment(found.as_ref().err(), &standing) {
+            prop_assert_eq!(found, now_known);
+        }
+    }
+
+    #[test]
+    fn no_method_more_is_allowed_by_a_combination(one in any_requirement(), two in any_requirement(), three in any_requirement()) {
+        let both = one.and(two);
+        for method in known_methods() {
+            let allows = |requirement: Requirement| requirement.methods.is_none_or(|methods| methods.contains(method));
+            prop_assert_eq!(allows(both), allows(one) && allows(two));
+        }
+        prop_assert_eq!(both.and(three), one.and(two.and(three)));
+        prop_assert_eq!(both.and(both), both);
+    }
+
     #[test]
     fn a_stricter_requirement_never_passes_where_a_weaker_one_failed(
         (session, standing) in any_session(), weaker in any_requirement(), added in any_requirement(), now in 1000..2000i64,
@@ -153,5 +236,59 @@ fn a_session_of_an_unknown_time_never_meets_an_age() {
         }
         let lapsing = standing.second_factor_lifespan(Some(forever));
         assert!(check(Requirement::aal2(), &lapsing).is_err(), "it may have lapsed");
+    }
+}
+
+#[test]
+fn methods_say_what_to_do() {
+    const KEY: Requirement = Requirement::aal2().phishing_resistant();
+    let (session, standing) = session(1000, 1100);
+    let totp = standing.credentials()[0];
+    let key = CredentialSummary { id: CredentialId::random(), method: Method::WebAuthn, aal: Aal::Aal2 };
+    let both = Standing::new(vec![totp, key]);
+    let check = |requirement: Requirement, session: &StoredSession, standing: &Standing| {
+        requirement.check(session.as_ref(), standing, at(1200))
+    };
+    let missing = Err(Shortfall::MethodMissing { second_factor: true });
+    assert_eq!(check(KEY, &session, &standing), Err(Shortfall::MethodNotEnrolled));
+    assert_eq!(check(KEY, &session, &both), missing);
+    assert_eq!(check(KEY.any_of([Method::Totp]), &session, &both), Err(Shortfall::NoMethodPossible));
+    assert_eq!(check(Requirement::aal2().any_of([Method::Totp]), &session, &both), Ok(()));
+
+    // Too low a level says so, if one of the methods is there to raise it with.
+    let first_only = StoredSession::new(session.subject().clone(), session.proofs()[0].clone(), at(1000), DAY);
+    assert_eq!(check(KEY, &first_only, &both), Err(Shortfall::LevelTooLow));
+    assert_eq!(check(KEY, &first_only, &standing), Err(Shortfall::MethodNotEnrolled));
+    assert_eq!(check(KEY, &first_only, &Standing::new(vec![])), Err(Shortfall::NothingEnrolled));
+    // What a provider proves need not be enrolled here.
+    let vouched = Requirement::aal2().any_of([Method::Oidc]);
+    assert_eq!(check(vouched, &session, &both), missing);
+    assert_eq!(check(vouched, &first_only, &Standing::new(vec![])), Err(Shortfall::LevelTooLow));
+    // Where the source knows no credentials, the step-up finds out.
+    assert_eq!(check(KEY, &first_only, &Standing::external(Enrolled::Unknown)), Err(Shortfall::LevelTooLow));
+
+    // A fresh code does not renew the key, and the key counts only while it is there.
+    let proven = |second| Proof::new(Method::WebAuthn, Aal::Aal2, at(second)).with_credential(key.id);
+    let with_key = session.renewed(proven(1050), at(1050), DAY, None);
+    let recent = KEY.max_age(Duration::from_secs(120));
+    let too_old = Err(Shortfall::TooOld { max_age: Duration::from_secs(120), second_factor: true });
+    assert_eq!(check(KEY, &with_key, &both), Ok(()));
+    assert_eq!(check(recent, &with_key, &both), too_old);
+    assert_eq!(check(recent, &session.renewed(proven(1080), at(1100), DAY, None), &both), Ok(()));
+    assert_eq!(check(KEY, &with_key, &standing), Err(Shortfall::MethodNotEnrolled));
+}
+
+#[test]
+fn a_requirement_says_its_methods() {
+    let push = Method::custom("push").unwrap();
+    for (requirement, text) in [
+        (Requirement::aal2().any_of([Method::WebAuthn, Method::Totp]), "aal2 by totp, webauthn"),
+        (Requirement::fresh(Freshness::Strict).phishing_resistant(), "aal2 by passkey, webauthn within 600 s"),
+        (Requirement::aal1().any_of([push, Method::Code]), "aal1 by code, custom:push"),
+        (Requirement::aal2().any_of([push]).phishing_resistant(), "aal2 by no method"),
+        (Requirement::fresh(Freshness::Moderate), "aal2 within 3600 s"),
+        (Requirement::fresh(Freshness::Lax), "aal2 within 86400 s"),
+    ] {
+        assert_eq!(requirement.to_string(), text);
     }
 }

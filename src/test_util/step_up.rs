@@ -69,7 +69,7 @@ impl<S> Attacks<S> {
     /// It finds a [`StepUp::router`](crate::StepUp::router) that is not served under the public URL, a layer that loses cookies, or a
     /// store of your own that forgets used codes. See [`Attacks`] for an example.
     ///
-    /// The subject is enrolled while it runs. Give only routes that require two factors.
+    /// The subject is enrolled while it runs. Give only routes that require two factors, and that take TOTP as the second.
     ///
     /// # Panics
     ///

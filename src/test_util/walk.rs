@@ -35,6 +35,7 @@ impl<S> Attacks<S> {
     ///
     /// - no session, a forged one, and an expired one;
     /// - if two factors are required: one factor, with and without a second enrolled, and a second factor that was removed since;
+    /// - if [methods](Requirement::any_of) are named: a second factor by another one, also beside one of these that is too old;
     /// - if there is a [`max_age`](Requirement::max_age): older proofs, and if it is the second factor's age, an old second factor with a
     ///   fresh password.
     ///
@@ -97,33 +98,45 @@ impl<S> Attacks<S> {
         // First without an enrolled second factor, then with one.
         let before = exchange_credentials(&self.step_up, &self.subject, Vec::new()).await?;
         let lost = CredentialId::random();
+        let (method, other) = methods(requirement);
+        let second = |at, id| proof(method, at, id);
         for cast in [
             Cast { who: "one factor and no second enrolled", proofs: vec![password(now)] },
-            Cast { who: "a second factor that was removed", proofs: vec![password(now), totp(now, lost)] },
+            Cast { who: "a second factor that was removed", proofs: vec![password(now), second(now, lost)] },
         ] {
             found.extend(self.try_below(requirement, routes, cast).await?);
         }
 
-        let id = CredentialId::random();
-        let summary = CredentialSummary { id, method: Method::Totp, aal: Aal::Aal2 };
-        exchange_credentials(&self.step_up, &self.subject, vec![without_secret(summary, now)]).await?;
+        let (id, other_id) = (CredentialId::random(), CredentialId::random());
+        let of_other = other.map(|other| (other_id, other));
+        let known = [(id, method)].into_iter().chain(of_other);
+        let known = known.map(|(id, method)| without_secret(CredentialSummary { id, method, aal: Aal::Aal2 }, now));
+        exchange_credentials(&self.step_up, &self.subject, known.collect()).await?;
         let ended = before_now(now, engine.limits.first_lifespan());
         let mut casts = vec![
             Cast { who: "one factor", proofs: vec![password(now)] },
-            Cast { who: "a second factor that was replaced", proofs: vec![password(now), totp(now, lost)] },
-            Cast { who: "a session that has expired", proofs: vec![password(ended), totp(ended, id)] },
+            Cast { who: "a second factor that was replaced", proofs: vec![password(now), second(now, lost)] },
+            Cast { who: "a session that has expired", proofs: vec![password(ended), second(ended, id)] },
         ];
+        if let Some(other) = other {
+            let proofs = vec![password(now), proof(other, now, other_id)];
+            casts.push(Cast { who: "a second factor by another method", proofs });
+        }
         if let Some(max_age) = requirement.longest_age() {
             let old = before_now(now, max_age);
-            casts.push(Cast { who: "proofs that are too old", proofs: vec![password(old), totp(old, id)] });
-            let renewed = vec![password(old), totp(old, id), password(now)];
+            casts.push(Cast { who: "proofs that are too old", proofs: vec![password(old), second(old, id)] });
+            let renewed = vec![password(old), second(old, id), password(now)];
             casts.push(Cast { who: "a fresh password and a second factor that is too old", proofs: renewed });
+            if let Some(other) = other {
+                let proofs = vec![password(old), second(old, id), proof(other, now, other_id)];
+                casts.push(Cast { who: "a fresh proof by another method beside one that is too old", proofs });
+            }
         }
         for cast in casts {
             found.extend(self.try_below(requirement, routes, cast).await?);
         }
 
-        let honest = self.begin_with([password(now), totp(now, id)], ReqBody::default).await?;
+        let honest = self.begin_with([password(now), second(now, id)], ReqBody::default).await?;
         if !self.meets_by_login(requirement, None).await? {
             let forged = forged(honest.signed_in.token().as_str());
             let forged = honest.with(Transport::Cookie, Some(&forged));
@@ -201,8 +214,21 @@ fn password(at: Timestamp) -> Proof {
     Proof::new(Method::Password, Aal::Aal1, at)
 }
 
-fn totp(at: Timestamp, id: CredentialId) -> Proof {
-    Proof::new(Method::Totp, Aal::Aal2, at).with_credential(id)
+fn proof(method: Method, at: Timestamp, id: CredentialId) -> Proof {
+    match method {
+        // Another provider vouches for both factors.
+        Method::Oidc | Method::Saml => Proof::new(method, Aal::Aal2, at),
+        Method::Password | Method::LinkRecovery | Method::CodeRecovery => Proof::new(method, Aal::Aal1, at),
+        _ => Proof::new(method, Aal::Aal2, at).with_credential(id),
+    }
+}
+
+/// A method that meets the requirement, and a second factor that does not, if it names methods.
+fn methods(requirement: Requirement) -> (Method, Option<Method>) {
+    let Some(named) = requirement.methods() else { return (Method::Totp, None) };
+    let seconds = [Method::Totp, Method::LookupSecret, Method::WebAuthn, Method::Code];
+    let usual = seconds.into_iter().chain(named.iter()).find(|method| named.contains(*method));
+    (usual.unwrap_or(Method::Totp), seconds.into_iter().find(|method| !named.contains(*method)))
 }
 
 /// The time that is `age` and one second ago.

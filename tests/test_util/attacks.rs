@@ -107,6 +107,26 @@ async fn a_sound_application_holds() {
             attacks.assert_steps_up(&PAY).await;
         }
     }
+    // Where methods are named.
+    const KEY: Requirement = Requirement::aal2().phishing_resistant();
+    let push = Method::custom("push").unwrap();
+    for (requirement, totp) in [
+        (KEY, false),
+        (KEY.max_age(Duration::from_secs(300)), false),
+        (RECENT.any_of([Method::Totp]), true),
+        (RECENT.any_of([Method::LookupSecret, push]), false),
+        (Requirement::aal2().any_of([push]), false),
+        (Requirement::aal2().any_of([Method::Oidc]), false),
+        (Requirement::highest_available().any_of([Method::Totp, Method::WebAuthn]), true),
+        (Requirement::aal1().any_of([Method::Passkey]), false),
+    ] {
+        let step_up = step_up();
+        let attacks = app(&step_up, guarded(requirement));
+        attacks.assert_denied_below(requirement, &PAY).await;
+        if totp {
+            attacks.assert_steps_up(&PAY).await;
+        }
+    }
     // Where the second factor lapses, and every request reads the store.
     let strict = |builder: StepUpBuilder| {
         builder.standing_max_age(Duration::ZERO).second_factor_lifespan(Duration::from_secs(60))
@@ -134,6 +154,15 @@ async fn the_walk_names_a_method_that_was_added_after_the_layer() {
         "a forged session",
     ]);
     assert_eq!(who(&complaints, "POST /pay"), all);
+}
+
+#[tokio::test]
+async fn the_walk_names_a_route_that_takes_any_method() {
+    let key = RECENT.phishing_resistant();
+    let step_up = step_up();
+    let complaints = complaints(app(&step_up, guarded(RECENT)).assert_denied_below(key, &PAY[..1])).await;
+    let weak = ["a second factor by another method", "a fresh proof by another method beside one that is too old"];
+    assert_eq!(who(&complaints, "GET /pay"), set(weak), "{complaints:?}");
 }
 
 #[tokio::test]
