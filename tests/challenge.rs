@@ -14,8 +14,11 @@ use axum::{
 use common::{Answer, BROWSER, Bank, User, query, request, send, split};
 use serde_json::json;
 use tower_step_up::{
-    Aal, Aal2, Method, Refusals, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext, aal::Proof,
+    Aal, Aal2, Method, Refusals, RequireAal, RequireAal2, Requirement, RouterExt, SessionContext,
+    aal::{CredentialId, Proof},
     clock::Clock,
+    standing::CredentialSummary,
+    store::{Completed, Completion, Credential, CredentialChange, SubjectStore},
 };
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -547,4 +550,170 @@ async fn what_layers_in_between_added_stays_and_what_described_the_empty_body_go
     assert_eq!(answer.header("etag"), None);
     assert_eq!(answer.header("cache-control").as_deref(), Some(common::NO_STORE));
     assert_eq!(answer.error_id(), "session_inactive");
+}
+
+const KEY: Requirement = Requirement::aal2().phishing_resistant();
+const KEYS: &str = "passkey%2Cwebauthn";
+
+/// Routes that name methods.
+fn app_of_methods(bank: &Bank) -> Router {
+    let nobody = KEY.any_of([Method::Totp]);
+    Router::new()
+        .route("/key", any(async || ()).layer(RequireAal2.phishing_resistant()))
+        .route("/recent-key", any(async || ()).layer(RequireAal::new(KEY.max_age(FIVE_MINUTES))))
+        .route("/code-or-key", any(async || ()).layer(RequireAal2.any_of([Method::LookupSecret, Method::WebAuthn])))
+        .route("/password", any(async || ()).layer(RequireAal::new(Requirement::aal1().any_of([Method::Passkey]))))
+        .route("/nobody", any(async || ()).layer(RequireAal::new(nobody)))
+        .layer(bank.step_up.layer())
+}
+
+/// Gives the user a key beside what they have.
+async fn add_key(bank: &Bank, user: &User) -> CredentialId {
+    let summary = CredentialSummary { id: CredentialId::random(), method: Method::WebAuthn, aal: Aal::Aal2 };
+    let mut completion = Completion::new(user.subject(), bank.clock.now());
+    completion.credentials.push(CredentialChange::Add(Credential::new(summary, bank.clock.now())));
+    assert_eq!(bank.store.complete(&completion).await.unwrap(), Completed::Done);
+    bank.step_up.forget(&user.subject());
+    summary.id
+}
+
+fn key_proven(bank: &Bank, id: CredentialId) -> Proof {
+    Proof::new(Method::WebAuthn, Aal::Aal2, bank.clock.now()).with_credential(id)
+}
+
+#[tokio::test]
+async fn refusals_name_the_methods_that_would_do() {
+    let bank = Bank::new();
+    let app = app_of_methods(&bank);
+    let stale = bank.aal2("lee").await;
+    let key = add_key(&bank, &stale).await;
+    bank.prove(&stale, key_proven(&bank, key)).await;
+    bank.clock.advance(A_LITTLE_LATER);
+    let (without_factor, code_only) = (bank.without_factor("ann").await, bank.aal2("kim").await);
+    let (low, low_without_key, other) = (bank.aal1("bob").await, bank.aal1("sam").await, bank.aal2("ada").await);
+    add_key(&bank, &low).await;
+    add_key(&bank, &other).await;
+    let method_missing = ("session_refresh_required", "required method missing");
+    let not_enrolled = ("session_refresh_required", "no required method enrolled");
+    let keys = &["passkey", "webauthn"][..];
+    let back = |path: &str| format!("return_to=https%3A%2F%2Fbank.example%2F{path}");
+    let behind = format!(
+        "{LOGIN}?aal=aal2&refresh=true&return_to={}",
+        "https%3A%2F%2Fbank.example%2Fself-service%2Fsettings%2Fbrowser%3Freturn_to%3Dhttps%253A%252F%252Fbank.example%252Fkey"
+    );
+    for (user, path, (id, message), methods, url, second_factor) in [
+        (
+            &low,
+            "key",
+            ("session_aal2_required", "second factor missing"),
+            keys,
+            format!("{LOGIN}?aal=aal2&methods={KEYS}&{}", back("key")),
+            None,
+        ),
+        (
+            &other,
+            "key",
+            method_missing,
+            keys,
+            format!("{LOGIN}?aal=aal2&methods={KEYS}&refresh=true&{}", back("key")),
+            None,
+        ),
+        (
+            &other,
+            "code-or-key",
+            method_missing,
+            &["lookup_secret", "webauthn"],
+            format!("{LOGIN}?aal=aal2&methods=lookup_secret%2Cwebauthn&refresh=true&{}", back("code-or-key")),
+            None,
+        ),
+        (
+            &stale,
+            "recent-key",
+            ("session_refresh_required", "proven too long ago"),
+            keys,
+            format!("{LOGIN}?aal=aal2&methods={KEYS}&refresh=true&{}", back("recent-key")),
+            None,
+        ),
+        (&code_only, "key", not_enrolled, keys, format!("{SETTINGS}?{}", back("key")), Some("missing")),
+        (&low_without_key, "key", not_enrolled, keys, behind, Some("missing")),
+        (
+            &without_factor,
+            "key",
+            ("session_aal2_required", "no second factor enrolled"),
+            keys,
+            format!("{SETTINGS}?{}", back("key")),
+            Some("missing"),
+        ),
+        (
+            &without_factor,
+            "password",
+            method_missing,
+            &["passkey"],
+            format!("{LOGIN}?methods=passkey&refresh=true&{}", back("password")),
+            None,
+        ),
+    ] {
+        let answer = ask(&app, "GET", &format!("/{path}"), &[("cookie", &user.cookie()), JSON]).await;
+        let told = answer.json();
+        assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (403, id), "{path} {told}");
+        assert_eq!(told["error"]["message"], message, "{path}");
+        let mut details = json!({ "methods": methods, "redirect_browser_to": url });
+        if let Some(second_factor) = second_factor {
+            details["second_factor"] = second_factor.into();
+        }
+        assert_eq!((&told["error"]["details"], &told["redirect_browser_to"]), (&details, &json!(url)), "{path}");
+        let answer = ask(&app, "GET", &format!("/{path}"), &[("cookie", &user.cookie()), ("accept", BROWSER)]).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, Some(url)), "{path}");
+    }
+    // Where the requirement names none, the answer says nothing of methods.
+    let answer = send(&self::app(&bank), request("GET", "/aal2", &[("cookie", &low.cookie()), JSON])).await;
+    assert_eq!(answer.json()["error"]["details"].get("methods"), None);
+    // Nor does a stranger learn of them.
+    let answer = ask(&app, "GET", "/key", &[JSON]).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["error"].get("details")), (401, None));
+}
+
+#[tokio::test]
+async fn what_resists_phishing_has_an_acr_of_its_own() {
+    let default = Bank::new();
+    let named = Bank::with(|builder| builder.phishing_resistant_acr_values(["urn:bank:key", "phr"]));
+    let nameless = Bank::with(|builder| builder.phishing_resistant_acr_values([""; 0]));
+    for (bank, acr) in [(&default, "phr phrh"), (&named, "urn:bank:key phr"), (&nameless, "aal2")] {
+        let (app, user) = (app_of_methods(bank), bank.aal2("kim").await);
+        add_key(bank, &user).await;
+        for (path, acr, max_age) in
+            [("/key", acr, ""), ("/recent-key", acr, ", max_age=\"300\""), ("/code-or-key", "aal2", "")]
+        {
+            let answer = ask(&app, "GET", path, &[("authorization", &user.bearer()), JSON]).await;
+            let expected = format!(
+                "Bearer error=\"insufficient_user_authentication\", error_description=\"not proven by a required method\", \
+                 acr_values=\"{acr}\"{max_age}"
+            );
+            assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, Some(expected)), "{path}");
+        }
+    }
+    let refused = tower_step_up::StepUp::builder("https://bank.example").phishing_resistant_acr_values(["a b"]).build();
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn who_asks_for_what_nobody_has_is_told_once() {
+    let (log, _guard) = common::log::Log::begin();
+    let bank = Bank::new();
+    let (app, user) = (app_of_methods(&bank), bank.aal2("kim").await);
+    log.take();
+    for path in ["/nobody", "/key", "/nobody", "/key", "/code-or-key", "/password"] {
+        for credential in [("cookie", user.cookie()), ("authorization", user.bearer())] {
+            let answer = ask(&app, "GET", path, &[(credential.0, &credential.1), JSON]).await;
+            if path == "/nobody" {
+                assert_eq!((answer.status.as_u16(), answer.error_id().as_str()), (403, ""), "{answer:?}");
+                assert_eq!((answer.header("www-authenticate"), answer.json().get("redirect_browser_to")), (None, None));
+            }
+        }
+    }
+    let lines: Vec<_> = log.take().into_iter().filter(|line| line.starts_with("tower_step_up::guard")).collect();
+    let of = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(of("methods that exclude each other"), 1, "{lines:#?}");
+    assert_eq!(of("of which none is configured"), 2, "each route once: {lines:#?}");
+    assert_eq!(lines.len(), 3, "{lines:#?}");
 }

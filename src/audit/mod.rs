@@ -21,8 +21,9 @@
 //! | `settings` | `tower_step_up::flow` | info | `route`, `outcome` |
 //!
 //! The outcome of a decision is `passed`, or the reason of a challenge: `no_session`, `level_too_low`, `nothing_enrolled`, `too_old`,
-//! `cannot_tell`, `unavailable`. That of a form is the name of what happened (`passed`, `signed_in`, `enrolled`) or the reason why not
-//! (`wrong`, `used`, `cross_site`); it is missing if the flow goes on with a further step.
+//! `cannot_tell`, `method_missing`, `method_not_enrolled`, `no_method_possible`, `unavailable`. That of a form is the name of what happened
+//! (`passed`, `signed_in`, `enrolled`) or the reason why not (`wrong`, `used`, `cross_site`); it is missing if the flow goes on with a further
+//! step.
 //!
 //! # Counters
 //!

@@ -25,6 +25,8 @@ mod answers;
 mod common;
 #[path = "../common/held.rs"]
 mod held;
+#[path = "../common/key.rs"]
+mod key;
 #[path = "../common/naive.rs"]
 mod naive;
 mod naive_is_caught;
@@ -47,6 +49,7 @@ mod faults;
 mod flows;
 mod held_bodies;
 mod input;
+mod methods;
 mod model;
 mod outages;
 mod pages;

@@ -28,6 +28,8 @@ mod held;
 mod honest;
 mod in_use;
 mod journeys;
+#[path = "../common/key.rs"]
+mod key;
 #[path = "../common/log.rs"]
 mod log;
 mod login_begin;
@@ -36,6 +38,7 @@ mod logout;
 #[path = "../../examples/own_factor/mail_code.rs"]
 mod mail_code;
 mod manage;
+mod methods;
 mod navigation;
 mod operations;
 mod outages;

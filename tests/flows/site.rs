@@ -423,6 +423,13 @@ impl Client {
         }
     }
 
+    /// Takes over the token that an answer brought, if this client has one.
+    pub fn keep_token_of(&mut self, answer: &Answer) {
+        if self.kind == Kind::Native {
+            self.keep_token(answer);
+        }
+    }
+
     /// Steps up by TOTP and takes over the new token.
     pub async fn step_up(&mut self, code: &str) -> Answer {
         let flow = self.begin("login", "?aal=aal2").await;

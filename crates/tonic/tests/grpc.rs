@@ -202,6 +202,30 @@ async fn calls_pass_or_say_what_is_missing() {
     }
 }
 
+#[tokio::test]
+async fn a_call_says_by_which_methods_it_can_be_made() {
+    let step_up = step_up();
+    let key = Requirement::aal2().phishing_resistant();
+    let vouched = Requirement::aal2().any_of([Method::Saml, Method::WebAuthn]);
+    let nobody = key.any_of([Method::Totp]);
+    let stepped_up = aal2(&step_up, "kim", Duration::ZERO).await;
+    for (requirement, shortfall, methods, acr_values) in [
+        (key, Shortfall::MethodNotEnrolled, &["passkey", "webauthn"][..], Some("phr phrh")),
+        (vouched, Shortfall::MethodMissing { second_factor: true }, &["saml", "webauthn"], Some("urn:example:2fa")),
+        (nobody, Shortfall::NoMethodPossible, &[], None),
+    ] {
+        let mut client = client(serve(&step_up, Some(requirement)).await).await;
+        let status = client.check(call(&stepped_up, "small")).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied);
+        let required = StepUpRequired::of(&status).unwrap_or_else(|| panic!("{status:?}"));
+        assert_eq!(
+            (required.shortfall, required.methods),
+            (shortfall, methods.iter().map(|&name| name.to_owned()).collect())
+        );
+        assert_eq!((required.acr_values.as_deref(), required.page.is_some()), (acr_values, acr_values.is_some()));
+    }
+}
+
 /// A method that asks itself, behind a guard that lets every session through.
 struct Grpc {
     step_up: StepUp,
