@@ -19,7 +19,7 @@ use common::{Bank, request};
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, service_fn};
-use tower_step_up::{RequireAal, RequireAal2, Requirement, SessionContext};
+use tower_step_up::{Method, RequireAal, RequireAal2, Requirement, SessionContext};
 
 type Body = Full<Bytes>;
 
@@ -85,6 +85,7 @@ fn a_guard_that_lets_through_allocates_nothing() {
         .layer(RequireAal::new(Requirement::aal1()))
         .layer(RequireAal::new(Requirement::highest_available()).within(&bank.step_up))
         .layer(RequireAal2.max_age(Duration::from_secs(300)))
+        .layer(RequireAal2.any_of([Method::WebAuthn, Method::Totp]))
         .layer(RequireAal2)
         .service(service_fn(|_: Request<Body>| ready(Ok::<_, Infallible>(Response::new(Body::default())))));
     let mut response = None;

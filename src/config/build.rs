@@ -89,10 +89,11 @@ impl StepUpBuilder {
             users.must_be_asked(),
         );
         let second_factors = self.factors.iter().filter(|factor| factor.aal() == Aal::Aal2);
-        let second_factors = second_factors.map(|factor| factor.method()).collect();
+        let second_factors: Box<[_]> = second_factors.map(|factor| factor.method()).collect();
         let custom = self.factors.iter().filter(|factor| factor.method().custom_name().is_some());
         let sessions = Arc::new(OwnSessions {
             shown: custom.map(|factor| (factor.method(), factor.shown_as())).collect(),
+            second_factors: second_factors.clone(),
             privileged_session_max_age: self.limits.privileged_session_max_age,
             keys,
             cookies,

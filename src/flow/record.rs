@@ -445,6 +445,22 @@ mod tests {
         assert_eq!(new.messages, [Text::info(2, "y")]);
     }
 
+    /// Flows of the version before have no methods. Those of this one keep them, through an expiry too.
+    #[test]
+    fn the_methods_that_were_asked_for_stay() {
+        let now = Timestamp::from_unix_seconds(1000);
+        let without = flow(None, now).to_stored().unwrap();
+        assert!(!without.body.contains("methods"), "{}", without.body);
+        assert_eq!(Flow::from_stored(without).unwrap().purpose, flow(None, now).purpose);
+        let methods = BuiltIn::named("webauthn,totp");
+        let mut named = flow(None, now);
+        named.purpose = Purpose::Login { requested_aal: Aal::Aal2, refresh: true, methods };
+        let stored = named.to_stored().unwrap();
+        assert!(stored.body.contains(r#""methods":"totp,webauthn""#), "{}", stored.body);
+        let read = Flow::from_stored(stored).unwrap();
+        assert_eq!((read.purpose, read.reopen(Vec::new(), now, now).purpose), (named.purpose, named.purpose));
+    }
+
     /// One request at a time has the claim, and the claim expires: a request that died blocks nobody for good.
     #[test]
     fn a_claim_is_one_requests_and_ends() {

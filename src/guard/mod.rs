@@ -62,8 +62,8 @@ pub(crate) fn tell_unmeetable(
         );
     } else if context.edge().has_no_factor_for(requirement) {
         tell_miswired(
-            "a route requires a second factor by methods of which none is configured, so no user can enrol one: \
-             give the builder a factor with one of them, or name other methods",
+            "a route requires a second factor by methods of which none is configured, so nobody can enrol one and only another \
+             provider can vouch for one: give the builder a factor with one of them, or name other methods",
             uri,
             extensions,
         );

@@ -448,6 +448,29 @@ async fn an_upstream_login_with_a_key_opens_what_takes_one() {
     assert_eq!(site.step_up.describe(signed_in.session()).await.unwrap()["authenticator_assurance_level"], "aal1");
 }
 
+/// Nobody can enrol a key here. Who came by a provider is sent there again, and the others are not sent in circles.
+#[tokio::test]
+async fn where_only_a_provider_has_keys_its_users_prove_theirs_there() {
+    let site = with_routes(Site::new());
+    let table = UpstreamAssurance::of("https://id.example").acr("2fa", Aal::Aal2);
+    for acr in ["1fa", "2fa"] {
+        let proofs = table.proofs([acr], [], Some(site.clock.now()));
+        let signed_in = site.step_up.sign_in_with(Subject::new("kim").unwrap(), proofs).await.unwrap();
+        let mut kim = site.stranger(Kind::Browser);
+        kim.keep_cookie(signed_in.cookie().to_str().unwrap());
+        let back = "return_to=https%3A%2F%2Fbank.example%2Fadmin";
+        let begins = kim.get("/admin").await.location().to_owned();
+        assert_eq!(
+            begins,
+            format!("{ORIGIN}/self-service/login/browser?methods=passkey%2Cwebauthn&refresh=true&{back}"),
+            "{acr}"
+        );
+        assert_eq!(kim.get(&begins).await.location(), format!("{ORIGIN}/login?{back}"));
+        let settings = site.browser("bob").await.get("/admin").await;
+        assert_eq!(settings.location(), format!("{ORIGIN}/self-service/settings/browser?{back}"));
+    }
+}
+
 /// What a proof of another provider is worth must be said by that provider.
 #[tokio::test]
 async fn nothing_is_vouched_for_by_nobody() {

@@ -166,6 +166,7 @@ fn app(guard: &StepUpGuard) -> Router {
         .route("/highest", page().layer(RequireAal::new(Requirement::highest_available())))
         .route("/aal1-recent", page().layer(RequireAal::new(Requirement::aal1().max_age(Duration::from_secs(300)))))
         .route_requiring("/recent", recent, page())
+        .route_requiring("/key", Requirement::aal2().phishing_resistant(), page())
         .route("/open", any(async || "open"))
         .layer(guard.layer())
 }
@@ -231,6 +232,38 @@ async fn what_is_remembered_spares_asking_but_not_where_no_second_factor_decides
         let answer = ask(&app, path, &[("cookie", &cookie), ("accept", "application/json")]).await;
         assert_eq!((answer.status.as_u16(), source.take_asks()), (status, asks), "{ticket} {path}");
     }
+}
+
+/// A source need not know methods: what would do is told all the same. And it may know more than it remembers.
+#[tokio::test]
+async fn methods_are_judged_by_what_the_source_knows_now() {
+    let source = Elsewhere::default();
+    let app = app(&source.guard());
+    let key = |vouched: bool| {
+        let key = Proof::new(Method::WebAuthn, Aal::Aal2, NOW);
+        let proofs = vec![
+            Proof::at_unknown_time(Method::Password, Aal::Aal1),
+            if vouched { key.with_provider("idp") } else { key },
+        ];
+        Evidence::new(Session::external(Subject::new("kim").unwrap(), proofs), Standing::external(Enrolled::Unknown))
+    };
+    for vouched in [false, true] {
+        source.knows("key", key(vouched));
+        let answer = ask(&app, "/key", &[("cookie", "ticket=key"), ("accept", "application/json")]).await;
+        assert_eq!((answer.status.as_u16(), source.take_asks()), (200, 1));
+    }
+    source.remembers("code", evidence(Some(10), Enrolled::Yes));
+    source.knows("code", evidence(Some(10), Enrolled::Yes));
+    let answer = ask(&app, "/key", &[("authorization", "Bearer code")]).await;
+    assert_eq!((answer.status.as_u16(), source.take_asks()), (401, 1), "asked before it refuses");
+    assert_eq!(answer.error_id(), "session_refresh_required");
+    assert_eq!(answer.json()["error"]["details"]["methods"], serde_json::json!(["passkey", "webauthn"]));
+    assert!(answer.header("www-authenticate").unwrap().ends_with("acr_values=\"urn:example:2fa urn:example:key\""));
+    assert_eq!(ask(&app, "/aal2", &[("cookie", "ticket=code")]).await.status, 200);
+    assert_eq!(source.take_asks(), 0);
+    // Meanwhile the user has proven a key elsewhere.
+    source.knows("code", key(false));
+    assert_eq!(ask(&app, "/key", &[("cookie", "ticket=code")]).await.status, 200);
 }
 
 #[tokio::test]

@@ -162,7 +162,8 @@ async fn the_walk_names_a_route_that_takes_any_method() {
     let step_up = step_up();
     let complaints = complaints(app(&step_up, guarded(RECENT)).assert_denied_below(key, &PAY[..1])).await;
     let weak = ["a second factor by another method", "a fresh proof by another method beside one that is too old"];
-    assert_eq!(who(&complaints, "GET /pay"), set(weak), "{complaints:?}");
+    let of_get: Vec<_> = complaints.into_iter().filter(|line| line.starts_with("GET ")).collect();
+    assert_eq!(who(&of_get, "GET /pay"), set(weak));
 }
 
 #[tokio::test]

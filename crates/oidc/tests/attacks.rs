@@ -13,7 +13,7 @@ mod common;
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
-use tower_step_up::Aal;
+use tower_step_up::{Aal, Method};
 use tower_step_up_oidc::SigningAlgorithm;
 
 use crate::common::{Issuer, NOW, Signer, api, ask, ask_with, status, unsigned, usual_api};
@@ -203,4 +203,36 @@ async fn keys_that_are_not_for_signatures_verify_none() {
         issuer.publish_raw(vec![common::with(signer.jwk(), &more)]);
         assert_eq!(status(&usual_api(&issuer), "/aal2", &token).await, expected, "{more}");
     }
+}
+
+/// Only what the application has listed for it says that a key was used, and refusals ask for nothing else.
+#[tokio::test]
+async fn a_key_is_believed_by_listed_names_alone() {
+    let signer = Signer::new("ES256", "a");
+    let issuer = Issuer::start(&[&signer]).await;
+    let tokens = issuer.tokens().acr("urn:example:2fa", Aal::Aal2).second_factor_acr("phr", Method::WebAuthn);
+    let api = api(tokens.second_factor_acr("phrh", Method::WebAuthn).second_factor_amr("hwk", Method::WebAuthn));
+    for (claims, aal2, key) in [
+        (json!({"acr": "phr"}), 200, 200),
+        (json!({"acr": "phrh"}), 200, 200),
+        (json!({"acr": "urn:example:2fa", "amr": ["hwk"]}), 200, 200),
+        (json!({"acr": "urn:example:2fa"}), 200, 401),
+        (json!({"acr": "urn:example:2fa", "amr": ["swk", "phr", "webauthn", "user"]}), 200, 401),
+        (json!({"acr": "PHR"}), 401, 401),
+        (json!({"acr": "phr phrh"}), 401, 401),
+        (json!({"acr": "0", "amr": ["hwk"]}), 401, 401),
+        (json!({"acr": null, "methods": ["webauthn"]}), 401, 401),
+    ] {
+        let token = signer.token(&issuer.claims_with(&claims));
+        assert_eq!((status(&api, "/aal2", &token).await, status(&api, "/key", &token).await), (aal2, key), "{claims}");
+    }
+    let challenge = |why: &str, acr: &str| {
+        let insufficient = "Bearer error=\"insufficient_user_authentication\"";
+        Some(format!("{insufficient}, error_description=\"{why}\"{acr}"))
+    };
+    let missing = "not proven by a required method";
+    let weak = signer.token(&issuer.claims());
+    assert_eq!(ask(&api, "/key", &weak).await.challenge, challenge(missing, ", acr_values=\"phr phrh\""));
+    // Where no listed name says so, there is nothing to ask for: the names of the level would lead to the same refusal again.
+    assert_eq!(ask(&usual_api(&issuer), "/key", &weak).await.challenge, challenge(missing, ""));
 }

@@ -53,6 +53,8 @@ pub(crate) struct OwnSessions {
     pub(crate) kept_addresses: u32,
     /// The custom methods, each with the built-in one that clients know it as.
     pub(crate) shown: Box<[(Method, Method)]>,
+    /// The methods of the second factors that are configured.
+    pub(crate) second_factors: Box<[Method]>,
     /// How recent a proof must be to change factors.
     pub(crate) privileged_session_max_age: Duration,
 }

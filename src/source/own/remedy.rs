@@ -6,7 +6,7 @@ use url::Url;
 
 use super::OwnSessions;
 use crate::{
-    aal::{Aal, Method, Methods},
+    aal::{Aal, Method, Methods, Proof},
     requirement::{Requirement, Shortfall},
     source::{Evidence, Remedy, Unmet},
     standing::Enrolled,
@@ -42,7 +42,12 @@ impl OwnSessions {
                 known.any(|one| one.aal == Aal::Aal2 && methods.contains(one.method))
             }
         };
+        // Who came by another provider, and could enrol nothing here that would do, proves it there.
+        let is_there = unmet.evidence.is_some_and(|known| self.can_only_come_from_elsewhere(&unmet.requirement, known));
         Some(match unmet.shortfall {
+            Shortfall::NothingEnrolled | Shortfall::MethodNotEnrolled if is_there => {
+                urls.login_by(false, true, methods, return_to)
+            }
             // Names no level: a client without a session learns nothing about what the route requires.
             Shortfall::NoSession => urls.first_login(return_to),
             Shortfall::LevelTooLow | Shortfall::CannotTell => {
@@ -59,6 +64,13 @@ impl OwnSessions {
             }
             Shortfall::Unavailable | Shortfall::NoMethodPossible => return None,
         })
+    }
+
+    fn can_only_come_from_elsewhere(&self, requirement: &Requirement, known: &Evidence) -> bool {
+        let Some(methods) = requirement.methods() else { return false };
+        let came_from_elsewhere = |proof: &Proof| matches!(proof.method(), Method::Oidc | Method::Saml);
+        !self.second_factors.iter().any(|method| methods.contains(*method))
+            && known.session.proofs().iter().any(came_from_elsewhere)
     }
 
     /// Where a factor is enrolled. Who has another one proves that first: the settings would ask for it in the middle.

@@ -84,6 +84,7 @@ impl Application {
                 }),
             )
             .route_requiring("/recent", recent, page())
+            .route_requiring("/key", Requirement::aal2().phishing_resistant(), page())
             .layer(guard.layer());
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
         Self { url, calls }

@@ -254,3 +254,33 @@ async fn only_the_credential_is_forwarded() {
     }
     assert!(faulty.seen.lock().unwrap().is_empty(), "nobody was asked");
 }
+
+/// Kratos names the methods, and its own flows do not.
+#[tokio::test]
+async fn a_key_of_kratos_opens_what_takes_one() {
+    let faulty = Faulty::start().await;
+    let application = application(faulty.source()).await;
+    let entry =
+        |method: &str, aal: &str| json!({ "method": method, "aal": aal, "completed_at": "2027-01-15T08:00:00Z" });
+    for (methods, status) in [
+        (json!([entry("password", "aal1"), entry("webauthn", "aal2")]), 200),
+        (json!([entry("password", "aal1"), entry("totp", "aal2"), entry("webauthn", "aal2")]), 200),
+        (json!([entry("password", "aal1"), entry("totp", "aal2")]), 403),
+        (json!([entry("passkey", "aal1"), entry("totp", "aal2")]), 403),
+        (json!([entry("webauthn", "aal1"), entry("lookup_secret", "aal2")]), 403),
+    ] {
+        let session = with("authentication_methods", methods.clone());
+        faulty.reply(move || respond(200, session.clone()));
+        let answer = application.get("/key", &[COOKIE]).await;
+        assert_eq!(answer.status, status, "{methods}");
+        if status == 403 {
+            let told = answer.json();
+            assert_eq!(told["error"]["details"]["methods"], json!(["passkey", "webauthn"]));
+            let page = told["redirect_browser_to"].as_str().unwrap();
+            assert!(
+                page.starts_with(&format!("{}/self-service/login/browser?aal=aal2&refresh=true&", faulty.url)),
+                "{page}"
+            );
+        }
+    }
+}

@@ -329,6 +329,7 @@ pub(crate) fn api(tokens: AccessTokens) -> Router {
         .route("/proof", any(async |user: Aal2| user.subject().to_string()))
         .route("/highest", page().layer(RequireAal::new(Requirement::highest_available())))
         .route_requiring("/aal1-recent", Requirement::aal1().max_age(recent), page())
+        .route_requiring("/key", Requirement::aal2().phishing_resistant(), page())
         .route_requiring("/recent", Requirement::aal2().max_age(recent), page())
         .route("/open", any(async || "open"))
         .layer(guard.layer())
