@@ -570,7 +570,7 @@ async fn add_key(bank: &Bank, user: &User) -> CredentialId {
     let summary = CredentialSummary { id: CredentialId::random(), method: Method::WebAuthn, aal: Aal::Aal2 };
     let mut completion = Completion::new(user.subject(), bank.clock.now());
     completion.credentials.push(CredentialChange::Add(Credential::new(summary, bank.clock.now())));
-    assert_eq!(bank.store.complete(&completion).await.unwrap(), Completed::Done);
+    assert!(matches!(bank.store.complete(&completion).await, Ok(Completed::Done)));
     bank.step_up.forget(&user.subject());
     summary.id
 }
@@ -594,7 +594,7 @@ async fn refusals_name_the_methods_that_would_do() {
     let method_missing = ("session_refresh_required", "required method missing");
     let not_enrolled = ("session_refresh_required", "no required method enrolled");
     let keys = &["passkey", "webauthn"][..];
-    let back = |path: &str| format!("return_to=https%3A%2F%2Fbank.example%2F{path}");
+    let returning = |path: &str| format!("return_to=https%3A%2F%2Fbank.example%2F{path}");
     let behind = format!(
         "{LOGIN}?aal=aal2&refresh=true&return_to={}",
         "https%3A%2F%2Fbank.example%2Fself-service%2Fsettings%2Fbrowser%3Freturn_to%3Dhttps%253A%252F%252Fbank.example%252Fkey"
@@ -605,7 +605,7 @@ async fn refusals_name_the_methods_that_would_do() {
             "key",
             ("session_aal2_required", "second factor missing"),
             keys,
-            format!("{LOGIN}?aal=aal2&methods={KEYS}&{}", back("key")),
+            format!("{LOGIN}?aal=aal2&methods={KEYS}&{}", returning("key")),
             None,
         ),
         (
@@ -613,7 +613,7 @@ async fn refusals_name_the_methods_that_would_do() {
             "key",
             method_missing,
             keys,
-            format!("{LOGIN}?aal=aal2&methods={KEYS}&refresh=true&{}", back("key")),
+            format!("{LOGIN}?aal=aal2&methods={KEYS}&refresh=true&{}", returning("key")),
             None,
         ),
         (
@@ -621,7 +621,7 @@ async fn refusals_name_the_methods_that_would_do() {
             "code-or-key",
             method_missing,
             &["lookup_secret", "webauthn"],
-            format!("{LOGIN}?aal=aal2&methods=lookup_secret%2Cwebauthn&refresh=true&{}", back("code-or-key")),
+            format!("{LOGIN}?aal=aal2&methods=lookup_secret%2Cwebauthn&refresh=true&{}", returning("code-or-key")),
             None,
         ),
         (
@@ -629,17 +629,17 @@ async fn refusals_name_the_methods_that_would_do() {
             "recent-key",
             ("session_refresh_required", "proven too long ago"),
             keys,
-            format!("{LOGIN}?aal=aal2&methods={KEYS}&refresh=true&{}", back("recent-key")),
+            format!("{LOGIN}?aal=aal2&methods={KEYS}&refresh=true&{}", returning("recent-key")),
             None,
         ),
-        (&code_only, "key", not_enrolled, keys, format!("{SETTINGS}?{}", back("key")), Some("missing")),
+        (&code_only, "key", not_enrolled, keys, format!("{SETTINGS}?{}", returning("key")), Some("missing")),
         (&low_without_key, "key", not_enrolled, keys, behind, Some("missing")),
         (
             &without_factor,
             "key",
             ("session_aal2_required", "no second factor enrolled"),
             keys,
-            format!("{SETTINGS}?{}", back("key")),
+            format!("{SETTINGS}?{}", returning("key")),
             Some("missing"),
         ),
         (
@@ -647,7 +647,7 @@ async fn refusals_name_the_methods_that_would_do() {
             "password",
             method_missing,
             &["passkey"],
-            format!("{LOGIN}?methods=passkey&refresh=true&{}", back("password")),
+            format!("{LOGIN}?methods=passkey&refresh=true&{}", returning("password")),
             None,
         ),
     ] {

@@ -35,6 +35,7 @@ use tower_step_up::{
 
 use crate::common::store::TestStore;
 
+const KEY: Requirement = Requirement::aal2().phishing_resistant();
 const RECENT: Requirement = Requirement::aal2().max_age(Duration::from_secs(300));
 const PAY: [(&str, &str); 2] = [("GET", "/pay"), ("POST", "/pay")];
 
@@ -108,7 +109,6 @@ async fn a_sound_application_holds() {
         }
     }
     // Where methods are named.
-    const KEY: Requirement = Requirement::aal2().phishing_resistant();
     let push = Method::custom("push").unwrap();
     for (requirement, totp) in [
         (KEY, false),

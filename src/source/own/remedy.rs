@@ -43,9 +43,10 @@ impl OwnSessions {
             }
         };
         // Who came by another provider, and could enrol nothing here that would do, proves it there.
-        let is_there = unmet.evidence.is_some_and(|known| self.can_only_come_from_elsewhere(&unmet.requirement, known));
+        let is_elsewhere =
+            unmet.evidence.is_some_and(|known| self.can_only_come_from_elsewhere(&unmet.requirement, known));
         Some(match unmet.shortfall {
-            Shortfall::NothingEnrolled | Shortfall::MethodNotEnrolled if is_there => {
+            Shortfall::NothingEnrolled | Shortfall::MethodNotEnrolled if is_elsewhere => {
                 urls.login_by(false, true, methods, return_to)
             }
             // Names no level: a client without a session learns nothing about what the route requires.
