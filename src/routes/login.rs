@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     answer, background,
     failure::Failure,
+    onward::{enrolment, lead_to, page_of},
     query::Query,
     return_to::return_to,
     scope::{Scope, Site},
@@ -24,7 +25,6 @@ use crate::{
         login::{self, Asked, Begin, Known, Prospects, begin, begin_path, opening_messages},
         owner::Owner,
         record::{Flow, FlowType, Opening},
-        settings::{Recency, recency},
     },
     headers::negotiation,
     source::Evidence,
@@ -315,45 +315,4 @@ impl Request {
         }
         stored_flow::begin(scope, flow).await
     }
-}
-
-/// Where a factor is enrolled. Who has another one proves it first, if they have not a moment ago: the settings would ask for it in the
-/// middle of the enrolment.
-pub(crate) fn enrolment(
-    scope: &Scope,
-    return_to: Option<&Url>,
-    found: Option<&Evidence>,
-    owner: Option<&Owner>,
-) -> Url {
-    let engine = scope.engine();
-    let enrolment = engine.urls.enrolment(return_to);
-    let (Some(found), Some(owner)) = (found, owner) else { return enrolment };
-    let max_age = engine.limits.privileged_session_max_age;
-    match recency(&found.session, &owner.standing(engine), max_age, scope.now()) {
-        Recency::ProveAnew { second_factor: true } => engine.urls.login(true, true, Some(&enrolment)),
-        Recency::ProveAnew { second_factor: false } | Recency::Recent => enrolment,
-    }
-}
-
-/// The page that shows the flow.
-pub(crate) fn page_of(flow: &Flow, scope: &Scope) -> Url {
-    let mut url = scope.engine().urls.login_ui.clone();
-    url.query_pairs_mut().append_pair("flow", &flow.id().to_string());
-    url
-}
-
-/// Leads a browser elsewhere: a redirect for one that shows pages, 422 for a script.
-pub(crate) fn lead_to(url: &Url, json: bool, scope: &Scope) -> Response {
-    if json { answer::from_bytes(leave_for(url).respond(&scope.headers)) } else { answer::see_other(url) }
-}
-
-/// 422: a script must send the browser to this URL.
-pub(crate) fn leave_for(url: &Url) -> Envelope {
-    Envelope::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        Some("browser_location_change_required"),
-        "browser location change required",
-        "Please continue at the address in redirect_browser_to.",
-    )
-    .redirect_browser_to(url)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     answer,
     failure::Failure,
-    login::leave_for,
+    onward::leave_for,
     repeat::{Sent, Successor},
     saving,
     scope::Scope,

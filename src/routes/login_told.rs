@@ -5,7 +5,7 @@ use axum::{http::StatusCode, response::Response};
 use super::{
     answer, checks,
     failure::Failure,
-    login::page_of,
+    onward::page_of,
     said::Said,
     saving::{self, Kept},
     stored_flow::{carry_along, comes_into_use},

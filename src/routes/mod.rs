@@ -15,6 +15,7 @@ mod login_submit;
 mod login_success;
 mod login_told;
 mod logout;
+mod onward;
 mod pages;
 pub(crate) mod query;
 mod recent_proof;

@@ -61,6 +61,22 @@ fn mistakes_are_named_by_their_whole_key() {
 }
 
 #[test]
+fn the_names_of_levels_stand_in_the_file_too() {
+    let config = read(json!({"step_up": {"acr_values": {
+        "aal1": ["one"], "aal2": ["two", "urn:bank:2fa"], "phishing_resistant": ["urn:bank:key", "phr"]
+    }}}));
+    let builder = StepUp::builder("https://bank.example").configure(&config.unwrap());
+    let names = builder.acr_values.over(crate::context::AcrValues::default()).unwrap();
+    let found = [names.aal1, names.aal2, names.phishing_resistant];
+    assert_eq!(
+        found.each_ref().map(|name| name.as_deref()),
+        [Some("one"), Some("two urn:bank:2fa"), Some("urn:bank:key phr")]
+    );
+    let error = read(json!({"step_up": {"acr_values": {"phishing_resistant": "phr"}}})).unwrap_err();
+    assert!(error.starts_with("step_up.acr_values.phishing_resistant: "), "{error}");
+}
+
+#[test]
 fn a_configuration_builds_what_it_says() {
     let config = read(json!({
         "serve": {"public": {"base_url": "http://127.0.0.1:3000"}},
