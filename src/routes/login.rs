@@ -238,8 +238,13 @@ impl Request {
         };
         let Some(since) = self.since else {
             let since = scope.now().unix_seconds().to_string();
-            let parameters =
-                [("refresh", Some("true")), (SINCE, Some(since.as_str())), ("return_to", return_to.map(Url::as_str))];
+            let methods = self.asked.methods.map(BuiltIn::names);
+            let parameters = [
+                ("methods", methods.as_deref()),
+                ("refresh", Some("true")),
+                (SINCE, Some(since.as_str())),
+                ("return_to", return_to.map(Url::as_str)),
+            ];
             let back = engine.urls.route(begin_path(FlowType::Browser), &parameters);
             return Ok(lead_to(&engine.urls.first_login(Some(&back)), json, scope));
         };

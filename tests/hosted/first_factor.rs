@@ -147,6 +147,17 @@ async fn from_an_unknown_time_to_an_enrolment_with_our_password_factor() {
     }
 }
 
+/// The application's login page sends back whoever is signed in. Our password form would be the wrong answer to a route that takes a passkey.
+#[tokio::test]
+async fn who_is_sent_to_the_login_for_a_method_is_not_asked_for_another() {
+    let site = Site::with(true, |builder| builder.directory(Users).factor(Password::default()));
+    let mut kim = older(&site);
+    let (page, _) = follow(&site, &mut kim, "/self-service/login/browser?methods=passkey&return_to=/me").await;
+    assert!(page.starts_with("/self-service/ui/error?id="), "{page}");
+    let (page, _) = follow(&site, &mut kim, "/self-service/login/browser?methods=password&return_to=/me").await;
+    assert!(page.starts_with("/self-service/ui/login?flow="), "{page}");
+}
+
 /// Submits the settings of an older session, and returns where that leads.
 async fn settings_refused(site: &Site, kim: &mut Browser) -> String {
     let flow = kim.get(&site.app, "/self-service/settings/browser").await.json();

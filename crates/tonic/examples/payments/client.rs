@@ -76,7 +76,12 @@ impl Client {
     /// As a native client does it, without a browser. The new token replaces the old one, which has ended.
     async fn step_up(&mut self, required: &StepUpRequired) -> Outcome<()> {
         let refresh = if matches!(required.shortfall, Shortfall::TooOld { .. }) { "&refresh=true" } else { "" };
-        let address = format!("{}/self-service/login/api?aal=aal2{refresh}", self.url);
+        // Only these are offered then. They imply a new proof.
+        let methods = match required.methods.as_slice() {
+            [] => String::new(),
+            methods => format!("&methods={}", methods.join(",")),
+        };
+        let address = format!("{}/self-service/login/api?aal=aal2{refresh}{methods}", self.url);
         let begun = self.http.get(address).header("x-session-token", &self.token).send().await?.error_for_status()?;
         let flow: LoginFlow = serde_json::from_slice(&begun.bytes().await?)?;
         let code = serde_json::json!({ "method": "totp", "totp_code": code_of_the_app()? }).to_string();
