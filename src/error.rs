@@ -17,7 +17,7 @@ pub struct StoreError {
 pub enum StoreErrorKind {
     /// It did not answer, in time or at all. The crate refuses with 503.
     Unavailable,
-    /// The id to create exists already.
+    /// The id to create, or the [fingerprint](crate::store::Credential::fingerprint), exists already.
     Conflict,
     /// A stored value cannot be read.
     Corrupt,
@@ -49,7 +49,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             StoreErrorKind::Unavailable => "the store did not answer",
-            StoreErrorKind::Conflict => "the id exists in the store already",
+            StoreErrorKind::Conflict => "the id or fingerprint exists in the store already",
             StoreErrorKind::Corrupt => "a stored value cannot be read",
             StoreErrorKind::Unsupported => "the store does not know this kind of change",
         })

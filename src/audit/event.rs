@@ -251,6 +251,8 @@ pub enum FailureReason {
     Used,
     /// A new factor was not confirmed.
     NotConfirmed,
+    /// The answer was right but for the signature counter, which did not rise: the security key may have been cloned.
+    ClonedKey,
 }
 
 impl AuditEventKind {
@@ -360,6 +362,7 @@ impl AuditEventKind {
                 FailureReason::Wrong => "wrong",
                 FailureReason::Used => "used",
                 FailureReason::NotConfirmed => "not_confirmed",
+                FailureReason::ClonedKey => "cloned_key",
             }),
             Self::Refused { reason } => Some(reason.name()),
             Self::Unavailable => Some("unavailable"),

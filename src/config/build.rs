@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use url::Url;
+
 use super::StepUpBuilder;
 use crate::{
     aal::Aal,
@@ -9,6 +11,7 @@ use crate::{
     directory::Users,
     engine::{Engine, LONGEST_AT_AAL1, LONGEST_AT_AAL2, Switch},
     error::{BuildError, BuildErrorKind},
+    factor::Factor,
     seal::{EncryptionKey, Sealer},
     session::token::KeyRing,
     source::{
@@ -56,7 +59,7 @@ impl StepUpBuilder {
         self.check_ignored()?;
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         self.check_limits()?;
-        self.check_factors()?;
+        self.check_factors(&urls.public)?;
         let acr_values = self.acr_values.over(AcrValues {
             aal1: Some("aal1".to_owned()),
             aal2: Some("aal2".to_owned()),
@@ -241,13 +244,20 @@ impl StepUpBuilder {
         Ok(())
     }
 
-    fn check_factors(&self) -> Result<(), BuildError> {
+    fn check_factors(&self, public_url: &Url) -> Result<(), BuildError> {
         let fail = |help: String| Err(BuildError::new(BuildErrorKind::Factor, help));
         if !self.factors.iter().any(|factor| factor.aal() == Aal::Aal2) {
             return fail("no second factor: call factor(Totp::new(\"Your name\"))".to_owned());
         }
         for (position, factor) in self.factors.iter().enumerate() {
-            factor.check_configuration()?;
+            factor.check_configuration(public_url)?;
+            if let Some(script) = factor.script() {
+                script.check()?;
+                let other = |earlier: &Box<dyn Factor>| earlier.script().is_some_and(|own| own.path() == script.path());
+                if self.factors.iter().take(position).any(other) {
+                    return fail(format!("two factors have a script at {}: give one another path", script.path()));
+                }
+            }
             let method = factor.method();
             let possible = Duration::from_millis(1)..=Duration::from_secs(60);
             if factor.timeout().is_some_and(|timeout| !possible.contains(&timeout)) {

@@ -68,6 +68,11 @@ impl Engine {
         self.factors.iter().find(|factor| factor.method() == method).map(AsRef::as_ref)
     }
 
+    /// The factors that are offered in flows of browsers, or of other clients.
+    pub(crate) fn offered(&self, browser: bool) -> impl Iterator<Item = &dyn Factor> {
+        self.factors.iter().map(AsRef::as_ref).filter(move |factor: &&dyn Factor| factor.is_offered(browser))
+    }
+
     /// The standing of a subject with these credentials, under the configured limits.
     pub(crate) fn judge(&self, credentials: Vec<CredentialSummary>) -> Standing {
         self.sessions.judge(credentials)

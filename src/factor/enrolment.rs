@@ -84,12 +84,17 @@ pub trait Enrolment: Send + Sync {
     }
 
     /// Whether this form guesses no secret and sends nothing, such as a request for new codes. Such a form is not counted as an attempt,
-    /// and no lock refuses it: whoever guessed wrong must not keep the owner from replacing the codes. Nor does it prove anything: a
-    /// credential that it binds raises no session. By default, every form counts. A form for which
+    /// and no lock refuses it: whoever guessed wrong must not keep the owner from replacing the codes. By default, every form counts. A form for which
     /// [`Factor::sends`](super::Factor::sends) is true counts whatever this says.
     fn guesses_nothing(&self, form: &Form) -> bool {
         let _ = form;
         false
+    }
+
+    /// Whether a credential that this form binds counts as proven by it: it was shown that the user has it. If not, it raises no session. By
+    /// default, a form that [guesses nothing](Self::guesses_nothing) proves nothing.
+    fn proves(&self, form: &Form) -> bool {
+        !self.guesses_nothing(form)
     }
 
     /// Decides what the form does, and writes nothing. The attempt already counts as failed; saving the outcome resets the count.
@@ -112,6 +117,15 @@ pub enum EnrolmentOutcome {
         state: Vec<u8>,
         /// What the user reads. An error text makes this a failed attempt: for example when the challenge is used up.
         message: Option<Text>,
+    },
+    /// The answer is wrong, and the flow's state is another one from now on: for example, since each challenge may be answered once.
+    Retry {
+        /// The flow's new state. The flow keeps it sealed.
+        state: Vec<u8>,
+        /// The field that is wrong; `None` if it is the form as a whole.
+        field: Option<&'static str>,
+        /// What the user reads.
+        text: Text,
     },
     /// The subject has just proven this credential. It replaces all others of the method.
     Enrolled(Credential),
@@ -140,6 +154,7 @@ impl std::fmt::Debug for EnrolmentOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pending { .. } => f.write_str("Pending { .. }"),
+            Self::Retry { .. } => f.write_str("Retry { .. }"),
             Self::Enrolled(credential) => f.debug_tuple("Enrolled").field(credential).finish(),
             Self::Added(credential) => f.debug_tuple("Added").field(credential).finish(),
             Self::Removed => f.write_str("Removed"),

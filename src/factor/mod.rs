@@ -7,10 +7,13 @@ mod form;
 pub(crate) mod lookup_secret;
 mod password;
 mod picture;
+mod script;
 mod totp;
 mod typed;
 
 use std::{future::Future, pin::Pin, time::Duration};
+
+use url::Url;
 
 #[cfg(feature = "axum")]
 pub(crate) use self::password::identifier as identifier_of;
@@ -24,10 +27,12 @@ pub use self::{
     form::Form,
     lookup_secret::LookupSecrets,
     password::{FirstFactor, Password},
+    script::PageScript,
     totp::Totp,
 };
 use crate::{
     aal::{Aal, Method},
+    audit::FailureReason,
     clock::Timestamp,
     directory::Directory,
     error::{BuildError, StoreError},
@@ -49,6 +54,8 @@ pub struct FactorContext<'a> {
     pub directory: &'a dyn Directory,
     /// The subject's credentials of this factor's method.
     pub credentials: &'a [Credential],
+    /// The public URL of the application, as [`StepUp::builder`](crate::StepUp::builder) got it.
+    pub public_url: &'a Url,
     /// The current time.
     pub now: Timestamp,
     /// Seals and opens the factor's data.
@@ -131,6 +138,14 @@ pub enum Verdict {
     /// It was right a short while ago, and cannot be used any more. It counts as wrong, and the user reads
     /// [`Refusal::TooOld`]. Never say this of an answer that can still become right: a guesser would keep it.
     TooOld,
+    /// Wrong, and the flow's state is another one from now on: for example, since each challenge may be answered once. The user reads
+    /// [`Refusal::Wrong`].
+    Retry {
+        /// The flow's new state. The flow keeps it sealed.
+        state: Vec<u8>,
+        /// Why, for the [audit](crate::audit).
+        reason: FailureReason,
+    },
     /// There is one more step: for example, a code was sent. It counts as an attempt until a later step is proven, so nobody can have
     /// codes sent without limit.
     Continue {
@@ -149,6 +164,7 @@ impl std::fmt::Debug for Verdict {
             Self::ProvenElsewhere => "ProvenElsewhere",
             Self::Wrong => "Wrong",
             Self::TooOld => "TooOld",
+            Self::Retry { .. } => "Retry { .. }",
             Self::Continue { .. } => "Continue { .. }",
         })
     }
@@ -201,13 +217,27 @@ pub trait Factor: Send + Sync + 'static {
         Aal::Aal2
     }
 
-    /// Checks the factor's own settings when a [`StepUp`](crate::StepUp) is built. By default, accepts them.
+    /// Checks the factor's own settings when a [`StepUp`](crate::StepUp) is built for this public URL. By default, accepts them.
     ///
     /// # Errors
     ///
     /// A setting is unsafe or makes no sense.
-    fn check_configuration(&self) -> Result<(), BuildError> {
+    fn check_configuration(&self, public_url: &Url) -> Result<(), BuildError> {
+        let _ = public_url;
         Ok(())
+    }
+
+    /// The script that the factor's nodes need. The companion router serves it to everybody, and its own pages contain it. By default,
+    /// none.
+    fn script(&self) -> Option<&PageScript> {
+        None
+    }
+
+    /// Whether the factor is offered in browser flows (`true`) or in those of other clients (`false`). Where it is not, a form for it is
+    /// refused like one for a factor that is not configured. By default, it is offered in both.
+    fn is_offered(&self, browser: bool) -> bool {
+        let _ = browser;
+        true
     }
 
     /// How long one step of the factor may take: [`challenge`](Self::challenge), [`answer`](Self::answer), a sign-in by its
@@ -260,6 +290,14 @@ pub trait Factor: Send + Sync + 'static {
     /// [`check_fields`](Self::check_fields) refuses must be among them. By default, its one error.
     fn field_errors(&self, form: &Form) -> Vec<FieldError> {
         self.check_fields(form).err().into_iter().collect()
+    }
+
+    /// Whether nobody can guess what this form has to say: a signature, for example. Such a form is not counted as an attempt, and no lock
+    /// refuses it. A wrong one is audited all the same. A form that [`sends`](Self::sends) something counts whatever this says. By
+    /// default, every form counts.
+    fn guesses_nothing(&self, form: &Form) -> bool {
+        let _ = form;
+        false
     }
 
     /// The answer step. The attempt already counts as failed; a success resets the count.

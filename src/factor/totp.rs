@@ -1,6 +1,7 @@
 //! Time-based one-time passwords (RFC 6238), through totp-rs.
 
 use totp_rs::{Builder, Secret};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
@@ -136,7 +137,7 @@ impl Factor for Totp {
         Method::Totp
     }
 
-    fn check_configuration(&self) -> Result<(), BuildError> {
+    fn check_configuration(&self, _: &Url) -> Result<(), BuildError> {
         let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Factor, help));
         if self.skew > MAX_SKEW {
             return fail("Totp::skew must be at most two steps: each step gives a guess two more codes to hit");
@@ -463,9 +464,10 @@ mod tests {
 
     #[test]
     fn bad_configuration_is_refused() {
-        assert!(Totp::new("Example Bank").check_configuration().is_ok());
+        let url = Url::parse("https://bank.example").unwrap();
+        assert!(Totp::new("Example Bank").check_configuration(&url).is_ok());
         for bad in [Totp::new(""), Totp::new("a:b"), Totp::new("x").skew(3)] {
-            assert_eq!(bad.check_configuration().unwrap_err().kind(), BuildErrorKind::Factor);
+            assert_eq!(bad.check_configuration(&url).unwrap_err().kind(), BuildErrorKind::Factor);
         }
     }
 

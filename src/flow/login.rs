@@ -70,8 +70,8 @@ pub(crate) enum Prospects {
 }
 
 impl Prospects {
-    pub(crate) fn of(owner: &Owner, asked: Asked, engine: &Engine) -> Self {
-        if owner.usable_factors(engine, |factor| asked.takes(factor)).next().is_some() {
+    pub(crate) fn of(owner: &Owner, flow_type: FlowType, asked: Asked, engine: &Engine) -> Self {
+        if owner.usable_factors(engine, flow_type, |factor| asked.takes(factor)).next().is_some() {
             return Self::Usable;
         }
         let (is_enrolled, is_configured) = if asked.methods.is_none() {
@@ -167,7 +167,7 @@ pub(crate) async fn challenge(
     asked: Asked,
     now: Timestamp,
 ) -> Result<(), FactorError> {
-    for (factor, own) in owner.usable_factors(engine, |factor| asked.takes(factor)) {
+    for (factor, own) in owner.usable_factors(engine, flow.flow_type, |factor| asked.takes(factor)) {
         let challenge = factor.challenge(owner.context(engine, flow, &own, None, now));
         if let Some(state) = engine.in_time(factor, challenge).await? {
             flow.keep_state(engine, factor.method(), &state, &own)?;
@@ -177,11 +177,14 @@ pub(crate) async fn challenge(
 }
 
 /// The factor of this form, among those that the flow asks for; `None` if the form names none that the flow offers.
-pub(crate) fn factor_of<'a>(engine: &'a Engine, asked: Asked, form: &Form) -> Option<&'a dyn Factor> {
-    let fits = |factor: &&dyn Factor| asked.takes(*factor);
+pub(crate) fn factor_of<'a>(engine: &'a Engine, flow: &Flow, asked: Asked, form: &Form) -> Option<&'a dyn Factor> {
+    let mut fitting = engine.offered(flow.is_of_browser()).filter(|factor| asked.takes(*factor));
     match form.get("method") {
-        None => engine.factors.iter().map(AsRef::as_ref).filter(fits).find(|factor| factor.claims(form)),
-        Some(name) => engine.factor_shown_as(name.parse().ok()?).filter(fits),
+        None => fitting.find(|factor| factor.claims(form)),
+        Some(name) => {
+            let shown = name.parse::<Method>().ok()?;
+            fitting.find(|factor| factor.shown_as() == shown)
+        }
     }
 }
 
@@ -196,7 +199,7 @@ pub(crate) fn nodes(
 ) -> Result<Vec<Node>, FactorError> {
     let mut nodes = Vec::new();
     if let Some(owner) = owner {
-        for (factor, own) in owner.usable_factors(engine, |factor| asked.takes(factor)) {
+        for (factor, own) in owner.usable_factors(engine, flow.flow_type, |factor| asked.takes(factor)) {
             let state = flow.state_of(engine, factor.method(), &own)?;
             nodes.extend(factor.nodes(owner.context(engine, flow, &own, state.as_deref(), now)));
         }

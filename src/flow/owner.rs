@@ -1,6 +1,6 @@
 //! The subject of a flow with everything that factors need, read once per request.
 
-use super::record::Flow;
+use super::record::{Flow, FlowType};
 use crate::{
     aal::{Aal, CredentialId, Method},
     clock::Timestamp,
@@ -57,15 +57,16 @@ impl Owner {
         self.credentials.iter().any(|credential| credential.summary.aal == Aal::Aal2)
     }
 
-    /// The factors of this kind that can be used now, with the credentials of each.
+    /// The factors of this kind that can be used now in flows of this type, with the credentials of each.
     pub(crate) fn usable_factors<'a>(
         &'a self,
         engine: &'a Engine,
+        flow_type: FlowType,
         takes: impl Fn(&dyn Factor) -> bool,
     ) -> impl Iterator<Item = (&'a dyn Factor, Vec<Credential>)> {
-        engine.factors.iter().filter(move |factor| takes(factor.as_ref())).filter_map(|factor| {
+        engine.offered(flow_type == FlowType::Browser).filter(move |factor| takes(*factor)).filter_map(|factor| {
             let own = self.credentials_of(factor.method());
-            factor.is_usable(&own).then(|| (factor.as_ref(), own))
+            factor.is_usable(&own).then_some((factor, own))
         })
     }
 
@@ -83,6 +84,7 @@ impl Owner {
             identifier: &self.identifier,
             directory: engine.users.directory(),
             credentials,
+            public_url: &engine.urls.public,
             now,
             sealer: &engine.sealer,
             state,

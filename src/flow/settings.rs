@@ -50,8 +50,8 @@ pub(crate) const fn is_settings(flow: &Flow) -> bool {
     matches!(flow.purpose, Purpose::Settings { .. })
 }
 
-fn enrolments(engine: &Engine) -> impl Iterator<Item = (&dyn Factor, &dyn Enrolment)> {
-    engine.factors.iter().filter_map(|factor| Some((factor.as_ref(), factor.enrolment()?)))
+fn enrolments(engine: &Engine, browser: bool) -> impl Iterator<Item = (&dyn Factor, &dyn Enrolment)> {
+    engine.offered(browser).filter_map(|factor| Some((factor, factor.enrolment()?)))
 }
 
 /// Keeps the states that factors need to bind a credential: of one method, or of all.
@@ -62,7 +62,7 @@ pub(crate) async fn begin(
     only: Option<Method>,
     now: Timestamp,
 ) -> Result<(), FactorError> {
-    for (factor, enrolment) in enrolments(engine) {
+    for (factor, enrolment) in enrolments(engine, flow.is_of_browser()) {
         let method = factor.method();
         if only.is_some_and(|only| only != method) {
             continue;
@@ -78,12 +78,15 @@ pub(crate) async fn begin(
 }
 
 /// The factor of this form; `None` if the form names none that the settings offer.
-pub(crate) fn factor_of<'a>(engine: &'a Engine, form: &Form) -> Option<(&'a dyn Factor, &'a dyn Enrolment)> {
-    let Some(name) = form.get("method") else {
-        return enrolments(engine).find(|(_, enrolment)| enrolment.claims(form));
-    };
+pub(crate) fn factor_of<'a>(
+    engine: &'a Engine,
+    flow: &Flow,
+    form: &Form,
+) -> Option<(&'a dyn Factor, &'a dyn Enrolment)> {
+    let mut offered = enrolments(engine, flow.is_of_browser());
+    let Some(name) = form.get("method") else { return offered.find(|(_, enrolment)| enrolment.claims(form)) };
     let method = name.parse::<Method>().ok()?;
-    enrolments(engine).find(|(factor, _)| factor.shown_as() == method)
+    offered.find(|(factor, _)| factor.shown_as() == method)
 }
 
 /// The nodes of the flow, for its owner.
@@ -95,7 +98,7 @@ pub(crate) fn nodes(
     now: Timestamp,
 ) -> Result<Vec<Node>, FactorError> {
     let mut nodes = Vec::new();
-    for factor in &engine.factors {
+    for factor in engine.offered(flow.is_of_browser()) {
         let own = owner.credentials_of(factor.method());
         let state = flow.state(engine, factor.method())?;
         let context = owner.context(engine, flow, &own, state.as_deref(), now);

@@ -197,7 +197,7 @@ impl Request {
     async fn begin_in_browser(self, scope: &Scope) -> Result<Response, Failure> {
         let engine = scope.engine();
         let spa = negotiation::init_wants_json(&scope.headers);
-        let decision = self.decide(scope).await?;
+        let decision = self.decide(scope, FlowType::Browser).await?;
         match decision.outcome {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
             Begin::FirstLogin => return self.lead_to_first_login(scope, decision.found),
@@ -258,7 +258,7 @@ impl Request {
     }
 
     async fn begin_by_api(self, scope: &Scope) -> Result<Response, Failure> {
-        let decision = self.decide(scope).await?;
+        let decision = self.decide(scope, FlowType::Api).await?;
         match decision.outcome {
             Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
             Begin::FirstLogin => return Err(Failure::FlowDisabled),
@@ -271,7 +271,7 @@ impl Request {
     }
 
     /// The session, its subject with the current credentials, and the outcome.
-    async fn decide<'a>(&self, scope: &'a Scope) -> Result<Decision<'a>, Failure> {
+    async fn decide<'a>(&self, scope: &'a Scope, flow_type: FlowType) -> Result<Decision<'a>, Failure> {
         let engine = scope.engine();
         let mut taken = engine.factors.iter().filter(|factor| self.asked.aal2 || self.asked.takes(factor.as_ref()));
         let first_factor = taken.any(|factor| factor.first_factor().is_some());
@@ -283,7 +283,7 @@ impl Request {
         let owner = Owner::read(engine, found.session.subject()).await?;
         let known = Known {
             level: found.standing.level(&found.session, scope.now()),
-            prospects: Prospects::of(&owner, self.asked, engine),
+            prospects: Prospects::of(&owner, flow_type, self.asked, engine),
         };
         let outcome = begin(self.asked, Some(known), first_factor);
         Ok(Decision { found: Some(found), owner: Some(owner), outcome })

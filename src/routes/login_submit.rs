@@ -132,7 +132,7 @@ impl<'a> Submission<'a> {
 
     /// Checks 10 to 12.
     async fn check_form(mut self, form: Form) -> Result<Response, Failure> {
-        let Some(factor) = login::factor_of(self.engine(), self.asked, &form) else {
+        let Some(factor) = login::factor_of(self.engine(), &self.flow, self.asked, &form) else {
             return self.refuse(RefusalReason::Invalid, None, message::no_login_method()).await;
         };
         if !self.flow.is_bound() {
@@ -191,7 +191,7 @@ impl<'a> Submission<'a> {
             None => None,
         };
         let outcome = match &owner {
-            Some(owner) if self.asked.aal2 => Prospects::of(owner, self.asked, engine).begin(),
+            Some(owner) if self.asked.aal2 => Prospects::of(owner, self.flow.flow_type, self.asked, engine).begin(),
             _ => Begin::Flow,
         };
         let enrolment = enrolment(self.scope, self.flow.return_to.as_ref(), self.found, owner.as_ref());
@@ -232,16 +232,18 @@ impl<'a> Submission<'a> {
             return Err(Failure::IdentityMismatch);
         }
         let state = self.flow.state_of(engine, method, &own)?;
+        let mut tried = Tried::uncounted(AttemptKey { subject: owner.subject.clone(), method });
         // Counted before anything is compared: then no later error makes a guess free.
-        let key = AttemptKey { subject: owner.subject.clone(), method };
-        let attempt = engine.begin_attempt(&key, now).await?;
-        if let Some(retry_after) = checks::locked_for(attempt, now) {
-            if let Some(answer) = self.answered_meanwhile(None).await? {
-                return Ok(answer);
+        if !factor.guesses_nothing(form) || factor.sends(form) {
+            let attempt = engine.begin_attempt(&tried.key, now).await?;
+            if let Some(retry_after) = checks::locked_for(attempt, now) {
+                if let Some(answer) = self.answered_meanwhile(None).await? {
+                    return Ok(answer);
+                }
+                return self.locked(method, retry_after, message::too_many_attempts(retry_after)).await;
             }
-            return self.locked(method, retry_after, message::too_many_attempts(retry_after)).await;
+            tried = Tried::counted(tried.key, attempt);
         }
-        let tried = Tried::counted(key, attempt);
         if factor.sends(form) && !saving::claim(self.scope, &mut self.flow, factor).await? {
             engine.give_back(tried, now).await;
             return self.refuse_second().await;
@@ -251,6 +253,13 @@ impl<'a> Submission<'a> {
             Ok(verdict) => verdict,
             Err(error) => return Err(saving::failed(self.scope, &mut self.flow, tried, error).await),
         };
+        // What this very form has just used up looks wrong here.
+        if matches!(verdict, Verdict::Wrong | Verdict::Retry { .. })
+            && own.iter().any(|one| repeat::is_recent(one.last_used_at, now))
+            && let Some(answer) = self.answered_meanwhile(Some(method)).await?
+        {
+            return Ok(answer);
+        }
         let consumption = match verdict {
             Verdict::Proven(consumption) => Some(consumption),
             // A second factor counts only while its credential exists, wherever it was checked.
@@ -258,12 +267,6 @@ impl<'a> Submission<'a> {
                 own.first().map(|credential| Consumption::Present { credential: credential.summary.id })
             }
             Verdict::Wrong => {
-                // A code that this very form has just used up looks wrong here.
-                if own.iter().any(|one| repeat::is_recent(one.last_used_at, now))
-                    && let Some(answer) = self.answered_meanwhile(Some(method)).await?
-                {
-                    return Ok(answer);
-                }
                 self.owner = Some(owner);
                 return self.wrong(factor, Refusal::Wrong).await;
             }
@@ -271,7 +274,13 @@ impl<'a> Submission<'a> {
                 self.owner = Some(owner);
                 return self.wrong(factor, Refusal::TooOld).await;
             }
-            Verdict::Continue { state, message } => return self.go_on(method, &state, &own, message).await,
+            Verdict::Continue { state, message } => {
+                return self.go_on(method, &state, &own, message, FailureReason::Wrong).await;
+            }
+            Verdict::Retry { state, reason } => {
+                let text = factor.refusal(Refusal::Wrong);
+                return self.go_on(method, &state, &own, Some(text), reason).await;
+            }
         };
         // Asked again at the last moment: an account that was disabled in the meantime gets nothing.
         if !engine.users.is_active(&owner.subject).await? {
@@ -282,19 +291,21 @@ impl<'a> Submission<'a> {
         self.conclude(found, Proven { factor, consumption }, &owner, &identity).await
     }
 
-    /// One more step: keeps the factor's state and shows the flow again.
+    /// One more step, or the same once more: keeps the factor's state and shows the flow again. `reason`: why the step failed, if it did.
     async fn go_on(
         mut self,
         method: Method,
         state: &[u8],
         own: &[Credential],
         message: Option<Text>,
+        reason: FailureReason,
     ) -> Result<Response, Failure> {
+        let message = message.map(|text| (None, text));
         if !saving::keep_step(self.scope, &mut self.flow, method, state, own, message.as_ref()).await?.is_done() {
             return self.refuse_second().await;
         }
-        if message.is_some_and(|text| text.is_error()) {
-            self.scope.context.report_refusal(AuditEventKind::Failed { method, reason: FailureReason::Wrong });
+        if message.is_some_and(|(_, text)| text.is_error()) {
+            self.scope.context.report_refusal(AuditEventKind::Failed { method, reason });
             return self.show(StatusCode::BAD_REQUEST).await;
         }
         self.show(StatusCode::OK).await

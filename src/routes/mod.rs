@@ -46,7 +46,12 @@ use self::{failure::Failure, scope::Scope};
 /// All routes.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>(site: Site) -> Router<S> {
     let body_limit = site.engine().limits.body_bytes;
-    Router::new()
+    let mut router = Router::new();
+    for script in site.engine().factors.iter().filter_map(|factor| factor.script()).copied() {
+        let serve = move || async move { pages::serve_script(script) };
+        router = router.route(&format!("/{}", script.path()), only("GET", get(serve)));
+    }
+    router
         .route("/sessions/whoami", any(whoami::whoami))
         .route("/self-service/login/browser", only("GET", get(login::begin_in_browser)))
         .route("/self-service/login/api", only("GET", get(login::begin_by_api)))

@@ -110,7 +110,7 @@ pub(crate) async fn write(
     Ok(Kept::LeftAsItIs)
 }
 
-/// Keeps what a factor needs for its next step, and what the user reads there. If another request counts instead, nothing is kept: show
+/// Keeps what a factor needs for its next step, and what the user reads there, about a field or about the whole form. If another request counts instead, nothing is kept: show
 /// what that one stored, and not, for example, recovery codes that would not work.
 pub(crate) async fn keep_step(
     scope: &Scope,
@@ -118,7 +118,7 @@ pub(crate) async fn keep_step(
     method: Method,
     state: &[u8],
     own: &[Credential],
-    message: Option<&Text>,
+    message: Option<&(Option<&'static str>, Text)>,
 ) -> Result<Written, Failure> {
     let (engine, now) = (scope.engine(), scope.now());
     let keep = |flow: &mut Flow, again: bool| {
@@ -128,14 +128,16 @@ pub(crate) async fn keep_step(
         if !again {
             flow.clear_messages(now);
         }
-        flow.messages.extend(message.cloned());
+        if let Some((field, text)) = message {
+            flow.say_too(*field, text.clone(), now);
+        }
         if let Purpose::Settings { success } = &mut flow.purpose {
             *success = false;
         }
         flow.release();
         Ok(())
     };
-    if !flow.is_claimed() && !message.is_some_and(Text::is_error) {
+    if !flow.is_claimed() && !message.is_some_and(|(_, text)| text.is_error()) {
         keep(flow, false)?;
         return write_once(scope, flow).await;
     }

@@ -115,7 +115,7 @@ impl<'a> Change<'a> {
                 return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
             }
         };
-        let Some((factor, enrolment)) = settings::factor_of(self.engine(), &form) else {
+        let Some((factor, enrolment)) = settings::factor_of(self.engine(), &self.flow, &form) else {
             return self.refuse(RefusalReason::Invalid, None, message::no_settings_method()).await;
         };
         match checks::origin(self.scope, &self.flow, &form) {
@@ -165,8 +165,7 @@ impl<'a> Change<'a> {
         }
         let mut tried = Tried::uncounted(AttemptKey { subject: self.owner.subject.clone(), method });
         // A form that guesses and sends nothing needs no limit, and no lock keeps the owner from it.
-        let proves = !enrolment.guesses_nothing(form);
-        if proves || factor.sends(form) {
+        if !enrolment.guesses_nothing(form) || factor.sends(form) {
             // The same counter as at the login: an attacker gets no extra attempts here.
             let attempt = engine.begin_attempt(&tried.key, now).await?;
             if let Some(retry_after) = checks::locked_for(attempt, now) {
@@ -178,6 +177,7 @@ impl<'a> Change<'a> {
             engine.give_back(tried, now).await;
             return self.refuse_second().await;
         }
+        let proves = enrolment.proves(form);
         let outcome = match self.outcome(factor, enrolment, context, form).await {
             Ok(outcome) => outcome,
             Err(error) => return Err(saving::failed(self.scope, &mut self.flow, tried, error).await),
@@ -198,7 +198,12 @@ impl<'a> Change<'a> {
                 self.scope.context.report_refusal(RefusalReason::Invalid);
                 self.tell(Said::one(None, text), false, begun).await
             }
-            EnrolmentOutcome::Pending { state, message } => self.go_on(method, &state, &own, message).await,
+            EnrolmentOutcome::Pending { state, message } => {
+                self.go_on(method, &state, &own, message.map(|text| (None, text))).await
+            }
+            EnrolmentOutcome::Retry { state, field, text } => {
+                self.go_on(method, &state, &own, Some((field, text))).await
+            }
             EnrolmentOutcome::Enrolled(new) | EnrolmentOutcome::Added(new)
                 if (new.summary.method, new.summary.aal) != (method, factor.aal()) =>
             {
@@ -240,12 +245,12 @@ impl<'a> Change<'a> {
         method: Method,
         state: &[u8],
         own: &[Credential],
-        message: Option<Text>,
+        message: Option<(Option<&'static str>, Text)>,
     ) -> Result<Response, Failure> {
         if !saving::keep_step(self.scope, &mut self.flow, method, state, own, message.as_ref()).await?.is_done() {
             return self.refuse_second().await;
         }
-        if message.is_some_and(|text| text.is_error()) {
+        if message.is_some_and(|(field, text)| field.is_some() || text.is_error()) {
             self.scope.context.report_refusal(AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed });
             return self.show(StatusCode::BAD_REQUEST, None).await;
         }
@@ -311,7 +316,7 @@ impl<'a> Change<'a> {
 
     /// `beside`: keeps the flow's messages, since a concurrent request wrote them. `begun`: the method that was begun again, since the
     /// flow had no state for it.
-    async fn tell(&mut self, said: Said, beside: bool, begun: Option<Method>) -> Result<Response, Failure> {
+    pub(super) async fn tell(&mut self, said: Said, beside: bool, begun: Option<Method>) -> Result<Response, Failure> {
         let now = self.scope.now();
         let ours = self.flow.clone();
         let say = |flow: &mut Flow, again: bool| {

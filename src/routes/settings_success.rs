@@ -10,13 +10,14 @@ use super::{
     checks,
     failure::Failure,
     repeat::{Sent, Successor},
+    said::Said,
     saving::{self, Kept},
     scope::Scope,
     stored_flow::stored_flow,
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
-    audit::{AuditEventKind, RefusalReason},
+    audit::{AuditEventKind, FailureReason, RefusalReason},
     engine::Tried,
     factor::{Enrolment, EnrolmentOutcome, Factor, FactorContext, FactorError, Form},
     flow::{
@@ -29,9 +30,12 @@ use crate::{
     session::{Session, StoredSession},
     source::Carried,
     standing::{CredentialSummary, Enrolled},
-    store::{AttemptKey, Completed, Completion, Credential, CredentialChange},
+    store::{AttemptKey, Completed, Completion, Credential, CredentialChange, StoreErrorKind},
     wire::ui::message,
 };
+
+/// It is not told whose: another user may have it.
+const ALREADY_REGISTERED: &str = "This is registered already. Please use another one.";
 
 impl Change<'_> {
     /// The session after binding a credential. The first second factor counts as proven now. A further one adds no proof, since the
@@ -147,7 +151,17 @@ impl Change<'_> {
             });
             completion.reset = AttemptKey::all_of(&self.owner.subject, gone.chain([method]));
         }
-        match engine.commit(completion).await? {
+        let committed = match engine.commit(completion).await {
+            Err(error) if error.kind() == StoreErrorKind::Conflict => {
+                settings::begin(&mut self.flow, engine, &self.owner, Some(method), now).await?;
+                self.scope
+                    .context
+                    .report_refusal(AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed });
+                return self.tell(Said::one(None, message::generic(ALREADY_REGISTERED)), false, Some(method)).await;
+            }
+            committed => committed?,
+        };
+        match committed {
             Completed::Done if resets => {}
             Completed::Done => engine.give_back(tried, now).await,
             Completed::SessionGone => {

@@ -24,6 +24,9 @@ pub struct Credential {
     pub name: Option<CredentialName>,
     /// The factor's own data; sealed if it is a secret.
     pub data: Vec<u8>,
+    /// What only one credential of all subjects may have, if there is such a thing: for example a hash of the id of a security key. A store
+    /// refuses a second one as [`Conflict`](super::StoreErrorKind::Conflict). It never changes.
+    pub fingerprint: Option<[u8; 32]>,
     /// Hashes of single-use secrets, each with when it was used. Empty for factors without such secrets.
     pub secrets: Vec<StoredSecret>,
     /// The last accepted step (TOTP) or counter; 0 if none was accepted yet. It only rises, to at most [`i64::MAX`]: databases
@@ -43,6 +46,7 @@ impl Credential {
             summary,
             name: None,
             data: Vec::new(),
+            fingerprint: None,
             secrets: Vec::new(),
             last_step: 0,
             created_at,
@@ -60,6 +64,12 @@ impl Credential {
     #[must_use]
     pub fn with_data(self, data: Vec<u8>) -> Self {
         Self { data, ..self }
+    }
+
+    /// The same with this [fingerprint](Self::fingerprint).
+    #[must_use]
+    pub fn with_fingerprint(self, fingerprint: [u8; 32]) -> Self {
+        Self { fingerprint: Some(fingerprint), ..self }
     }
 
     /// The same with these single-use secrets.

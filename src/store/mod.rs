@@ -131,7 +131,7 @@ pub trait SubjectStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Conflict` if the id of a new session or of an added credential exists. `Unsupported` if the completion has a consumption
+    /// `Conflict` if the id of a new session, or the id or fingerprint of an added credential, exists. `Unsupported` if the completion has a consumption
     /// or a change that this store does not know. In both cases nothing is changed.
     fn complete<'a>(&'a self, completion: &'a Completion) -> StoreFuture<'a, Completed>;
 

@@ -1,4 +1,5 @@
-//! A flow's nodes as the built-in pages show them: one section per factor. Nodes that need a script are left out.
+//! A flow's nodes as the built-in pages show them: one section per factor. A button that needs a script is shown only if the page
+//! runs scripts.
 
 use serde_json::Value;
 use url::Url;
@@ -15,6 +16,10 @@ pub(crate) struct Section<'a> {
     pub(crate) links: Vec<Link<'a>>,
     pub(crate) fields: Vec<Field<'a>>,
     pub(crate) buttons: Vec<Button<'a>>,
+    /// Buttons that remove one of several credentials. They are in a form of their own: Enter in a field must press none of them.
+    pub(crate) removals: Vec<Button<'a>>,
+    /// Buttons that a script answers.
+    pub(crate) triggers: Vec<Trigger<'a>>,
     /// A page may have several sections. The first is for the factor that most people use.
     pub(crate) first: bool,
     /// What the user should know before choosing.
@@ -70,10 +75,32 @@ pub(crate) struct Button<'a> {
     pub(crate) takes_away: bool,
 }
 
+/// A button that calls a function of the factor's script.
+pub(crate) struct Trigger<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: String,
+    pub(crate) label: &'a str,
+    pub(crate) function: &'static str,
+}
+
 /// A hidden value of a form. Every form has the CSRF token and the user name; a factor's values are only in its own form.
 pub(crate) struct Hidden<'a> {
     pub(crate) name: &'a str,
     pub(crate) value: String,
+}
+
+impl Section<'_> {
+    /// Whether there is anything but removals.
+    pub(crate) fn has_form(&self) -> bool {
+        let nothing = self.pictures.is_empty()
+            && self.texts.is_empty()
+            && self.links.is_empty()
+            && self.fields.is_empty()
+            && self.buttons.is_empty()
+            && self.triggers.is_empty()
+            && self.note.is_none();
+        !nothing
+    }
 }
 
 /// The hidden values of a section, without those that a button sends.
@@ -113,8 +140,12 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
             groups.push(node.group);
         }
     }
-    // The app comes first: recovery codes are only its backup.
-    groups.sort_by_key(|group| *group != Group::Totp);
+    // What resists phishing comes first, then the app: recovery codes are only a backup.
+    groups.sort_by_key(|group| match group {
+        Group::WebAuthn => 0,
+        Group::Totp => 1,
+        _ => 2,
+    });
     groups.into_iter().enumerate().map(|(position, group)| section(nodes, messages, group, position == 0)).collect()
 }
 
@@ -161,13 +192,25 @@ fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) 
             Attributes::A { href, title, id } if leads_somewhere(href) => {
                 section.links.push(Link { id, href, title: &title.text });
             }
-            Attributes::Input(input) if input.kind == InputKind::Submit => section.buttons.push(Button {
-                name: &input.name,
-                value: value_of(input),
-                label,
-                disabled: input.disabled,
-                takes_away: ["_unlink", "_disable", "_remove"].iter().any(|end| input.name.ends_with(end)),
-            }),
+            Attributes::Input(input) if input.kind == InputKind::Submit => {
+                let button = Button {
+                    name: &input.name,
+                    value: value_of(input),
+                    label,
+                    disabled: input.disabled,
+                    takes_away: ["_unlink", "_disable", "_remove"].iter().any(|end| input.name.ends_with(end)),
+                };
+                let place = if input.name.ends_with("_remove") { &mut section.removals } else { &mut section.buttons };
+                place.push(button);
+            }
+            Attributes::Input(input) if input.kind == InputKind::Button => {
+                section.triggers.extend(input.onclick_trigger.map(|trigger| Trigger {
+                    name: &input.name,
+                    value: value_of(input),
+                    label,
+                    function: trigger.as_str(),
+                }));
+            }
             Attributes::Input(input) => {
                 let field = html_type(input.kind).map(|kind| field(node, input, kind, label, messages));
                 section.fields.extend(field);
@@ -260,6 +303,8 @@ fn hints(name: &str) -> &'static str {
             r#"autocapitalize="characters" spellcheck="false" maxlength="256" "#,
             r#"title="A code of your list, with or without dashes""#,
         ),
+        // A key without a name could not be told from others, so ask before the browser asks for the key.
+        "webauthn_register_displayname" => r#"required maxlength="64""#,
         _ => "",
     }
 }
@@ -332,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_script_is_left_out() {
+    fn a_script_is_answered_by_a_button_of_its_own() {
         let nodes = [
             Node::script(Group::WebAuthn, Script::new("webauthn_script", "/w.js", "")),
             Node::division(Group::WebAuthn, "map"),
@@ -344,6 +389,8 @@ mod tests {
         let fields: Vec<_> = section.fields.iter().map(|field| (field.name, field.kind, field.checked)).collect();
         assert_eq!(fields, [("trust", "checkbox", true)]);
         assert!(section.buttons.is_empty() && section.links.is_empty());
+        let [trigger] = section.triggers.as_slice() else { panic!("one trigger") };
+        assert_eq!((trigger.name, trigger.function), ("trigger", "oryWebAuthnLogin"));
     }
 
     #[test]

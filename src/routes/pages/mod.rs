@@ -1,6 +1,7 @@
-//! The built-in pages. They work without JavaScript, load nothing from other hosts, and cannot be framed.
+//! The built-in pages. They work without JavaScript but for factors that need it, load nothing from other hosts, and cannot be framed.
 
 mod form;
+mod script;
 mod sessions;
 
 use askama::Template;
@@ -13,7 +14,7 @@ use axum::{
 
 use url::Url;
 
-use self::form::Section;
+use self::{form::Section, script::Scripts};
 use super::{
     answer,
     failure::{Failure, WayOut},
@@ -32,7 +33,10 @@ use crate::{
     wire::ui::{Node, Text},
 };
 
-pub(crate) use self::sessions::{end as end_session, list as sessions};
+pub(crate) use self::{
+    script::serve as serve_script,
+    sessions::{end as end_session, list as sessions},
+};
 
 /// The parts of every page.
 struct Frame<'a> {
@@ -58,6 +62,7 @@ struct LoginPage<'a> {
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
     cancel: &'a str,
+    scripts: Scripts,
 }
 
 #[derive(Template)]
@@ -70,6 +75,7 @@ struct SettingsPage<'a> {
     sections: Vec<Section<'a>>,
     sessions: String,
     home: &'a str,
+    scripts: Scripts,
 }
 
 #[derive(Template)]
@@ -128,8 +134,9 @@ fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node])
         messages: &flow.messages,
         sections: form::sections(nodes, &flow.messages),
         cancel: engine.urls.default_return.as_str(),
+        scripts: Scripts::of(engine, nodes),
     };
-    html(StatusCode::OK, engine, &page)
+    with_scripts(engine, &page, &page.scripts)
 }
 
 /// `GET /self-service/ui/settings?flow=<id>`
@@ -172,8 +179,9 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
         sections,
         sessions: sessions::url(engine).into(),
         home: flow.return_to.as_ref().unwrap_or(&engine.urls.default_return).as_str(),
+        scripts: Scripts::of(engine, &nodes),
     };
-    html(StatusCode::OK, engine, &page)
+    with_scripts(engine, &page, &page.scripts)
 }
 
 /// `GET /self-service/ui/error?id=<id>`
@@ -232,6 +240,14 @@ pub(crate) fn lead_on(engine: &Engine, target: &Url) -> Result<Response, Failure
 }
 
 fn html(status: StatusCode, engine: &Engine, page: &impl Template) -> Result<Response, Failure> {
+    rendered(status, engine, page, &Scripts::default())
+}
+
+fn with_scripts(engine: &Engine, page: &impl Template, scripts: &Scripts) -> Result<Response, Failure> {
+    rendered(StatusCode::OK, engine, page, scripts)
+}
+
+fn rendered(status: StatusCode, engine: &Engine, page: &impl Template, scripts: &Scripts) -> Result<Response, Failure> {
     let body = page.render().map_err(|error| {
         tracing::error!(%error, "a page could not be rendered");
         Failure::Unavailable
@@ -239,7 +255,7 @@ fn html(status: StatusCode, engine: &Engine, page: &impl Template) -> Result<Res
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let https = engine.urls.public.scheme() == "https";
-    harden(response.headers_mut(), &engine.urls.form_targets(), https && engine.strict_transport_security);
+    harden(response.headers_mut(), &engine.urls.form_targets(), scripts, https && engine.strict_transport_security);
     Ok(response)
 }
 
@@ -249,12 +265,13 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 /// For this host alone: what other hosts of the domain do is not ours to say (RFC 6797 section 6.1; ASVS 5.0 clause 3.4.1).
 const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// `form-action` also restricts redirects after a submit, so it lists all origins to which one may lead.
-fn harden(headers: &mut HeaderMap, form_targets: &[String], strict_transport: bool) {
+/// `form-action` also restricts redirects after a submit, so it lists all origins to which one may lead. Scripts are named by their hashes.
+fn harden(headers: &mut HeaderMap, form_targets: &[String], scripts: &Scripts, strict_transport: bool) {
     forbid_storing(headers);
     never_sniff(headers);
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
+        "default-src 'none'; {}style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
+        scripts.directive(),
         form_targets.join(" ")
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {

@@ -24,6 +24,7 @@ pub async fn come_back_as_they_were<S: SubjectStore>(store: S) {
     codes.secrets[3] = StoredSecret { hash: [200; 32], used_at: Some(NOW) };
     codes.created_at = NOW + MINUTE;
     codes.last_used_at = Some(NOW + MINUTE * 7);
+    codes.fingerprint = Some([0; 32]);
     let mut app = totp();
     app.last_step = u64::try_from(i64::MAX).unwrap();
     app.name = Some("K\u{fc}che \u{1f511} <b>'\"\\%_".parse().expect("a name"));
@@ -180,6 +181,39 @@ pub async fn existing_ids_are_refused<S: SubjectStore>(store: S) {
         assert_eq!(error.kind(), StoreErrorKind::Conflict);
         assert_eq!(credentials_of(&store, owner).await, before);
     }
+}
+
+/// A fingerprint exists once among all subjects, until its credential is gone. Nothing of a completion that brings a second one is applied.
+pub async fn a_fingerprint_is_of_one_alone<S: SubjectStore>(store: S) {
+    let (kim, lee) = (kim(), subject("lee"));
+    let key = |print: u8| credential(Method::WebAuthn, &[]).with_fingerprint([print; 32]);
+    let (first, other) = (key(1), key(2));
+    enrolled(&store, &kim, first.clone()).await;
+    enrolled(&store, &kim, other.clone()).await;
+    for owner in [&kim, &lee] {
+        let before = credentials_of(&store, owner).await;
+        for taken in [CredentialChange::Add(key(1)), CredentialChange::Replace(key(2))] {
+            let mut completion = Completion::new(owner.clone(), NOW);
+            completion.credentials = vec![CredentialChange::Add(totp()), taken.clone()];
+            let replaces_its_own = *owner == kim && matches!(taken, CredentialChange::Replace(_));
+            if replaces_its_own {
+                continue;
+            }
+            let error = store.complete(&completion).await.expect_err("the fingerprint exists");
+            assert_eq!(error.kind(), StoreErrorKind::Conflict, "{taken:?}");
+            assert_eq!(credentials_of(&store, owner).await, before);
+        }
+    }
+    let mut twice = Completion::new(lee.clone(), NOW);
+    twice.credentials = vec![CredentialChange::Add(key(3)), CredentialChange::Add(key(3))];
+    let error = store.complete(&twice).await.expect_err("the same twice");
+    assert_eq!(error.kind(), StoreErrorKind::Conflict);
+    change(&store, &kim, [remove(&first)]).await;
+    change(&store, &kim, [CredentialChange::Replace(key(2))]).await;
+    let moved = enrolled(&store, &lee, key(1)).await;
+    assert_eq!(credentials_of(&store, &lee).await, [moved]);
+    store.delete_subject(&lee).await.expect("a deletion");
+    enrolled(&store, &kim, key(1)).await;
 }
 
 /// Ten thousand credentials of one subject and its neighbour are read completely, and can be removed.

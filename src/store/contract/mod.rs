@@ -125,6 +125,7 @@ where
         credentials::data_is_set_in_place,
         credentials::data_is_set_only_as_expected,
         credentials::existing_ids_are_refused,
+        credentials::a_fingerprint_is_of_one_alone,
         credentials::ten_thousand_are_no_trouble,
         completions::steps_only_rise,
         completions::raised_steps_never_fall,

@@ -213,9 +213,10 @@ impl State {
         }
 
         for credential in &before {
-            self.credential_ids.remove(&credential.summary.id);
+            self.forget_credential(credential);
         }
         self.credential_ids.extend(after.iter().map(|credential| credential.summary.id));
+        self.fingerprints.extend(after.iter().filter_map(|credential| credential.fingerprint));
         let account = self.accounts.entry(subject.clone()).or_default();
         account.credentials = after;
         if let Some(Rotation { old, new }) = &completion.rotate {
@@ -242,6 +243,13 @@ impl State {
         }
         self.sweep(*now, false);
         Ok(Completed::Done)
+    }
+
+    pub(super) fn forget_credential(&mut self, credential: &Credential) {
+        self.credential_ids.remove(&credential.summary.id);
+        if let Some(fingerprint) = credential.fingerprint {
+            self.fingerprints.remove(&fingerprint);
+        }
     }
 
     fn can_rotate(&self, subject: &Subject, rotation: &Rotation, now: Timestamp) -> bool {
@@ -271,9 +279,14 @@ impl State {
     fn check_ids(&self, before: &[Credential], after: &[Credential], capacity: usize) -> Result<(), StoreError> {
         let own: HashSet<CredentialId> = before.iter().map(|credential| credential.summary.id).collect();
         let mut seen = HashSet::with_capacity(after.len());
-        for Credential { summary, .. } in after {
+        let own_prints: HashSet<_> = before.iter().filter_map(|credential| credential.fingerprint).collect();
+        let mut seen_prints = HashSet::new();
+        for Credential { summary, fingerprint, .. } in after {
             let foreign = self.credential_ids.contains(&summary.id) && !own.contains(&summary.id);
-            if foreign || !seen.insert(summary.id) {
+            let taken = fingerprint.is_some_and(|print| {
+                self.fingerprints.contains(&print) && !own_prints.contains(&print) || !seen_prints.insert(print)
+            });
+            if foreign || taken || !seen.insert(summary.id) {
                 return Err(StoreError::new(StoreErrorKind::Conflict));
             }
         }

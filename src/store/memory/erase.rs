@@ -10,7 +10,7 @@ impl State {
                 self.sessions.remove(&id);
             }
             for credential in account.credentials {
-                self.credential_ids.remove(&credential.summary.id);
+                self.forget_credential(&credential);
             }
         }
         self.forget_subject(subject);

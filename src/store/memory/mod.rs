@@ -57,6 +57,7 @@ struct State {
     accounts: HashMap<Subject, Account>,
     sessions: HashMap<SessionId, StoredSession>,
     credential_ids: HashSet<CredentialId>,
+    fingerprints: HashSet<[u8; 32]>,
     flows: Flows,
     attempts: HashMap<AttemptKey, Counter>,
     /// How many times all sessions of a subject or of everybody were ended.

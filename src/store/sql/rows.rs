@@ -148,19 +148,34 @@ pub(crate) fn standing(subject: &Subject, rows: Vec<StandingRow>) -> Result<Opti
     Ok(standing)
 }
 
-/// `id, method, aal, name, data, last_step, created_at, last_used_at` of a credential, and `hash, used_at` of one of its secrets.
-pub(crate) type CredentialRow =
-    (Uuid, String, String, Option<String>, Vec<u8>, i64, i64, Option<i64>, Option<Vec<u8>>, Option<i64>);
+/// `id, method, aal, name, data, last_step, created_at, last_used_at, fingerprint` of a credential, and `hash, used_at` of one of its
+/// secrets.
+pub(crate) type CredentialRow = (
+    Uuid,
+    String,
+    String,
+    Option<String>,
+    Vec<u8>,
+    i64,
+    i64,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i64>,
+);
 
 /// One row for each secret, or one without a secret; rows of one credential are adjacent.
 pub(crate) fn credentials(rows: Vec<CredentialRow>) -> Result<Vec<Credential>, StoreError> {
     let mut credentials: Vec<Credential> = Vec::new();
-    for (id, method, aal, name, data, last_step, created_at, last_used_at, hash, used_at) in rows {
+    for (id, method, aal, name, data, last_step, created_at, last_used_at, fingerprint, hash, used_at) in rows {
         if credentials.last().is_none_or(|last| last.summary.id != CredentialId::from(id)) {
             credentials.push(Credential {
                 summary: summary(id, &method, &aal)?,
                 name: name.map(CredentialName::new).transpose().map_err(corrupt)?,
                 data,
+                fingerprint: fingerprint
+                    .map(|bytes| bytes.try_into().map_err(|_| corrupt("a credential's fingerprint")))
+                    .transpose()?,
                 secrets: Vec::new(),
                 last_step: unsigned(last_step)?,
                 created_at: Timestamp::from_unix_milliseconds(created_at),

@@ -206,7 +206,22 @@ pub enum Trigger {
     PasskeySettingsRegistration,
 }
 
-/// A script that pages load. The built-in pages run no scripts, and leave it out.
+impl Trigger {
+    /// The function's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebAuthnRegistration => "oryWebAuthnRegistration",
+            Self::WebAuthnLogin => "oryWebAuthnLogin",
+            Self::PasskeyLogin => "oryPasskeyLogin",
+            Self::PasskeyLoginAutocompleteInit => "oryPasskeyLoginAutocompleteInit",
+            Self::PasskeyRegistration => "oryPasskeyRegistration",
+            Self::PasskeySettingsRegistration => "oryPasskeySettingsRegistration",
+        }
+    }
+}
+
+/// A script that pages load. The built-in pages run it only if it is the script of a factor
+/// ([`Factor::script`](crate::factor::Factor::script)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Script {

@@ -342,6 +342,24 @@ mod tests {
     }
 
     #[test]
+    fn triggers_have_the_names_of_ory() {
+        use Trigger::{
+            PasskeyLogin, PasskeyLoginAutocompleteInit, PasskeyRegistration, PasskeySettingsRegistration,
+            WebAuthnLogin, WebAuthnRegistration,
+        };
+        for trigger in [
+            WebAuthnRegistration,
+            WebAuthnLogin,
+            PasskeyLogin,
+            PasskeyLoginAutocompleteInit,
+            PasskeyRegistration,
+            PasskeySettingsRegistration,
+        ] {
+            assert_eq!(serde_json::to_value(trigger).unwrap(), trigger.as_str());
+        }
+    }
+
+    #[test]
     fn no_value_of_a_node_is_in_its_debug() {
         let secret = "s3cret";
         let nodes = [

@@ -110,16 +110,16 @@ async fn set_name(
     Ok(())
 }
 
-/// Fails with a conflict if the id exists, even at another subject.
+/// Fails with a conflict if the id or the fingerprint exists, even at another subject.
 async fn insert_credential(
     connection: &mut PgConnection,
     subject: &Subject,
     credential: &Credential,
 ) -> Result<(), StoreError> {
-    let Credential { summary, name, data, secrets, last_step, created_at, last_used_at } = credential;
+    let Credential { summary, name, data, fingerprint, secrets, last_step, created_at, last_used_at } = credential;
     sqlx::query(
-        "INSERT INTO step_up_credentials (id, subject, method, aal, name, data, last_step, created_at, last_used_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO step_up_credentials (id, subject, method, aal, name, data, last_step, created_at, last_used_at, \
+         fingerprint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(Uuid::from(summary.id))
     .bind(subject.as_str())
@@ -130,6 +130,7 @@ async fn insert_credential(
     .bind(signed(*last_step)?)
     .bind(created_at.unix_milliseconds())
     .bind(last_used_at.map(Timestamp::unix_milliseconds))
+    .bind(fingerprint.as_ref().map(<[u8; 32]>::as_slice))
     .execute(&mut *connection)
     .await
     .map_err(failed)?;

@@ -39,7 +39,7 @@ use crate::{
     store::{StoreError, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 14] = [
+const MIGRATIONS: [Script; 15] = [
     (1, "start", include_str!("../../../../migrations/postgres/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/postgres/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/postgres/0003_names_of_credentials.sql")),
@@ -54,6 +54,7 @@ const MIGRATIONS: [Script; 14] = [
     (13, "one statement", include_str!("../../../../migrations/postgres/0013_one_statement.sql")),
     (14, "removal apart", include_str!("../../../../migrations/postgres/0014_removal_apart.sql")),
     (15, "less planning", include_str!("../../../../migrations/postgres/0015_less_planning.sql")),
+    (16, "fingerprints", include_str!("../../../../migrations/postgres/0016_fingerprints.sql")),
 ];
 
 /// The key of the advisory lock for creating tables. Any number will do that nothing else uses.

@@ -30,7 +30,7 @@ use crate::{
     store::{StoreError, StoreErrorKind, StoreFuture},
 };
 
-const MIGRATIONS: [Script; 11] = [
+const MIGRATIONS: [Script; 12] = [
     (1, "start", include_str!("../../../../migrations/sqlite/0001_start.sql")),
     (2, "binding of flows", include_str!("../../../../migrations/sqlite/0002_binding_of_flows.sql")),
     (3, "names of credentials", include_str!("../../../../migrations/sqlite/0003_names_of_credentials.sql")),
@@ -42,6 +42,7 @@ const MIGRATIONS: [Script; 11] = [
     (10, "open anonymous flows", include_str!("../../../../migrations/sqlite/0010_open_anonymous_flows.sql")),
     (11, "revocations", include_str!("../../../../migrations/sqlite/0011_revocations.sql")),
     (12, "changes", include_str!("../../../../migrations/sqlite/0012_changes.sql")),
+    (16, "fingerprints", include_str!("../../../../migrations/sqlite/0016_fingerprints.sql")),
 ];
 
 /// How many expired rows a write removes beside its own work. Each is in several indexes, and others wait meanwhile.

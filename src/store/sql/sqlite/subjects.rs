@@ -163,7 +163,8 @@ impl Sqlite {
 
     pub(in crate::store::sql) async fn credentials(&self, subject: &Subject) -> Result<Vec<Credential>, StoreError> {
         let rows: Vec<CredentialRow> = sqlx::query_as(
-            "SELECT c.id, c.method, c.aal, c.name, c.data, c.last_step, c.created_at, c.last_used_at, s.hash, s.used_at \
+            "SELECT c.id, c.method, c.aal, c.name, c.data, c.last_step, c.created_at, c.last_used_at, c.fingerprint, \
+             s.hash, s.used_at \
              FROM step_up_credentials c LEFT JOIN step_up_secrets s ON s.credential = c.id \
              WHERE c.subject = ?1 ORDER BY c.created_at, c.seq, s.position",
         )
