@@ -96,6 +96,12 @@ pub enum BuildErrorKind {
 }
 
 impl BuildError {
+    /// The settings of a factor of your own are wrong, and this says what to change
+    /// ([`Factor::check_configuration`](crate::factor::Factor::check_configuration)).
+    pub fn factor(help: impl Into<String>) -> Self {
+        Self::new(BuildErrorKind::Factor, help)
+    }
+
     pub(crate) fn new(kind: BuildErrorKind, help: impl Into<String>) -> Self {
         Self { kind, help: help.into() }
     }

@@ -11,7 +11,6 @@ use crate::{
     directory::Users,
     engine::{Engine, LONGEST_AT_AAL1, LONGEST_AT_AAL2, Switch},
     error::{BuildError, BuildErrorKind},
-    factor::Factor,
     seal::{EncryptionKey, Sealer},
     session::token::KeyRing,
     source::{
@@ -253,8 +252,8 @@ impl StepUpBuilder {
             factor.check_configuration(public_url)?;
             if let Some(script) = factor.script() {
                 script.check()?;
-                let other = |earlier: &Box<dyn Factor>| earlier.script().is_some_and(|own| own.path() == script.path());
-                if self.factors.iter().take(position).any(other) {
+                let earlier = self.factors.iter().take(position).filter_map(|earlier| earlier.script());
+                if earlier.into_iter().any(|other| other.path() == script.path()) {
                     return fail(format!("two factors have a script at {}: give one another path", script.path()));
                 }
             }

@@ -175,7 +175,7 @@ impl Factor for LookupSecrets {
 
     fn check_fields(&self, form: &Form) -> Result<(), FieldError> {
         if normalise(form.get("lookup_secret").unwrap_or_default()).is_empty() {
-            return Err(FieldError { field: "lookup_secret", text: message::missing("lookup_secret") });
+            return Err(FieldError { field: Some("lookup_secret"), text: message::missing("lookup_secret") });
         }
         Ok(())
     }

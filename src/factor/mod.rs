@@ -187,8 +187,8 @@ pub enum Refusal {
 /// An error in one field that shows without looking at any secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
-    /// The field's name.
-    pub field: &'static str,
+    /// The field's name; `None` if it is about the form as a whole, or about a field that nobody sees.
+    pub field: Option<&'static str>,
     /// What is wrong with it.
     pub text: Text,
 }

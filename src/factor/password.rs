@@ -57,7 +57,7 @@ impl Factor for Password {
         [("identifier", identifier(form)), ("password", form.get("password"))]
             .into_iter()
             .filter(|(_, value)| value.is_none())
-            .map(|(field, _)| FieldError { field, text: message::missing(field) })
+            .map(|(field, _)| FieldError { field: Some(field), text: message::missing(field) })
             .collect()
     }
 

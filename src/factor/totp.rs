@@ -168,7 +168,7 @@ impl Factor for Totp {
             // It cannot be a code, so it guesses nothing.
             _ => message::totp_no_code(),
         };
-        Err(FieldError { field: "totp_code", text })
+        Err(FieldError { field: Some("totp_code"), text })
     }
 
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
@@ -332,7 +332,7 @@ impl Totp {
         let Some(step) = self.matching_step(secret.as_bytes(), &code, context.now) else {
             let is_late = self.was_right(secret.as_bytes(), &code, context.now);
             let text = if is_late { message::totp_too_old() } else { message::totp_wrong() };
-            let error = FieldError { field: "totp_code", text };
+            let error = FieldError { field: Some("totp_code"), text };
             return Ok(EnrolmentOutcome::Wrong(error));
         };
         // The code that confirmed the secret is used up.

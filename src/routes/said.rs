@@ -34,12 +34,12 @@ impl Said {
     }
 
     pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
-        Self::all(errors.into_iter().map(|error| (Some(error.field), error.text)))
+        Self::all(errors.into_iter().map(|error| (error.field, error.text)))
     }
 
     /// The same in a login flow, where a wrong answer is told about the whole form: so is one that cannot be right.
     pub(crate) fn fields_of_login(errors: Vec<FieldError>, wrong: &Text) -> Self {
-        let place = |error: &FieldError| Some(error.field).filter(|_| error.text.id != wrong.id);
+        let place = |error: &FieldError| error.field.filter(|_| error.text.id != wrong.id);
         Self::all(errors.into_iter().map(|error| (place(&error), error.text)))
     }
 

@@ -186,7 +186,7 @@ impl<'a> Change<'a> {
             EnrolmentOutcome::Wrong(error) => {
                 let kind = AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed };
                 self.scope.context.report_refusal(kind);
-                self.tell(Said::wrong(Some(error.field), error.text, factor.advice()), false, None).await
+                self.tell(Said::wrong(error.field, error.text, factor.advice()), false, None).await
             }
             // It stays counted. Otherwise it would reset the count of a step that sends codes.
             EnrolmentOutcome::Refused(text) => {

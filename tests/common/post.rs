@@ -186,7 +186,7 @@ impl Enrolment for Post {
             };
             if !self.is_right(&context, code) {
                 let text = Text::error(4_010_008, "This code is wrong.");
-                return Ok(EnrolmentOutcome::Wrong(FieldError { field: "method", text }));
+                return Ok(EnrolmentOutcome::Wrong(FieldError { field: Some("method"), text }));
             }
             let summary = CredentialSummary { id: CredentialId::random(), method: Method::Code, aal: Aal::Aal2 };
             let credential = Credential::new(summary, context.now);

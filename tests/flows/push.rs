@@ -80,7 +80,7 @@ impl Factor for Push {
         if Factor::claims(self, form) {
             return Ok(());
         }
-        Err(FieldError { field: "push_trigger", text: Text::error(4_000_002, "Please confirm on your device.") })
+        Err(FieldError { field: Some("push_trigger"), text: Text::error(4_000_002, "Please confirm on your device.") })
     }
 
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
@@ -162,7 +162,7 @@ impl Enrolment for Push {
         }
         let field = if Self::pairing(&context).is_some() { "push_code" } else { "push_name" };
         let text = Text::error(4_000_002, "Please fill this in.").with_context(json!({ "property": field }));
-        form.get(field).map(|_| ()).ok_or(FieldError { field, text })
+        form.get(field).map(|_| ()).ok_or(FieldError { field: Some(field), text })
     }
 
     fn submit<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, EnrolmentOutcome> {
@@ -189,7 +189,7 @@ impl Enrolment for Push {
             };
             if form.get("push_code") != Some(elsewhere(pairing.code).await.as_str()) {
                 let text = Text::error(4_010_008, "This is not what the device shows.");
-                return Ok(EnrolmentOutcome::Wrong(FieldError { field: "push_code", text }));
+                return Ok(EnrolmentOutcome::Wrong(FieldError { field: Some("push_code"), text }));
             }
             let Ok(name) = pairing.name.parse() else {
                 return Ok(EnrolmentOutcome::Refused(Text::error(4_000_001, "Please choose another name.")));
