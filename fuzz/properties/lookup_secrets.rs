@@ -58,7 +58,9 @@ fn imported(one: &str, two: &str, equal: bool) {
     let factor = LookupSecrets::default();
     assert_eq!(factor.check_fields(&form).is_err(), stripped(one).is_empty());
     let credentials = [set.clone()];
+    let public_url = url::Url::parse("https://bank.example").unwrap();
     let context = FactorContext {
+        public_url: &public_url,
         subject: &subject,
         identifier: "kim",
         directory: &crate::directory::NoDirectory,

@@ -306,7 +306,7 @@ fn credential_rows(data: &[u8], sealed: &Sealed) {
         let used_at = next().filter(|field| !field.is_empty()).map(number);
         let data = expand(next().unwrap_or_default(), |byte| sealed.stands_for(byte));
         let hash = next().map(|field| expand(field, |byte| sealed.stands_for(byte)));
-        (id, method, aal, name, data, last_step, created_at, used_at, hash, used_at)
+        (id, method, aal, name, data, last_step, created_at, used_at, hash.clone(), hash, used_at)
     });
     let Ok(credentials) = crate::store::sql::rows::credentials(rows.collect()) else { return };
     for credential in &credentials {
@@ -327,7 +327,9 @@ fn credential_rows(data: &[u8], sealed: &Sealed) {
 /// Right codes work only with data that was sealed or hashed for exactly this credential of this subject.
 fn answered(credentials: &[Credential], sealed: &Sealed) {
     let (subject, sealer) = (subject("kim"), sealer());
+    let public_url = url::Url::parse("https://bank.example").unwrap();
     let context = FactorContext {
+        public_url: &public_url,
         subject: &subject,
         identifier: "kim",
         directory: &crate::directory::NoDirectory,

@@ -357,7 +357,7 @@ mod tests {
             let form = Form::from_pairs([("lookup_secret".to_owned(), code.to_owned())]).unwrap();
             Factor::check_fields(&LookupSecrets::default(), &form).map_err(|error| error.field)
         };
-        assert_eq!((check(""), check(" - ")), (Err("lookup_secret"), Err("lookup_secret")));
+        assert_eq!((check(""), check(" - ")), (Err(Some("lookup_secret")), Err(Some("lookup_secret"))));
         assert_eq!(check("a"), Ok(()));
     }
 
@@ -379,7 +379,9 @@ mod tests {
 
     async fn is_right(subject: &Subject, set: &Credential, sealer: &Sealer, code: &str) -> Result<bool, FactorError> {
         let credentials = [set.clone()];
+        let public_url = url::Url::parse("https://bank.example").unwrap();
         let context = FactorContext {
+            public_url: &public_url,
             subject,
             identifier: "kim",
             directory: &crate::directory::NoDirectory,

@@ -153,9 +153,10 @@ mod tests {
         ] {
             let pairs = fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
             let form = Form::from_pairs(pairs).unwrap();
-            let missing: Vec<_> = Password::default().field_errors(&form).iter().map(|error| error.field).collect();
+            let missing: Vec<_> =
+                Password::default().field_errors(&form).iter().filter_map(|error| error.field).collect();
             assert_eq!(missing, expected, "{fields:?}");
-            let first = Password::default().check_fields(&form).map_err(|error| error.field);
+            let first = Password::default().check_fields(&form).map_err(|error| error.field.unwrap());
             assert_eq!(first, expected.first().map_or(Ok(()), |field| Err(*field)), "{fields:?}");
         }
     }

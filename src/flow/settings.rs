@@ -80,10 +80,10 @@ pub(crate) async fn begin(
 /// The factor of this form; `None` if the form names none that the settings offer.
 pub(crate) fn factor_of<'a>(
     engine: &'a Engine,
-    flow: &Flow,
+    browser: bool,
     form: &Form,
 ) -> Option<(&'a dyn Factor, &'a dyn Enrolment)> {
-    let mut offered = enrolments(engine, flow.is_of_browser());
+    let mut offered = enrolments(engine, browser);
     let Some(name) = form.get("method") else { return offered.find(|(_, enrolment)| enrolment.claims(form)) };
     let method = name.parse::<Method>().ok()?;
     offered.find(|(factor, _)| factor.shown_as() == method)
@@ -189,7 +189,7 @@ mod tests {
             ("x", "y", None),
         ] {
             let form = Form::from_pairs([(field.to_owned(), value.to_owned())]).unwrap();
-            let found = factor_of(step_up.engine(), &form).map(|(factor, _)| factor.method());
+            let found = factor_of(step_up.engine(), true, &form).map(|(factor, _)| factor.method());
             assert_eq!(found, expected, "{field}={value}");
         }
     }

@@ -65,7 +65,7 @@ impl<'a> Change<'a> {
         if !settings::is_settings(&flow) || checks::origin(scope, &flow, &form) != Origin::Trusted {
             return Ok(None);
         }
-        match settings::factor_of(scope.engine(), &flow, &form) {
+        match settings::factor_of(scope.engine(), flow.is_of_browser(), &form) {
             Some((factor, _)) => Self::answer_again(scope, flow, &sent, factor.method()).await,
             None => Ok(None),
         }

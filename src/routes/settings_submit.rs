@@ -115,7 +115,7 @@ impl<'a> Change<'a> {
                 return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
             }
         };
-        let Some((factor, enrolment)) = settings::factor_of(self.engine(), &self.flow, &form) else {
+        let Some((factor, enrolment)) = settings::factor_of(self.engine(), self.flow.is_of_browser(), &form) else {
             return self.refuse(RefusalReason::Invalid, None, message::no_settings_method()).await;
         };
         match checks::origin(self.scope, &self.flow, &form) {
