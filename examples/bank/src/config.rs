@@ -23,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) model: RequiredAal,
     /// How old the second factor may be for a transfer.
     pub(crate) transfer_max_age: Duration,
+    /// The second factors, in the order in which they were named.
+    pub(crate) factors: Vec<FactorSetting>,
     pub(crate) pages: Pages,
     /// How long a step-up may take, and a session may last; `None`: as the crate has it.
     pub(crate) login_lifespan: Option<Duration>,
@@ -49,6 +51,15 @@ pub(crate) enum StoreSetting {
     /// In the database of this URL.
     #[cfg(feature = "postgres")]
     Postgres(String),
+}
+
+/// A second factor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FactorSetting {
+    Totp,
+    LookupSecret,
+    #[cfg(feature = "webauthn")]
+    WebAuthn,
 }
 
 /// A bad setting. The text names the setting and says what to write instead. It never repeats a value that may contain a
@@ -93,6 +104,7 @@ impl Config {
                 "BANK_TRANSFER_MAX_AGE",
                 get("BANK_TRANSFER_MAX_AGE").as_deref().unwrap_or("300"),
             )?,
+            factors: factors(get("BANK_FACTORS").as_deref().unwrap_or("totp,lookup_secret"))?,
             pages: Pages {
                 login: get("BANK_LOGIN_URL"),
                 login_ui: get("BANK_LOGIN_UI_URL"),
@@ -146,6 +158,27 @@ fn model(text: &str) -> Result<RequiredAal, BadSetting> {
         "lax" => Ok(RequiredAal::Aal1),
         _ => Err(BadSetting::new("BANK_MODEL must be strict or lax")),
     }
+}
+
+fn factors(text: &str) -> Result<Vec<FactorSetting>, BadSetting> {
+    let mut named = Vec::new();
+    for name in list(Some(text)) {
+        let factor = match name.as_str() {
+            "totp" => FactorSetting::Totp,
+            "lookup_secret" => FactorSetting::LookupSecret,
+            #[cfg(feature = "webauthn")]
+            "webauthn" => FactorSetting::WebAuthn,
+            #[cfg(not(feature = "webauthn"))]
+            "webauthn" => {
+                return Err(BadSetting::new("BANK_FACTORS: build the bank with the feature webauthn, or leave it out"));
+            }
+            _ => return Err(BadSetting::new("BANK_FACTORS must name totp, lookup_secret or webauthn, with commas")),
+        };
+        if !named.contains(&factor) {
+            named.push(factor);
+        }
+    }
+    Ok(named)
 }
 
 fn seconds(name: &str, text: &str) -> Result<Duration, BadSetting> {

@@ -16,6 +16,7 @@
 //! | `BANK_SECRET` | created once, kept in the store | 32 or more random bytes in base64; all keys are derived from it |
 //! | `BANK_MODEL` | `strict` | `strict` or `lax`: the level that whoami and the settings require |
 //! | `BANK_TRANSFER_MAX_AGE` | `300` | how many seconds old the second factor may be for a transfer |
+//! | `BANK_FACTORS` | `totp,lookup_secret` | the second factors; also `webauthn`, with the feature `webauthn` and a public URL like `http://localhost:3000` |
 //! | `BANK_STRIPS_PREFIX` | `false` | `true`: a proxy takes the path of `BANK_PUBLIC_URL` away; `false`: the bank serves below that path |
 //! | `BANK_LOGIN_URL`, `BANK_LOGIN_UI_URL`, `BANK_SETTINGS_UI_URL`, `BANK_ERROR_UI_URL` | the bank's | pages of a front end of one's own |
 //! | `BANK_ALLOWED_RETURN_URLS` | none | where else browsers may return to, with commas in between |
@@ -55,8 +56,11 @@ use tower_step_up::{
     store::MemoryStore,
 };
 
+#[cfg(feature = "webauthn")]
+use tower_step_up_webauthn::WebAuthn;
+
 use self::{
-    config::{BadSetting, Config, Pages, StoreSetting},
+    config::{BadSetting, Config, FactorSetting, Pages, StoreSetting},
     database::Database,
     security::OwnOrigin,
     transfers::Transfers,
@@ -130,7 +134,7 @@ async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error
         let _others_wait = database.prepare().await.map_err(unusable)?;
         let users = Users::new(database.clone()).await?;
         let step_up = step_up(config, public_url, &users, &database).await?;
-        users.seed(&step_up).await?;
+        users.seed(&step_up, config.factors.contains(&FactorSetting::Totp)).await?;
         (users, step_up)
     };
     let bank = Bank { step_up: step_up.clone(), users, transfers: Transfers::new(database) };
@@ -174,13 +178,17 @@ async fn step_up(
         .application_name("Example Bank")
         .signing_key(SigningKey::hs256("bank-1", &secret)?)
         .encryption_key(EncryptionKey::new("bank-1", &secret)?)
-        .factor(Totp::new("Example Bank"))
-        .factor(LookupSecrets::default())
         // Signed-in users confirm with the password what needs no second factor.
         .factor(Password::default())
         .directory(users.clone())
         .whoami_required_aal(config.model)
         .settings_required_aal(config.model);
+    builder = config.factors.iter().fold(builder, |builder, factor| match factor {
+        FactorSetting::Totp => builder.factor(Totp::new("Example Bank")),
+        FactorSetting::LookupSecret => builder.factor(LookupSecrets::default()),
+        #[cfg(feature = "webauthn")]
+        FactorSetting::WebAuthn => builder.factor(WebAuthn::new("Example Bank")),
+    });
     builder = pages(builder, &config.pages);
     if let Some(lifespan) = config.login_lifespan {
         builder = builder.login_flow_lifespan(lifespan);

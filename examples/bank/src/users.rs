@@ -51,8 +51,8 @@ impl Users {
     }
 
     /// Fills an empty store. It is safe to repeat it, and to kill it: second factors come first, so a user who should have one
-    /// never exists without it.
-    pub(crate) async fn seed(&self, step_up: &StepUp) -> Result<(), BoxError> {
+    /// never exists without it. `apps`: whether authenticator apps are a factor here.
+    pub(crate) async fn seed(&self, step_up: &StepUp, apps: bool) -> Result<(), BoxError> {
         let read = "SELECT NOT EXISTS (SELECT 1 FROM bank_users)";
         let empty: bool = on!(&self.database, pool => sqlx::query_scalar(read).fetch_one(pool).await)?;
         if !empty {
@@ -60,7 +60,7 @@ impl Users {
         }
         let mut hashes = Vec::new();
         for seed in &SEEDS {
-            if let Some(secret) = seed.totp {
+            if let Some(secret) = seed.totp.filter(|_| apps) {
                 step_up.import_totp(&Subject::new(seed.username)?, secret).await?;
             }
             hashes.push(spawn_blocking(|| hash(seed.password)).await??);

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
     ops::RangeInclusive,
     path::Path,
     process::{Child, Command, Stdio},
@@ -17,20 +18,38 @@ const STEP_SECONDS: u64 = 30;
 
 /// A bank of its own for one test, with its own database. It ends when this is dropped.
 pub(crate) struct Bank {
-    process: Child,
+    #[allow(dead_code, reason = "it ends when it is dropped")]
+    process: Running,
     url: String,
 }
 
+struct Running(Child);
+
 impl Bank {
     pub(crate) fn start(directory: &Path) -> Self {
+        Self::start_with(directory, "127.0.0.1:0", &[])
+    }
+
+    /// A bank that also takes security keys. Browsers use them for domains alone.
+    pub(crate) fn with_keys(directory: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let public_url = format!("http://localhost:{port}");
+        let settings = [("BANK_PUBLIC_URL", public_url.as_str()), ("BANK_FACTORS", "totp,lookup_secret,webauthn")];
+        let bank = Self::start_with(directory, &format!("127.0.0.1:{port}"), &settings);
+        Self { url: public_url, ..bank }
+    }
+
+    fn start_with(directory: &Path, address: &str, settings: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_bank"))
-            .env("BANK_ADDR", "127.0.0.1:0")
+            .env("BANK_ADDR", address)
             .env("BANK_STORE", format!("sqlite://{}", directory.join("bank.db").display()))
             .env_remove("BANK_PUBLIC_URL")
             .env_remove("BANK_FLOWS")
             .env_remove("BANK_SECRET")
             .env_remove("BANK_MODEL")
             .env_remove("BANK_TRANSFER_MAX_AGE")
+            .env_remove("BANK_FACTORS")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(directory.join("bank.log")).unwrap())
@@ -42,7 +61,7 @@ impl Bank {
             let log = fs::read_to_string(directory.join("bank.log")).unwrap_or_default();
             panic!("the bank did not say where it listens:\n{log}");
         };
-        Self { process, url }
+        Self { process: Running(process), url }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -50,10 +69,10 @@ impl Bank {
     }
 }
 
-impl Drop for Bank {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _already_ended = self.process.kill();
-        let _reaped = self.process.wait();
+        let _already_ended = self.0.kill();
+        let _reaped = self.0.wait();
     }
 }
 

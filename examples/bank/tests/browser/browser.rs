@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use thirtyfour::prelude::*;
+use thirtyfour::{extensions::cdp::ChromeDevTools, prelude::*};
 
 /// How long a page may take to appear.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     pub(crate) without_javascript: bool,
     pub(crate) phone: bool,
 }
+
+/// A virtual authenticator, by its id.
+pub(crate) struct Key(String);
 
 /// A browser of its own for one test. It ends when this is dropped.
 pub(crate) struct Browser {
@@ -149,7 +152,7 @@ impl Browser {
                 assert_eq!(self.evaluate(outline, "").await, json!(true), "the focus on {selector} cannot be seen");
                 return;
             }
-            self.type_keys(Key::Tab).await;
+            self.type_keys(thirtyfour::Key::Tab).await;
         }
         self.take_picture("no-focus").await;
         panic!("Tab never reaches {selector}");
@@ -183,6 +186,66 @@ impl Browser {
 
     async fn evaluate(&self, script: &str, argument: &str) -> Value {
         self.driver.execute(script, vec![json!(argument)]).await.unwrap().json().clone()
+    }
+
+    /// A security key that is plugged in. Its user touches it whenever it blinks.
+    pub(crate) async fn plug_in(&self) -> Key {
+        self.command("WebAuthn.enable", json!({})).await;
+        let options = json!({
+            "protocol": "ctap2", "transport": "usb", "hasResidentKey": false, "hasUserVerification": false,
+            "automaticPresenceSimulation": true,
+        });
+        let added = self.command("WebAuthn.addVirtualAuthenticator", json!({ "options": options })).await;
+        Key(added["authenticatorId"].as_str().unwrap().to_owned())
+    }
+
+    pub(crate) async fn unplug(&self, key: Key) -> Vec<Value> {
+        let held = self.command("WebAuthn.getCredentials", json!({ "authenticatorId": key.0 })).await;
+        self.command("WebAuthn.removeVirtualAuthenticator", json!({ "authenticatorId": key.0 })).await;
+        held["credentials"].as_array().unwrap().clone()
+    }
+
+    /// The same key as before, with what it held.
+    pub(crate) async fn plug_in_again(&self, held: Vec<Value>) -> Key {
+        let key = self.plug_in().await;
+        for credential in held {
+            let credential = json!({ "authenticatorId": key.0, "credential": credential });
+            self.command("WebAuthn.addCredential", credential).await;
+        }
+        key
+    }
+
+    /// Whether the user touches the key.
+    pub(crate) async fn touches(&self, key: &Key, touches: bool) {
+        let settings = json!({ "authenticatorId": key.0, "enabled": touches });
+        self.command("WebAuthn.setAutomaticPresenceSimulation", settings).await;
+    }
+
+    /// Lets the key sign with another signature than its own.
+    pub(crate) async fn forges(&self, key: &Key, forges: bool) {
+        let bits = json!({ "authenticatorId": key.0, "isBogusSignature": forges });
+        self.command("WebAuthn.setResponseOverrideBits", bits).await;
+    }
+
+    async fn command(&self, name: &str, parameters: Value) -> Value {
+        let tools = ChromeDevTools::new(self.driver.handle.clone());
+        tools.execute_cdp_with_params(name, parameters).await.unwrap()
+    }
+
+    pub(crate) async fn is_shown(&self, selector: &str) -> bool {
+        self.find(selector).await.is_displayed().await.unwrap()
+    }
+
+    /// Waits until the element is shown.
+    pub(crate) async fn shows(&self, selector: &str) {
+        let begun = Instant::now();
+        while !self.is_shown(selector).await {
+            if begun.elapsed() > PATIENCE {
+                self.take_picture("not-shown").await;
+                panic!("{selector} is not shown");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Keeps a PNG of the page beside the test's other files.

@@ -9,6 +9,7 @@
 mod bank;
 mod browser;
 mod honest;
+mod keys;
 
 use std::{
     fs,
@@ -31,13 +32,18 @@ static BROWSERS: Semaphore = Semaphore::const_new(2);
 
 /// Runs a scenario with a bank and a browser of its own, if there is a browser at all.
 async fn scenario(name: &str, options: Options, story: impl AsyncFnOnce(&Bank, &Browser)) {
+    scenario_at(name, options, Bank::start, story).await;
+}
+
+/// The same at this bank.
+async fn scenario_at(name: &str, options: Options, bank: fn(&Path) -> Bank, story: impl AsyncFnOnce(&Bank, &Browser)) {
     if !Browser::is_installed() {
         eprintln!("{name}: not run, since there is no chromedriver");
         return;
     }
     let _permit = BROWSERS.acquire().await.unwrap();
     let directory = empty_directory(name);
-    let bank = Bank::start(&directory);
+    let bank = bank(&directory);
     let browser = Browser::start(&directory, options).await;
     story(&bank, &browser).await;
     browser.quit().await;
