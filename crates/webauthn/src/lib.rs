@@ -52,3 +52,8 @@ mod settings;
 mod text;
 
 pub use self::settings::{CloneWarning, ResidentKey, UserVerification, WebAuthn};
+
+/// The examples in README.md.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
