@@ -129,7 +129,7 @@ pub use self::{
     guard::{RequireAal, RequireAal2},
     requirement::{Freshness, RequiredAal, Requirement, Shortfall},
     session::{SigningKey, Subject},
-    step_up::{CredentialDetails, SignedIn, StepUp, StepUpGuard},
+    step_up::{CredentialDetails, Importing, SignedIn, StepUp, StepUpGuard},
 };
 #[cfg(feature = "axum")]
 pub use self::{

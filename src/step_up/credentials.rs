@@ -4,12 +4,28 @@ use super::{ROUNDS, StepUp};
 use crate::{
     aal::{CredentialId, Method},
     audit::{Actor, AuditEventKind},
+    clock::Timestamp,
     error::{Error, ErrorKind},
-    factor::{self, LookupSecrets, Totp},
+    factor::{self, FactorError, LookupSecrets, Totp},
+    seal::Sealer,
     session::Subject,
     standing::CredentialSummary,
     store::{AttemptKey, Completed, Completion, Credential, CredentialChange, CredentialName},
 };
+
+/// What [`StepUp::import_credential`] gives to whoever makes the credential.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Importing<'a> {
+    /// Who has enrolled it.
+    pub subject: &'a Subject,
+    /// The id of the new credential, its method, and the level of its factor.
+    pub summary: CredentialSummary,
+    /// Seals what is secret.
+    pub sealer: &'a Sealer,
+    /// The current time.
+    pub now: Timestamp,
+}
 
 impl StepUp {
     /// Stores a TOTP secret that the subject enrolled elsewhere. It replaces the subject's present one, and its codes work from now on.
@@ -73,6 +89,43 @@ impl StepUp {
         let origin = self.origin(actor);
         engine.audit.record_for_subject(at, &origin, subject, AuditEventKind::Enrolled { method, credential: id });
         Ok(id)
+    }
+
+    /// Stores a credential of a factor of your own that the subject enrolled elsewhere, beside the others of its method. `make` seals what is
+    /// secret, and keeps the [`summary`](Importing::summary).
+    ///
+    /// ```
+    /// use tower_step_up::{Method, StepUp, Subject, store::Credential};
+    ///
+    /// async fn import(step_up: &StepUp, kim: &Subject, push_key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let make = |importing: tower_step_up::Importing<'_>| {
+    ///         let context = format!("push\0{}\0{}", importing.summary.id, importing.subject.as_str());
+    ///         let data = importing.sealer.seal(context.as_bytes(), push_key)?;
+    ///         Ok(Credential::new(importing.summary, importing.now).with_data(data))
+    ///     };
+    ///     step_up.import_credential(kim, Method::custom("push")?, make).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// No factor of this method is configured, `make` failed or returned another summary (`Credential`), a secret could not be sealed
+    /// (`Cryptography`), or the store did not answer, or has the [fingerprint](Credential::fingerprint) already.
+    pub async fn import_credential<F>(&self, subject: &Subject, method: Method, make: F) -> Result<CredentialId, Error>
+    where
+        F: FnOnce(Importing<'_>) -> Result<Credential, FactorError>,
+    {
+        let Credential { summary, created_at: now, .. } = self.credential(method, Vec::new())?;
+        let credential = make(Importing { subject, summary, sealer: &self.engine().sealer, now }).map_err(|error| {
+            let kind =
+                if matches!(error, FactorError::Seal(_)) { ErrorKind::Cryptography } else { ErrorKind::Credential };
+            Error::with_source(kind, error)
+        })?;
+        if credential.summary != summary {
+            return Err(Error::new(ErrorKind::Credential));
+        }
+        self.store(subject, summary, CredentialChange::Add(credential), Actor::System).await
     }
 
     /// Gives the subject a credential of a factor of your own, for example an address that codes are sent to. It replaces all others of

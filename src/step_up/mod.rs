@@ -10,7 +10,7 @@ mod sign_in;
 
 use std::{fmt, sync::Arc};
 
-pub use self::{guard::StepUpGuard, operations::CredentialDetails, sign_in::SignedIn};
+pub use self::{credentials::Importing, guard::StepUpGuard, operations::CredentialDetails, sign_in::SignedIn};
 use crate::{
     audit::{Actor, AuditRequest, Origin},
     client::Client,

@@ -36,6 +36,9 @@ use crate::{
 
 const ANSWER: &str = "webauthn_login";
 
+/// The flag BE of the authenticator data (W3C Web Authentication section 6.1).
+const BACKUP_ELIGIBLE: u8 = 0x08;
+
 /// How long a page may be read before its button is pressed.
 pub(crate) const READING: Duration = Duration::from_secs(600);
 
@@ -131,7 +134,7 @@ impl WebAuthn {
         if answer::is_cross_origin(&answered.response.client_data_json) {
             return wrong(WebauthnError::CredentialCrossOrigin);
         }
-        match self.verify(context, &answered, &challenge.state, &used.key.credential)? {
+        match self.verify(context, &answered, &challenge.state, &used.known(&answered))? {
             Ok(result) => used.consumed(context, &result).map(|consumption| Ok(Verdict::Proven(consumption))),
             Err(refused) => Ok(Err(refused)),
         }
@@ -160,6 +163,17 @@ impl WebAuthn {
 }
 
 impl Own<'_> {
+    /// What is known of the key. If it is not known whether it can be backed up, then as the answer says: its signature covers that.
+    fn known(&self, answered: &PublicKeyCredential) -> PublicKey {
+        let mut known = self.key.credential.clone();
+        if self.key.flags_unknown {
+            // After the hash of the relying party's id.
+            let flags = answered.response.authenticator_data.get(32).copied().unwrap_or_default();
+            known.backup_eligible = flags & BACKUP_ELIGIBLE != 0;
+        }
+        known
+    }
+
     /// What the proof changes: the counter, which never falls, and whether the key is backed up.
     fn consumed(
         mut self,
@@ -168,12 +182,13 @@ impl Own<'_> {
     ) -> Result<Consumption, FactorError> {
         let credential = self.stored.summary.id;
         let known = &mut self.key.credential;
-        let after = (known.counter.max(result.counter()), result.backup_state());
-        if (known.counter, known.backup_state) == after {
+        let after = (known.counter.max(result.counter()), result.backup_state(), result.backup_eligible());
+        if (known.counter, known.backup_state, known.backup_eligible) == after && !self.key.flags_unknown {
             return Ok(Consumption::Present { credential });
         }
-        (known.counter, known.backup_state) = after;
-        let data = self.key.sealed(context, credential)?;
+        (known.counter, known.backup_state, known.backup_eligible) = after;
+        self.key.flags_unknown = false;
+        let data = self.key.sealed(context.subject, credential, context.sealer)?;
         Ok(Consumption::Data { credential, expected: self.stored.data.clone(), data })
     }
 }

@@ -18,6 +18,9 @@ pub(crate) struct Key {
     /// The id of the subject's account that the key knows, in base64url: random, and the same for all keys of a subject.
     pub(crate) user_handle: String,
     pub(crate) credential: PublicKeyCredential,
+    /// Whether it is not known yet if the key can be backed up: it was added where nobody kept that. The first answer tells.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) flags_unknown: bool,
 }
 
 /// A key with the credential that it is stored in.
@@ -37,9 +40,9 @@ impl Key {
         context.credentials.iter().map(open).collect()
     }
 
-    pub(crate) fn sealed(&self, context: &FactorContext<'_>, id: CredentialId) -> Result<Vec<u8>, FactorError> {
+    pub(crate) fn sealed(&self, subject: &Subject, id: CredentialId, sealer: &Sealer) -> Result<Vec<u8>, FactorError> {
         let plain = serde_json::to_vec(self).map_err(|error| FactorError::Unavailable(error.into()))?;
-        Ok(context.sealer.seal(&seal_context(context.subject, id), &plain)?)
+        Ok(sealer.seal(&seal_context(subject, id), &plain)?)
     }
 
     /// What no other subject may have: W3C Web Authentication section 7.1, step 26.

@@ -45,12 +45,14 @@
 mod answer;
 mod assertion;
 mod key;
+mod kratos;
 mod registration;
 mod relying_party;
 mod script;
 mod settings;
 mod text;
 
+pub use self::kratos::import_from_kratos;
 pub use self::settings::{CloneWarning, ResidentKey, UserVerification, WebAuthn};
 
 /// The examples in README.md.

@@ -115,10 +115,10 @@ impl WebAuthn {
             Ok(_) => return refuse(WebauthnError::CredentialNotFound),
             Err(error) => return refuse(error),
         };
-        let key = Key { user_handle: pending.user_handle, credential };
+        let key = Key { user_handle: pending.user_handle, credential, flags_unknown: false };
         let summary = CredentialSummary { id: CredentialId::random(), method: Method::WebAuthn, aal: Aal::Aal2 };
         let new = Credential::new(summary, context.now)
-            .with_data(key.sealed(context, summary.id)?)
+            .with_data(key.sealed(context.subject, summary.id, context.sealer)?)
             .with_fingerprint(key.fingerprint());
         Ok(Ok(match form.get(NAME).and_then(name) {
             Some(name) => new.with_name(name),

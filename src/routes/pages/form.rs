@@ -15,6 +15,8 @@ pub(crate) struct Section<'a> {
     pub(crate) texts: Vec<Reading<'a>>,
     pub(crate) links: Vec<Link<'a>>,
     pub(crate) fields: Vec<Field<'a>>,
+    /// What is wrong with values that nobody sees.
+    pub(crate) errors: Vec<&'a str>,
     pub(crate) buttons: Vec<Button<'a>>,
     /// Buttons that remove one of several credentials. They are in a form of their own: Enter in a field must press none of them.
     pub(crate) removals: Vec<Button<'a>>,
@@ -132,8 +134,9 @@ fn value_of(input: &Input) -> String {
     }
 }
 
-/// The sections in the order of the nodes.
-pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<'a>> {
+/// The sections, those first that most people use. `answered`: whether a script of the page answers the buttons of a group; others are left
+/// out.
+pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text], answered: impl Fn(Group) -> bool) -> Vec<Section<'a>> {
     let mut groups: Vec<Group> = Vec::new();
     for node in nodes.iter().filter(|node| node.group != Group::Default) {
         if !groups.contains(&node.group) {
@@ -146,7 +149,14 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text]) -> Vec<Section<
         Group::Totp => 1,
         _ => 2,
     });
-    groups.into_iter().enumerate().map(|(position, group)| section(nodes, messages, group, position == 0)).collect()
+    let shown = |(position, group)| {
+        let mut section = section(nodes, messages, group, position == 0);
+        if !answered(group) {
+            section.triggers.clear();
+        }
+        section
+    };
+    groups.into_iter().enumerate().map(shown).collect()
 }
 
 /// What the settings page has beyond the nodes: how many recovery codes are left, and a button to replace them. The wire contract offers
@@ -210,6 +220,9 @@ fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) 
                     label,
                     function: trigger.as_str(),
                 }));
+            }
+            Attributes::Input(input) if input.kind == InputKind::Hidden => {
+                section.errors.extend(node.messages.iter().map(|message| message.text.as_ref()));
             }
             Attributes::Input(input) => {
                 let field = html_type(input.kind).map(|kind| field(node, input, kind, label, messages));
@@ -344,7 +357,7 @@ mod tests {
     fn browsers_fill_in_what_fits() {
         let of = |group, name: &'static str, kind| {
             let node = Node::field(group, name, kind, label());
-            sections(&[node], &[])[0].fields[0].autocomplete.to_owned()
+            sections(&[node], &[], |_| true)[0].fields[0].autocomplete.to_owned()
         };
         for (group, name, kind, expected) in [
             (Group::Totp, "totp_code", InputKind::Text, "one-time-code"),
@@ -370,7 +383,7 @@ mod tests {
             Node::button(Group::Code, "method", "code", label()),
             Node::button(Group::Totp, "method", "totp", label()),
         ];
-        let sections = sections(&nodes, &[]);
+        let sections = sections(&nodes, &[], |_| true);
         let sent: Vec<Vec<_>> =
             sections.iter().map(|section| section.hidden.iter().map(|hidden| hidden.name).collect()).collect();
         assert_eq!(sent, [vec!["csrf_token"], vec!["csrf_token", "identifier"]], "totp first, then code");
@@ -384,7 +397,8 @@ mod tests {
             Node::input(Group::WebAuthn, "trigger", InputKind::Button).onclick("x()", Trigger::WebAuthnLogin),
             Node::input(Group::WebAuthn, "trust", InputKind::Checkbox).value(true).label(label()),
         ];
-        let sections = sections(&nodes, &[]);
+        assert!(sections(&nodes, &[], |_| false)[0].triggers.is_empty(), "no script answers it");
+        let sections = sections(&nodes, &[], |group| group == Group::WebAuthn);
         let [section] = sections.as_slice() else { panic!("one section") };
         let fields: Vec<_> = section.fields.iter().map(|field| (field.name, field.kind, field.checked)).collect();
         assert_eq!(fields, [("trust", "checkbox", true)]);

@@ -127,14 +127,15 @@ async fn has_signed_in(scope: &Scope, query: &Query) -> bool {
 
 fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node]) -> Result<Response, Failure> {
     let engine = scope.engine();
+    let scripts = Scripts::of(engine, nodes);
     let page = LoginPage {
         frame: Frame::of(engine),
         account: owner.map_or("", |owner| owner.identifier.as_str()),
         action: login_flow::action(flow, engine).into(),
         messages: &flow.messages,
-        sections: form::sections(nodes, &flow.messages),
+        sections: form::sections(nodes, &flow.messages, |group| scripts.answer(group)),
         cancel: engine.urls.default_return.as_str(),
-        scripts: Scripts::of(engine, nodes),
+        scripts,
     };
     with_scripts(engine, &page, &page.scripts)
 }
@@ -168,7 +169,8 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
     let csrf = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let nodes = settings_nodes(scope, flow, owner, csrf.as_ref())?;
     // Messages about the whole page belong to no field.
-    let mut sections = form::sections(&nodes, &[]);
+    let scripts = Scripts::of(engine, &nodes);
+    let mut sections = form::sections(&nodes, &[], |group| scripts.answer(group));
     let left = lookup_secret::left(&owner.credentials_of(Method::LookupSecret));
     form::complete(&mut sections, left, owner.has_second_factor());
     let page = SettingsPage {
@@ -179,7 +181,7 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
         sections,
         sessions: sessions::url(engine).into(),
         home: flow.return_to.as_ref().unwrap_or(&engine.urls.default_return).as_str(),
-        scripts: Scripts::of(engine, &nodes),
+        scripts,
     };
     with_scripts(engine, &page, &page.scripts)
 }

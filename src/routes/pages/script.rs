@@ -10,7 +10,7 @@ use crate::{
     engine::Engine,
     factor::PageScript,
     headers::{forbid_storing, never_sniff},
-    wire::ui::{Attributes, Node},
+    wire::ui::{Attributes, Group, Node},
 };
 
 /// Calls the function of a button, and shows when it failed.
@@ -20,33 +20,45 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-
 
 /// The scripts that a page contains.
 #[derive(Default)]
-pub(super) struct Scripts(Vec<PageScript>);
+pub(super) struct Scripts {
+    contained: Vec<PageScript>,
+    /// The groups of nodes that they answer.
+    groups: Vec<Group>,
+}
 
 impl Scripts {
     /// The scripts that these nodes refer to. Only those of factors: a page runs nothing else.
     pub(super) fn of(engine: &Engine, nodes: &[Node]) -> Self {
-        let mut scripts: Vec<PageScript> = Vec::new();
+        let mut scripts = Self::default();
         for node in nodes {
             let Attributes::Script(referred) = &node.attributes else { continue };
-            let known = engine.factors.iter().filter_map(|factor| factor.script());
-            scripts.extend(known.filter(|script| script.integrity() == referred.integrity));
+            let mut known = engine.factors.iter().filter_map(|factor| factor.script());
+            if let Some(script) = known.find(|script| script.integrity() == referred.integrity) {
+                scripts.contained.push(*script);
+                scripts.groups.push(node.group);
+            }
         }
-        if !scripts.is_empty() {
-            scripts.push(TRIGGERS);
+        if !scripts.contained.is_empty() {
+            scripts.contained.push(TRIGGERS);
         }
-        Self(scripts)
+        scripts
+    }
+
+    /// Whether a script answers the buttons of this group.
+    pub(super) fn answer(&self, group: Group) -> bool {
+        self.groups.contains(&group)
     }
 
     pub(super) fn sources(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(PageScript::source)
+        self.contained.iter().map(PageScript::source)
     }
 
     /// The part of the content security policy that allows them.
     pub(super) fn directive(&self) -> String {
-        if self.0.is_empty() {
+        if self.contained.is_empty() {
             return String::new();
         }
-        let hashes: Vec<_> = self.0.iter().map(PageScript::policy_source).collect();
+        let hashes: Vec<_> = self.contained.iter().map(PageScript::policy_source).collect();
         format!("script-src {}; ", hashes.join(" "))
     }
 }

@@ -80,6 +80,11 @@ impl SecurityKey {
         Self { id, secret, counter: 0, user_handle: None }
     }
 
+    /// In COSE.
+    pub fn public_key(&self) -> Vec<u8> {
+        self.secret.public_key().to_cose_key().to_vec().unwrap()
+    }
+
     /// The same key in a second device.
     pub fn clone_key(&self) -> Self {
         let secret = AvailableSecretKey::from_cose_key(&self.secret.to_cose_key()).unwrap();
@@ -103,7 +108,7 @@ impl SecurityKey {
         data.extend([0; 16]);
         data.extend(u16::try_from(id.len()).unwrap().to_be_bytes());
         data.extend(&id);
-        data.extend(self.secret.public_key().to_cose_key().to_vec().unwrap());
+        data.extend(self.public_key());
         // {"fmt": "none", "attStmt": {}, "authData": data} in CBOR.
         let mut object = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59".to_vec();
         object.extend(u16::try_from(data.len()).unwrap().to_be_bytes());

@@ -22,6 +22,7 @@ mod bank;
 #[path = "../../../../tests/common/held.rs"]
 mod held;
 mod honest;
+mod import;
 mod key;
 mod script;
 #[path = "../../../../tests/flows/site.rs"]
