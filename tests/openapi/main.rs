@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 
 const DOCUMENT: &str = include_str!("../../openapi.yaml");
 const ROUTER: &str = include_str!("../../src/routes/mod.rs");
+/// The scripts of factors have routes too.
+const SCRIPT: &str = include_str!("../../crates/webauthn/src/script.rs");
 
 /// `METHOD path` of everything below `paths:`.
 fn documented() -> BTreeSet<String> {
@@ -35,6 +37,8 @@ fn routed() -> BTreeSet<String> {
         };
         routes.extend(methods.split(", ").map(|method| format!("{method} {path}")));
     }
+    let (_, script) = SCRIPT.split_once("PageScript::new(\"").expect("a script");
+    routes.insert(format!("GET /{}", script.split_once('"').expect("a path").0));
     routes
 }
 
