@@ -199,6 +199,13 @@ impl Browser {
         Key(added["authenticatorId"].as_str().unwrap().to_owned())
     }
 
+    /// Answers prompts for a key as the browser does when its user cancels them. Nothing in the developer tools does that.
+    pub(crate) async fn cancels(&self, cancels: bool) {
+        let cancelled =
+            "navigator.credentials.get = () => Promise.reject(new DOMException('cancelled', 'NotAllowedError'));";
+        self.evaluate(if cancels { cancelled } else { "delete navigator.credentials.get;" }, "").await;
+    }
+
     pub(crate) async fn unplug(&self, key: Key) -> Vec<Value> {
         let held = self.command("WebAuthn.getCredentials", json!({ "authenticatorId": key.0 })).await;
         self.command("WebAuthn.removeVirtualAuthenticator", json!({ "authenticatorId": key.0 })).await;
@@ -215,12 +222,6 @@ impl Browser {
         key
     }
 
-    /// Whether the user touches the key.
-    pub(crate) async fn touches(&self, key: &Key, touches: bool) {
-        let settings = json!({ "authenticatorId": key.0, "enabled": touches });
-        self.command("WebAuthn.setAutomaticPresenceSimulation", settings).await;
-    }
-
     /// Lets the key sign with another signature than its own.
     pub(crate) async fn forges(&self, key: &Key, forges: bool) {
         let bits = json!({ "authenticatorId": key.0, "isBogusSignature": forges });
@@ -228,7 +229,7 @@ impl Browser {
     }
 
     async fn command(&self, name: &str, parameters: Value) -> Value {
-        let tools = ChromeDevTools::new(self.driver.handle.clone());
+        let tools = ChromeDevTools::new(self.driver.handle().clone());
         tools.execute_cdp_with_params(name, parameters).await.unwrap()
     }
 
