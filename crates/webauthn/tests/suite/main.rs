@@ -24,6 +24,7 @@ mod held;
 mod honest;
 mod import;
 mod key;
+mod phishing;
 mod script;
 #[path = "../../../../tests/flows/site.rs"]
 mod site;

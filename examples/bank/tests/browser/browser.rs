@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use thirtyfour::{extensions::cdp::ChromeDevTools, prelude::*};
+use thirtyfour::prelude::*;
 
 /// How long a page may take to appear.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -229,8 +229,7 @@ impl Browser {
     }
 
     async fn command(&self, name: &str, parameters: Value) -> Value {
-        let tools = ChromeDevTools::new(self.driver.handle().clone());
-        tools.execute_cdp_with_params(name, parameters).await.unwrap()
+        self.driver.cdp().send_raw(name, parameters).await.unwrap()
     }
 
     pub(crate) async fn is_shown(&self, selector: &str) -> bool {

@@ -4,7 +4,13 @@
 //! `STEP_UP_TEST_ALL=1` says that they must run, as `scripts/test` does. Pictures of the pages are in `target/tmp/browser/`.
 
 // Clippy takes helpers for no part of a test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing
+)]
 
 mod bank;
 mod browser;
