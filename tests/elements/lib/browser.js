@@ -56,6 +56,41 @@ class Person {
     return this.page.goto(path)
   }
 
+  // A security key that is plugged in, and touched whenever it blinks: the developer tools have them.
+  async plugIn() {
+    this.tools ??= await this.page.context().newCDPSession(this.page)
+    await this.tools.send("WebAuthn.enable")
+    const options = {
+      protocol: "ctap2",
+      transport: "usb",
+      hasResidentKey: false,
+      hasUserVerification: false,
+      automaticPresenceSimulation: true,
+    }
+    const { authenticatorId } = await this.tools.send("WebAuthn.addVirtualAuthenticator", { options })
+    return authenticatorId
+  }
+
+  // Lets the key sign with another signature than its own.
+  forges(authenticatorId, isBogusSignature) {
+    return this.tools.send("WebAuthn.setResponseOverrideBits", { authenticatorId, isBogusSignature })
+  }
+
+  // Adds the key that is plugged in.
+  async addKey(name) {
+    await this.page.fill("[name=webauthn_register_displayname]", name)
+    await this.page.click("[name=webauthn_register_trigger]")
+  }
+
+  // Uses it in the form of Elements.
+  async useKey() {
+    const button = this.page.locator("[name=webauthn_login_trigger]")
+    const choice = this.id("ory/form/auth-picker/webauthn")
+    await button.or(choice).first().waitFor()
+    if (await choice.isVisible()) await choice.click()
+    await button.click()
+  }
+
   id(name) {
     return this.page.getByTestId(name)
   }

@@ -23,14 +23,14 @@ class Front {
     this.asked = []
   }
 
-  static async start(env, { keepsConnections = false }) {
+  static async start(env, { keepsConnections = false, host = "127.0.0.1" }) {
     let front
     // A browser that leaves breaks off what it has asked for.
     const server = createServer((incoming, outgoing) => front.#serve(incoming, outgoing).catch(() => outgoing.destroy()))
     server.keepAliveTimeout = 60_000
     server.listen(0, "127.0.0.1")
     await once(server, "listening")
-    const url = `http://127.0.0.1:${server.address().port}`
+    const url = `http://${host}:${server.address().port}`
     front = new Front(server, url, keepsConnections)
     front.#bank = await bank({
       BANK_PUBLIC_URL: url,

@@ -57,13 +57,28 @@ export async function bank(env = {}) {
   return Server.start("bank", folder, { BANK_ADDR: "127.0.0.1:0", BANK_STORE: `sqlite://${folder}/bank.db`, ...env })
 }
 
+async function freePort() {
+  const probe = createServer().listen(0, "127.0.0.1")
+  await once(probe, "listening")
+  const { port } = probe.address()
+  await new Promise((done) => probe.close(done))
+  return port
+}
+
+// A bank that takes security keys. They are for domains, and not for IP addresses.
+export async function bankWithKeys() {
+  const port = await freePort()
+  const url = `http://localhost:${port}`
+  const factors = "totp,lookup_secret,webauthn"
+  const server = await bank({ BANK_ADDR: `127.0.0.1:${port}`, BANK_PUBLIC_URL: url, BANK_FACTORS: factors })
+  server.url = url
+  return server
+}
+
 // The same endpoints with flows that last for this long.
 export async function shortLived(lifespan) {
   const folder = await temporary()
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const url = `http://127.0.0.1:${probe.address().port}`
-  await new Promise((done) => probe.close(done))
+  const url = `http://127.0.0.1:${await freePort()}`
   const config = {
     serve: { public: { base_url: url } },
     selfservice: {
