@@ -93,6 +93,8 @@ pub enum BuildErrorKind {
     Config,
     /// The names of levels for API clients.
     AcrValues,
+    /// The looks of the built-in pages.
+    Theme,
 }
 
 impl BuildError {

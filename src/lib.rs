@@ -87,6 +87,7 @@ pub mod standing;
 pub mod audit;
 pub mod directory;
 pub mod seal;
+pub mod theme;
 pub mod wire;
 
 pub mod factor;

@@ -56,6 +56,8 @@ impl StepUpBuilder {
     pub fn build(mut self) -> Result<StepUp, BuildError> {
         #[cfg(feature = "config")]
         self.check_ignored()?;
+        self.urls.logo = self.theme.logo.take();
+        self.urls.stylesheet = self.theme.stylesheet.take();
         let urls = Urls::new(&self.public_url, self.loopback_http, &self.urls)?;
         self.check_limits()?;
         self.check_factors(&urls.public)?;
@@ -136,6 +138,7 @@ impl StepUpBuilder {
         };
         let engine = Engine {
             application_name,
+            theme_css: self.theme.css()?,
             strict_transport_security: self.strict_transport_security,
             urls,
             sessions,

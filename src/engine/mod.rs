@@ -34,6 +34,8 @@ use crate::{
 /// Everything that is configured, apart from how requests reach it.
 pub(crate) struct Engine {
     pub(crate) application_name: String,
+    /// The colours of our pages, as rules of CSS.
+    pub(crate) theme_css: String,
     /// Whether our pages tell browsers to use HTTPS alone, where the public URL is HTTPS.
     pub(crate) strict_transport_security: bool,
     pub(crate) urls: Arc<Urls>,

@@ -32,6 +32,9 @@ pub(crate) struct Urls {
     pub(crate) after_logout: Url,
     /// Where a browser returns after a refused request that cannot be repeated, such as a POST.
     pub(crate) after_unsafe: Option<Url>,
+    /// What the built-in pages load: a logo and a stylesheet.
+    pub(crate) logo: Option<Url>,
+    pub(crate) stylesheet: Option<Url>,
     pub(crate) return_policy: ReturnPolicy,
     /// Origins whose pages may submit flows: the public URL's, then those of other pages that render them.
     pub(crate) page_origins: Vec<Origin>,
@@ -51,6 +54,8 @@ pub(crate) struct GivenUrls {
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) after_unsafe: Option<String>,
     pub(crate) allowed_return: Vec<String>,
+    pub(crate) logo: Option<String>,
+    pub(crate) stylesheet: Option<String>,
     /// Whether a proxy takes the public URL's path away from requests.
     pub(crate) prefix_stripped: Option<bool>,
 }
@@ -134,6 +139,8 @@ impl Urls {
         let after_login = after("after_login_url", &given.after_login)?.unwrap_or_else(|| default_return.clone());
         let after_settings = after("after_settings_url", &given.after_settings)?;
         let after_logout = after("after_logout_url", &given.after_logout)?.unwrap_or_else(|| default_return.clone());
+        let logo = after("Theme::logo", &given.logo)?;
+        let stylesheet = after("Theme::stylesheet", &given.stylesheet)?;
         let mut allowed = if given.allowed_return.is_empty() {
             let mut origin = public.clone();
             origin.set_path("/");
@@ -184,6 +191,8 @@ impl Urls {
             after_settings,
             after_logout,
             after_unsafe,
+            logo,
+            stylesheet,
             return_policy,
             page_origins,
         })

@@ -56,6 +56,7 @@ mod site;
 #[path = "../common/store.rs"]
 mod store;
 mod store_calls;
+mod theme;
 mod typing;
 mod whoami;
 mod wire;

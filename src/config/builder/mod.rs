@@ -22,6 +22,7 @@ use crate::{
     source::HostSessions,
     standing::Standing,
     store::{AttemptPolicy, FlowStore, SubjectStore},
+    theme::Theme,
     urls::GivenUrls,
 };
 
@@ -47,6 +48,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct StepUpBuilder {
     pub(in crate::config) public_url: String,
     pub(in crate::config) application_name: Option<String>,
+    pub(in crate::config) theme: Theme,
     pub(in crate::config) strict_transport_security: bool,
     pub(in crate::config) loopback_http: bool,
     pub(in crate::config) signing_keys: Vec<SigningKey>,
@@ -87,6 +89,7 @@ impl StepUpBuilder {
         Self {
             public_url,
             application_name: None,
+            theme: Theme::default(),
             strict_transport_security: true,
             loopback_http: false,
             signing_keys: Vec::new(),

@@ -42,6 +42,8 @@ pub(crate) use self::{
 struct Frame<'a> {
     application: &'a str,
     style: String,
+    own_style: Option<&'a str>,
+    logo: Option<&'a str>,
 }
 
 impl<'a> Frame<'a> {
@@ -49,6 +51,8 @@ impl<'a> Frame<'a> {
         Self {
             application: &engine.application_name,
             style: engine.urls.route("self-service/ui/style.css", &[]).into(),
+            own_style: engine.urls.stylesheet.as_ref().map(Url::as_str),
+            logo: engine.urls.logo.as_ref().map(Url::as_str),
         }
     }
 }
@@ -227,8 +231,8 @@ fn title(status: StatusCode) -> &'static str {
 }
 
 /// `GET /self-service/ui/style.css`
-pub(crate) async fn style() -> Response {
-    let mut response = Response::new(Body::from(include_str!("style.css")));
+pub(crate) async fn style(State(site): State<Site>) -> Response {
+    let mut response = Response::new(Body::from([include_str!("style.css"), &site.engine().theme_css].concat()));
     let headers = response.headers_mut();
     forbid_storing(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
@@ -256,8 +260,7 @@ fn rendered(status: StatusCode, engine: &Engine, page: &impl Template, scripts: 
     })?;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    let https = engine.urls.public.scheme() == "https";
-    harden(response.headers_mut(), &engine.urls.form_targets(), scripts, https && engine.strict_transport_security);
+    harden(response.headers_mut(), engine, scripts);
     Ok(response)
 }
 
@@ -267,14 +270,18 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 /// For this host alone: what other hosts of the domain do is not ours to say (RFC 6797 section 6.1; ASVS 5.0 clause 3.4.1).
 const ONE_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// `form-action` also restricts redirects after a submit, so it lists all origins to which one may lead. Scripts are named by their hashes.
-fn harden(headers: &mut HeaderMap, form_targets: &[String], scripts: &Scripts, strict_transport: bool) {
+/// `form-action` also restricts redirects after a submit, so it lists all origins to which one may lead. Scripts are named by their hashes, and
+/// a logo and a stylesheet of the application by their addresses.
+fn harden(headers: &mut HeaderMap, engine: &Engine, scripts: &Scripts) {
     forbid_storing(headers);
     never_sniff(headers);
+    let address = |url: &Option<Url>| url.as_ref().map(|url| format!(" {}", source_of(url))).unwrap_or_default();
     let policy = format!(
-        "default-src 'none'; {}style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
+        "default-src 'none'; {}style-src 'self'{}; img-src data:{}; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
         scripts.directive(),
-        form_targets.join(" ")
+        address(&engine.urls.stylesheet),
+        address(&engine.urls.logo),
+        engine.urls.form_targets().join(" ")
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -287,7 +294,15 @@ fn harden(headers: &mut HeaderMap, form_targets: &[String], scripts: &Scripts, s
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if strict_transport {
+    if engine.strict_transport_security && engine.urls.public.scheme() == "https" {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, ONE_YEAR);
     }
+}
+
+/// A URL as a content security policy names it: without query and fragment, and with what would end the directive escaped.
+fn source_of(url: &Url) -> String {
+    let mut source = url.clone();
+    source.set_query(None);
+    source.set_fragment(None);
+    source.as_str().replace(';', "%3B").replace(',', "%2C")
 }
