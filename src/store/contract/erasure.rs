@@ -25,7 +25,8 @@ async fn is_alive<S: SubjectStore>(store: &S, session: &StoredSession) -> bool {
 /// Sessions and credentials of a deleted subject are gone, those of others are not, and ids are free again.
 pub async fn a_subject_is_deleted<S: SubjectStore>(store: S) {
     let (kim, lee) = (kim(), subject("kim2"));
-    let codes = enrolled(&store, &kim, credential(Method::LookupSecret, &[[1; 32], [2; 32]])).await;
+    let codes = credential(Method::LookupSecret, &[[1; 32], [2; 32]]).with_fingerprint([9; 32]);
+    let codes = enrolled(&store, &kim, codes).await;
     enrolled(&store, &kim, totp()).await;
     store.revoke(&kim, Revocation::All(NOW)).await.unwrap();
     let (mine, lees) = (created(&store, &kim, NOW).await, created(&store, &lee, NOW).await);
