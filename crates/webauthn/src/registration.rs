@@ -106,9 +106,6 @@ impl WebAuthn {
         if Key::all(context)?.iter().any(|own| own.key.credential.cred_id == answered.raw_id) {
             return Ok(Err((Some(ANSWER), text::generic("You have added this security key already."))));
         }
-        if answer::is_cross_origin(&answered.response.client_data_json) {
-            return refuse(WebauthnError::CredentialCrossOrigin);
-        }
         let registered = party.register_credential(&answered, &pending.state, authorities.as_ref());
         let credential = match registered {
             Ok(credential) if credential.cred_id == answered.raw_id => credential,

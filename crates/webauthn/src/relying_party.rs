@@ -11,6 +11,9 @@ const ANDROID: &str = "android";
 
 const LONGEST_NAME: usize = 64;
 
+const END_OF_CERTIFICATE: &str = "-----END CERTIFICATE-----";
+const NO_AUTHORITY: &str = "WebAuthn::attested_by needs the certificates of authorities, in PEM";
+
 fn fail<T>(help: impl Into<String>) -> Result<T, BuildError> {
     Err(BuildError::factor(help))
 }
@@ -26,10 +29,15 @@ impl WebAuthn {
     /// The authorities that attest keys, if they have to be attested.
     pub(crate) fn authorities(&self) -> Result<Option<AttestationCaList>, BuildError> {
         let Some(pem) = &self.attested_by else { return Ok(None) };
-        match AttestationCaList::try_from(pem.as_slice()) {
-            Ok(list) if !list.is_empty() => Ok(Some(list)),
-            _ => fail("WebAuthn::attested_by needs the certificates of authorities, in PEM"),
+        let mut authorities = AttestationCaList::default();
+        let text = String::from_utf8_lossy(pem);
+        for certificate in text.split_inclusive(END_OF_CERTIFICATE).filter(|part| part.contains(END_OF_CERTIFICATE)) {
+            match AttestationCaList::try_from(certificate.trim_start().as_bytes()) {
+                Ok(authority) => authorities.union(&authority),
+                Err(_) => return fail(NO_AUTHORITY),
+            }
         }
+        if authorities.is_empty() { fail(NO_AUTHORITY) } else { Ok(Some(authorities)) }
     }
 
     pub(crate) fn check(&self, public_url: &Url) -> Result<(), BuildError> {
@@ -168,6 +176,7 @@ mod tests {
             bank().timeout(std::time::Duration::from_secs(9)),
             bank().timeout(std::time::Duration::from_secs(601)),
             bank().attested_by("no certificate"),
+            bank().attested_by("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
         ] {
             assert!(at(&bad, "https://bank.example").is_err(), "{bad:?}");
         }

@@ -372,3 +372,33 @@ async fn many_wrong_answers_lock_nobody() {
     }
     assert_eq!(step_up(&mut session, &mut key, "?aal=aal2").await.status, StatusCode::OK);
 }
+
+/// Where the application asks who made a key, others are not added.
+#[tokio::test]
+async fn a_key_of_nobody_knows_whom_is_not_added_where_makers_are_asked_for() {
+    let makers = include_str!("attestation/makers.pem");
+    let others = include_str!("attestation/others.pem");
+    let attested = || Forgery { attested: true, ..Forgery::default() };
+    let cases = [
+        (makers.to_owned(), attested(), true),
+        ([others, makers].concat(), attested(), true),
+        (others.to_owned(), attested(), false),
+        (makers.to_owned(), Forgery::default(), false),
+        (makers.to_owned(), Forgery { broken_signature: true, ..attested() }, false),
+    ];
+    for (number, (authorities, forgery, passes)) in cases.into_iter().enumerate() {
+        let site = bank_with(WebAuthn::new("Bank").attested_by(authorities));
+        let mut kim = site.spa("kim").await;
+        let flow = kim.begin("settings", "").await;
+        let options = registration_options(&flow);
+        assert!(options.contains("\"attestation\":\"direct\""), "{options}");
+        let mut key = SecurityKey::new();
+        let answer = key.create(&options, &forgery);
+        let added = register(&mut kim, &flow, "blue", &answer).await;
+        assert_eq!(added.status == StatusCode::OK, passes, "{number}: {added:?}");
+        if passes {
+            let mut session = site.spa("kim").await;
+            assert_eq!(step_up(&mut session, &mut key, "?aal=aal2").await.status, StatusCode::OK);
+        }
+    }
+}

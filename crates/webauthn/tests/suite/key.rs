@@ -1,8 +1,10 @@
 //! A security key whose answers can be forged in every part.
 
 use passkey_crypto::{
-    AvailableBackend, AvailableSecretKey, CryptoBackend, PublicKeyT, SecretKeyT, coset::CborSerializable,
-    hash::Sha256Backend, iana::Algorithm,
+    AvailableBackend, AvailableSecretKey, CryptoBackend, PublicKeyT, SecretKeyT,
+    coset::{CborSerializable, CoseKeyBuilder},
+    hash::Sha256Backend,
+    iana::{Algorithm, EllipticCurve},
 };
 use passkey_types::encoding::{base64url, try_from_base64url};
 use serde_json::{Value, json};
@@ -17,6 +19,25 @@ const HAS_KEY: u8 = 0x40;
 
 fn sha256(bytes: &[u8]) -> Vec<u8> {
     <AvailableBackend as CryptoBackend>::Sha256::sha256(bytes).to_vec()
+}
+
+/// What a maker gives its keys to show where they come from: `attestation/makers.pem` has the authority, made for these tests alone.
+const ATTESTATION: [&str; 4] = [
+    "MIIBtTCCAVqgAwIBAgIBBzAKBggqhkjOPQQDAjA8MQswCQYDVQQGEwJTRTETMBEGA1UECgwKS2V5IE1ha2VyczEYMBYGA1UEAwwP\
+    S2V5IE1ha2VycyBSb290MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAxMDAwMDAwWjBWMQswCQYDVQQGEwJTRTETMBEGA1UECgwK\
+    S2V5IE1ha2VyczEiMCAGA1UECwwZQXV0aGVudGljYXRvciBBdHRlc3RhdGlvbjEOMAwGA1UEAwwFS2V5IDcwWTATBgcqhkjOPQIB\
+    BggqhkjOPQMBBwNCAARMScjtBVbSWJVLJwA0bpdLS-H8iRMQFGUXfKkVJ4QRK-XSjrtOtBdtw67Uaj3QNwn4lqCWom4xLyfVXL_n\
+    EJ3mozEwLzAMBgNVHRMBAf8EAjAAMB8GA1UdIwQYMBaAFKd272QORqhAzMhZBJe9iqPNOg7oMAoGCCqGSM49BAMCA0kAMEYCIQCF\
+    a022Ef96xg70ofJW_T8FM2HsL49gxzlO8tup4qPi3AIhAOSj3eGSgD70YRTKDlyYJjI6kOpJC3hAEsReA87xfdJf",
+    "KN0CxDk7Q4vCH6s4b46SNH3HEnitSFR52rSlbmYYdAI",
+    "TEnI7QVW0liVSycANG6XS0vh_IkTEBRlF3ypFSeEESs",
+    "5dKOu060F23DrtRqPdA3CfiWoJaibjEvJ9Vcv-cQneY",
+];
+
+fn attestation_key() -> AvailableSecretKey {
+    let [_, secret, x, y] = ATTESTATION.map(bytes);
+    let key = CoseKeyBuilder::new_ec2_priv_key(EllipticCurve::P_256, x, y, secret).algorithm(Algorithm::ES256).build();
+    AvailableSecretKey::from_cose_key(&key).unwrap()
 }
 
 pub struct SecurityKey {
@@ -40,6 +61,8 @@ pub struct Forgery {
     pub user_handle: Option<String>,
     pub id: Option<Vec<u8>>,
     pub type_: &'static str,
+    /// Shows who made the key.
+    pub attested: bool,
     /// Changes the signature's last byte.
     pub broken_signature: bool,
 }
@@ -57,6 +80,7 @@ impl Default for Forgery {
             user_handle: None,
             id: None,
             type_: "public-key",
+            attested: false,
             broken_signature: false,
         }
     }
@@ -109,8 +133,24 @@ impl SecurityKey {
         data.extend(u16::try_from(id.len()).unwrap().to_be_bytes());
         data.extend(&id);
         data.extend(self.public_key());
-        // {"fmt": "none", "attStmt": {}, "authData": data} in CBOR.
-        let mut object = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59".to_vec();
+        // {"fmt": .., "attStmt": .., "authData": data} in CBOR.
+        let mut object = if forgery.attested {
+            let mut signature = attestation_key().sign(&[data.clone(), sha256(&client_data)].concat());
+            if forgery.broken_signature {
+                *signature.last_mut().unwrap() ^= 1;
+            }
+            let certificate = bytes(ATTESTATION[0]);
+            let mut object = b"\xa3\x63fmt\x66packed\x67attStmt\xa3\x63alg\x26\x63sig\x58".to_vec();
+            object.push(u8::try_from(signature.len()).unwrap());
+            object.extend(signature);
+            object.extend(b"\x63x5c\x81\x59");
+            object.extend(u16::try_from(certificate.len()).unwrap().to_be_bytes());
+            object.extend(certificate);
+            object.extend(b"\x68authData\x59");
+            object
+        } else {
+            b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59".to_vec()
+        };
         object.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
         object.extend(data);
         json!({
