@@ -128,7 +128,11 @@ LOGIN_FIELDS = {
     "totp": ory.UpdateLoginFlowWithTotpMethod,
     "lookup_secret": ory.UpdateLoginFlowWithLookupSecretMethod,
 }
-SETTINGS_FIELDS = {"totp": ory.UpdateSettingsFlowWithTotpMethod, "lookup_secret": ory.UpdateSettingsFlowWithLookupMethod}
+SETTINGS_FIELDS = {
+    "totp": ory.UpdateSettingsFlowWithTotpMethod,
+    "lookup_secret": ory.UpdateSettingsFlowWithLookupMethod,
+    "webauthn": ory.UpdateSettingsFlowWithWebAuthnMethod,
+}
 
 
 def find(flow, name):

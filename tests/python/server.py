@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import os
 import re
+import socket
 import struct
 import subprocess
 import tempfile
@@ -48,11 +49,15 @@ class Bank:
 
     def __init__(self, **env):
         self.folder = tempfile.TemporaryDirectory(prefix="step-up-python-")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        env = {name: value.replace("PORT", port) for name, value in env.items()}
         store = f"sqlite://{self.folder.name}/bank.db"
         self.log = open(f"{self.folder.name}/log", "w+")
         self.process = subprocess.Popen(
             [os.path.join(os.environ["STEP_UP_PROGRAMS"], "bank")],
-            env={"BANK_ADDR": "127.0.0.1:0", "BANK_STORE": store, **env},
+            env={"BANK_ADDR": f"127.0.0.1:{port}", "BANK_STORE": store, **env},
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
@@ -62,7 +67,7 @@ class Bank:
         if not started:
             self.log.seek(0)
             raise RuntimeError(f"the bank did not start: {line}\n{self.log.read()}")
-        self.url = started[1]
+        self.url = env.get("BANK_PUBLIC_URL", started[1])
         # One app a user for each bank, since a code is used up on one bank only.
         self.apps = {name: Authenticator(secret) for name, secret in SECRETS.items()}
 

@@ -1,6 +1,9 @@
 """Row 18 of tests/README.md: every endpoint that Ory's SDK for Python has and the router serves, as browser and as program."""
 
+import base64
+import hashlib
 import http.client
+import json
 import unittest
 from urllib.parse import parse_qs, urlsplit
 
@@ -252,6 +255,31 @@ class Lax(Base):
         self.assert_level(alice, "aal1")
         refusal = self.refused(403, "session_refresh_required", alice.set, alice.begin("settings"), method="totp", totp_unlink=True)
         self.assertIn("aal=aal2", refusal.body["redirect_browser_to"])
+
+
+class BrowserKeys(Base, unittest.TestCase):
+    """What a security key needs: the models know each node, and the script is what its node says."""
+
+    browser, env = True, {"BANK_FACTORS": "totp,webauthn", "BANK_PUBLIC_URL": "http://localhost:PORT"}
+
+    def test_a_key_that_is_offered_and_an_answer_that_is_none(self):
+        bob = self.signed_in("bob")
+        flow = bob.begin("settings")
+        script = node(flow, "webauthn_script")
+        self.assertIsInstance(script, ory.UiNodeScriptAttributes)
+        served = bob.call("get_web_authn_java_script").encode()
+        self.assertEqual(script.integrity, "sha512-" + base64.b64encode(hashlib.sha512(served).digest()).decode())
+        trigger = node(flow, "webauthn_register_trigger")
+        self.assertEqual((trigger.type, trigger.onclick_trigger), ("button", "oryWebAuthnRegistration"))
+        options = json.loads(trigger.value)["publicKey"]
+        self.assertEqual((options["rp"]["id"], options["user"]["name"]), ("localhost", "bob"))
+
+        fields = {"method": "webauthn", "webauthn_register": "{}"}
+        refused = self.refused(400, None, bob.set, flow, webauthn_register_displayname="", **fields).data
+        self.assertEqual([text.id for text in find(refused, "webauthn_register_displayname")[0].messages], [4000002])
+        refused = self.refused(400, None, bob.set, flow, webauthn_register_displayname="blue", **fields).data
+        self.assertEqual(messages(refused), [4000001])
+        self.assert_level(bob, "aal1")
 
 
 class BrowserScenes(Scenes, unittest.TestCase):
