@@ -52,5 +52,5 @@ pub(crate) fn leave_for(url: &Url) -> Envelope {
         "browser location change required",
         "Please continue at the address in redirect_browser_to.",
     )
-    .redirect_browser_to(url)
+    .top_level("redirect_browser_to", url.as_str())
 }
