@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    aal::{Aal, CredentialId, Method, Proof, level_of},
+    aal::{Aal, BoundFactors, CredentialId, DeviceNote, Method, Proof, level_of},
     clock::Timestamp,
     session::Session,
 };
@@ -34,6 +34,7 @@ pub enum Enrolled {
 ///
 /// A proof counts under these conditions:
 ///
+/// * It proves something: the note that a device is trusted does not.
 /// * It was completed by now. Clocks of several machines may differ by the leeway.
 /// * Its credential still exists, if it names one.
 /// * For a second factor: the configured lifespan of second factors has not passed since it was proven or, where that is unknown, since the
@@ -41,6 +42,8 @@ pub enum Enrolled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     credentials: Box<[CredentialSummary]>,
+    /// The subject's trusted devices. They are no credentials that anything is proven with.
+    devices: Box<[CredentialId]>,
     enrolled: Enrolled,
     /// In milliseconds, as all times are.
     leeway: u64,
@@ -59,15 +62,18 @@ impl Standing {
 
     /// The standing of a subject that has these credentials.
     pub fn new(credentials: Vec<CredentialSummary>) -> Self {
+        let (devices, credentials): (Vec<_>, Vec<_>) =
+            credentials.into_iter().partition(|credential| credential.method.is_trusted_device());
         let has_second = credentials.iter().any(|credential| credential.aal == Aal::Aal2);
         let enrolled = if has_second { Enrolled::Yes } else { Enrolled::No };
-        Self { credentials: credentials.into_boxed_slice(), ..Self::external(enrolled) }
+        let devices = devices.into_iter().map(|device| device.id).collect();
+        Self { credentials: credentials.into_boxed_slice(), devices, ..Self::external(enrolled) }
     }
 
     /// The standing of a subject whose credentials are kept elsewhere. Its proofs name no credential, so they count.
     pub fn external(enrolled: Enrolled) -> Self {
         let leeway = milliseconds(Self::DEFAULT_LEEWAY);
-        Self { credentials: Box::default(), enrolled, leeway, second_factor_lifespan: u64::MAX }
+        Self { credentials: Box::default(), devices: Box::default(), enrolled, leeway, second_factor_lifespan: u64::MAX }
     }
 
     /// How far in the future a proof may be and still count: the clocks of two machines are never quite the same.
@@ -108,7 +114,29 @@ impl Standing {
         let lifespan = Duration::from_millis(self.second_factor_lifespan);
         let young = || proof.completed_at().or(begun).is_some_and(|at| now.since(at) < lifespan);
         let fresh = proof.aal() != Aal::Aal2 || self.second_factor_lifespan == u64::MAX || young();
-        alive && made && fresh
+        alive && made && fresh && !proof.is_device_note()
+    }
+
+    /// Whether the session is used on a device on which its user does not want to be asked. This is no proof: the session's level and the ages
+    /// of its proofs do not know it. It ends with the device, in its time, and when the subject's second factors are others.
+    pub fn is_on_trusted_device(&self, session: &Session, now: Timestamp) -> bool {
+        self.trusted_device(session, now).is_some()
+    }
+
+    /// The device, if it is trusted now.
+    pub(crate) fn trusted_device(&self, session: &Session, now: Timestamp) -> Option<CredentialId> {
+        if self.devices.is_empty() || self.enrolled != Enrolled::Yes {
+            return None;
+        }
+        let note = session.proofs().iter().find_map(DeviceNote::of)?;
+        let counts = self.devices.contains(&note.device) && now < note.until && note.factors == self.bound_factors();
+        counts.then_some(note.device)
+    }
+
+    /// The second factors that the subject has.
+    pub(crate) fn bound_factors(&self) -> BoundFactors {
+        let second = self.credentials.iter().filter(|credential| credential.aal == Aal::Aal2);
+        BoundFactors::of(second.map(|credential| credential.id))
     }
 
     /// The session's level now.
@@ -198,6 +226,33 @@ mod tests {
         assert_eq!(standing.level(session.as_ref(), at(1060)), Aal::Aal1);
         let external = Session::external(Subject::new("kim").unwrap(), vec![saml]);
         assert_eq!(standing.level(&external, at(1000)), Aal::Aal0, "nobody knows since when");
+    }
+
+    #[test]
+    fn a_trusted_device_ends_with_itself_in_its_time_and_with_the_factors() {
+        let totp = credential();
+        let device =
+            CredentialSummary { id: CredentialId::random(), method: Method::TRUSTED_DEVICE, aal: Aal::Aal0 };
+        let standing = Standing::new(vec![totp, device]);
+        assert_eq!(standing.credentials(), [totp], "it is none of the credentials");
+        let note = DeviceNote { device: device.id, until: at(2000), factors: standing.bound_factors() };
+        let password = Proof::new(Method::Password, Aal::Aal1, at(1000));
+        let session = StoredSession::new(Subject::new("kim").unwrap(), password, at(1000), 60 * MINUTE);
+        let noted = session.as_ref().successor(Some(note.to_proof()), at(1000), at(4600));
+        let on_device = |standing: &Standing, now| standing.is_on_trusted_device(noted.as_ref(), now);
+        assert!(on_device(&standing, at(1999)));
+        assert!(!on_device(&standing, at(2000)), "its time is over");
+        assert!(!standing.is_on_trusted_device(session.as_ref(), at(1999)), "another session of the user");
+        assert!(!on_device(&Standing::new(vec![totp]), at(1999)), "it was forgotten");
+        assert!(!on_device(&Standing::new(vec![device]), at(1999)), "the factor was removed");
+        assert!(!on_device(&Standing::new(vec![totp, device, credential()]), at(1999)), "another was added");
+        assert!(!on_device(&Standing::new(vec![credential(), device]), at(1999)), "another is in its place");
+        assert_eq!((standing.level(noted.as_ref(), at(1999)), noted.authenticated_at()), (Aal::Aal1, at(1000)));
+        assert_eq!(standing.counting_proofs(noted.as_ref(), at(1999)).count(), 1);
+        // The note alone is no session.
+        let alone = Session::external(Subject::new("kim").unwrap(), vec![note.to_proof()]);
+        assert_eq!(standing.level(&alone, at(1999)), Aal::Aal0);
+        assert_eq!(Standing::external(Enrolled::Yes).level(&alone, at(1999)), Aal::Aal0);
     }
 
     #[test]

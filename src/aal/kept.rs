@@ -13,6 +13,11 @@ pub(super) enum KeptMethod {
 }
 
 impl KeptMethod {
+    /// Whether a trusted device is kept under it.
+    pub(super) fn is_trusted_device(&self) -> bool {
+        matches!(self, Self::Custom(method) if method.is_trusted_device())
+    }
+
     pub(super) fn get(&self) -> Method {
         match self {
             Self::BuiltIn(method) => **method,

@@ -42,6 +42,9 @@ const PREFIX: &[u8] = b"custom:";
 /// The longest name without the prefix.
 const LONGEST_NAME: usize = 31;
 
+/// The name that no application gives to a method of its own.
+const RESERVED: &[u8] = b"trusted_device";
+
 /// The name of a custom method, made by [`Method::custom`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomMethod {
@@ -56,6 +59,14 @@ impl CustomMethod {
         let text = self.text.get(..usize::from(self.length)).unwrap_or_default();
         // Only `Method::custom` fills it, with ASCII.
         std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// A name with the prefix. Only the first 31 bytes count.
+    const fn named(name: &[u8]) -> Self {
+        let mut text = [0; PREFIX.len() + LONGEST_NAME];
+        let (prefix, rest) = text.split_at_mut(PREFIX.len());
+        let length = copy(PREFIX, prefix).saturating_add(copy(name, rest));
+        Self { text, length }
     }
 
     /// `==` for constants.
@@ -90,8 +101,12 @@ impl Method {
         Self::CodeRecovery,
     ];
 
+    /// What a [trusted device](crate::StepUpBuilder::trusted_devices) is kept under. Nothing is ever proven by it. Written like a method of the
+    /// application's own, so that processes of a version that does not know it can read it.
+    pub(crate) const TRUSTED_DEVICE: Self = Self::Custom(CustomMethod::named(RESERVED));
+
     /// A method of the application's own. Its name has 1 to 31 characters of `a-z 0-9 _`, begins with a letter, and is not a
-    /// built-in one.
+    /// built-in one or `trusted_device`.
     ///
     /// Tokens, stores and logs write it as `custom:` and the name. So it never clashes with a built-in method, not even with one
     /// that a later version adds. On Ory's endpoints it uses a built-in name, which its factor chooses
@@ -113,13 +128,10 @@ impl Method {
     /// The name is too long, has other characters, or is a built-in one.
     pub const fn custom(name: &str) -> Result<Self, InvalidMethod> {
         let name = name.as_bytes();
-        if !is_name(name) || is_built_in(name) {
+        if !is_name(name) || is_built_in(name) || is_same(name, RESERVED) {
             return Err(InvalidMethod(()));
         }
-        let mut text = [0; PREFIX.len() + LONGEST_NAME];
-        let (prefix, rest) = text.split_at_mut(PREFIX.len());
-        let length = copy(PREFIX, prefix).saturating_add(copy(name, rest));
-        Ok(Self::Custom(CustomMethod { text, length }))
+        Ok(Self::Custom(CustomMethod::named(name)))
     }
 
     /// The name of a custom method without the prefix: `push` for `custom:push`. `None` for a built-in method.
@@ -162,8 +174,14 @@ impl Method {
     pub(crate) const fn first_factor_level(self) -> Option<Aal> {
         match self {
             Self::Totp | Self::LookupSecret => None,
+            _ if self.is_trusted_device() => None,
             _ => Some(Aal::Aal1),
         }
+    }
+
+    /// Whether it is the one that a trusted device is kept under.
+    pub(crate) const fn is_trusted_device(&self) -> bool {
+        matches!(self, Self::Custom(own) if own.is(&CustomMethod::named(RESERVED)))
     }
 
     /// Whether a form can name it as a second factor. Custom methods use a built-in name there.
@@ -269,6 +287,8 @@ impl FromStr for Method {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let own = text.as_bytes().strip_prefix(PREFIX).and_then(|name| std::str::from_utf8(name).ok());
         match own {
+            // Stores read what they have written.
+            Some(name) if name.as_bytes() == RESERVED => Ok(Self::TRUSTED_DEVICE),
             Some(name) => Self::custom(name).map_err(|_| UnknownMethod(())),
             None => Self::BUILT_IN.into_iter().find(|method| method.as_str() == text).ok_or(UnknownMethod(())),
         }
@@ -357,7 +377,12 @@ mod tests {
             assert_eq!(method.first_factor_level(), first, "{method}");
             assert_eq!(method.is_second_factor(), second.contains(&method), "{method}");
         }
+        let device = Method::TRUSTED_DEVICE;
+        assert_eq!((device.as_str(), device.as_str().parse()), ("custom:trusted_device", Ok(device)));
+        assert_eq!((device.first_factor_level(), device.is_second_factor()), (None, false));
+        assert_eq!(Method::custom("trusted_device"), Err(InvalidMethod(())), "no factor has its name");
         let own = Method::custom("push").unwrap();
+        assert!(device.is_trusted_device() && !own.is_trusted_device() && !Method::Totp.is_trusted_device());
         assert_eq!((own.first_factor_level(), own.is_second_factor()), (Some(Aal::Aal1), false));
         assert_eq!(own.reference(), "custom:push");
     }

@@ -5,6 +5,7 @@
 mod kept;
 mod method;
 mod methods;
+mod trusted;
 mod upstream;
 
 use std::{fmt, sync::Arc};
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use self::kept::KeptMethod;
 pub(crate) use self::methods::BuiltIn;
+pub(crate) use self::trusted::{BoundFactors, DeviceNote};
 pub use self::{
     method::{CustomMethod, InvalidMethod, Method, UnknownMethod},
     methods::Methods,
@@ -158,7 +160,8 @@ impl Proof {
 
     /// Whether a later proof of the same kind replaces this one, so that a session's list does not grow for ever.
     pub(crate) fn is_replaced_by(&self, newer: &Self) -> bool {
-        self.method == newer.method && self.aal == newer.aal && self.provider == newer.provider
+        let same_kind = self.method == newer.method && self.aal == newer.aal;
+        same_kind && (self.provider == newer.provider || newer.is_device_note())
     }
 }
 

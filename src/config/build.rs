@@ -80,6 +80,10 @@ impl StepUpBuilder {
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
         let host = urls.public.host_str().unwrap_or_default();
         let application_name = self.application_name.take().unwrap_or_else(|| host.to_owned());
+        if self.host_sessions.is_some() && self.limits.trusted_devices.is_some() {
+            let help = "trusted_devices needs sessions of this crate: without sessions(..), or leave it out";
+            return Err(BuildError::new(BuildErrorKind::Source, help));
+        }
         if let Some(host) = &self.host_sessions {
             host.check().map_err(|error| BuildError::new(BuildErrorKind::Source, error.to_string()))?;
         }
@@ -99,6 +103,7 @@ impl StepUpBuilder {
             shown: custom.map(|factor| (factor.method(), factor.shown_as())).collect(),
             second_factors: second_factors.clone(),
             privileged_session_max_age: self.limits.privileged_session_max_age,
+            trusts_devices: self.limits.trusted_devices.is_some(),
             keys,
             cookies,
             stores: stores.clone(),
@@ -234,6 +239,10 @@ impl StepUpBuilder {
         if self.limits.session_inactivity_timeout.is_some_and(|timeout| timeout < Duration::from_secs(300)) {
             return fail("session_inactivity_timeout must be at least 5 minutes");
         }
+        let possible = Duration::from_secs(3600)..=Duration::from_secs(90 * 86_400);
+        if self.limits.trusted_devices.is_some_and(|lifespan| !possible.contains(&lifespan)) {
+            return fail("trusted_devices must be from one hour to 90 days, or be left out: then no device is trusted");
+        }
         if second.lifespan().is_zero() {
             return fail("second_factor_lifespan must be more than zero");
         }
@@ -261,6 +270,9 @@ impl StepUpBuilder {
                 }
             }
             let method = factor.method();
+            if method.is_trusted_device() {
+                return fail(format!("no factor can have the method {method}: give it another name"));
+            }
             let possible = Duration::from_millis(1)..=Duration::from_secs(60);
             if factor.timeout().is_some_and(|timeout| !possible.contains(&timeout)) {
                 return fail(format!("the timeout of the factor {method} must be from 1 ms to 60 seconds"));

@@ -43,7 +43,8 @@ impl StepUpBuilder {
         }
         let csrf = format!("{}csrf_token_{}", prefix.as_str(), hex(&digest.finalize()));
         let flow = format!("{}login_flow_", prefix.as_str());
-        Ok(CookieJar { session, csrf, flow, secure, domain, persistent: self.cookies.persistent })
+        let device = format!("{}trusted_device", prefix.as_str());
+        Ok(CookieJar { session, csrf, flow, device, secure, domain, persistent: self.cookies.persistent })
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) session_absolute_lifespan: Overall,
     pub(crate) second_factor_lifespan: Overall,
     pub(crate) session_inactivity_timeout: Option<Duration>,
+    /// How long a device may be trusted; `None` if none is.
+    pub(crate) trusted_devices: Option<Duration>,
     pub(crate) clock_leeway: Duration,
     pub(crate) login_flow_lifespan: Duration,
     pub(crate) settings_flow_lifespan: Duration,

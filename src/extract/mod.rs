@@ -161,6 +161,12 @@ impl CurrentSession {
         self.standing().level(self.session(), self.now)
     }
 
+    /// Whether the user does not want to be asked on this device, and the device is [trusted](crate::StepUpBuilder::trusted_devices) at the time of
+    /// the request. The session's level is not raised by that: with `aal1`, it is the device that stood for the second factor.
+    pub fn is_on_trusted_device(&self) -> bool {
+        self.standing().is_on_trusted_device(self.session(), self.now)
+    }
+
     /// The proofs that count at the time of the request, oldest first.
     pub fn counting_proofs(&self) -> impl Iterator<Item = &Proof> {
         self.standing().counting_proofs(self.session(), self.now)

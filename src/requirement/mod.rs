@@ -33,40 +33,49 @@ pub struct Requirement {
     level: RequiredAal,
     max_age: Option<Duration>,
     methods: Option<Methods>,
+    /// Whether a trusted device may stand for the second factor.
+    trusted_devices: bool,
 }
 
-/// The name of the level, the methods if it names any, and the age in seconds if there is one: `aal2`, or
-/// `aal2 by passkey, webauthn within 300 s`.
+/// The name of the level, the methods if it names any, the age in seconds if there is one, and whether it never takes a trusted device: `aal2`,
+/// `aal2 by passkey, webauthn within 300 s`, or `aal2 without trusted devices`.
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.level.as_str())?;
         if let Some(methods) = &self.methods {
             write!(f, " by {methods}")?;
         }
-        self.max_age.map_or(Ok(()), |age| write!(f, " within {} s", age.as_secs()))
+        if let Some(age) = &self.max_age {
+            write!(f, " within {} s", age.as_secs())?;
+        }
+        if self.trusted_devices { Ok(()) } else { f.write_str(" without trusted devices") }
     }
 }
 
 impl From<RequiredAal> for Requirement {
     fn from(level: RequiredAal) -> Self {
-        Self { level, max_age: None, methods: None }
+        Self::of(level)
     }
 }
 
 impl Requirement {
+    const fn of(level: RequiredAal) -> Self {
+        Self { level, max_age: None, methods: None, trusted_devices: true }
+    }
+
     /// Any valid session.
     pub const fn aal1() -> Self {
-        Self { level: RequiredAal::Aal1, max_age: None, methods: None }
+        Self::of(RequiredAal::Aal1)
     }
 
     /// Two factors. Users without a second factor must enrol one first.
     pub const fn aal2() -> Self {
-        Self { level: RequiredAal::Aal2, max_age: None, methods: None }
+        Self::of(RequiredAal::Aal2)
     }
 
     /// Two factors if the subject has a second one, else any valid session (Ory's "strict" model).
     pub const fn highest_available() -> Self {
-        Self { level: RequiredAal::HighestAvailable, max_age: None, methods: None }
+        Self::of(RequiredAal::HighestAvailable)
     }
 
     /// Two factors, the second proven as recently as one of three presets says.
@@ -140,6 +149,27 @@ impl Requirement {
         self.only(Methods::PHISHING_RESISTANT)
     }
 
+    /// Never satisfied by a [trusted device](crate::StepUpBuilder::trusted_devices): the second factor must be proven in this session. A requirement
+    /// with a [greatest age](Self::max_age) or with [methods](Self::any_of) is never satisfied by one anyway.
+    ///
+    /// ```
+    /// use tower_step_up::Requirement;
+    ///
+    /// const PERSONAL_DATA: Requirement = Requirement::aal2().without_trusted_devices();
+    /// assert_eq!(PERSONAL_DATA.to_string(), "aal2 without trusted devices");
+    /// assert_eq!(Requirement::aal2().and(PERSONAL_DATA), PERSONAL_DATA);
+    /// ```
+    #[must_use]
+    pub const fn without_trusted_devices(mut self) -> Self {
+        self.trusted_devices = false;
+        self
+    }
+
+    /// Whether a trusted device may stand for the second factor.
+    const fn takes_trusted_devices(&self) -> bool {
+        self.trusted_devices && self.max_age.is_none() && self.methods.is_none()
+    }
+
     const fn only(mut self, methods: Methods) -> Self {
         self.methods = Some(match self.methods {
             Some(named) => named.intersection(methods),
@@ -173,7 +203,8 @@ impl Requirement {
         self.max_age
     }
 
-    /// Both requirements at once: the higher level, the shorter age, and the methods that both allow. If there are none, nobody passes.
+    /// Both requirements at once: the higher level, the shorter age, and the methods that both allow. If there are none, nobody passes. A trusted device does
+    /// only where both take it.
     ///
     /// ```
     /// use tower_step_up::{Method, Requirement};
@@ -194,6 +225,7 @@ impl Requirement {
                 (Some(one), Some(two)) => Some(one.intersection(two)),
                 (one, two) => one.or(two),
             },
+            trusted_devices: self.trusted_devices && other.trusted_devices,
         }
     }
 
@@ -249,6 +281,9 @@ impl Requirement {
             RequiredAal::Aal2 => true,
         };
         if second_factor && level < Aal::Aal2 {
+            if self.takes_trusted_devices() && standing.is_on_trusted_device(session, now) {
+                return Ok(());
+            }
             return Err(match (self.level, enrolled) {
                 (RequiredAal::HighestAvailable, Enrolled::Unknown) => Shortfall::CannotTell,
                 (_, Enrolled::No) if !self.can_come_from_elsewhere(second_factor) => Shortfall::NothingEnrolled,

@@ -166,7 +166,7 @@ pub(crate) fn answer(
     let carried = submission.scope.carry(session, &standing)?;
     let view = || engine.session_view(session, &standing, identity, now);
     // If whoami requires the highest level, a user with a second factor must prove it next.
-    let gate = Requirement::from(engine.whoami_required_aal());
+    let gate = Requirement::from(engine.whoami_required_aal()).without_trusted_devices();
     let return_to = flow.return_to.as_ref();
     let next = match gate.check(session.as_ref(), &standing, now) {
         Err(Shortfall::LevelTooLow) => Some(engine.urls.login(true, false, return_to)),

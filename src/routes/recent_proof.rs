@@ -46,7 +46,7 @@ pub(super) fn refuse(scope: &Scope, what: Sensitive, level: Aal, second_factor: 
     let envelope =
         Envelope::new(StatusCode::FORBIDDEN, Some("session_refresh_required"), "recent proof required", what.text())
             .redirect_browser_to(&url);
-    let mut required = Requirement::from(engine.settings_required_aal());
+    let mut required = Requirement::from(engine.settings_required_aal()).without_trusted_devices();
     if !max_age.is_zero() {
         required = required.max_age(max_age);
     }

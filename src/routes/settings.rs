@@ -77,7 +77,7 @@ pub(crate) async fn session(scope: &Scope, without: Url) -> Result<&Evidence, Re
 /// Whether the session meets what the settings require. Users without a second factor pass, to bind one. `without`: where browsers go if
 /// the session has ended.
 pub(crate) async fn gate(scope: &Scope, return_to: Option<&Url>, without: &Url) -> Result<(), Refused> {
-    let required = Requirement::from(scope.engine().settings_required_aal());
+    let required = Requirement::from(scope.engine().settings_required_aal()).without_trusted_devices();
     meets(scope, required, return_to, without).await
 }
 

@@ -212,7 +212,7 @@ impl Change<'_> {
         let (engine, now) = (scope.engine(), scope.now());
         let Some(Successor { session, evidence }) = sent.successor(scope, &flow).await? else { return Ok(None) };
         let owner = Owner::read(engine, session.subject()).await?;
-        let gate = Requirement::from(engine.settings_required_aal());
+        let gate = Requirement::from(engine.settings_required_aal()).without_trusted_devices();
         match gate.check(&evidence.session, &evidence.standing, now) {
             Ok(()) | Err(Shortfall::NothingEnrolled) => {}
             Err(Shortfall::LevelTooLow) if asks_for_its_own(method, &owner, &evidence.session) => {}

@@ -28,7 +28,7 @@ pub(crate) async fn whoami(State(_): State<Site>, scope: Scope, uri: Uri) -> Res
 
 /// The session, if it meets what whoami requires; otherwise the answer.
 pub(crate) async fn gate(scope: &Scope) -> Result<Result<&Evidence, Response>, Failure> {
-    let required = Requirement::from(scope.engine().whoami_required_aal());
+    let required = Requirement::from(scope.engine().whoami_required_aal()).without_trusted_devices();
     match scope.context.decide(&required).await {
         Ok(found) => Ok(Ok(found)),
         Err(Shortfall::Unavailable) => Err(Failure::Unavailable),

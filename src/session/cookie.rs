@@ -201,6 +201,8 @@ pub(crate) struct CookieJar {
     pub(crate) csrf: String,
     /// How the names of cookies begin that have a flow.
     pub(crate) flow: String,
+    /// The name of the cookie of a trusted device.
+    pub(crate) device: String,
     pub(crate) secure: bool,
     /// The hosts that get the cookies: this one and all below it. Without it, only the host that sets them.
     pub(crate) domain: Option<String>,
@@ -241,6 +243,17 @@ impl CookieJar {
     /// The `Set-Cookie` of the CSRF token.
     pub(crate) fn csrf(&self, token: &str) -> Option<HeaderValue> {
         self.build(&self.csrf, token, Some(CSRF_SECONDS))
+    }
+
+    /// The `Set-Cookie` of a trusted device. The browser keeps it that long, also past a logout.
+    pub(crate) fn device(&self, value: &str, until: Timestamp, now: Timestamp) -> Option<HeaderValue> {
+        let seconds = until.unix_seconds().saturating_sub(now.unix_seconds()).max(0);
+        self.build(&self.device, value, Some(seconds))
+    }
+
+    /// The `Set-Cookie` that deletes it.
+    pub(crate) fn device_removal(&self) -> Option<HeaderValue> {
+        self.build(&self.device, "", Some(0))
     }
 
     /// The name of the cookie that has this flow.

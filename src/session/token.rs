@@ -113,7 +113,8 @@ impl KeyRing {
     pub(crate) fn mint(&self, session: &StoredSession, level: Aal) -> Result<SessionToken, InvalidKey> {
         let key = self.keys.first().ok_or(InvalidKey::unusable())?;
         let mut amr: Vec<Cow<'_, str>> = Vec::new();
-        let own = session.proofs().iter().map(|proof| proof.method().reference());
+        let proofs = || session.proofs().iter().filter(|proof| !proof.is_device_note());
+        let own = proofs().map(|proof| proof.method().reference());
         for reference in own.chain((level == Aal::Aal2).then(|| "mfa".into())) {
             // Two methods may have one reference: TOTP and codes by message are both `otp`.
             if !amr.contains(&reference) {
@@ -132,9 +133,7 @@ impl KeyRing {
             acr: level,
             amr,
             bnd: session.binding(),
-            proofs: session
-                .proofs()
-                .iter()
+            proofs: proofs()
                 .map(|proof| {
                     ClaimedProof(proof.method(), proof.aal(), proof.completed_at().map(Timestamp::unix_milliseconds))
                 })

@@ -117,6 +117,7 @@ impl StepUpBuilder {
                 session_absolute_lifespan: Overall::Advised(LONGEST_AT_AAL1),
                 second_factor_lifespan: Overall::Advised(LONGEST_AT_AAL2),
                 session_inactivity_timeout: None,
+                trusted_devices: None,
                 clock_leeway: Standing::DEFAULT_LEEWAY,
                 login_flow_lifespan: HOUR,
                 settings_flow_lifespan: HOUR,

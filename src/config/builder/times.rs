@@ -94,6 +94,28 @@ impl StepUpBuilder {
         self
     }
 
+    /// Offers "Do not ask on this device" on this crate's own login page, for so long: from one hour to 90 days. Off by default.
+    ///
+    /// Nothing is proven on a trusted device: the session stays at `aal1`, and whoami shows nothing of it. The device satisfies requirements of
+    /// `aal2` or `highest_available` alone, without a [greatest age](crate::Requirement::max_age) or
+    /// [methods](crate::Requirement::any_of), and not those
+    /// [`without_trusted_devices`](crate::Requirement::without_trusted_devices). It never opens whoami, the settings, or the list of sessions. It ends
+    /// when the user forgets it or changes a second factor, when all sessions of the user are ended, when somebody else uses a copy of its
+    /// cookie, and with [`StepUp::forget_devices`](crate::StepUp::forget_devices), which you call when the password changes.
+    ///
+    /// Leave it off where NIST SP 800-63B-4 must be met: at AAL2, a device that is remembered is no authenticator.
+    ///
+    /// ```
+    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
+    /// # use std::time::Duration;
+    /// let builder = builder.trusted_devices(Duration::from_secs(30 * 86_400));
+    /// # drop(builder);
+    /// ```
+    pub fn trusted_devices(mut self, lifespan: Duration) -> Self {
+        self.limits.trusted_devices = Some(lifespan);
+        self
+    }
+
     /// How often a process reads the store's [log of changes](crate::store::SubjectStore::changes), so that it need not read each session
     /// again and again. Every 200 milliseconds by default, from 50 to one second, and at least twice in each
     /// [`standing_max_age`](Self::standing_max_age). With zero it does not.

@@ -96,6 +96,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("step_up.strict_config", Kind::Flag(StepUpBuilder::strict_config)),
     ("step_up.insecure_http_on_loopback", Kind::Flag(StepUpBuilder::insecure_http_on_loopback)),
     ("step_up.clock_leeway", Kind::Time(StepUpBuilder::clock_leeway)),
+    ("step_up.trusted_devices", Kind::Time(StepUpBuilder::trusted_devices)),
     ("step_up.standing_max_age", Kind::Time(StepUpBuilder::standing_max_age)),
     ("step_up.changes_interval", Kind::Time(StepUpBuilder::changes_interval)),
     ("step_up.store_timeout", Kind::Time(StepUpBuilder::store_timeout)),

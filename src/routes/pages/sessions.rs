@@ -63,7 +63,8 @@ struct Entry {
 
 impl Entry {
     fn of(session: &StoredSession, own: Option<SessionId>) -> Self {
-        let mut methods: Vec<_> = session.proofs().iter().map(Proof::method).map(name).collect();
+        let proofs = session.proofs().iter().filter(|proof| !proof.is_device_note());
+        let mut methods: Vec<_> = proofs.map(Proof::method).map(name).collect();
         methods.dedup();
         let device = session.device();
         Self {
@@ -124,7 +125,7 @@ async fn found(scope: &Scope) -> Result<&Evidence, Refused> {
     let page = url(engine);
     let without = engine.urls.login(false, false, Some(&page));
     let found = session(scope, without.clone()).await?;
-    meets(scope, Requirement::from(engine.whoami_required_aal()), Some(&page), &without).await?;
+    meets(scope, Requirement::from(engine.whoami_required_aal()).without_trusted_devices(), Some(&page), &without).await?;
     Ok(found)
 }
 

@@ -55,6 +55,8 @@ pub(crate) struct OwnSessions {
     pub(crate) shown: Box<[(Method, Method)]>,
     /// The methods of the second factors that are configured.
     pub(crate) second_factors: Box<[Method]>,
+    /// Whether a device may be trusted.
+    pub(crate) trusts_devices: bool,
     /// How recent a proof must be to change factors.
     pub(crate) privileged_session_max_age: Duration,
 }
@@ -132,7 +134,11 @@ impl OwnSessions {
     }
 
     /// The standing of a subject with these credentials, under the configured limits.
-    pub(crate) fn judge(&self, credentials: Vec<CredentialSummary>) -> Standing {
+    pub(crate) fn judge(&self, mut credentials: Vec<CredentialSummary>) -> Standing {
+        // Devices that were trusted before the application changed its mind.
+        if !self.trusts_devices {
+            credentials.retain(|credential| !credential.method.is_trusted_device());
+        }
         Standing::new(credentials).leeway(self.clock_leeway).second_factor_lifespan(Some(self.second_factor_lifespan))
     }
 

@@ -78,7 +78,7 @@ impl OwnSessions {
     fn enrolment_behind_a_proof(&self, unmet: &Unmet<'_>) -> Url {
         let enrolment = self.urls.enrolment(unmet.return_to);
         let recent = match self.privileged_session_max_age {
-            age if age.is_zero() => Requirement::aal2(),
+            age if age.is_zero() => Requirement::aal2().without_trusted_devices(),
             age => Requirement::aal2().max_age(age),
         };
         let must_prove = unmet.evidence.is_some_and(|Evidence { session, standing }| {
