@@ -73,7 +73,13 @@ impl Standing {
     /// The standing of a subject whose credentials are kept elsewhere. Its proofs name no credential, so they count.
     pub fn external(enrolled: Enrolled) -> Self {
         let leeway = milliseconds(Self::DEFAULT_LEEWAY);
-        Self { credentials: Box::default(), devices: Box::default(), enrolled, leeway, second_factor_lifespan: u64::MAX }
+        Self {
+            credentials: Box::default(),
+            devices: Box::default(),
+            enrolled,
+            leeway,
+            second_factor_lifespan: u64::MAX,
+        }
     }
 
     /// How far in the future a proof may be and still count: the clocks of two machines are never quite the same.
@@ -231,8 +237,7 @@ mod tests {
     #[test]
     fn a_trusted_device_ends_with_itself_in_its_time_and_with_the_factors() {
         let totp = credential();
-        let device =
-            CredentialSummary { id: CredentialId::random(), method: Method::TRUSTED_DEVICE, aal: Aal::Aal0 };
+        let device = CredentialSummary { id: CredentialId::random(), method: Method::TRUSTED_DEVICE, aal: Aal::Aal0 };
         let standing = Standing::new(vec![totp, device]);
         assert_eq!(standing.credentials(), [totp], "it is none of the credentials");
         let note = DeviceNote { device: device.id, until: at(2000), factors: standing.bound_factors() };

@@ -90,7 +90,10 @@ mod tests {
         let stored: Proof = serde_json::from_str(&serde_json::to_string(&proof).unwrap()).unwrap();
         assert_eq!(DeviceNote::of(&stored), Some(note));
         assert_eq!((proof.aal(), proof.completed_at()), (Aal::Aal0, None));
-        assert_eq!(level_of([&Proof::new(Method::Password, Aal::Aal1, Timestamp::from_unix_seconds(0)), &proof]), Aal::Aal1);
+        assert_eq!(
+            level_of([&Proof::new(Method::Password, Aal::Aal1, Timestamp::from_unix_seconds(0)), &proof]),
+            Aal::Aal1
+        );
     }
 
     #[test]
@@ -98,7 +101,11 @@ mod tests {
         let device = CredentialId::random();
         let bare = Proof::at_unknown_time(Method::TRUSTED_DEVICE, Aal::Aal0);
         for provider in ["", " ", "x y", "1800000000123"] {
-            assert_eq!(DeviceNote::of(&bare.clone().with_credential(device).with_provider(provider)), None, "{provider}");
+            assert_eq!(
+                DeviceNote::of(&bare.clone().with_credential(device).with_provider(provider)),
+                None,
+                "{provider}"
+            );
         }
         assert_eq!(DeviceNote::of(&bare.clone().with_provider("1 x")), None);
         assert_eq!(DeviceNote::of(&bare), None);

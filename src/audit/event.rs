@@ -127,6 +127,26 @@ pub enum AuditEventKind {
         /// The credential.
         credential: CredentialId,
     },
+    /// The user does not want to be asked on this device any more: the second factor was just proven on it.
+    DeviceTrusted {
+        /// The device.
+        device: CredentialId,
+    },
+    /// A trusted device stood for the second factor. The session got a new id.
+    DeviceUsed {
+        /// The device.
+        device: CredentialId,
+    },
+    /// A device is not trusted any more: it was forgotten, its time is over, the user's factors have changed, or all sessions were ended.
+    DeviceForgotten {
+        /// The device.
+        device: CredentialId,
+    },
+    /// A cookie of a trusted device came that was replaced before, or was made up. Somebody may have a copy, so the device is not trusted any more.
+    DeviceReplayed {
+        /// The device.
+        device: CredentialId,
+    },
     /// Sessions were ended.
     Revoked {
         /// How many.
@@ -274,6 +294,10 @@ impl AuditEventKind {
             Self::Enrolled { .. } => "enrolled",
             Self::Removed { .. } => "removed",
             Self::Renamed { .. } => "renamed",
+            Self::DeviceTrusted { .. } => "device_trusted",
+            Self::DeviceUsed { .. } => "device_used",
+            Self::DeviceForgotten { .. } => "device_forgotten",
+            Self::DeviceReplayed { .. } => "device_replayed",
             Self::Revoked { .. } => "revoked",
             Self::Deleted => "deleted",
             Self::RevokedEveryone { .. } => "revoked_everyone",
@@ -300,6 +324,10 @@ impl AuditEventKind {
             Self::Enrolled { credential, .. } | Self::Removed { credential, .. } | Self::Renamed { credential, .. } => {
                 Some(*credential)
             }
+            Self::DeviceTrusted { device }
+            | Self::DeviceUsed { device }
+            | Self::DeviceForgotten { device }
+            | Self::DeviceReplayed { device } => Some(*device),
             _ => None,
         }
     }

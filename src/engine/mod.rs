@@ -2,6 +2,7 @@
 //!
 //! It knows no HTTP requests, no router and no pages.
 
+mod devices;
 mod factors;
 mod hosted;
 mod limits;
@@ -12,12 +13,14 @@ mod shown;
 use std::sync::Arc;
 
 #[cfg(feature = "axum")]
+pub(crate) use self::devices::{Device, DeviceCookie, Presented, ShownDevice};
+#[cfg(feature = "axum")]
 pub(crate) use self::factors::Tried;
 pub(crate) use self::limits::{LONGEST_AT_AAL1, LONGEST_AT_AAL2, Limits, Overall, Switch};
 pub(crate) use self::proofs::is_vouched_for;
 use crate::{
     aal::{Aal, Method},
-    audit::Audit,
+    audit::{Actor, Audit, Origin},
     clock::{Clock, Timestamp},
     directory::Users,
     error::StoreError,
@@ -27,7 +30,7 @@ use crate::{
     session::Subject,
     source::{hosted::HostedSessions, own::OwnSessions},
     standing::{CredentialSummary, Standing},
-    store::{Completed, Completion, Credential, access::Stores},
+    store::{Completed, Completion, Credential, CredentialChange, access::Stores},
     urls::Urls,
 };
 
@@ -86,8 +89,23 @@ impl Engine {
         Ok(self.judge(known.into_iter().map(|one| one.summary).collect()))
     }
 
-    /// Applies a completed ceremony, and drops the cache entries of its subject.
+    /// Applies a completed ceremony, and drops the cache entries of its subject. A change of factors also ends the devices that were trusted with
+    /// the old ones: they are worth nothing from then on, and go so that they stay so.
     pub(crate) async fn commit(&self, completion: Completion) -> Result<Completed, StoreError> {
+        let changes_factors = completion.credentials.iter().any(|change| match change {
+            CredentialChange::Add(new) | CredentialChange::Replace(new) => !new.summary.method.is_trusted_device(),
+            CredentialChange::Remove(_) => true,
+            CredentialChange::SetData { .. } | CredentialChange::SetName { .. } => false,
+        });
+        let subject = changes_factors.then(|| completion.subject.clone());
+        let completed = self.write(completion).await?;
+        if let (Completed::Done, Some(subject)) = (completed, subject) {
+            self.sweep_devices(&subject, &Origin { actor: Actor::System, request: None }).await;
+        }
+        Ok(completed)
+    }
+
+    async fn write(&self, completion: Completion) -> Result<Completed, StoreError> {
         let subject = completion.subject.clone();
         let _forget = self.sessions.cache.forget_afterwards(&subject);
         self.stores.apply(completion).await

@@ -81,6 +81,9 @@ impl Engine {
             let kind = AuditEventKind::Revoked { sessions: revoked, ended, kept };
             self.audit.record_for_subject(self.now(), origin, subject, kind);
         }
+        if matches!(which, Revocation::All(_)) {
+            self.sweep_devices(subject, origin).await;
+        }
         Ok(revoked)
     }
 

@@ -16,6 +16,7 @@ use super::{
     return_to::return_to,
     scope::{Scope, Site},
     stored_flow::{self, carry_along, comes_into_use, stored_flow},
+    trusted_device::{self, Recognised},
 };
 use crate::{
     aal::{Aal, BuiltIn, Proof},
@@ -198,8 +199,13 @@ impl Request {
         let engine = scope.engine();
         let spa = negotiation::init_wants_json(&scope.headers);
         let decision = self.decide(scope, FlowType::Browser).await?;
+        let mut stale_device = None;
         match decision.outcome {
-            Begin::FirstFactorRequired => return Err(Failure::FirstFactorRequired),
+            Begin::FirstFactorRequired => {
+                let again =
+                    if spa { None } else { trusted_device::recognise_again(scope, self.return_to.as_ref()).await? };
+                return again.ok_or(Failure::FirstFactorRequired);
+            }
             Begin::FirstLogin => return self.lead_to_first_login(scope, decision.found),
             Begin::AlreadyAvailable if spa => return Err(Failure::AlreadyAvailable),
             Begin::AlreadyAvailable => {
@@ -209,7 +215,17 @@ impl Request {
                 let url = enrolment(scope, self.return_to.as_ref(), decision.found, decision.owner.as_ref());
                 return Ok(lead_to(&url, negotiation::wants_json(&scope.headers), scope));
             }
-            Begin::NothingUsable | Begin::Flow => {}
+            Begin::NothingUsable | Begin::Flow => {
+                if let (Some(found), Some(owner)) = (decision.found, &decision.owner)
+                    && !spa
+                    && trusted_device::may_stand_for(self.asked)
+                {
+                    match trusted_device::recognise(scope, found, owner, self.return_to.as_ref()).await? {
+                        Recognised::Trusted(response) => return Ok(response),
+                        Recognised::Not(removal) => stale_device = removal,
+                    }
+                }
+            }
         }
         let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
         let csrf = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
@@ -223,6 +239,7 @@ impl Request {
         if known.is_none() {
             answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&csrf.cookie_value()));
         }
+        answer::set_cookie(&mut response, stale_device);
         carry_along(scope, &flow, &mut response)?;
         Ok(response)
     }

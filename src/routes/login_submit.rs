@@ -25,6 +25,7 @@ use super::{
     scope::{Scope, Site},
     stored_flow::{self, carry_along},
     submission::{Named, Submission},
+    trusted_device,
 };
 use crate::{
     aal::{Aal, Method},
@@ -231,6 +232,7 @@ impl<'a> Submission<'a> {
         if factor.first_factor().is_some() && identifier_of(form) != Some(owner.identifier.trim()) {
             return Err(Failure::IdentityMismatch);
         }
+        self.trusts_device = trusted_device::is_asked_for(&self, factor, form);
         let state = self.flow.state_of(engine, method, &own)?;
         let mut tried = Tried::uncounted(AttemptKey { subject: owner.subject.clone(), method });
         // Counted before anything is compared: then no later error makes a guess free.
@@ -322,7 +324,8 @@ impl<'a> Submission<'a> {
         let factor = proven.factor;
         // Written together with the success: a completed flow is never written again.
         self.flow.pass(factor.method(), self.scope.now());
-        let (completed, session) = login_success::grant(&self, found, proven, owner).await?;
+        let device = if self.trusts_device { trusted_device::make(self.scope, owner).await? } else { None };
+        let (completed, session) = login_success::grant(&self, found, proven, owner, device.as_ref()).await?;
         if completed != Completed::Done
             && let Some(answer) = self.answered_meanwhile(Some(factor.method())).await?
         {
@@ -333,7 +336,11 @@ impl<'a> Submission<'a> {
                 let context = &self.scope.context;
                 context.record(&session, AuditEventKind::Passed { method: factor.method() });
                 context.record(&session, AuditEventKind::Rotated { replaced: found.session.id() });
-                login_success::answer(&self, &session, owner, identity)
+                let mut response = login_success::answer(&self, &session, owner, identity)?;
+                if let Some(device) = device {
+                    trusted_device::made(self.scope, &session, owner, device, &mut response).await;
+                }
+                Ok(response)
             }
             Completed::Used => self.wrong(factor, Refusal::Used).await,
             // These occur only where credentials change, not here.

@@ -11,6 +11,7 @@ use super::{
     saving,
     scope::Scope,
     submission::{Named, Submission},
+    trusted_device::NewDevice,
 };
 use crate::{
     aal::{Aal, CredentialId, Method, Proof},
@@ -22,7 +23,7 @@ use crate::{
     requirement::{Requirement, Shortfall},
     session::{StoredSession, Subject},
     source::Evidence,
-    store::{AttemptKey, Completed, Completion, Consumption},
+    store::{AttemptKey, Completed, Completion, Consumption, CredentialChange},
 };
 
 /// A proof that the store has yet to accept.
@@ -37,6 +38,7 @@ pub(crate) async fn grant(
     found: &Evidence,
     proven: Proven<'_>,
     owner: &Owner,
+    device: Option<&NewDevice>,
 ) -> Result<(Completed, StoredSession), Failure> {
     let engine = submission.engine();
     let now = submission.scope.now();
@@ -49,6 +51,8 @@ pub(crate) async fn grant(
     let session = Sent::answered_by(submission.sent.as_ref(), submission.scope, session);
     let mut completion = Completion::new(owner.subject.clone(), now);
     completion.consume = proven.consumption;
+    completion.credentials =
+        device.map(|device| CredentialChange::Add(device.credential.clone())).into_iter().collect();
     // Not after a password: a user who proves both in turn needs the current code.
     if proven.factor.aal() == Aal::Aal2 {
         completion.raise_steps = open_steps(engine, owner, method, now);

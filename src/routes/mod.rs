@@ -31,6 +31,7 @@ mod settings_submit;
 mod settings_success;
 mod stored_flow;
 mod submission;
+mod trusted_device;
 mod whoami;
 
 use axum::{
@@ -72,6 +73,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(site: Site) -> Router<S> 
         .route("/self-service/ui/login", only("GET", get(pages::login)))
         .route("/self-service/ui/settings", only("GET", get(pages::settings)))
         .route("/self-service/ui/sessions", only("GET, POST", get(pages::sessions).post(pages::end_session)))
+        .route("/self-service/ui/devices", only("POST", post(pages::forget_devices)))
         .route("/self-service/ui/error", only("GET", get(pages::error)))
         .route("/self-service/ui/style.css", only("GET", get(pages::style)))
         .layer(DefaultBodyLimit::max(body_limit))

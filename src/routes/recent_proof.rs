@@ -21,6 +21,7 @@ use crate::{
 pub(super) enum Sensitive {
     ChangeFactors,
     EndOtherSessions,
+    ForgetDevices,
 }
 
 impl Sensitive {
@@ -28,6 +29,7 @@ impl Sensitive {
         match self {
             Self::ChangeFactors => "Please confirm that it is you before you change your second factors.",
             Self::EndOtherSessions => "Please confirm that it is you before you end other sessions.",
+            Self::ForgetDevices => "Please confirm that it is you before you change where you are not asked.",
         }
     }
 }
@@ -59,6 +61,15 @@ pub(super) fn refuse(scope: &Scope, what: Sensitive, level: Aal, second_factor: 
 /// factors takes (wire contract, 9 x): who has only the password must not sign the owner out. By the stored credentials, not by those in
 /// the cache.
 pub(super) async fn may_end_others(scope: &Scope, session: &Session, page: Option<&Url>) -> Result<(), Refused> {
+    may(scope, Sensitive::EndOtherSessions, session, page).await
+}
+
+/// Whether the session may end the trust in devices of its subject: it takes the same.
+pub(super) async fn may_forget_devices(scope: &Scope, session: &Session, page: Option<&Url>) -> Result<(), Refused> {
+    may(scope, Sensitive::ForgetDevices, session, page).await
+}
+
+async fn may(scope: &Scope, what: Sensitive, session: &Session, page: Option<&Url>) -> Result<(), Refused> {
     let engine = scope.engine();
     let owner = Owner::read(engine, session.subject()).await?;
     if !owner.has_second_factor() {
@@ -69,7 +80,7 @@ pub(super) async fn may_end_others(scope: &Scope, session: &Session, page: Optio
         Recency::Recent => Ok(()),
         Recency::ProveAnew { second_factor } => {
             let level = standing.level(session, scope.now());
-            Err(refuse(scope, Sensitive::EndOtherSessions, level, second_factor, page))
+            Err(refuse(scope, what, level, second_factor, page))
         }
     }
 }

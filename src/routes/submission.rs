@@ -51,6 +51,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) owner: Option<Owner>,
     /// The form, once it was read, if it may be answered again.
     pub(crate) sent: Option<Sent>,
+    /// Whether the user does not want to be asked on this device any more.
+    pub(crate) trusts_device: bool,
 }
 
 impl<'a> Submission<'a> {
@@ -70,7 +72,7 @@ impl<'a> Submission<'a> {
     /// The same for a client whose session may have been replaced by this very form.
     pub(crate) fn without_session(scope: &'a Scope, Named { flow, asked }: Named) -> Self {
         let json = checks::answers_in_json(scope, &flow);
-        Self { scope, found: None, flow, asked, json, owner: None, sent: None }
+        Self { scope, found: None, flow, asked, json, owner: None, sent: None, trusts_device: false }
     }
 
     /// The session that this form has begun, before it came once more.

@@ -46,6 +46,8 @@ impl StepUp {
     /// Ends all sessions of the subject, also those being created at this moment, and returns how many. Use it when a user is disabled or
     /// asks for it. To end one, or all but one, use [`revoke`](Self::revoke).
     ///
+    /// It also ends the trust in [devices](Self::forget_devices) of the subject.
+    ///
     /// If the sessions are [the application's](crate::StepUpBuilder::sessions), this ends step-ups: to end its logins is up to the application.
     ///
     /// When a user changes the password, end all sessions, or all but the current one: an attacker who knew the old password may have
@@ -56,6 +58,32 @@ impl StepUp {
     /// The store did not answer; whether sessions were ended is not known.
     pub async fn revoke_all(&self, subject: &Subject) -> Result<u64, Error> {
         self.revoke(subject, Revocation::All(self.engine().now())).await
+    }
+
+    /// Ends the trust in all [devices](crate::StepUpBuilder::trusted_devices) of the subject, and returns how many there were: their user is asked again
+    /// there. Call it when a user changes the password, unless you end all sessions, which ends devices too.
+    ///
+    /// ```
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// use tower_step_up::Subject;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::generate("2026-11")?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// assert_eq!(step_up.forget_devices(&Subject::new("kim")?).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer; whether devices were forgotten is not known.
+    pub async fn forget_devices(&self, subject: &Subject) -> Result<usize, Error> {
+        Ok(self.engine().forget_devices(subject, &self.origin(Actor::Administrator)).await?)
     }
 
     /// Unlocks a factor that is locked after too many wrong answers, even for good.

@@ -90,7 +90,11 @@ impl StepUp {
     /// The store did not answer.
     pub async fn credentials(&self, subject: &Subject) -> Result<Vec<CredentialDetails>, Error> {
         let known = self.engine().stores.credentials(subject).await?;
-        Ok(known.into_iter().filter(|one| !one.summary.method.is_trusted_device()).map(CredentialDetails::from).collect())
+        Ok(known
+            .into_iter()
+            .filter(|one| !one.summary.method.is_trusted_device())
+            .map(CredentialDetails::from)
+            .collect())
     }
 
     /// Removes everything of the subject: sessions, credentials, open flows and counters of attempts. Audit events that were sent stay

@@ -95,7 +95,7 @@ impl fmt::Debug for Credential {
 pub struct CredentialName(Arc<str>);
 
 impl CredentialName {
-    const MAX_BYTES: usize = 255;
+    pub(crate) const MAX_BYTES: usize = 255;
 
     /// Makes a name of this text.
     ///

@@ -1,5 +1,6 @@
 //! The built-in pages. They work without JavaScript but for factors that need it, load nothing from other hosts, and cannot be framed.
 
+mod devices;
 mod form;
 mod script;
 mod sessions;
@@ -14,7 +15,7 @@ use axum::{
 
 use url::Url;
 
-use self::{form::Section, script::Scripts};
+use self::{devices::Devices, form::Section, script::Scripts};
 use super::{
     answer,
     failure::{Failure, WayOut},
@@ -23,6 +24,7 @@ use super::{
     scope::{Scope, Site},
     settings::{Refused, find as find_settings, nodes as settings_nodes, restart_url as settings_restart_url},
     stored_flow::stored_flow,
+    trusted_device,
 };
 use crate::{
     aal::Method,
@@ -34,6 +36,7 @@ use crate::{
 };
 
 pub(crate) use self::{
+    devices::forget as forget_devices,
     script::serve as serve_script,
     sessions::{end as end_session, list as sessions},
 };
@@ -65,6 +68,8 @@ struct LoginPage<'a> {
     action: String,
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
+    /// The field of the box, and for how long the device is trusted.
+    trust: Option<(&'static str, String)>,
     cancel: &'a str,
     scripts: Scripts,
 }
@@ -78,6 +83,7 @@ struct SettingsPage<'a> {
     messages: &'a [Text],
     sections: Vec<Section<'a>>,
     sessions: String,
+    devices: Option<Devices>,
     home: &'a str,
     scripts: Scripts,
 }
@@ -138,10 +144,20 @@ fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node])
         action: login_flow::action(flow, engine).into(),
         messages: &flow.messages,
         sections: form::sections(nodes, &flow.messages, |group| scripts.answer(group)),
+        trust: trust(engine, flow),
         cancel: engine.urls.default_return.as_str(),
         scripts,
     };
     with_scripts(engine, &page, &page.scripts)
+}
+
+/// The box of a flow for which a trusted device could stand.
+fn trust(engine: &Engine, flow: &Flow) -> Option<(&'static str, String)> {
+    let asked = login_flow::asked(flow).filter(|_| flow.is_of_browser())?;
+    let lifespan = engine.limits.trusted_devices.filter(|_| trusted_device::is_offered(engine, asked))?;
+    let hours = lifespan.as_secs().div_euclid(3600);
+    let (number, unit) = if hours < 48 { (hours, "hour") } else { (hours.div_euclid(24), "day") };
+    Some((trusted_device::FIELD, format!("{number} {unit}{}", if number == 1 { "" } else { "s" })))
 }
 
 /// `GET /self-service/ui/settings?flow=<id>`
@@ -152,7 +168,7 @@ pub(crate) async fn settings(State(_): State<Site>, scope: Scope, uri: Uri) -> R
         return answer::see_other(&engine.urls.enrolment(None));
     }
     let shown = match find_settings(&scope, &query, "flow").await {
-        Ok((flow, owner)) if scope.now() < flow.expires_at => settings_page(&scope, &flow, &owner),
+        Ok((flow, owner)) if scope.now() < flow.expires_at => settings_page(&scope, &flow, &owner).await,
         Ok((flow, _)) => Ok(answer::see_other(&settings_restart_url(&flow, &scope))),
         // A user who has signed in again in the meantime has a new session, and gets a new form.
         Err(Refused::Failure(failure @ (Failure::IdentityMismatch | Failure::UnknownFlow))) => {
@@ -168,7 +184,7 @@ pub(crate) async fn settings(State(_): State<Site>, scope: Scope, uri: Uri) -> R
     shown.unwrap_or_else(|failure| failure.respond(&scope, false))
 }
 
-fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, Failure> {
+async fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, Failure> {
     let engine = scope.engine();
     let csrf = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let nodes = settings_nodes(scope, flow, owner, csrf.as_ref())?;
@@ -177,6 +193,7 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
     let mut sections = form::sections(&nodes, &[], |group| scripts.answer(group));
     let left = lookup_secret::left(&owner.credentials_of(Method::LookupSecret));
     form::complete(&mut sections, left, owner.has_second_factor());
+    let found = scope.evidence().await?;
     let page = SettingsPage {
         frame: Frame::of(engine),
         account: &owner.identifier,
@@ -184,6 +201,7 @@ fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Response, 
         messages: &flow.messages,
         sections,
         sessions: sessions::url(engine).into(),
+        devices: found.and_then(|found| Devices::of(scope, &found.session, owner)),
         home: flow.return_to.as_ref().unwrap_or(&engine.urls.default_return).as_str(),
         scripts,
     };

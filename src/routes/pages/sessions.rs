@@ -125,7 +125,8 @@ async fn found(scope: &Scope) -> Result<&Evidence, Refused> {
     let page = url(engine);
     let without = engine.urls.login(false, false, Some(&page));
     let found = session(scope, without.clone()).await?;
-    meets(scope, Requirement::from(engine.whoami_required_aal()).without_trusted_devices(), Some(&page), &without).await?;
+    meets(scope, Requirement::from(engine.whoami_required_aal()).without_trusted_devices(), Some(&page), &without)
+        .await?;
     Ok(found)
 }
 
@@ -164,7 +165,7 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
 
 /// `POST /self-service/ui/sessions` with `session`: an id, or `others`.
 pub(crate) async fn end(State(_): State<Site>, scope: Scope, body: Body) -> Response {
-    let received = match at_the_head(&scope).await {
+    let received = match at_the_head(&scope, &url(scope.engine())).await {
         Ok(()) => body::receive(&scope, body, body::SMALL).await.map_err(Refused::from),
         Err(refused) => Err(refused),
     };
@@ -177,12 +178,12 @@ pub(crate) async fn end(State(_): State<Site>, scope: Scope, body: Body) -> Resp
 }
 
 /// What the head refuses is refused before the body.
-async fn at_the_head(scope: &Scope) -> Result<(), Refused> {
+pub(super) async fn at_the_head(scope: &Scope, page: &Url) -> Result<(), Refused> {
     let engine = scope.engine();
     if !csrf::origin_is_ours(&scope.headers, &engine.urls.page_origins) {
         return Err(Failure::Csrf.into());
     }
-    session(scope, engine.urls.login(false, false, Some(&url(engine)))).await.map(drop)
+    session(scope, engine.urls.login(false, false, Some(page))).await.map(drop)
 }
 
 async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
@@ -221,7 +222,7 @@ async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
 
 /// Whether the form has the token of this browser and this session. The head has shown already that no other site sent it, where the browser
 /// says so.
-fn has_our_token(headers: &HeaderMap, engine: &Engine, value: Option<&str>, own: BindingKey) -> bool {
+pub(super) fn has_our_token(headers: &HeaderMap, engine: &Engine, value: Option<&str>, own: BindingKey) -> bool {
     let token = CsrfToken::from_cookie(headers, &engine.sessions.cookies.csrf);
     token.zip(value).is_some_and(|(token, value)| token.fits_session(value, &engine.sealer, own))
 }
