@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    aal::{CredentialId, Method, Proof},
+    aal::{CredentialId, DeviceNote, Method, Proof},
     session::{StoredSession, Subject},
     standing::CredentialSummary,
 };
@@ -27,7 +27,12 @@ fn any_methods() -> impl Strategy<Value = Option<Methods>> {
 fn any_requirement() -> impl Strategy<Value = Requirement> {
     let level = prop::sample::select(&[RequiredAal::Aal1, RequiredAal::HighestAvailable, RequiredAal::Aal2][..]);
     let age = prop::option::of((0..400u64).prop_map(Duration::from_secs));
-    (level, age, any_methods()).prop_map(|(level, max_age, methods)| Requirement { level, max_age, methods })
+    (level, age, any_methods(), any::<bool>()).prop_map(|(level, max_age, methods, trusted_devices)| Requirement {
+        level,
+        max_age,
+        methods,
+        trusted_devices,
+    })
 }
 
 /// A session whose password was proven at 1000, and others, if at all, after that; and its standing. Each factor may have been removed.
@@ -56,6 +61,23 @@ fn any_session() -> impl Strategy<Value = (StoredSession, Standing)> {
     })
 }
 
+/// The same with a note of a device until some time, and what the subject has as if the device was trusted then, was trusted with other factors, or was
+/// forgotten.
+fn any_session_on_a_device() -> impl Strategy<Value = (StoredSession, Standing)> {
+    (any_session(), 1200..2100i64, any::<bool>(), any::<bool>()).prop_map(
+        |((session, standing), until, known, same)| {
+            let device =
+                CredentialSummary { id: CredentialId::random(), method: Method::TRUSTED_DEVICE, aal: Aal::Aal0 };
+            let others = Standing::new(vec![]).bound_factors();
+            let factors = if same { standing.bound_factors() } else { others };
+            let note = DeviceNote { device: device.id, until: at(until), factors }.to_proof();
+            let session = session.renewed(note, at(1300), DAY, None);
+            let known = standing.credentials().iter().copied().chain(known.then_some(device));
+            (session, Standing::new(known.collect()))
+        },
+    )
+}
+
 /// The rule in other words.
 fn passes(requirement: &Requirement, session: &StoredSession, standing: &Standing, now: Timestamp) -> bool {
     let counting: Vec<_> = standing.counting_proofs(session.as_ref(), now).cloned().collect();
@@ -65,6 +87,10 @@ fn passes(requirement: &Requirement, session: &StoredSession, standing: &Standin
         RequiredAal::HighestAvailable => has_second,
         RequiredAal::Aal2 => true,
     };
+    let bare = requirement.methods.is_none() && requirement.max_age.is_none() && requirement.trusted_devices;
+    if !counting.is_empty() && two && bare && standing.is_on_trusted_device(session.as_ref(), now) {
+        return true;
+    }
     if counting.is_empty() || two && standing.level(session.as_ref(), now) != Aal::Aal2 {
         return false;
     }
@@ -98,7 +124,9 @@ fn session(password: i64, second_factor: i64) -> (StoredSession, Standing) {
 proptest! {
     #[test]
     fn a_session_passes_as_the_rule_says(
-        (session, standing) in any_session(), requirement in any_requirement(), now in 1300..2000i64,
+        (session, standing) in prop_oneof![any_session(), any_session_on_a_device()],
+        requirement in any_requirement(),
+        now in 1300..2000i64,
     ) {
         let found = requirement.check(session.as_ref(), &standing, at(now));
         prop_assert_eq!(found.is_ok(), passes(&requirement, &session, &standing, at(now)), "{:?}", found);
@@ -111,6 +139,33 @@ proptest! {
         if let (Err(Shortfall::MethodNotEnrolled), Some(methods)) = (found, requirement.methods()) {
             prop_assert!(!standing.credentials().iter().any(|one| methods.contains(one.method) && one.aal == Aal::Aal2));
         }
+    }
+
+    /// An age, methods, or the wish for none: then a trusted device changes nothing. Nor does it ever change what is said of the session.
+    #[test]
+    fn a_trusted_device_stands_for_nothing_but_a_second_factor(
+        (session, standing) in any_session_on_a_device(), requirement in any_requirement(), now in 1300..2000i64,
+    ) {
+        let without = Standing::new(standing.credentials().to_vec());
+        let (found, alone) = (requirement.check(session.as_ref(), &standing, at(now)), requirement.check(session.as_ref(), &without, at(now)));
+        let takes = requirement.level != RequiredAal::Aal1
+            && requirement.max_age.is_none()
+            && requirement.methods.is_none()
+            && requirement.trusted_devices;
+        if takes && standing.is_on_trusted_device(session.as_ref(), at(now)) {
+            prop_assert!(found.is_ok() || found == Err(Shortfall::NoSession));
+        } else {
+            prop_assert_eq!(found, alone);
+        }
+        for strict in [requirement.without_trusted_devices(), requirement.max_age(Duration::from_secs(300)), requirement.phishing_resistant()] {
+            prop_assert_eq!(strict.check(session.as_ref(), &standing, at(now)), strict.check(session.as_ref(), &without, at(now)));
+            let both = strict.and(requirement);
+            prop_assert_eq!(both.check(session.as_ref(), &standing, at(now)), both.check(session.as_ref(), &without, at(now)));
+        }
+        prop_assert_eq!(standing.level(session.as_ref(), at(now)), without.level(session.as_ref(), at(now)));
+        prop_assert_eq!(standing.second_factor_at(session.as_ref(), at(now)), without.second_factor_at(session.as_ref(), at(now)));
+        prop_assert_eq!(standing.authenticated_at(session.as_ref(), at(now)), without.authenticated_at(session.as_ref(), at(now)));
+        prop_assert_eq!(standing.enrolled(), without.enrolled());
     }
 
     /// A refusal that more enrolled factors could change is not believed of a remembered standing, unless one that would do is there already.

@@ -44,6 +44,7 @@ mod world;
 
 mod changes;
 mod codes;
+mod devices;
 mod enrolment;
 mod faults;
 mod flows;
