@@ -80,10 +80,6 @@ impl StepUpBuilder {
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
         let host = urls.public.host_str().unwrap_or_default();
         let application_name = self.application_name.take().unwrap_or_else(|| host.to_owned());
-        if self.host_sessions.is_some() && self.limits.trusted_devices.is_some() {
-            let help = "trusted_devices needs sessions of this crate: without sessions(..), or leave it out";
-            return Err(BuildError::new(BuildErrorKind::Source, help));
-        }
         if let Some(host) = &self.host_sessions {
             host.check().map_err(|error| BuildError::new(BuildErrorKind::Source, error.to_string()))?;
         }
@@ -169,6 +165,7 @@ impl StepUpBuilder {
             return fail("session_lifespan must be from one minute to 400 days");
         }
         self.check_overall()?;
+        self.check_devices()?;
         if limits.clock_leeway > minute {
             return fail("clock_leeway must be at most 60 seconds; set the clocks of your machines by NTP");
         }
@@ -216,6 +213,20 @@ impl StepUpBuilder {
         Ok(())
     }
 
+    fn check_devices(&self) -> Result<(), BuildError> {
+        let possible = Duration::from_secs(3600)..=Duration::from_secs(90 * 86_400);
+        let Some(lifespan) = self.limits.trusted_devices else { return Ok(()) };
+        if self.host_sessions.is_some() {
+            let help = "trusted_devices needs this crate's own sessions: leave it out, or sessions(..)";
+            return Err(BuildError::new(BuildErrorKind::Source, help));
+        }
+        if !possible.contains(&lifespan) {
+            let help = "trusted_devices must be from one hour to 90 days, or be left out: then no device is trusted";
+            return Err(BuildError::new(BuildErrorKind::Limit, help));
+        }
+        Ok(())
+    }
+
     /// What ends a session and its second factor whatever renews them (NIST SP 800-63B-4, 2.1.3 and 2.2.3).
     fn check_overall(&self) -> Result<(), BuildError> {
         let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Limit, help));
@@ -238,10 +249,6 @@ impl StepUpBuilder {
         }
         if self.limits.session_inactivity_timeout.is_some_and(|timeout| timeout < Duration::from_secs(300)) {
             return fail("session_inactivity_timeout must be at least 5 minutes");
-        }
-        let possible = Duration::from_secs(3600)..=Duration::from_secs(90 * 86_400);
-        if self.limits.trusted_devices.is_some_and(|lifespan| !possible.contains(&lifespan)) {
-            return fail("trusted_devices must be from one hour to 90 days, or be left out: then no device is trusted");
         }
         if second.lifespan().is_zero() {
             return fail("second_factor_lifespan must be more than zero");

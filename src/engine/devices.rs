@@ -302,7 +302,9 @@ impl Engine {
 
 /// As much of it as fits into a name.
 fn shortened(name: &str) -> &str {
-    name.get(..name.floor_char_boundary(CredentialName::MAX_BYTES)).unwrap_or_default()
+    let fits = |end: &usize| *end <= CredentialName::MAX_BYTES;
+    let ends = name.char_indices().map(|(at, character)| at.saturating_add(character.len_utf8()));
+    name.get(..ends.take_while(fits).last().unwrap_or(0)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -100,7 +100,8 @@ impl Engine {
         let subject = changes_factors.then(|| completion.subject.clone());
         let completed = self.write(completion).await?;
         if let (Completed::Done, Some(subject)) = (completed, subject) {
-            self.sweep_devices(&subject, &Origin { actor: Actor::System, request: None }).await;
+            // Rarely needed, and larger than the rest.
+            Box::pin(self.sweep_devices(&subject, &Origin { actor: Actor::System, request: None })).await;
         }
         Ok(completed)
     }

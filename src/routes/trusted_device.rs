@@ -17,6 +17,7 @@ use crate::{
     flow::{login::Asked, owner::Owner},
     session::{BindingKey, SessionId, StoredSession, Subject, cookie::values},
     source::{Evidence, Transport},
+    standing::Standing,
     store::{Completed, Completion, Credential, Rotation, StoredStanding},
 };
 
@@ -100,7 +101,7 @@ pub(super) async fn recognise(
             scope.context.record(&session, AuditEventKind::Rotated { replaced: Some(old) });
             Ok(Recognised::Trusted(response))
         }
-        Completed::SessionGone if still_lives(scope, &found.session.binding(), subject, old).await? => {
+        Completed::SessionGone if still_lives(scope, found.session.binding(), subject, old).await? => {
             end(scope, subject, device.id(), forgotten).await
         }
         Completed::SessionGone | Completed::Used => match found.session.binding() {
@@ -151,11 +152,11 @@ async fn follow(
 /// Whether the session has not been replaced: then it is the device that all sessions were ended for.
 async fn still_lives(
     scope: &Scope,
-    binding: &Option<BindingKey>,
+    binding: Option<BindingKey>,
     subject: &Subject,
     id: SessionId,
 ) -> Result<bool, Failure> {
-    let Some(binding) = *binding else { return Ok(false) };
+    let Some(binding) = binding else { return Ok(false) };
     let stored: Option<StoredStanding> = scope.engine().stores.session_of(subject, binding, scope.now()).await?;
     Ok(stored.is_some_and(|stored| stored.session.id() == id))
 }
@@ -164,7 +165,7 @@ async fn still_lives(
 fn lead_on(
     scope: &Scope,
     session: &StoredSession,
-    standing: &crate::standing::Standing,
+    standing: &Standing,
     return_to: Option<&Url>,
 ) -> Result<Response, Failure> {
     let carried = scope.carry(session, standing)?;

@@ -103,7 +103,11 @@ impl StepUpBuilder {
     /// when the user forgets it or changes a second factor, when all sessions of the user are ended, when somebody else uses a copy of its
     /// cookie, and with [`StepUp::forget_devices`](crate::StepUp::forget_devices), which you call when the password changes.
     ///
-    /// Leave it off where NIST SP 800-63B-4 must be met: at AAL2, a device that is remembered is no authenticator.
+    /// Leave it off where NIST SP 800-63B-4 must be met. Its section 5.1 says: "Cookies and similar 'remember my browser' features SHALL NOT be used
+    /// instead of authentication", with an exception for inactivity within 24 hours that this is not. So the default is off, and no session is
+    /// ever said to be at `aal2` for it.
+    ///
+    /// `build()` refuses it where the application has [its own sessions](Self::sessions).
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
