@@ -57,6 +57,7 @@ mod site;
 mod store;
 mod store_calls;
 mod theme;
+mod trusted_devices;
 mod typing;
 mod whoami;
 mod wire;

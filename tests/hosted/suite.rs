@@ -9,9 +9,12 @@ use std::{
 use axum::{Json, Router, body::Body, middleware, routing::put};
 use http::{Request, Response, header};
 use tower::{ServiceExt, service_fn};
-use tower_step_up::{Aal2, Requirement, Subject, extract::Fresh, test_util::Attacks};
+use tower_step_up::{
+    Aal2, BuildErrorKind, Requirement, SigningKey, StepUp, Subject, extract::Fresh, factor::Totp, store::MemoryStore,
+    test_util::Attacks,
+};
 
-use crate::{client::Browser, site::Site};
+use crate::{client::Browser, host::Hosts, site::Site};
 
 const ROUTES: [(&str, &str); 2] = [("GET", "/pay"), ("POST", "/pay")];
 
@@ -118,4 +121,20 @@ async fn they_must_be_told_how_somebody_signs_in() {
     let attacks =
         Attacks::new(&site.bank.step_up, site.app.clone().into_service::<Body>(), Subject::new("kim").unwrap());
     attacks.assert_denied_below(Requirement::aal2(), &ROUTES).await;
+}
+
+/// What an application is told that wants both.
+#[test]
+fn devices_are_trusted_only_where_the_sessions_are_ours() {
+    let builder = || {
+        StepUp::builder("https://bank.example")
+            .signing_key(SigningKey::generate("2026-11").unwrap())
+            .store(MemoryStore::default())
+            .factor(Totp::new("Example Bank"))
+            .sessions(Hosts)
+    };
+    assert!(builder().build().is_ok());
+    let error = builder().trusted_devices(Duration::from_secs(86_400)).build().unwrap_err();
+    assert_eq!(error.kind(), BuildErrorKind::Source);
+    assert!(error.to_string().contains("trusted_devices needs this crate's own sessions"), "{error}");
 }

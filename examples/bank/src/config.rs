@@ -29,6 +29,8 @@ pub(crate) struct Config {
     /// How long a step-up may take, and a session may last; `None`: as the crate has it.
     pub(crate) login_lifespan: Option<Duration>,
     pub(crate) session_lifespan: Option<Duration>,
+    /// How long a user need not be asked on a trusted device; `None`: never.
+    pub(crate) trusted_devices: Option<Duration>,
 }
 
 /// Pages of a front end of one's own, as absolute addresses or paths. `None`: the bank's and the crate's.
@@ -114,6 +116,7 @@ impl Config {
             },
             login_lifespan: lifespan("BANK_LOGIN_LIFESPAN")?,
             session_lifespan: lifespan("BANK_SESSION_LIFESPAN")?,
+            trusted_devices: days(get("BANK_TRUSTED_DEVICE_DAYS").as_deref().unwrap_or("0"))?,
         })
     }
 }
@@ -185,6 +188,15 @@ fn seconds(name: &str, text: &str) -> Result<Duration, BadSetting> {
     text.parse()
         .map(Duration::from_secs)
         .map_err(|_| BadSetting::new(format!("{name} must be a whole number of seconds, for example 300")))
+}
+
+/// Zero days are none.
+fn days(text: &str) -> Result<Option<Duration>, BadSetting> {
+    match text.parse::<u32>() {
+        Ok(0) => Ok(None),
+        Ok(days @ 1..=90) => Ok(Some(Duration::from_secs(u64::from(days) * 86_400))),
+        _ => Err(BadSetting::new("BANK_TRUSTED_DEVICE_DAYS must be a whole number of days from 0 to 90")),
+    }
 }
 
 /// The parts between commas.

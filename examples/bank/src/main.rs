@@ -21,6 +21,7 @@
 //! | `BANK_LOGIN_URL`, `BANK_LOGIN_UI_URL`, `BANK_SETTINGS_UI_URL`, `BANK_ERROR_UI_URL` | the bank's | pages of a front end of one's own |
 //! | `BANK_ALLOWED_RETURN_URLS` | none | where else browsers may return to, with commas in between |
 //! | `BANK_LOGIN_LIFESPAN`, `BANK_SESSION_LIFESPAN` | the crate's | seconds |
+//! | `BANK_TRUSTED_DEVICE_DAYS` | `0` | more than 0 offers "do not ask on this device" for so many days |
 //!
 //! A bad setting ends the program with one line and exit code 2.
 
@@ -192,6 +193,9 @@ async fn step_up(
     builder = pages(builder, &config.pages);
     if let Some(lifespan) = config.login_lifespan {
         builder = builder.login_flow_lifespan(lifespan);
+    }
+    if let Some(lifespan) = config.trusted_devices {
+        builder = builder.trusted_devices(lifespan);
     }
     if let Some(lifespan) = config.session_lifespan {
         builder = builder.session_lifespan(lifespan);

@@ -94,6 +94,7 @@ use crate::{
 /// | `step_up.cookie_prefix`: `host`, `secure` or `none` | [`StepUpBuilder::cookie_prefix`] |
 /// | `step_up.strict_config` | [`StepUpBuilder::strict_config`] |
 /// | `step_up.clock_leeway` | [`StepUpBuilder::clock_leeway`] |
+/// | `step_up.trusted_devices` | [`StepUpBuilder::trusted_devices`] |
 /// | `step_up.standing_max_age` | [`StepUpBuilder::standing_max_age`] |
 /// | `step_up.changes_interval` | [`StepUpBuilder::changes_interval`] |
 /// | `step_up.cached_sessions` | [`StepUpBuilder::cached_sessions`] |

@@ -49,6 +49,7 @@ impl Bank {
             .env_remove("BANK_MODEL")
             .env_remove("BANK_TRANSFER_MAX_AGE")
             .env_remove("BANK_FACTORS")
+            .env_remove("BANK_TRUSTED_DEVICE_DAYS")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
