@@ -41,6 +41,7 @@ mod counters;
 mod event;
 mod json;
 mod origin;
+mod refusal;
 mod sample;
 
 use std::{fmt, sync::Arc};
@@ -51,8 +52,9 @@ pub(crate) use self::{
     origin::Origin,
 };
 pub use self::{
-    event::{AuditEvent, AuditEventKind, ChallengeReason, FailureReason, RefusalReason},
+    event::{AuditEvent, AuditEventKind, ChallengeReason, FailureReason},
     origin::{Actor, AuditRequest},
+    refusal::RefusalReason,
 };
 use crate::{
     aal::Method,

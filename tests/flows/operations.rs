@@ -461,7 +461,7 @@ async fn decisions_and_step_ups_are_spans_without_secrets() {
     let settings = kim.begin("settings", "").await;
     take();
     kim.submit(&settings, &[("totp_unlink", "true")]).await;
-    let gate = "decision requirement=highest_available route=\"/self-service/settings\" outcome=\"passed\"";
+    let gate = "decision requirement=highest_available without trusted devices route=\"/self-service/settings\" outcome=\"passed\"";
     // At the head, and once more when the body is there.
     assert_eq!(take().0, [gate, gate, "settings route=\"/self-service/settings\" outcome=\"removed\""]);
 }

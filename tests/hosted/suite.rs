@@ -10,8 +10,8 @@ use axum::{Json, Router, body::Body, middleware, routing::put};
 use http::{Request, Response, header};
 use tower::{ServiceExt, service_fn};
 use tower_step_up::{
-    Aal2, BuildErrorKind, Requirement, SigningKey, StepUp, Subject, extract::Fresh, factor::Totp, store::MemoryStore,
-    test_util::Attacks,
+    Aal2, Requirement, SigningKey, StepUp, Subject, error::BuildErrorKind, extract::Fresh, factor::Totp,
+    store::MemoryStore, test_util::Attacks,
 };
 
 use crate::{client::Browser, host::Hosts, site::Site};
