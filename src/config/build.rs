@@ -19,7 +19,7 @@ use crate::{
         own::{OwnSessions, followed},
     },
     step_up::StepUp,
-    store::access::Stores,
+    store::{SubjectStore, access::Stores},
     urls::Urls,
     wire::ui::Group,
 };
@@ -71,11 +71,7 @@ impl StepUpBuilder {
         let sealer = self.sealer()?;
         let help = "no store: call store(..), for example with SqlStore, or with MemoryStore::default() for tests";
         let (subjects, flows) = self.stores.take().ok_or_else(|| BuildError::new(BuildErrorKind::Store, help))?;
-        if self.limits.session_inactivity_timeout.is_some() && !subjects.notes_use() {
-            let help = "session_inactivity_timeout needs a store that notes when a session is used: SqlStore, MemoryStore, or one of yours \
-                        whose SubjectStore has note_use and notes_use";
-            return Err(BuildError::new(BuildErrorKind::Store, help));
-        }
+        self.check_uses(subjects.as_ref())?;
         let one = self.flow_store.is_none();
         let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
         let host = urls.public.host_str().unwrap_or_default();
@@ -209,6 +205,15 @@ impl StepUpBuilder {
         }
         if attempts.first_delay.as_millis() == 0 || attempts.longest_delay < attempts.first_delay {
             return fail("attempts: first_delay must be at least 1 ms, and longest_delay at least first_delay");
+        }
+        Ok(())
+    }
+
+    fn check_uses(&self, subjects: &dyn SubjectStore) -> Result<(), BuildError> {
+        if self.limits.session_inactivity_timeout.is_some() && !subjects.notes_use() {
+            let help = "session_inactivity_timeout needs a store that notes when a session is used: SqlStore, MemoryStore, or one of yours \
+                        whose SubjectStore has note_use and notes_use";
+            return Err(BuildError::new(BuildErrorKind::Store, help));
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ async fn the_box_stands_where_a_device_can_stand_for_it() {
     assert!(!flow.view.to_string().contains("trust_device"), "{}", flow.view);
     // After a wrong code it is there again, and not ticked.
     let wrong = user.submit(&flow, &[("method", "totp"), ("totp_code", "000000"), ("trust_device", "true")]).await;
-    let again = user.get(&wrong.location().to_owned()).await.text;
+    let again = user.get(wrong.location()).await.text;
     assert_eq!(again.matches(TICK).count(), 2, "{again}");
     // Not where nobody is trusted, and not where the page is the application's.
     for configure in [|builder: StepUpBuilder| builder, |builder| trusting(builder).login_ui_url("/my/login")] {
