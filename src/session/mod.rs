@@ -288,7 +288,8 @@ impl Session {
         self.binding
     }
 
-    /// All proofs, oldest first, whether or not they still count.
+    /// All proofs, oldest first, whether or not they still count. The note that a [device is trusted](crate::StepUpBuilder::trusted_devices) stands
+    /// among them, at `aal0`, and never counts.
     pub fn proofs(&self) -> &[Proof] {
         &self.proofs
     }

@@ -107,7 +107,8 @@ impl StepUpBuilder {
     /// instead of authentication", with an exception for inactivity within 24 hours that this is not. So the default is off, and no session is
     /// ever said to be at `aal2` for it.
     ///
-    /// `build()` refuses it where the application has [its own sessions](Self::sessions).
+    /// `build()` refuses it where the application has [its own sessions](Self::sessions). With a store that does not know how many
+    /// [`revocations`](crate::store::SubjectStore::revocations) there were, the box has no effect: devices could not end with all sessions.
     ///
     /// ```
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");

@@ -11,20 +11,20 @@ use crate::{
 };
 
 /// A browser: it keeps cookies and follows redirects, and pages that lead on by themselves. It never leaves the public URL.
-struct Browser {
+pub(crate) struct Browser {
     http: reqwest::Client,
     public: String,
     cookies: BTreeMap<String, String>,
 }
 
-struct Page {
-    url: String,
-    status: u16,
-    text: String,
+pub(crate) struct Page {
+    pub(crate) url: String,
+    pub(crate) status: u16,
+    pub(crate) text: String,
 }
 
 /// What stands between two texts.
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     text.split_once(before)?.1.split_once(after).map(|(found, _)| found)
 }
 
@@ -34,7 +34,7 @@ fn unescaped(text: &str) -> String {
 
 impl Page {
     /// The value of a field of the page.
-    fn field(&self, name: &str) -> String {
+    pub(crate) fn field(&self, name: &str) -> String {
         let tag = self.text.split('<').find(|tag| tag.contains(&format!("name=\"{name}\"")));
         let tag = tag.unwrap_or_else(|| panic!("{name} is missing at {}: {}", self.url, self.text));
         unescaped(between(tag, "value=\"", "\"").unwrap_or_default())
@@ -46,7 +46,7 @@ impl Page {
 }
 
 impl Browser {
-    fn new(public: &str) -> Self {
+    pub(crate) fn new(public: &str) -> Self {
         let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
         Self { http, public: public.to_owned(), cookies: BTreeMap::new() }
     }
@@ -91,17 +91,17 @@ impl Browser {
         panic!("it goes round in circles: {url}");
     }
 
-    async fn get(&mut self, link: &str) -> Page {
+    pub(crate) async fn get(&mut self, link: &str) -> Page {
         self.send(Method::GET, link, None).await
     }
 
-    async fn post(&mut self, page: &Page, fields: &[(&str, &str)]) -> Page {
+    pub(crate) async fn post(&mut self, page: &Page, fields: &[(&str, &str)]) -> Page {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send(Method::POST, &page.form(), Some(body)).await
     }
 
     /// From a page that needs a session, over the bank's login page.
-    async fn sign_in(&mut self, user: &str, path: &str) -> Page {
+    pub(crate) async fn sign_in(&mut self, user: &str, path: &str) -> Page {
         let login = self.get(&format!("{}{path}", self.public)).await;
         assert!(login.text.contains("name=\"password\""), "{}: {}", login.url, login.text);
         let (password, return_to) = (format!("{user}-password"), login.field("return_to"));

@@ -24,4 +24,5 @@ mod program;
 #[path = "../../../../tests/servers/mod.rs"]
 mod servers;
 mod slow_clients;
+mod trusted_device;
 mod two_banks;
