@@ -15,9 +15,12 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::session::{
-    InvalidKey, SigningKey,
-    key::{check_key, random_secret},
+use crate::{
+    aal::CredentialId,
+    session::{
+        InvalidKey, SigningKey,
+        key::{check_key, random_secret},
+    },
 };
 
 const VERSION: u8 = 1;
@@ -156,6 +159,17 @@ impl Sealer {
         digest(self.keys.first()?, message)
     }
 
+    /// Ids for a credential that is kept elsewhere, made of its name: one under each key, that of the newest first. Nobody without a key can
+    /// tell whether an id is that of a name. Make the credential with the first. The others are for proofs of before the newest key:
+    /// [`Elsewhere::earlier`](crate::factor::Elsewhere::earlier).
+    pub fn credential_ids(&self, name: &[u8]) -> Vec<CredentialId> {
+        // No other digest is of a message that begins like this.
+        let message = [b"credential kept elsewhere\0", name].concat();
+        let digests = self.keys.iter().filter_map(|key| digest(key, &message));
+        let bytes = digests.filter_map(|digest| digest.first_chunk::<16>().copied());
+        bytes.map(|bytes| uuid::Builder::from_random_bytes(bytes).into_uuid().into()).collect()
+    }
+
     /// Whether this is the digest of the message, under any key.
     pub(crate) fn is_digest(&self, message: &[u8], expected: &[u8; 32]) -> bool {
         self.keys.iter().filter_map(|key| digest(key, message)).any(|digest| constant_time_eq(&digest, expected))
@@ -243,6 +257,14 @@ mod tests {
         assert!(!sealer(&["new"]).is_digest(b"code=123456", &digest), "another key");
         assert_ne!(both.digest(b"code=123456").unwrap(), digest, "the newest key makes it");
         assert_ne!(digest, <[u8; 32]>::from(Sha256::digest(b"code=123456")));
+    }
+
+    #[test]
+    fn a_credential_kept_elsewhere_has_an_id_under_each_key() {
+        let (old, both) = (sealer(&["old"]), sealer(&["new", "old"]));
+        let [new, earlier] = both.credential_ids(b"kim").try_into().unwrap();
+        assert_eq!(old.credential_ids(b"kim"), [earlier]);
+        assert!(new != earlier && !both.credential_ids(b"lee").contains(&new));
     }
 
     #[test]

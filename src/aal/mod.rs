@@ -106,6 +106,8 @@ pub struct Proof {
     credential: Option<CredentialId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     provider: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<CredentialId>,
 }
 
 impl Proof {
@@ -116,7 +118,7 @@ impl Proof {
 
     /// A proof of unknown time. It counts for a level, but never for an age.
     pub fn at_unknown_time(method: Method, aal: Aal) -> Self {
-        Self { method: method.into(), aal, completed_at: None, credential: None, provider: None }
+        Self { method: method.into(), aal, completed_at: None, credential: None, provider: None, address: None }
     }
 
     /// The same proof, tied to a stored credential: it counts only as long as that credential exists.
@@ -130,6 +132,15 @@ impl Proof {
     #[must_use]
     pub fn with_provider(mut self, provider: impl Into<Arc<str>>) -> Self {
         self.provider = Some(provider.into());
+        self
+    }
+
+    /// The same proof, made with something that was sent to this address, as
+    /// [`StepUp::address_id`](crate::StepUp::address_id) names it: a code or a link by mail, with which the application signs its users in. A session
+    /// whose first factor has it takes no second factor by the same address: it is one mailbox, and so one factor.
+    #[must_use]
+    pub const fn with_address(mut self, address: CredentialId) -> Self {
+        self.address = Some(address);
         self
     }
 
@@ -158,11 +169,27 @@ impl Proof {
         self.provider.as_deref()
     }
 
+    /// The address that it was made with, if that was said.
+    pub const fn address(&self) -> Option<CredentialId> {
+        self.address
+    }
+
     /// Whether a later proof of the same kind replaces this one, so that a session's list does not grow for ever.
     pub(crate) fn is_replaced_by(&self, newer: &Self) -> bool {
         let same_kind = self.method == newer.method && self.aal == newer.aal;
         same_kind && (self.provider == newer.provider || newer.is_device_note())
     }
+}
+
+/// Whether what is sent to an address is a factor of its own beside these proofs: `ids` are the names of the address. It is none if a first
+/// factor was proven by it; nor if all first factors came by mail or message, and nobody has said by which address.
+pub(crate) fn is_apart(ids: &[CredentialId], proofs: &[Proof]) -> bool {
+    let first = || proofs.iter().filter(|proof| proof.aal == Aal::Aal1);
+    let is_sent = |proof: &Proof| matches!(proof.method(), Method::Code | Method::LinkRecovery | Method::CodeRecovery);
+    let proved_it = first().any(|proof| proof.address.is_some_and(|address| ids.contains(&address)));
+    let unsaid = first().any(|proof| is_sent(proof) && proof.address.is_none());
+    let is_all_there_is = unsaid && first().all(is_sent);
+    !proved_it && !is_all_there_is
 }
 
 /// The level of these proofs together. Pass only proofs that count: their credential exists, and their time is not in the future.
@@ -264,6 +291,23 @@ mod tests {
         assert!(!second.is_replaced_by(&proof(Method::Totp, Aal::Aal2).with_provider("idp")));
         assert!(!second.is_replaced_by(&proof(Method::Totp, Aal::Aal1)), "nothing in common but the provider");
         assert_eq!((second.provider(), provided.provider()), (None, Some("idp")));
+    }
+
+    #[test]
+    fn a_mailbox_is_one_factor() {
+        let [own, other] = [(); 2].map(|()| CredentialId::random());
+        let first = |method| proof(method, Aal::Aal1);
+        let is_apart = |proofs: &[Proof]| is_apart(&[own], proofs);
+        assert!(is_apart(&[]) && is_apart(&[first(Method::Password)]));
+        for sent in [Method::Code, Method::LinkRecovery, Method::CodeRecovery] {
+            assert!(!is_apart(&[first(sent).with_address(own)]));
+            assert!(!is_apart(&[first(Method::Password), first(sent).with_address(own)]), "whatever else was proven");
+            assert!(is_apart(&[first(sent).with_address(other)]));
+            assert!(!is_apart(&[first(sent)]), "nobody knows by which");
+            assert!(is_apart(&[first(sent), first(Method::Password)]));
+        }
+        assert!(!is_apart(&[first(Method::Oidc).with_address(own)]));
+        assert!(is_apart(&[proof(Method::Code, Aal::Aal2).with_address(own)]), "it is the second factor itself");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What the application knows about its users.
 
+mod address;
+
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use self::address::{Address, Channel, Destination, InvalidAddress};
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
@@ -58,6 +61,24 @@ pub trait Directory: Send + Sync + 'static {
     /// By default, the subject.
     fn identifier<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, String> {
         Box::pin(async move { Ok(subject.as_str().to_owned()) })
+    }
+
+    /// The subject's addresses for codes, in the order in which they are offered; the preferred ones come first. Needed only with the factor
+    /// [`Code`](crate::factor::Code). By default none.
+    ///
+    /// Each [verified](Address::verified) address is a second factor of the subject for as long as it is here: the sessions of the subject ask
+    /// for it, and a proof that was made with it counts no longer once it is gone. So the crate asks this for each session in use, once in each
+    /// [`standing_max_age`](crate::StepUpBuilder::standing_max_age), and it should be quick. What is no address is left out and logged.
+    fn addresses<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Vec<Address>> {
+        let _ = subject;
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// The language in which messages to the subject are written, as a tag of BCP 47 such as `de` or `pt-BR`. By default `None`: whoever sends
+    /// decides.
+    fn locale<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<String>> {
+        let _ = subject;
+        Box::pin(async { Ok(None) })
     }
 
     /// Whether [`check_password`](Self::check_password) is implemented. By default it is not, and then `build()` refuses the factor
@@ -123,6 +144,11 @@ pub(crate) struct Users {
 impl Users {
     pub(crate) fn new(directory: Arc<dyn Directory>, timeout: Duration) -> Self {
         Self { directory, timeout }
+    }
+
+    /// How long one answer may take.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// The directory itself, for a factor, which has a time limit of its own.
