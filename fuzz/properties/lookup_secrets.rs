@@ -1,7 +1,9 @@
 use crate::{
     aal::CredentialId,
     clock::Timestamp,
-    factor::{Factor, FactorContext, Form, LookupSecrets, Verdict, decode_totp_secret, lookup_secret},
+    factor::{
+        Factor, FactorContext, Form, LookupSecrets, Verdict, decode_totp_secret, lookup_secret, no_memory, no_stores,
+    },
     seal::{EncryptionKey, Sealer},
     store::Consumption,
 };
@@ -59,7 +61,11 @@ fn imported(one: &str, two: &str, equal: bool) {
     assert_eq!(factor.check_fields(&form).is_err(), stripped(one).is_empty());
     let credentials = [set.clone()];
     let public_url = url::Url::parse("https://bank.example").unwrap();
+    let stores = no_stores();
     let context = FactorContext {
+        application_name: "Example Bank",
+        flow: crate::store::FlowId::random(),
+        memory: no_memory(&stores, &sealer, &subject),
         public_url: &public_url,
         subject: &subject,
         identifier: "kim",

@@ -9,7 +9,10 @@ use super::world::{
 };
 use crate::{
     aal::Aal,
-    factor::{Factor, FactorContext, Form, LookupSecrets, Totp, Verdict, lookup_secret, totp_seal_context},
+    factor::{
+        Factor, FactorContext, Form, LookupSecrets, Totp, Verdict, lookup_secret, no_memory, no_stores,
+        totp_seal_context,
+    },
     flow::record::Flow,
     session::{SigningKey, StoredSession, token::KeyRing},
     standing::{CredentialSummary, Standing},
@@ -328,7 +331,11 @@ fn credential_rows(data: &[u8], sealed: &Sealed) {
 fn answered(credentials: &[Credential], sealed: &Sealed) {
     let (subject, sealer) = (subject("kim"), sealer());
     let public_url = url::Url::parse("https://bank.example").unwrap();
+    let stores = no_stores();
     let context = FactorContext {
+        application_name: "Example Bank",
+        flow: crate::store::FlowId::random(),
+        memory: no_memory(&stores, &sealer, &subject),
         public_url: &public_url,
         subject: &subject,
         identifier: "kim",

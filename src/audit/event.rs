@@ -80,6 +80,13 @@ pub enum AuditEventKind {
         /// The factor.
         method: Method,
     },
+    /// A code is on its way to the user, who is asked for it: it was sent now or, within the cool-down, a moment ago.
+    CodeSent {
+        /// The factor.
+        method: Method,
+        /// The credential that it was sent for: an address.
+        credential: CredentialId,
+    },
     /// A form that was answered a moment ago came once more, and got the same answer. Nothing was used up, and nothing changed.
     Repeated,
     /// A factor was not proven, or a new one was not confirmed. The attempt counts as failed.
@@ -240,6 +247,7 @@ impl AuditEventKind {
             Self::Unavailable => "unavailable",
             Self::CredentialsRefused => "credentials_refused",
             Self::Passed { .. } => "passed",
+            Self::CodeSent { .. } => "code_sent",
             Self::Repeated => "repeated",
             Self::Failed { .. } => "failed",
             Self::Locked { .. } => "locked",
@@ -263,6 +271,7 @@ impl AuditEventKind {
         match self {
             Self::SignedIn { method }
             | Self::Passed { method }
+            | Self::CodeSent { method, .. }
             | Self::Failed { method, .. }
             | Self::Locked { method, .. }
             | Self::Unlocked { method }
@@ -275,9 +284,10 @@ impl AuditEventKind {
 
     pub(super) const fn credential(&self) -> Option<CredentialId> {
         match self {
-            Self::Enrolled { credential, .. } | Self::Removed { credential, .. } | Self::Renamed { credential, .. } => {
-                Some(*credential)
-            }
+            Self::CodeSent { credential, .. }
+            | Self::Enrolled { credential, .. }
+            | Self::Removed { credential, .. }
+            | Self::Renamed { credential, .. } => Some(*credential),
             Self::DeviceTrusted { device }
             | Self::DeviceUsed { device }
             | Self::DeviceForgotten { device }

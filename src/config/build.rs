@@ -11,6 +11,7 @@ use crate::{
     directory::Users,
     engine::{Engine, LONGEST_AT_AAL1, LONGEST_AT_AAL2, Switch},
     error::{BuildError, BuildErrorKind},
+    factor::{Factor, KeptElsewhere},
     seal::{EncryptionKey, Sealer},
     session::token::KeyRing,
     source::{
@@ -69,28 +70,26 @@ impl StepUpBuilder {
         let cookies = self.cookie_jar(&urls.public)?;
         let keys = self.key_ring(&urls)?;
         let sealer = self.sealer()?;
-        let help = "no store: call store(..), for example with SqlStore, or with MemoryStore::default() for tests";
-        let (subjects, flows) = self.stores.take().ok_or_else(|| BuildError::new(BuildErrorKind::Store, help))?;
-        self.check_uses(subjects.as_ref())?;
-        let one = self.flow_store.is_none();
-        let stores = Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout);
+        let stores = self.kept_in()?;
         let host = urls.public.host_str().unwrap_or_default();
         let application_name = self.application_name.take().unwrap_or_else(|| host.to_owned());
         if let Some(host) = &self.host_sessions {
             host.check().map_err(|error| BuildError::new(BuildErrorKind::Source, error.to_string()))?;
         }
         let (urls, users) = (Arc::new(urls), Users::new(self.directory, self.limits.directory_timeout));
+        let factors: Arc<[Box<dyn Factor>]> = std::mem::take(&mut self.factors).into();
+        let elsewhere = KeptElsewhere::new(Arc::clone(&factors), users.clone(), sealer.clone());
         let (cache, log_reader) = followed(
             stores.clone(),
             Arc::clone(&self.clock),
             self.cached_sessions,
             self.standing_max_age,
             self.changes_interval,
-            users.must_be_asked(),
+            users.must_be_asked() || elsewhere.any(),
         );
-        let second_factors = self.factors.iter().filter(|factor| factor.aal() == Aal::Aal2);
+        let second_factors = factors.iter().filter(|factor| factor.aal() == Aal::Aal2);
         let second_factors: Box<[_]> = second_factors.map(|factor| factor.method()).collect();
-        let custom = self.factors.iter().filter(|factor| factor.method().custom_name().is_some());
+        let custom = factors.iter().filter(|factor| factor.method().custom_name().is_some());
         let sessions = Arc::new(OwnSessions {
             shown: custom.map(|factor| (factor.method(), factor.shown_as())).collect(),
             second_factors: second_factors.clone(),
@@ -100,6 +99,7 @@ impl StepUpBuilder {
             cookies,
             stores: stores.clone(),
             users: users.clone(),
+            elsewhere,
             cache,
             log_reader,
             urls: Arc::clone(&urls),
@@ -141,7 +141,7 @@ impl StepUpBuilder {
             sessions,
             hosted,
             stores,
-            factors: self.factors,
+            factors,
             sealer,
             users,
             clock: self.clock,
@@ -151,6 +151,14 @@ impl StepUpBuilder {
             settings: Switch::new(self.settings),
         };
         Ok(StepUp::new(Arc::new(engine), Arc::new(edge)))
+    }
+
+    fn kept_in(&mut self) -> Result<Stores, BuildError> {
+        let help = "no store: call store(..), for example with SqlStore, or with MemoryStore::default() for tests";
+        let (subjects, flows) = self.stores.take().ok_or_else(|| BuildError::new(BuildErrorKind::Store, help))?;
+        self.check_uses(subjects.as_ref())?;
+        let one = self.flow_store.is_none();
+        Ok(Stores::new(subjects, self.flow_store.take().unwrap_or(flows), one, self.store_timeout))
     }
 
     fn check_limits(&self) -> Result<(), BuildError> {

@@ -237,12 +237,12 @@ impl Engine {
         &self,
         subject: &Subject,
         credentials: &[Credential],
+        standing: &Standing,
         replaced: Option<CredentialId>,
         origin: &Origin,
         now: Timestamp,
     ) {
-        let standing = self.judge(credentials.iter().map(|one| one.summary).collect());
-        let alive = self.trusted_devices(credentials, &standing, now);
+        let alive = self.trusted_devices(credentials, standing, now);
         let kept: Vec<_> = alive.iter().map(|device| device.id).filter(|id| Some(*id) != replaced).collect();
         let kept = kept.get(..MOST.saturating_sub(1)).unwrap_or(&kept);
         let devices = credentials.iter().map(|one| one.summary).filter(|one| one.method.is_trusted_device());

@@ -54,7 +54,7 @@ impl Engine {
         if !self.users.is_active(session.subject()).await? {
             return Err(Error::new(ErrorKind::Inactive));
         }
-        let standing = self.standing_of(session.subject()).await?;
+        let standing = self.standing_of(session.subject(), session.proofs()).await?;
         self.describe(&Evidence::new(session.clone(), standing), now).await
     }
 

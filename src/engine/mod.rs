@@ -19,12 +19,12 @@ pub(crate) use self::factors::Tried;
 pub(crate) use self::limits::{LONGEST_AT_AAL1, LONGEST_AT_AAL2, Limits, Overall, Switch};
 pub(crate) use self::proofs::is_vouched_for;
 use crate::{
-    aal::{Aal, Method},
+    aal::{Aal, Method, Proof},
     audit::{Actor, Audit, Origin},
     clock::{Clock, Timestamp},
     directory::Users,
-    error::StoreError,
-    factor::Factor,
+    error::{Error, StoreError},
+    factor::{Elsewhere, Factor},
     requirement::RequiredAal,
     seal::Sealer,
     session::Subject,
@@ -46,7 +46,7 @@ pub(crate) struct Engine {
     /// If it is the application that signs users in and out.
     pub(crate) hosted: Option<Arc<HostedSessions>>,
     pub(crate) stores: Stores,
-    pub(crate) factors: Vec<Box<dyn Factor>>,
+    pub(crate) factors: Arc<[Box<dyn Factor>]>,
     pub(crate) sealer: Sealer,
     pub(crate) users: Users,
     pub(crate) clock: Arc<dyn Clock>,
@@ -83,10 +83,36 @@ impl Engine {
         self.sessions.judge(credentials)
     }
 
-    /// The same with the credentials that the store has.
-    pub(crate) async fn standing_of(&self, subject: &Subject) -> Result<Standing, StoreError> {
-        let known = self.stores.credentials(subject).await?;
-        Ok(self.judge(known.into_iter().map(|one| one.summary).collect()))
+    /// The same for a session with these proofs, with the credentials that the store has, and those that the application keeps.
+    pub(crate) async fn standing_of(&self, subject: &Subject, proofs: &[Proof]) -> Result<Standing, Error> {
+        Ok(self.judge(self.known_to(subject, proofs).await?))
+    }
+
+    /// What the subject has, here and elsewhere, that can count in a session with these proofs.
+    pub(crate) async fn known_to(&self, subject: &Subject, proofs: &[Proof]) -> Result<Vec<CredentialSummary>, Error> {
+        let stored = self.stores.credentials(subject).await?;
+        self.joined(&stored, subject, proofs).await
+    }
+
+    /// The same standing, with stored credentials that were read already.
+    pub(crate) async fn standing_with(
+        &self,
+        stored: &[Credential],
+        subject: &Subject,
+        proofs: &[Proof],
+    ) -> Result<Standing, Error> {
+        Ok(self.judge(self.joined(stored, subject, proofs).await?))
+    }
+
+    async fn joined(
+        &self,
+        stored: &[Credential],
+        subject: &Subject,
+        proofs: &[Proof],
+    ) -> Result<Vec<CredentialSummary>, Error> {
+        let elsewhere = self.sessions.elsewhere.of(subject, proofs, self.now()).await?;
+        let stored = stored.iter().map(|one| one.summary);
+        Ok(stored.chain(elsewhere.iter().flat_map(Elsewhere::summaries)).collect())
     }
 
     /// Applies a completed ceremony, and drops the cache entries of its subject. A change of factors also ends the devices that were trusted with

@@ -380,7 +380,11 @@ mod tests {
     async fn is_right(subject: &Subject, set: &Credential, sealer: &Sealer, code: &str) -> Result<bool, FactorError> {
         let credentials = [set.clone()];
         let public_url = url::Url::parse("https://bank.example").unwrap();
+        let stores = crate::factor::no_stores();
         let context = FactorContext {
+            application_name: "Example Bank",
+            flow: crate::store::FlowId::random(),
+            memory: crate::factor::no_memory(&stores, sealer, subject),
             public_url: &public_url,
             subject,
             identifier: "kim",

@@ -2,196 +2,58 @@
 //!
 //! A factor decides and never writes. The store consumes what the answer uses up, in the transaction that renews the session.
 
+mod code;
+mod context;
+mod elsewhere;
 mod enrolment;
+mod error;
 mod form;
 pub(crate) mod lookup_secret;
+mod memory;
 mod password;
 mod picture;
 mod script;
 mod totp;
 mod typed;
+mod verdict;
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::time::Duration;
 
 use url::Url;
 
-#[cfg(feature = "axum")]
-pub(crate) use self::password::identifier as identifier_of;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::memory::{no_memory, no_stores};
 pub(crate) use self::totp::decode_secret as decode_totp_secret;
 #[cfg(all(feature = "axum", feature = "test-util"))]
 pub(crate) use self::totp::random_secret as random_totp_secret;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::totp::seal_context as totp_seal_context;
+pub(crate) use self::{code::id_name as address_name, elsewhere::KeptElsewhere};
 pub use self::{
+    code::{Code, LogSender, Message, MessagePurpose, SendError, Sender, SenderFuture},
+    context::FactorContext,
+    elsewhere::{Elsewhere, ElsewhereContext},
     enrolment::{Enrolment, EnrolmentOutcome},
+    error::{FactorError, FactorFuture},
     form::Form,
     lookup_secret::LookupSecrets,
+    memory::{FactorMemory, Recalled, Remembered},
     password::{FirstFactor, Password},
     script::PageScript,
     totp::Totp,
+    verdict::{FieldError, FirstStep, Refusal, Verdict},
 };
+#[cfg(feature = "axum")]
+pub(crate) use self::{memory::is_memory, password::identifier as identifier_of};
 use crate::{
     aal::{Aal, Method},
-    audit::FailureReason,
     clock::Timestamp,
-    directory::Directory,
-    error::{BuildError, StoreError},
+    error::BuildError,
     seal::{SealError, Sealer},
     session::Subject,
-    store::{Consumption, Credential},
+    store::Credential,
     wire::ui::{Node, Text},
 };
-
-/// What a factor knows when it is called.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct FactorContext<'a> {
-    /// The subject who is to give a proof.
-    pub subject: &'a Subject,
-    /// The user name of the subject: [`Directory::identifier`].
-    pub identifier: &'a str,
-    /// The application's users.
-    pub directory: &'a dyn Directory,
-    /// The subject's credentials of this factor's method.
-    pub credentials: &'a [Credential],
-    /// The public URL of the application, as [`StepUp::builder`](crate::StepUp::builder) got it.
-    pub public_url: &'a Url,
-    /// The current time.
-    pub now: Timestamp,
-    /// Seals and opens the factor's data.
-    pub sealer: &'a Sealer,
-    /// The state that the factor's last step left in the flow. In a login, it is `None` once a credential is gone that it was kept for: a code
-    /// that was sent to the old address proves nothing of the new one.
-    pub state: Option<&'a [u8]>,
-    /// Whether the flow is a browser flow. Other clients run no scripts, so a factor that needs a script should give them no nodes.
-    pub browser: bool,
-}
-
-impl std::fmt::Debug for FactorContext<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FactorContext").field("subject", &self.subject).field("now", &self.now).finish_non_exhaustive()
-    }
-}
-
-/// What the steps of a [`Factor`] return.
-pub type FactorFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, FactorError>> + Send + 'a>>;
-
-/// A factor failed. The crate refuses with 503, counts no success, and logs the causes ([`Error::source`](std::error::Error::source)): put no
-/// secret into them.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum FactorError {
-    /// A secret could not be sealed or opened: a key is missing, or a row was changed. The attempt stays counted.
-    Seal(SealError),
-    /// A service of the factor did not answer. The attempt stays counted: an answer may have been compared, or a code sent, before.
-    Unavailable(Box<dyn std::error::Error + Send + Sync>),
-    /// The factor failed before it compared or sent anything: for example, it could not connect to the mail server. The attempt is given
-    /// back, so that an outage locks nobody.
-    ///
-    /// Return it only if the form's answer was compared with nothing. Otherwise whoever can cause the failure guesses without limit.
-    NotCompared(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl From<SealError> for FactorError {
-    fn from(error: SealError) -> Self {
-        Self::Seal(error)
-    }
-}
-
-impl From<StoreError> for FactorError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
-impl std::fmt::Display for FactorError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Seal(_) => "a factor's secret could not be sealed or opened",
-            Self::Unavailable(_) => "a factor did not answer",
-            Self::NotCompared(_) => "a factor failed before it compared anything",
-        })
-    }
-}
-
-impl std::error::Error for FactorError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Seal(error) => Some(error),
-            Self::Unavailable(error) | Self::NotCompared(error) => Some(error.as_ref()),
-        }
-    }
-}
-
-/// A factor's verdict on an answer.
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
-#[must_use = "nothing is proven before the store has consumed it"]
-pub enum Verdict {
-    /// Right, if the store can still consume this.
-    Proven(Consumption),
-    /// Right, and the store has nothing to consume: the application keeps the credential. The proof counts for as long as the first of
-    /// the subject's credentials exists. If there may be several, name one with [`Consumption::Present`].
-    ProvenElsewhere,
-    /// Wrong.
-    Wrong,
-    /// It was right a short while ago, and cannot be used any more. It counts as wrong, and the user reads
-    /// [`Refusal::TooOld`]. Never say this of an answer that can still become right: a guesser would keep it.
-    TooOld,
-    /// Wrong, and the flow's state is another one from now on: for example, since each challenge may be answered once. The user reads
-    /// [`Refusal::Wrong`].
-    Retry {
-        /// The flow's new state. The flow keeps it sealed.
-        state: Vec<u8>,
-        /// Why, for the [audit](crate::audit).
-        reason: FailureReason,
-    },
-    /// There is one more step: for example, a code was sent. It counts as an attempt until a later step is proven, so nobody can have
-    /// codes sent without limit.
-    Continue {
-        /// The flow's new state for that step. The flow keeps it sealed.
-        state: Vec<u8>,
-        /// What the user reads. An error text makes this a failed attempt: for example when the challenge is used up.
-        message: Option<Text>,
-    },
-}
-
-/// Shows no secret: the state may be one.
-impl std::fmt::Debug for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Proven(_) => "Proven(..)",
-            Self::ProvenElsewhere => "ProvenElsewhere",
-            Self::Wrong => "Wrong",
-            Self::TooOld => "TooOld",
-            Self::Retry { .. } => "Retry { .. }",
-            Self::Continue { .. } => "Continue { .. }",
-        })
-    }
-}
-
-/// Why an answer is refused, for the text that the user reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The subject has no credential of this factor.
-    NotEnrolled,
-    /// The answer is wrong.
-    Wrong,
-    /// The answer was right, but used before.
-    Used,
-    /// The answer was right a short while ago.
-    TooOld,
-}
-
-/// An error in one field that shows without looking at any secret.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FieldError {
-    /// The field's name; `None` if it is about the form as a whole, or about a field that nobody sees.
-    pub field: Option<&'static str>,
-    /// What is wrong with it.
-    pub text: Text,
-}
 
 /// A way to prove who one is, such as [`Totp`].
 pub trait Factor: Send + Sync + 'static {
@@ -250,10 +112,27 @@ pub trait Factor: Send + Sync + 'static {
         None
     }
 
-    /// Whether the factor calls [`Directory::check_password`]. Then `build()` makes sure that
-    /// the application has a directory that [checks passwords](Directory::checks_passwords). By default, it does not.
+    /// Whether the factor calls [`Directory::check_password`](crate::directory::Directory::check_password). Then `build()` makes sure that
+    /// the application has a directory that [checks passwords](crate::directory::Directory::checks_passwords). By default, it does not.
     fn needs_passwords(&self) -> bool {
         false
+    }
+
+    /// Whether the application keeps credentials of this factor: whether [`elsewhere`](Self::elsewhere) may tell of any. By default no, and
+    /// then it is never called.
+    fn keeps_elsewhere(&self) -> bool {
+        false
+    }
+
+    /// The subject's credentials of this factor that the application keeps: addresses in its directory, for example. They count like stored
+    /// ones for as long as they are told of here: a session asks for them, and a proof that names one counts no longer once it is gone.
+    ///
+    /// It is asked for each session in use, once in each [`standing_max_age`](crate::StepUpBuilder::standing_max_age), and within the time of a
+    /// call of the directory. So it should be quick. The crate never stores or removes what it returns; [`Consumption::Present`](crate::store::Consumption::Present) of it uses
+    /// nothing up.
+    fn elsewhere<'a>(&'a self, context: ElsewhereContext<'a>) -> FactorFuture<'a, Vec<Elsewhere>> {
+        let _ = context;
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     /// Whether the credentials can be used now. A set whose secrets are all used is enrolled, but not usable.
@@ -269,8 +148,30 @@ pub trait Factor: Send + Sync + 'static {
         Box::pin(async { Ok(None) })
     }
 
+    /// A first step that needs no form, when a flow begins and the subject has no credentials of another factor: nobody has to choose. It is
+    /// called after [`challenge`](Self::challenge), and no attempt is counted for it: a factor that sends something here must limit that itself.
+    /// By default, there is none.
+    fn begin_alone<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, FirstStep> {
+        let _ = context;
+        Box::pin(async { Ok(FirstStep::Choose { message: None }) })
+    }
+
     /// The nodes of a login flow for a subject whose credentials are usable.
     fn nodes(&self, context: FactorContext<'_>) -> Vec<Node>;
+
+    /// Whether the form is this factor's alone now, as its [state](FactorContext::state) has it: the nodes of all others are left out, and its own
+    /// stay in their order. Forms of other factors are taken all the same. By default, it is not.
+    fn takes_over(&self, context: FactorContext<'_>) -> bool {
+        let _ = context;
+        false
+    }
+
+    /// What a hidden field `identifier` of another factor says, if this factor is offered too: Ory's clients send it along with whatever form. By
+    /// default, what that factor says.
+    fn hidden_identifier(&self, context: FactorContext<'_>) -> Option<String> {
+        let _ = context;
+        None
+    }
 
     /// Whether a form without `method` is for this factor, judged by the names of its fields: a script sends a form without the pressed
     /// button. By default, no form is.

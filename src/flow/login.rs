@@ -10,12 +10,16 @@ use super::{
 };
 use crate::{
     aal::{Aal, BuiltIn, Method},
+    audit::AuditEventKind,
     clock::Timestamp,
     engine::Engine,
-    factor::{Factor, FactorError, FirstFactor, Form},
+    factor::{Factor, FactorError, FirstFactor, FirstStep, Form},
     source::Evidence,
     wire::ui::{Group, Node, Text, message, sort_login_nodes},
 };
+
+/// The name of the buttons that send a code.
+const ADDRESS: &str = "address";
 
 /// What a client asks for when it begins a login flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,21 +163,43 @@ pub(crate) fn has_method(asked: Asked, evidence: &Evidence, engine: &Engine, now
     counting.any(|proof| proof.aal() == asked.level() && methods.contains(shown(proof.method())))
 }
 
-/// Calls the challenge step of each usable factor, and keeps the state it returns.
+/// Calls the challenge step of each usable factor, and keeps the state it returns. If there is only one, and the user has `asked_for` the form, it
+/// may take its first step: returns what that has sent.
 pub(crate) async fn challenge(
     flow: &mut Flow,
     engine: &Engine,
     owner: &Owner,
     asked: Asked,
+    asked_for: bool,
     now: Timestamp,
-) -> Result<(), FactorError> {
-    for (factor, own) in owner.usable_factors(engine, flow.flow_type, |factor| asked.takes(factor)) {
-        let challenge = factor.challenge(owner.context(engine, flow, &own, None, now));
-        if let Some(state) = engine.in_time(factor, challenge).await? {
-            flow.keep_state(engine, factor.method(), &state, &own)?;
+) -> Result<Option<AuditEventKind>, FactorError> {
+    let usable: Vec<_> = owner.usable_factors(engine, flow.flow_type, |factor| asked.takes(factor)).collect();
+    for (factor, own) in &usable {
+        let challenge = factor.challenge(owner.context(engine, flow, factor.method(), own, None, now));
+        if let Some(state) = engine.in_time(*factor, challenge).await? {
+            flow.keep_state(engine, factor.method(), &state, own)?;
         }
     }
-    Ok(())
+    // Also beside what cannot be used, or not by this kind of client: as in Kratos, the user then chooses.
+    let enrolled = engine.factors.iter().filter(|factor| asked.takes(factor.as_ref()));
+    let enrolled = enrolled.filter(|factor| !owner.credentials_of(factor.method()).is_empty()).count();
+    let ([(factor, own)], 1, true) = (usable.as_slice(), enrolled, asked_for) else { return Ok(None) };
+    let method = factor.method();
+    let state = flow.state_of(engine, factor.method(), own)?;
+    let first = factor.begin_alone(owner.context(engine, flow, factor.method(), own, state.as_deref(), now));
+    match engine.in_time(*factor, first).await? {
+        FirstStep::Choose { message } => {
+            flow.messages.extend(message);
+            Ok(None)
+        }
+        FirstStep::Taken { state, credential, message } => {
+            let own: Vec<_> = own.iter().filter(|one| one.summary.id == credential).cloned().collect();
+            flow.keep_state(engine, factor.method(), &state, &own)?;
+            flow.active = Some(factor.method());
+            flow.say(None, message, now);
+            Ok(Some(AuditEventKind::CodeSent { method, credential }))
+        }
+    }
 }
 
 /// The factor of this form, among those that the flow asks for; `None` if the form names none that the flow offers.
@@ -198,10 +224,22 @@ pub(crate) fn nodes(
     now: Timestamp,
 ) -> Result<Vec<Node>, FactorError> {
     let mut nodes = Vec::new();
+    let mut sorted = true;
     if let Some(owner) = owner {
+        let mut identifier = None;
         for (factor, own) in owner.usable_factors(engine, flow.flow_type, |factor| asked.takes(factor)) {
             let state = flow.state_of(engine, factor.method(), &own)?;
-            nodes.extend(factor.nodes(owner.context(engine, flow, &own, state.as_deref(), now)));
+            let context = owner.context(engine, flow, factor.method(), &own, state.as_deref(), now);
+            if factor.takes_over(context) {
+                nodes = factor.nodes(context);
+                (sorted, identifier) = (false, None);
+                break;
+            }
+            identifier = identifier.or(factor.hidden_identifier(context));
+            nodes.extend(factor.nodes(context));
+        }
+        if let Some(identifier) = identifier {
+            say_identifier(&mut nodes, &identifier);
         }
     } else {
         nodes.extend(engine.factors.iter().filter_map(|factor| factor.first_factor()).flat_map(FirstFactor::nodes));
@@ -210,8 +248,25 @@ pub(crate) fn nodes(
     nodes.extend(flow.csrf_node(csrf, !nodes.is_empty()));
     nodes.extend(begin_again(flow, engine));
     flow.annotate(&mut nodes);
-    sort_login_nodes(&mut nodes);
+    if sorted {
+        sort_login_nodes(&mut nodes);
+    }
     Ok(nodes)
+}
+
+/// Whether a factor has taken the form over: others could be used, or other addresses of the same, and these nodes show none of them.
+pub(crate) fn leaves_out(flow: &Flow, asked: Asked, engine: &Engine, owner: &Owner, nodes: &[Node]) -> bool {
+    let usable = || owner.usable_factors(engine, flow.flow_type, |factor| asked.takes(factor));
+    let shown = |factor: &dyn Factor| nodes.iter().any(|node| Some(node.group) == Group::of(factor.shown_as()));
+    let chosen = flow.is_bound() && nodes.iter().any(|node| node.group == Group::Code && node.is_hidden(IDENTIFIER));
+    usable().any(|(factor, _)| !shown(factor)) || chosen && usable().any(|(_, own)| own.len() > 1)
+}
+
+/// Ory's clients send the hidden identifier along with whatever form, so it must fit the factor that reads it.
+fn say_identifier(nodes: &mut [Node], identifier: &str) {
+    for node in nodes.iter_mut().filter(|node| node.group == Group::Default && node.is_hidden(IDENTIFIER)) {
+        node.set_value(identifier);
+    }
 }
 
 /// How many wrong passwords a flow without a session allows.
@@ -229,9 +284,14 @@ fn begin_again(flow: &Flow, engine: &Engine) -> Option<Node> {
     used_up.then(|| Node::anchor(Group::Default, "begin_again", url, message::begin_again()))
 }
 
-/// Empties the user name.
+/// Empties what says who the user is, and where codes go.
 pub(crate) fn forget_identifier(nodes: &mut [Node]) {
-    nodes.iter_mut().filter(|node| node.name() == IDENTIFIER).for_each(|node| node.set_value(""));
+    for node in nodes.iter_mut().filter(|node| node.name() == IDENTIFIER || node.name() == ADDRESS) {
+        node.set_value("");
+        if node.group == Group::Code && node.meta.label.is_some() {
+            node.meta.label = Some(message::code_address_untold());
+        }
+    }
 }
 
 /// Where a flow of this kind begins.
@@ -253,7 +313,7 @@ pub(crate) fn view(flow: &Flow, asked: Asked, engine: &Engine, nodes: &[Node]) -
     for (name, value) in [
         ("refresh", json!(asked.refresh)),
         ("requested_aal", json!(asked.level())),
-        ("state", json!(state(flow, engine))),
+        ("state", json!(state(flow, engine, nodes))),
         ("created_at", json!(flow.issued_at)),
         ("updated_at", json!(flow.updated_at)),
     ] {
@@ -262,11 +322,13 @@ pub(crate) fn view(flow: &Flow, asked: Asked, engine: &Engine, nodes: &[Node]) -
     Value::Object(view)
 }
 
-fn state(flow: &Flow, engine: &Engine) -> &'static str {
+fn state(flow: &Flow, engine: &Engine, nodes: &[Node]) -> &'static str {
     let code = engine.factor_shown_as(Method::Code).map(Factor::method);
+    // Its address may be gone, and then another one is chosen.
+    let chooses = nodes.iter().any(|node| node.name() == ADDRESS);
     if flow.completed {
         "passed_challenge"
-    } else if code.is_some_and(|method| flow.states().has(method)) {
+    } else if code.is_some_and(|method| flow.states().has(method)) && !chooses {
         "sent_email"
     } else {
         "choose_method"

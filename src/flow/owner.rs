@@ -2,12 +2,12 @@
 
 use super::record::{Flow, FlowType};
 use crate::{
-    aal::{Aal, CredentialId, Method},
+    aal::{Aal, CredentialId, Method, Proof},
     clock::Timestamp,
     engine::Engine,
     error::Error,
-    factor::{Factor, FactorContext},
-    session::Subject,
+    factor::{Elsewhere, Factor, FactorContext, FactorMemory},
+    session::{Session, Subject},
     standing::Standing,
     store::{Credential, CredentialChange},
 };
@@ -17,14 +17,31 @@ use crate::{
 pub(crate) struct Owner {
     pub(crate) subject: Subject,
     pub(crate) identifier: String,
+    /// Those that the store keeps.
     pub(crate) credentials: Vec<Credential>,
+    /// Those that the application keeps.
+    elsewhere: Vec<Elsewhere>,
+    /// What may already be proven in the session.
+    proofs: Vec<Proof>,
 }
 
 impl Owner {
-    pub(crate) async fn read(engine: &Engine, subject: &Subject) -> Result<Self, Error> {
+    /// With what can be proven in this session: an address that has proven its first factor cannot.
+    pub(crate) async fn read(engine: &Engine, session: &Session) -> Result<Self, Error> {
+        Self::of(engine, session.subject(), session.proofs()).await
+    }
+
+    /// The same in a session with these proofs.
+    pub(crate) async fn of(engine: &Engine, subject: &Subject, proofs: &[Proof]) -> Result<Self, Error> {
         let credentials = engine.stores.credentials(subject).await?;
+        let elsewhere = engine.sessions.elsewhere.of(subject, proofs, engine.now()).await?;
         let identifier = engine.users.identifier(subject).await?;
-        Ok(Self { subject: subject.clone(), identifier, credentials })
+        Ok(Self { subject: subject.clone(), identifier, credentials, elsewhere, proofs: proofs.to_vec() })
+    }
+
+    /// The same owner, read again.
+    pub(crate) async fn anew(&self, engine: &Engine) -> Result<Self, Error> {
+        Self::of(engine, &self.subject, &self.proofs).await
     }
 
     /// The subject as it will be once these changes are written.
@@ -34,17 +51,39 @@ impl Owner {
             // Only a preview: the store may still refuse the change.
             let _expected = change.apply(&mut credentials);
         }
-        Self { subject: self.subject.clone(), identifier: self.identifier.clone(), credentials }
+        Self {
+            subject: self.subject.clone(),
+            identifier: self.identifier.clone(),
+            credentials,
+            elsewhere: self.elsewhere.clone(),
+            proofs: self.proofs.clone(),
+        }
+    }
+
+    /// All credentials, wherever they are kept.
+    fn all(&self) -> impl Iterator<Item = &Credential> {
+        self.credentials.iter().chain(self.elsewhere.iter().map(|one| &one.credential))
+    }
+
+    /// All of them, to decide what is left when some go.
+    pub(crate) fn everything(&self) -> Vec<Credential> {
+        self.all().cloned().collect()
+    }
+
+    /// Whether the application keeps this credential: then no store knows it.
+    pub(crate) fn is_elsewhere(&self, id: CredentialId) -> bool {
+        self.elsewhere.iter().any(|one| one.credential.summary.id == id)
     }
 
     /// The standing of the subject's sessions under the current credentials.
     pub(crate) fn standing(&self, engine: &Engine) -> Standing {
-        engine.judge(self.credentials.iter().map(|credential| credential.summary).collect())
+        let stored = self.credentials.iter().map(|credential| credential.summary);
+        engine.judge(stored.chain(self.elsewhere.iter().flat_map(Elsewhere::summaries)).collect())
     }
 
     /// The credentials of one method.
     pub(crate) fn credentials_of(&self, method: Method) -> Vec<Credential> {
-        self.credentials.iter().filter(|credential| credential.summary.method == method).cloned().collect()
+        self.all().filter(|credential| credential.summary.method == method).cloned().collect()
     }
 
     /// The method of this credential.
@@ -54,7 +93,7 @@ impl Owner {
 
     /// Whether any second factor is enrolled, even one that is used up.
     pub(crate) fn has_second_factor(&self) -> bool {
-        self.credentials.iter().any(|credential| credential.summary.aal == Aal::Aal2)
+        self.all().any(|credential| credential.summary.aal == Aal::Aal2)
     }
 
     /// The factors of this kind that can be used now in flows of this type, with the credentials of each.
@@ -75,6 +114,7 @@ impl Owner {
         &'a self,
         engine: &'a Engine,
         flow: &Flow,
+        method: Method,
         credentials: &'a [Credential],
         state: Option<&'a [u8]>,
         now: Timestamp,
@@ -85,8 +125,18 @@ impl Owner {
             directory: engine.users.directory(),
             credentials,
             public_url: &engine.urls.public,
+            application_name: &engine.application_name,
             now,
             sealer: &engine.sealer,
+            flow: flow.id(),
+            memory: FactorMemory {
+                stores: &engine.stores,
+                sealer: &engine.sealer,
+                method,
+                subject: &self.subject,
+                binding: flow.binding,
+                now,
+            },
             state,
             browser: flow.is_of_browser(),
         }

@@ -102,7 +102,7 @@ pub(crate) struct Flow {
     #[serde(skip)]
     subject: Option<Subject>,
     #[serde(skip)]
-    binding: Option<BindingKey>,
+    pub(crate) binding: Option<BindingKey>,
     #[serde(skip)]
     version: u64,
     /// `sending_until`, if this request set it.

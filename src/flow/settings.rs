@@ -68,7 +68,7 @@ pub(crate) async fn begin(
             continue;
         }
         let own = owner.credentials_of(method);
-        let begun = enrolment.begin(owner.context(engine, flow, &own, None, now));
+        let begun = enrolment.begin(owner.context(engine, flow, method, &own, None, now));
         match engine.in_time(factor, begun).await? {
             Some(state) => flow.keep_state(engine, method, &state, &own)?,
             None => flow.states_mut().drop(method),
@@ -101,7 +101,7 @@ pub(crate) fn nodes(
     for factor in engine.offered(flow.is_of_browser()) {
         let own = owner.credentials_of(factor.method());
         let state = flow.state(engine, factor.method())?;
-        let context = owner.context(engine, flow, &own, state.as_deref(), now);
+        let context = owner.context(engine, flow, factor.method(), &own, state.as_deref(), now);
         nodes.extend(match factor.enrolment() {
             Some(enrolment) => enrolment.nodes(context)?,
             None => factor.settings_nodes(context)?,

@@ -1,6 +1,9 @@
 //! Requests that nobody sees the answer of: they begin and end nothing.
 
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{HeaderName, StatusCode},
+    response::Response,
+};
 
 use super::{answer, scope::Scope};
 use crate::{audit::RefusalReason, challenge, headers::negotiation, wire::Envelope};
@@ -24,6 +27,14 @@ pub(crate) fn shows_no_form(scope: &Scope) -> Option<Response> {
         };
         (!negotiation::can_show_a_form(&scope.headers)).then(|| respond(scope, envelope()))
     })
+}
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether a page of another site has sent the browser here. The user sees a form then, but nothing is sent to them before they press a button: a
+/// page that opens the form again and again would use up what they may get.
+pub(crate) fn comes_from_another_site(scope: &Scope) -> bool {
+    scope.headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site")
 }
 
 fn respond(scope: &Scope, envelope: Envelope) -> Response {

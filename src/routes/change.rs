@@ -49,7 +49,7 @@ impl<'a> Change<'a> {
     }
 
     pub(super) async fn of(scope: &'a Scope, found: &'a Evidence, flow: Flow) -> Result<Self, Failure> {
-        let owner = Owner::read(scope.engine(), found.session.subject()).await?;
+        let owner = Owner::read(scope.engine(), &found.session).await?;
         let json = checks::answers_in_json(scope, &flow);
         Ok(Self { scope, found, owner, flow, json, sent: None })
     }

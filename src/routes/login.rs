@@ -107,7 +107,10 @@ pub(crate) async fn find_flow(scope: &Scope, query: &Query, parameter: &str) -> 
         comes_into_use(scope, &flow).await?;
     }
     let owner = match flow.subject() {
-        Some(subject) => Some(Owner::read(engine, subject).await?),
+        Some(subject) => Some(match found {
+            Some(found) if flow.is_bound() => Owner::read(engine, &found.session).await?,
+            _ => Owner::of(engine, subject, &[]).await?,
+        }),
         None => None,
     };
     let mut nodes = login::nodes(&flow, asked, engine, owner.as_ref(), csrf.as_ref(), scope.now())?;
@@ -297,7 +300,7 @@ impl Request {
             let outcome = begin(self.asked, None, first_factor && !engine.is_hosted());
             return Ok(Decision { found: None, owner: None, outcome });
         };
-        let owner = Owner::read(engine, found.session.subject()).await?;
+        let owner = Owner::read(engine, &found.session).await?;
         let known = Known {
             level: found.standing.level(&found.session, scope.now()),
             prospects: Prospects::of(&owner, flow_type, self.asked, engine),
@@ -333,7 +336,11 @@ impl Request {
         };
         let mut flow = Flow::open(opening, now);
         if let Some(owner) = &decision.owner {
-            login::challenge(&mut flow, engine, owner, self.asked, now).await?;
+            let asked_for = !background::comes_from_another_site(scope);
+            let sent = login::challenge(&mut flow, engine, owner, self.asked, asked_for, now).await?;
+            if let Some(sent) = sent {
+                scope.context.report_refusal(sent);
+            }
         }
         stored_flow::begin(scope, flow).await
     }

@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 use axum::{
     body::{Body, Bytes},
     extract::State,
-    http::{StatusCode, Uri},
+    http::Uri,
     response::Response,
 };
 use serde_json::Value;
 use tracing::{Instrument, field::Empty};
 
 use super::{
-    answer,
+    answer, background,
     body::{self, Received, Unreadable},
     checks::{self, Origin},
     failure::Failure,
@@ -28,18 +28,18 @@ use super::{
     trusted_device,
 };
 use crate::{
-    aal::{Aal, Method},
+    aal::{Aal, Proof},
     audit::{AuditEventKind, FailureReason, RefusalReason},
     engine::Tried,
-    factor::{Factor, FirstFactor, Form, Refusal, Verdict, identifier_of},
+    factor::{Factor, FieldError, FirstFactor, Form, Refusal, Verdict, identifier_of},
     flow::{
         login::{self, Begin, Prospects, opening_messages},
         owner::Owner,
     },
     headers::negotiation,
     source::Evidence,
-    store::{AttemptKey, Completed, Consumption, Credential},
-    wire::ui::{Text, message},
+    store::{AttemptKey, Completed, Consumption},
+    wire::ui::message,
 };
 
 /// `POST /self-service/login`
@@ -188,7 +188,7 @@ impl<'a> Submission<'a> {
         let engine = self.engine();
         let now = self.scope.now();
         let owner = match self.found {
-            Some(found) => Some(Owner::read(engine, found.session.subject()).await?),
+            Some(found) => Some(Owner::read(engine, &found.session).await?),
             None => None,
         };
         let outcome = match &owner {
@@ -204,7 +204,11 @@ impl<'a> Submission<'a> {
         messages.push(message::login_expired(self.flow.expires_at));
         let mut successor = self.flow.reopen(messages, now + engine.limits.login_flow_lifespan, now);
         if let Some(owner) = &owner {
-            login::challenge(&mut successor, engine, owner, self.asked, now).await?;
+            let asked_for = !background::comes_from_another_site(self.scope);
+            let sent = login::challenge(&mut successor, engine, owner, self.asked, asked_for, now).await?;
+            if let Some(sent) = sent {
+                self.scope.context.report_refusal(sent);
+            }
         }
         let successor = stored_flow::begin(self.scope, successor).await?;
         let mut response = if self.json {
@@ -223,7 +227,7 @@ impl<'a> Submission<'a> {
         let engine = self.engine();
         let now = self.scope.now();
         let method = factor.method();
-        let owner = Owner::read(engine, found.session.subject()).await?;
+        let owner = Owner::read(engine, &found.session).await?;
         let own = owner.credentials_of(method);
         if factor.aal() == Aal::Aal2 && own.is_empty() {
             return self.refuse(RefusalReason::Invalid, None, factor.refusal(Refusal::NotEnrolled)).await;
@@ -250,7 +254,8 @@ impl<'a> Submission<'a> {
             engine.give_back(tried, now).await;
             return self.refuse_second().await;
         }
-        let answer = factor.answer(owner.context(engine, &self.flow, &own, state.as_deref(), now), form);
+        let context = owner.context(engine, &self.flow, method, &own, state.as_deref(), now);
+        let answer = factor.answer(context, form);
         let verdict = match engine.in_time(factor, answer).await {
             Ok(verdict) => verdict,
             Err(error) => return Err(saving::failed(self.scope, &mut self.flow, tried, error).await),
@@ -276,6 +281,18 @@ impl<'a> Submission<'a> {
                 self.owner = Some(owner);
                 return self.wrong(factor, Refusal::TooOld).await;
             }
+            Verdict::Refused(FieldError { field, text }) => {
+                return self.refuse(RefusalReason::Invalid, field, text).await;
+            }
+            Verdict::NotSent(text) => return self.refuse(AuditEventKind::Unavailable, None, text).await,
+            Verdict::Wait { seconds } => {
+                return self.locked(method, seconds, message::too_many_attempts(seconds)).await;
+            }
+            Verdict::Sent { state, credential, message } => {
+                let own: Vec<_> = own.into_iter().filter(|one| one.summary.id == credential).collect();
+                self.scope.context.report_refusal(AuditEventKind::CodeSent { method, credential });
+                return self.sent(method, &state, &own, message).await;
+            }
             Verdict::Continue { state, message } => {
                 return self.go_on(method, &state, &own, message, FailureReason::Wrong).await;
             }
@@ -291,26 +308,6 @@ impl<'a> Submission<'a> {
         // Read before the success is written. Nothing may fail afterwards, since the old session is then gone.
         let identity = engine.identity(&owner.subject).await?;
         self.conclude(found, Proven { factor, consumption }, &owner, &identity).await
-    }
-
-    /// One more step, or the same once more: keeps the factor's state and shows the flow again. `reason`: why the step failed, if it did.
-    async fn go_on(
-        mut self,
-        method: Method,
-        state: &[u8],
-        own: &[Credential],
-        message: Option<Text>,
-        reason: FailureReason,
-    ) -> Result<Response, Failure> {
-        let message = message.map(|text| (None, text));
-        if !saving::keep_step(self.scope, &mut self.flow, method, state, own, message.as_ref()).await?.is_done() {
-            return self.refuse_second().await;
-        }
-        if message.is_some_and(|(_, text)| text.is_error()) {
-            self.scope.context.report_refusal(AuditEventKind::Failed { method, reason });
-            return self.show(StatusCode::BAD_REQUEST).await;
-        }
-        self.show(StatusCode::OK).await
     }
 
     /// Writes everything that the success changes, in one transaction.
@@ -379,7 +376,8 @@ impl<'a> Submission<'a> {
         if !engine.users.is_active(&subject).await? {
             return self.refuse(RefusalReason::Disabled, None, message::disabled()).await;
         }
-        let owner = Owner::read(engine, &subject).await?;
+        let first = [Proof::new(factor.method(), factor.aal(), self.scope.now())];
+        let owner = Owner::of(engine, &subject, &first).await?;
         let identity = engine.identity(&subject).await?;
         self.flow.pass(factor.method(), self.scope.now());
         match login_success::begin(&mut self, factor, subject, revocations).await? {

@@ -50,7 +50,8 @@ pub(crate) async fn grant(
     let session = engine.renew(&found.session, proof, now);
     let session = Sent::answered_by(submission.sent.as_ref(), submission.scope, session);
     let mut completion = Completion::new(owner.subject.clone(), now);
-    completion.consume = proven.consumption;
+    // What the application keeps, no store can use up.
+    completion.consume = proven.consumption.filter(|consumed| !owner.is_elsewhere(consumed.credential()));
     completion.credentials =
         device.map(|device| CredentialChange::Add(device.credential.clone())).into_iter().collect();
     // Not after a password: a user who proves both in turn needs the current code.
@@ -149,7 +150,7 @@ pub(crate) async fn answer_again(
     {
         return Ok(None);
     }
-    let owner = Owner::read(engine, session.subject()).await?;
+    let owner = Owner::read(engine, &evidence.session).await?;
     let identity = engine.identity(session.subject()).await?;
     let answer = answer(submission, &session, &owner, &identity)?;
     submission.scope.context.record(&session, AuditEventKind::Repeated);

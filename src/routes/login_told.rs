@@ -16,6 +16,7 @@ use crate::{
     audit::{AuditEventKind, FailureReason, RefusalReason},
     factor::{Factor, Refusal},
     flow::{csrf::CsrfToken, login, owner::Owner, record::Flow},
+    store::Credential,
     wire::ui::{Text, message},
 };
 
@@ -110,7 +111,10 @@ impl Submission<'_> {
         }
         let engine = self.engine();
         let read = match self.flow.subject() {
-            Some(subject) if self.owner.is_none() => Some(Owner::read(engine, subject).await?),
+            Some(subject) if self.owner.is_none() => {
+                let proofs = self.found.map_or(&[][..], |found| found.session.proofs());
+                Some(Owner::of(engine, subject, proofs).await?)
+            }
             _ => None,
         };
         let owner = self.owner.as_ref().or(read.as_ref());
@@ -119,5 +123,51 @@ impl Submission<'_> {
         let mut response = answer::json(status, &login::view(&self.flow, self.asked, engine, &nodes));
         carry_along(self.scope, &self.flow, &mut response)?;
         Ok(response)
+    }
+
+    /// A code was sent: keeps where it went, and shows the flow, which asks for it.
+    pub(super) async fn sent(
+        mut self,
+        method: Method,
+        state: &[u8],
+        own: &[Credential],
+        message: Text,
+    ) -> Result<Response, Failure> {
+        let engine = self.engine();
+        let now = self.scope.now();
+        let keep = |flow: &mut Flow, _: bool| {
+            flow.keep_state(engine, method, state, own)?;
+            flow.active = Some(method);
+            flow.say(None, message.clone(), now);
+            flow.release();
+            Ok(())
+        };
+        match saving::write(self.scope, &mut self.flow, keep).await? {
+            Kept::Gone => Err(Failure::UnknownFlow),
+            Kept::LeftAsItIs if self.flow.completed => self.refuse_second().await,
+            Kept::LeftAsItIs => Err(Failure::Unavailable),
+            // Ory's clients take 200 for the end of the login.
+            Kept::Stored => self.show(StatusCode::BAD_REQUEST).await,
+        }
+    }
+
+    /// One more step, or the same once more: keeps the factor's state and shows the flow again. `reason`: why the step failed, if it did.
+    pub(super) async fn go_on(
+        mut self,
+        method: Method,
+        state: &[u8],
+        own: &[Credential],
+        message: Option<Text>,
+        reason: FailureReason,
+    ) -> Result<Response, Failure> {
+        let message = message.map(|text| (None, text));
+        if !saving::keep_step(self.scope, &mut self.flow, method, state, own, message.as_ref()).await?.is_done() {
+            return self.refuse_second().await;
+        }
+        if message.is_some_and(|(_, text)| text.is_error()) {
+            self.scope.context.report_refusal(AuditEventKind::Failed { method, reason });
+            return self.show(StatusCode::BAD_REQUEST).await;
+        }
+        self.show(StatusCode::OK).await
     }
 }

@@ -71,7 +71,7 @@ pub(super) async fn may_forget_devices(scope: &Scope, session: &Session, page: O
 
 async fn may(scope: &Scope, what: Sensitive, session: &Session, page: Option<&Url>) -> Result<(), Refused> {
     let engine = scope.engine();
-    let owner = Owner::read(engine, session.subject()).await?;
+    let owner = Owner::read(engine, session).await?;
     if !owner.has_second_factor() {
         return Ok(());
     }

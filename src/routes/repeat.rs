@@ -95,7 +95,7 @@ impl Sent {
         if !in_time || !engine.sealer.is_digest(&self.parts, &digest) || !engine.users.is_active(subject).await? {
             return Ok(None);
         }
-        let admitted = engine.sessions.admit(stored, now);
+        let admitted = engine.sessions.admit(stored, now).await?;
         let own = admitted.filter(|evidence| !flow.is_bound() || flow.belongs_to(&evidence.session));
         Ok(own.map(|evidence| Successor { session, evidence }))
     }

@@ -70,17 +70,17 @@ async fn list_others(scope: &Scope, own: &Session, query: &Query) -> Result<Resp
     let engine = scope.engine();
     let now = scope.now();
     let page = Page::read(query)?;
-    let standing = engine.standing_of(own.subject()).await?;
     let identity = engine.identity(own.subject()).await?;
     let mut others = engine.sessions_of(own.subject(), now).await?;
     others.retain(|session| Some(session.id()) != own.id());
     let total = others.len();
-    let shown: Vec<Value> = others
-        .iter()
-        .skip(page.skip)
-        .take(page.size)
-        .map(|session| engine.session_view(session, &standing, &identity, now))
-        .collect();
+    let mut shown = Vec::new();
+    // Each has a standing of its own: an address that has proven its first factor is no second one.
+    let credentials = engine.stores.credentials(own.subject()).await?;
+    for session in others.iter().skip(page.skip).take(page.size) {
+        let standing = engine.standing_with(&credentials, session.subject(), session.proofs()).await?;
+        shown.push(engine.session_view(session, &standing, &identity, now));
+    }
     let mut response = answer::json(StatusCode::OK, &Value::Array(shown));
     let headers = response.headers_mut();
     headers.insert(TOTAL_COUNT, total.into());

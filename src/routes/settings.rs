@@ -178,7 +178,7 @@ async fn by_api(scope: &Scope, query: &Query) -> Result<Response, Refused> {
 async fn open(scope: &Scope, opening: Opening<'_>, found: &Evidence) -> Result<(Flow, Owner), Failure> {
     let engine = scope.engine();
     let now = scope.now();
-    let owner = Owner::read(engine, found.session.subject()).await?;
+    let owner = Owner::read(engine, &found.session).await?;
     let mut flow = Flow::open(opening, now);
     settings::begin(&mut flow, engine, &owner, None, now).await?;
     Ok((stored_flow::begin(scope, flow).await?, owner))
@@ -221,7 +221,7 @@ pub(crate) async fn find(scope: &Scope, query: &Query, parameter: &str) -> Resul
     let flow = stored_flow(scope, id).await?;
     judge(scope, found, &flow).await?;
     comes_into_use(scope, &flow).await?;
-    let owner = Owner::read(scope.engine(), found.session.subject()).await?;
+    let owner = Owner::read(scope.engine(), &found.session).await?;
     Ok((flow, owner))
 }
 

@@ -157,7 +157,7 @@ impl<'a> Change<'a> {
         let method = factor.method();
         let own = self.owner.credentials_of(method);
         let state = self.flow.state(engine, method)?;
-        let context = self.owner.context(engine, &self.flow, &own, state.as_deref(), now);
+        let context = self.owner.context(engine, &self.flow, method, &own, state.as_deref(), now);
         let errors = enrolment.field_errors(context, form);
         if !errors.is_empty() {
             self.scope.context.report_refusal(RefusalReason::Invalid);
@@ -260,7 +260,8 @@ impl<'a> Change<'a> {
     /// Removes these credentials. Backup credentials go with the last second factor.
     async fn remove(self, tried: Tried, is_removed: impl Fn(&CredentialSummary) -> bool) -> Result<Response, Failure> {
         let engine = self.engine();
-        let gone = engine.removed_with(&self.owner.credentials, is_removed);
+        let mut gone = engine.removed_with(&self.owner.everything(), is_removed);
+        gone.retain(|one| !self.owner.is_elsewhere(one.id));
         if gone.is_empty() {
             return self.unchanged(tried).await;
         }

@@ -178,7 +178,7 @@ impl Change<'_> {
                 };
             }
             _ => {
-                self.owner = Owner::read(engine, &self.owner.subject).await?;
+                self.owner = self.owner.anew(engine).await?;
                 settings::begin(&mut self.flow, engine, &self.owner, None, now).await?;
                 let text = "Your settings were changed elsewhere in the meantime. Please check them and try again.";
                 return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
@@ -211,7 +211,7 @@ impl Change<'_> {
     ) -> Result<Option<Response>, Failure> {
         let (engine, now) = (scope.engine(), scope.now());
         let Some(Successor { session, evidence }) = sent.successor(scope, &flow).await? else { return Ok(None) };
-        let owner = Owner::read(engine, session.subject()).await?;
+        let owner = Owner::read(engine, &evidence.session).await?;
         let gate = Requirement::from(engine.settings_required_aal()).without_trusted_devices();
         match gate.check(&evidence.session, &evidence.standing, now) {
             Ok(()) | Err(Shortfall::NothingEnrolled) => {}
@@ -348,6 +348,7 @@ impl Change<'_> {
 /// Whether nothing but a proof of this method is missing, and the session never had one. Then a form that bound it and proved nothing has
 /// raised what the user must prove.
 fn asks_for_its_own(method: Method, owner: &Owner, session: &Session) -> bool {
-    let mut second = owner.credentials.iter().map(|one| one.summary).filter(|summary| summary.aal == Aal::Aal2);
+    let known = owner.everything();
+    let mut second = known.iter().map(|one| one.summary).filter(|summary| summary.aal == Aal::Aal2);
     second.all(|summary| summary.method == method) && session.proofs().iter().all(|proof| proof.method() != method)
 }

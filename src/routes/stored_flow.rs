@@ -4,6 +4,7 @@ use axum::response::Response;
 
 use super::{answer, failure::Failure, scope::Scope};
 use crate::{
+    factor::is_memory,
     flow::{
         record::Flow,
         unstored::{self, Found},
@@ -20,7 +21,7 @@ pub(crate) async fn stored_flow(scope: &Scope, id: FlowId) -> Result<Flow, Failu
     let engine = scope.engine();
     // What the store says counts. A browser may send an old cookie beside it.
     let mut flow = match engine.stores.flow(id).await? {
-        Some(stored) if is_kept_address(&stored) => return Err(Failure::UnknownFlow),
+        Some(stored) if is_kept_address(&stored) || is_memory(&stored) => return Err(Failure::UnknownFlow),
         Some(stored) => Flow::from_stored(stored)?,
         None => match unstored::find(id, &scope.headers, engine, scope.now()) {
             Found::Flow(flow) => *flow,

@@ -139,7 +139,7 @@ async fn follow(
     let presented = Device::find(&known, cookie.id()).map(|device| device.presented(cookie, subject, now));
     let just_now = matches!(presented, Some(Presented::Replaced(at)) if repeat::is_recent(Some(at), now));
     let on_device = |evidence: &Evidence| evidence.standing.trusted_device(&evidence.session, now) == Some(cookie.id());
-    match engine.sessions.admit(stored, now).filter(on_device) {
+    match engine.sessions.admit(stored, now).await?.filter(on_device) {
         Some(evidence) if just_now && engine.users.is_active(subject).await? => {
             let response = lead_on(scope, &session, &evidence.standing, return_to)?;
             scope.context.record(&session, AuditEventKind::Repeated);
@@ -237,6 +237,7 @@ pub(super) async fn made(
         device.is_some_and(|device| device.presented(cookie, subject, now) == Presented::Current)
     };
     let before = cookie_of(&scope.headers, engine).filter(is_own).map(|cookie| cookie.id());
-    engine.make_room(subject, &owner.credentials, before, &scope.context.origin(), now).await;
+    let standing = owner.standing(engine);
+    engine.make_room(subject, &owner.credentials, &standing, before, &scope.context.origin(), now).await;
     answer::set_cookie(response, device.cookie);
 }

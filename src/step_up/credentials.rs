@@ -5,6 +5,7 @@ use crate::{
     aal::{CredentialId, Method},
     audit::{Actor, AuditEventKind},
     clock::Timestamp,
+    directory::Destination,
     error::{Error, ErrorKind},
     factor::{self, FactorError, LookupSecrets, Totp},
     seal::Sealer,
@@ -128,6 +129,40 @@ impl StepUp {
         self.store(subject, summary, CredentialChange::Add(credential), Actor::System).await
     }
 
+    /// The name of one of the subject's addresses, for [`Proof::with_address`](crate::aal::Proof::with_address): a digest, from which nobody without
+    /// the key learns the address. Use it where the application signs users in with what it sends them.
+    ///
+    /// ```
+    /// # use tower_step_up::{SigningKey, StepUp, factor::Totp, store::MemoryStore};
+    /// use tower_step_up::{
+    ///     Aal, Method, Subject, aal::Proof, clock::{Clock, SystemClock}, directory::{Channel, Destination},
+    /// };
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let step_up = StepUp::builder("https://bank.example")
+    /// #     .signing_key(SigningKey::generate("2026-11")?)
+    /// #     .store(MemoryStore::default())
+    /// #     .factor(Totp::new("Example Bank"))
+    /// #     .build()?;
+    /// // The user has followed the link to recover the account.
+    /// let kim = Subject::new("kim")?;
+    /// let mailbox = step_up.address_id(&kim, &Destination::parse(Channel::Email, "kim@app.example")?)?;
+    /// let proof = Proof::new(Method::LinkRecovery, Aal::Aal1, SystemClock.now()).with_address(mailbox);
+    /// let signed_in = step_up.sign_in_with(kim, vec![proof]).await?;
+    /// # drop(signed_in);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// No digest could be made (`Cryptography`).
+    pub fn address_id(&self, subject: &Subject, address: &Destination) -> Result<CredentialId, Error> {
+        let ids = self.engine().sealer.credential_ids(&factor::address_name(subject, address));
+        ids.first().copied().ok_or(Error::new(ErrorKind::Cryptography))
+    }
+
     /// Gives the subject a credential of a factor of your own, for example an address that codes are sent to. It replaces all others of
     /// the method. From now on the subject has this factor, and requirements for the highest available level ask for it.
     ///
@@ -230,7 +265,12 @@ impl StepUp {
         let engine = self.engine();
         for _ in 0..ROUNDS {
             let credentials = engine.stores.credentials(subject).await?;
-            let gone = engine.removed_with(&credentials, &is_removed);
+            // What the application keeps is still there.
+            let elsewhere = engine.sessions.elsewhere.of(subject, &[], engine.now()).await?;
+            let everything: Vec<_> =
+                credentials.iter().cloned().chain(elsewhere.iter().map(|one| one.credential.clone())).collect();
+            let mut gone = engine.removed_with(&everything, &is_removed);
+            gone.retain(|one| credentials.iter().any(|known| known.summary.id == one.id));
             if gone.is_empty() {
                 return Ok(());
             }

@@ -141,8 +141,7 @@ impl StepUp {
         engine.begins_sessions()?;
         let now = engine.now();
         let revocations = engine.stores.revocations().await?;
-        let known = engine.stores.credentials(&subject).await?;
-        let known: Vec<_> = known.iter().map(|one| one.summary).collect();
+        let known = engine.known_to(&subject, &proofs).await?;
         engine.check_proofs(&proofs, &known, now).map_err(|why| Error::with_source(ErrorKind::Proof, why))?;
         if !engine.users.is_active(&subject).await? {
             return Err(Error::new(ErrorKind::Inactive));

@@ -124,7 +124,8 @@ async fn begin(
         None => session,
     };
     engine.stores.create_session(&session).await?;
-    step_up.hand_out(session, &engine.standing_of(&subject).await?)
+    let standing = engine.standing_of(&subject, session.proofs()).await?;
+    step_up.hand_out(session, &standing)
 }
 
 impl<S> Attacks<S> {

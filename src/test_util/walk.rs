@@ -169,7 +169,7 @@ impl<S> Attacks<S> {
 
     async fn meets(&self, requirement: Requirement, session: impl AsRef<Session>) -> Result<bool, Error> {
         let engine = self.step_up.engine();
-        let standing = engine.standing_of(&self.subject).await?;
+        let standing = engine.standing_of(&self.subject, session.as_ref().proofs()).await?;
         Ok(requirement.check(session.as_ref(), &standing, engine.now()).is_ok())
     }
 

@@ -75,6 +75,8 @@ pub(crate) struct Button<'a> {
     pub(crate) disabled: bool,
     /// Whether it removes a factor. Such a button must not look like the main one.
     pub(crate) takes_away: bool,
+    /// Whether it sends the form as it is, whatever is missing.
+    pub(crate) sends_anyway: bool,
 }
 
 /// A button that calls a function of the factor's script.
@@ -186,6 +188,7 @@ fn replace<'a>() -> Button<'a> {
         label: "Replace the codes",
         disabled: false,
         takes_away: false,
+        sends_anyway: false,
     }
 }
 
@@ -209,6 +212,7 @@ fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) 
                     label,
                     disabled: input.disabled,
                     takes_away: ["_unlink", "_disable", "_remove"].iter().any(|end| input.name.ends_with(end)),
+                    sends_anyway: input.name == "resend",
                 };
                 let place = if input.name.ends_with("_remove") { &mut section.removals } else { &mut section.buttons };
                 place.push(button);
@@ -311,6 +315,7 @@ fn hints(name: &str) -> &'static str {
             r"[\s\-\u0085\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*(?:[0-9\uFF10-\uFF19]",
             r#"[\s\-\u0085\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*){6}""#,
         ),
+        "code" => r#"inputmode="numeric" title="The code from the message""#,
         // No pattern: codes that were imported may have any characters.
         "lookup_secret" => concat!(
             r#"autocapitalize="characters" spellcheck="false" maxlength="256" "#,

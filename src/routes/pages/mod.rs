@@ -30,7 +30,13 @@ use crate::{
     aal::Method,
     engine::Engine,
     factor::lookup_secret,
-    flow::{csrf::CsrfToken, login as login_flow, owner::Owner, record::Flow, settings as settings_flow},
+    flow::{
+        csrf::CsrfToken,
+        login::{self as login_flow, Asked},
+        owner::Owner,
+        record::Flow,
+        settings as settings_flow,
+    },
     headers::{forbid_storing, never_sniff},
     wire::ui::{Node, Text},
 };
@@ -71,6 +77,8 @@ struct LoginPage<'a> {
     /// The field of the box, and for how long the device is trusted.
     trust: Option<(&'static str, String)>,
     cancel: &'a str,
+    /// A new form, if this one shows one factor and there are others.
+    other_ways: Option<String>,
     scripts: Scripts,
 }
 
@@ -117,7 +125,9 @@ pub(crate) async fn login(State(_): State<Site>, scope: Scope, uri: Uri) -> Resp
         Ok(Shown { flow, asked, nodes: None, .. }) => {
             Ok(answer::see_other(&begin_url(flow.flow_type, asked, flow.return_to.as_ref(), &scope)))
         }
-        Ok(Shown { flow, owner, nodes: Some(nodes), .. }) => login_page(&scope, &flow, owner.as_ref(), &nodes),
+        Ok(Shown { flow, asked, owner, nodes: Some(nodes) }) => {
+            login_page(&scope, &flow, asked, owner.as_ref(), &nodes)
+        }
         Err(failure @ Failure::Csrf) if has_signed_in(&scope, &query).await => {
             scope.context.report_refusal(failure.audited());
             Ok(answer::see_other(&engine.urls.login(false, false, None)))
@@ -135,7 +145,13 @@ async fn has_signed_in(scope: &Scope, query: &Query) -> bool {
     used && matches!(scope.evidence().await, Ok(Some(_)))
 }
 
-fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node]) -> Result<Response, Failure> {
+fn login_page(
+    scope: &Scope,
+    flow: &Flow,
+    asked: Asked,
+    owner: Option<&Owner>,
+    nodes: &[Node],
+) -> Result<Response, Failure> {
     let engine = scope.engine();
     let scripts = Scripts::of(engine, nodes);
     let page = LoginPage {
@@ -146,6 +162,10 @@ fn login_page(scope: &Scope, flow: &Flow, owner: Option<&Owner>, nodes: &[Node])
         sections: form::sections(nodes, &flow.messages, |group| scripts.answer(group)),
         trust: trust(engine, flow),
         cancel: engine.urls.default_return.as_str(),
+        other_ways: owner.filter(|owner| login_flow::leaves_out(flow, asked, engine, owner, nodes)).map(|_| {
+            let begin = begin_url(flow.flow_type, asked, flow.return_to.as_ref(), scope);
+            begin.into()
+        }),
         scripts,
     };
     with_scripts(engine, &page, &page.scripts)

@@ -129,7 +129,9 @@ impl HostedSessions {
             None => (None, self.own.stores.credentials(subject).await?.into_iter().map(|one| one.summary).collect()),
         };
         let session = seen_by_host(&user, handle, first_factor, stored.as_ref());
-        let evidence = Arc::new(Evidence::new(session, self.own.judge(credentials)));
+        let kept = credentials.len();
+        let standing = self.own.standing(credentials, &session, now).await?;
+        let evidence = Arc::new(Evidence::new(session, standing));
         if let Some(handle) = handle {
             let read = Read {
                 evidence: Arc::clone(&evidence),
@@ -137,6 +139,7 @@ impl HostedSessions {
                 asked_at: now,
                 until: now + SessionCache::LONGEST,
                 epoch,
+                stored: kept,
             };
             self.remembered.keep(handle, read, &self.own);
         }

@@ -21,6 +21,7 @@ use crate::{
     clock::Timestamp,
     directory::Users,
     error::Error,
+    factor::{Elsewhere, KeptElsewhere},
     seal::Sealer,
     session::{
         Session, SessionId, StoredSession, Subject,
@@ -40,6 +41,7 @@ pub(crate) struct OwnSessions {
     pub(crate) cookies: CookieJar,
     pub(crate) stores: Stores,
     pub(crate) users: Users,
+    pub(crate) elsewhere: KeptElsewhere,
     pub(crate) cache: SessionCache,
     pub(crate) log_reader: LogReader,
     pub(crate) urls: Arc<Urls>,
@@ -70,19 +72,48 @@ impl OwnSessions {
             return Ok(None);
         }
         let noted_at = stored.session.last_used_at();
-        let Some(evidence) = self.admit(stored, now) else { return Ok(None) };
+        let credentials = stored.credentials.len();
+        let Some(evidence) = self.admit(stored, now).await? else { return Ok(None) };
         let Some(noted_at) = self.note_use(id, subject, noted_at, now).await else { return Ok(None) };
         // A use must be noted when it is due, so the session is read then.
         let due = self.notes_every().map_or(now + SessionCache::LONGEST, |every| noted_at + every);
         let until = due.min(now + SessionCache::LONGEST);
-        Ok(Some(Read { evidence: Arc::new(evidence), at: now, asked_at: now, until, epoch }))
+        Ok(Some(Read { evidence: Arc::new(evidence), at: now, asked_at: now, until, epoch, stored: credentials }))
+    }
+
+    /// What was read then, after the directory was asked again; `None` if the subject may have no session any more.
+    async fn asked_again(&self, read: Read, subject: &Subject, now: Timestamp) -> Result<Option<Read>, Error> {
+        if self.users.must_be_asked() && !self.users.is_active(subject).await? {
+            return Ok(None);
+        }
+        if !self.elsewhere.any() {
+            return Ok(Some(Read { asked_at: now, ..read }));
+        }
+        let Evidence { session, standing } = read.evidence.as_ref();
+        let stored = standing.credentials().get(..read.stored).unwrap_or_default().to_vec();
+        let standing = self.standing(stored, session, now).await?;
+        let alive = standing.level(session, now) > Aal::Aal0;
+        let evidence = Arc::new(Evidence { session: session.clone(), standing });
+        Ok(alive.then_some(Read { asked_at: now, evidence, ..read }))
+    }
+
+    /// The standing with these stored credentials, and with those that the application keeps.
+    pub(crate) async fn standing(
+        &self,
+        mut credentials: Vec<CredentialSummary>,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<Standing, Error> {
+        let elsewhere = self.elsewhere.of(session.subject(), session.proofs(), now).await?;
+        credentials.extend(elsewhere.iter().flat_map(Elsewhere::summaries));
+        Ok(self.judge(credentials))
     }
 
     /// The session as it is now, from the store only if its log does not vouch for what was read.
     pub(crate) async fn ask_for(&self, found: Found, now: Timestamp) -> Result<Option<Arc<Evidence>>, Error> {
         let Some((id, subject)) = found.names() else { return Ok(None) };
         let read = match self.cache.unasked(&found, now) {
-            Some(read) => self.users.is_active(subject).await?.then_some(Read { asked_at: now, ..read }),
+            Some(read) => self.asked_again(read, subject, now).await?,
             None => self.read(id, subject, now).await?,
         };
         let Some(read) = read else { return Ok(None) };
@@ -92,14 +123,16 @@ impl OwnSessions {
         Ok(Some(evidence))
     }
 
-    pub(crate) fn admit(&self, stored: StoredStanding, now: Timestamp) -> Option<Evidence> {
+    /// The session that the store has, if it counts. Of the standing's credentials, the stored ones come first.
+    pub(crate) async fn admit(&self, stored: StoredStanding, now: Timestamp) -> Result<Option<Evidence>, Error> {
         let StoredStanding { session, credentials } = stored;
         if self.is_idle(&session, now) {
-            return None;
+            return Ok(None);
         }
-        let (session, standing) = (Session::from(session), self.judge(credentials));
+        let session = Session::from(session);
+        let standing = self.standing(credentials, &session, now).await?;
         let alive = !session.has_ended(now) && standing.level(&session, now) > Aal::Aal0;
-        alive.then_some(Evidence { session, standing })
+        Ok(alive.then_some(Evidence { session, standing }))
     }
 
     /// Whether nobody has used the session for too long.

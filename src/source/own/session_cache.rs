@@ -28,6 +28,8 @@ pub(crate) struct Read {
     /// Until when the log may vouch for it.
     pub(crate) until: Timestamp,
     pub(crate) epoch: Epoch,
+    /// How many of the standing's credentials the store keeps: the first. The others are the application's, which is asked again.
+    pub(crate) stored: usize,
 }
 
 /// What is known of a verified token. What was read of its session repeats what the token says.
@@ -96,7 +98,7 @@ pub(crate) struct SessionCache {
     hasher: foldhash::quality::RandomState,
     epochs: Arc<Epochs>,
     max_age: Duration,
-    /// Whether there is a directory that could disable a subject.
+    /// Whether there is a directory that could disable a subject, or that keeps credentials.
     asks_directory: bool,
 }
 
@@ -273,7 +275,7 @@ mod tests {
             let epoch = self.cache.before_read(self.session.subject());
             let evidence = Evidence { session: self.session.clone().into(), standing: Standing::new(vec![]) };
             let until = read_at + SessionCache::LONGEST;
-            Read { evidence: Arc::new(evidence), at: read_at, asked_at: read_at, until, epoch }
+            Read { evidence: Arc::new(evidence), at: read_at, asked_at: read_at, until, epoch, stored: 0 }
         }
 
         fn read(&self, read_at: Timestamp) {

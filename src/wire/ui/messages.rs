@@ -305,3 +305,59 @@ pub(crate) fn flow_is_used_up(retry_after: u64) -> Text {
 pub(crate) fn begin_again() -> Text {
     Text::info(1_990_006, "Begin again")
 }
+
+/// 1010023: label of the button that sends a code to this address.
+pub(crate) fn code_address(shown: &str, channel: &str) -> Text {
+    Text::info(1_010_023, format!("Send a code to {shown}"))
+        .with_context(json!({ "address": shown, "channel": channel }))
+}
+
+/// 1010023: the same label for a client that may not learn the address.
+pub(crate) fn code_address_untold() -> Text {
+    Text::info(1_010_023, "Send a code")
+}
+
+/// 1010025: a code is on its way.
+pub(crate) fn code_sent() -> Text {
+    Text::info(1_010_025, "A code is on its way to you. Please type it here when it arrives.")
+}
+
+/// 1070013: label of the field for the code.
+pub(crate) fn code_field() -> Text {
+    Text::info(1_070_013, "Code from the message")
+}
+
+/// 1070009: label of the button that sends the code back.
+pub(crate) fn code_button() -> Text {
+    Text::info(1_070_009, "Continue")
+}
+
+/// 1070008: label of the button that asks for another code.
+pub(crate) fn code_resend() -> Text {
+    Text::info(1_070_008, "Send a new code")
+}
+
+/// 4000035: the subject has no such address.
+pub(crate) fn no_code_address() -> Text {
+    Text::error(4_000_035, "This is none of your addresses for codes. Please choose another way.")
+}
+
+/// 4010008: the code is wrong.
+pub(crate) fn code_wrong() -> Text {
+    Text::error(4_010_008, "This code is wrong or has expired. Please type the newest one that you got.")
+}
+
+/// 4000001: the code was tried too often.
+pub(crate) fn code_used_up() -> Text {
+    generic("This code was tried too often, and does not count any more. Please begin again with a new code.")
+}
+
+/// 4000001: nothing was sent.
+pub(crate) fn code_not_sent() -> Text {
+    generic("The code could not be sent. Please try again in a moment, or confirm in another way.")
+}
+
+/// 4000001: nobody knows whether it was sent.
+pub(crate) fn code_perhaps_sent() -> Text {
+    generic("The code may not have been sent. If none arrives, please ask for a new one.")
+}

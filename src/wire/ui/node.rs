@@ -143,6 +143,11 @@ impl Node {
         self.edit_input(|input| input.value = Some(value.into()))
     }
 
+    /// Whether it is a hidden input of this name.
+    pub(crate) fn is_hidden(&self, name: &str) -> bool {
+        matches!(&self.attributes, Attributes::Input(input) if input.kind == InputKind::Hidden && input.name == name)
+    }
+
     pub(crate) fn set_value(&mut self, value: impl Into<Value>) {
         if let Attributes::Input(input) = &mut self.attributes {
             input.value = Some(value.into());
