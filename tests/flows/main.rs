@@ -19,6 +19,7 @@ mod addresses;
 #[path = "../common/answers.rs"]
 mod answers;
 mod bodies;
+mod codes;
 mod cookies;
 #[cfg(feature = "metrics")]
 mod counters;
@@ -47,6 +48,8 @@ mod own_method;
 mod pages_say;
 #[path = "../common/post.rs"]
 mod post;
+#[path = "../common/postbox.rs"]
+mod postbox;
 mod push;
 mod races;
 mod repeats;

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use tower_step_up::{
     CurrentSession, Method, RequireAal2, Requirement, RouterExt, SigningKey, StepUp, StepUpBuilder, Subject,
     clock::Clock,
-    directory::{Directory, DirectoryFuture, Identity},
+    directory::{Address, Directory, DirectoryFuture, Identity},
     factor::{LookupSecrets, Password, Totp},
     store::{FlowStore, MemoryStore, SubjectStore},
     test_util::FixedClock,
@@ -42,9 +42,23 @@ pub struct Users {
     /// How often a password was compared.
     pub password_checks: Arc<std::sync::atomic::AtomicUsize>,
     hangs: Arc<AtomicBool>,
+    /// Where codes go.
+    addresses: Arc<std::sync::Mutex<BTreeMap<String, Vec<Address>>>>,
+    /// Whether nobody can say where codes go.
+    addresses_fail: Arc<AtomicBool>,
+    /// How often that was asked.
+    pub address_questions: Arc<AtomicUsize>,
 }
 
 impl Users {
+    pub fn reach(&self, name: &str, addresses: impl Into<Vec<Address>>) {
+        self.addresses.lock().unwrap().insert(name.to_owned(), addresses.into());
+    }
+
+    pub fn fail_for_addresses(&self, fail: bool) {
+        self.addresses_fail.store(fail, Ordering::SeqCst);
+    }
+
     pub fn disable(&self, name: &str) {
         self.disabled.lock().unwrap().push(name.to_owned());
     }
@@ -61,6 +75,20 @@ impl Directory for Users {
             let active = !self.disabled.lock().unwrap().iter().any(|name| name == subject.as_str());
             Ok(Some(Identity::new(json!({ "username": subject.as_str() })).active(active)))
         })
+    }
+
+    fn addresses<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Vec<Address>> {
+        Box::pin(async move {
+            self.address_questions.fetch_add(1, Ordering::SeqCst);
+            if self.addresses_fail.load(Ordering::SeqCst) {
+                return Err("the directory is down".into());
+            }
+            Ok(self.addresses.lock().unwrap().get(subject.as_str()).cloned().unwrap_or_default())
+        })
+    }
+
+    fn locale<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<String>> {
+        Box::pin(async move { Ok((subject.as_str() == "kim").then(|| "de-DE".to_owned())) })
     }
 
     fn checks_passwords(&self) -> bool {

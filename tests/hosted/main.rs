@@ -14,11 +14,22 @@
 mod common;
 
 mod client;
+mod codes;
 mod ends;
 mod faults;
 mod first_factor;
 mod host;
 mod model;
+#[path = "../common/postbox.rs"]
+#[allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    missing_docs,
+    reason = "shared with other tests"
+)]
+mod postbox;
 mod races;
 mod site;
 mod step_up;
