@@ -32,6 +32,8 @@ mod naive;
 mod naive_is_caught;
 #[path = "../common/post.rs"]
 mod post;
+#[path = "../common/postbox.rs"]
+mod postbox;
 #[cfg(all(unix, any(feature = "postgres", feature = "redis")))]
 #[path = "../servers/mod.rs"]
 mod servers;
@@ -50,6 +52,7 @@ mod faults;
 mod flows;
 mod held_bodies;
 mod input;
+mod messages;
 mod methods;
 mod model;
 mod outages;
