@@ -41,7 +41,7 @@ struct Tests {
 impl Tests {
     fn read() -> Self {
         let mut all = Vec::new();
-        for folder in ["src", "tests", "examples/bank/tests", "fuzz/properties"] {
+        for folder in ["src", "tests", "crates/mail/tests", "examples/bank/tests", "fuzz/properties"] {
             files(&root().join(folder), &mut all);
         }
         let mut tests = Self { by_name: BTreeMap::new(), modules: BTreeSet::new(), scripts: String::new() };
