@@ -18,7 +18,12 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// What it writes to standard error goes there.
+    pub(crate) fn start_with(command: &mut Command, errors: impl Into<Stdio>) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
         Self { process: command.spawn().unwrap(), url: None }
     }
 

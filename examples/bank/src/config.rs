@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tower_step_up::RequiredAal;
+#[cfg(feature = "mail")]
+use tower_step_up_mail::Smtp;
 
 /// The settings.
 pub(crate) struct Config {
@@ -25,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) transfer_max_age: Duration,
     /// The second factors, in the order in which they were named.
     pub(crate) factors: Vec<FactorSetting>,
+    pub(crate) codes: Codes,
     pub(crate) pages: Pages,
     /// How long a step-up may take, and a session may last; `None`: as the crate has it.
     pub(crate) login_lifespan: Option<Duration>,
@@ -60,8 +63,18 @@ pub(crate) enum StoreSetting {
 pub(crate) enum FactorSetting {
     Totp,
     LookupSecret,
+    Code,
     #[cfg(feature = "webauthn")]
     WebAuthn,
+}
+
+/// How codes are sent.
+pub(crate) struct Codes {
+    /// The mail server; `None` if codes are only written to standard error.
+    #[cfg(feature = "mail")]
+    pub(crate) smtp: Option<Smtp>,
+    /// Between two codes to one address; zero for no limit.
+    pub(crate) cool_down: Duration,
 }
 
 /// A bad setting. The text names the setting and says what to write instead. It never repeats a value that may contain a
@@ -92,6 +105,10 @@ impl Config {
         if flows.is_some() {
             return Err(BadSetting::new("BANK_FLOWS: build the bank with the feature redis, or leave it unset"));
         }
+        #[cfg(not(feature = "mail"))]
+        if get("BANK_SMTP").is_some() {
+            return Err(BadSetting::new("BANK_SMTP: build the bank with the feature mail, or leave it unset"));
+        }
         let lifespan = |name| get(name).map(|text| seconds(name, &text)).transpose();
         Ok(Self {
             address: address(get("BANK_ADDR").as_deref().unwrap_or("127.0.0.1:3000"))?,
@@ -107,6 +124,11 @@ impl Config {
                 get("BANK_TRANSFER_MAX_AGE").as_deref().unwrap_or("300"),
             )?,
             factors: factors(get("BANK_FACTORS").as_deref().unwrap_or("totp,lookup_secret"))?,
+            codes: Codes {
+                #[cfg(feature = "mail")]
+                smtp: get("BANK_SMTP").as_deref().map(smtp).transpose()?,
+                cool_down: seconds("BANK_CODE_COOL_DOWN", get("BANK_CODE_COOL_DOWN").as_deref().unwrap_or("30"))?,
+            },
             pages: Pages {
                 login: get("BANK_LOGIN_URL"),
                 login_ui: get("BANK_LOGIN_UI_URL"),
@@ -169,19 +191,30 @@ fn factors(text: &str) -> Result<Vec<FactorSetting>, BadSetting> {
         let factor = match name.as_str() {
             "totp" => FactorSetting::Totp,
             "lookup_secret" => FactorSetting::LookupSecret,
+            "code" => FactorSetting::Code,
             #[cfg(feature = "webauthn")]
             "webauthn" => FactorSetting::WebAuthn,
             #[cfg(not(feature = "webauthn"))]
             "webauthn" => {
                 return Err(BadSetting::new("BANK_FACTORS: build the bank with the feature webauthn, or leave it out"));
             }
-            _ => return Err(BadSetting::new("BANK_FACTORS must name totp, lookup_secret or webauthn, with commas")),
+            _ => {
+                return Err(BadSetting::new(
+                    "BANK_FACTORS must name totp, lookup_secret, webauthn or code, with commas",
+                ));
+            }
         };
         if !named.contains(&factor) {
             named.push(factor);
         }
     }
     Ok(named)
+}
+
+#[cfg(feature = "mail")]
+fn smtp(url: &str) -> Result<Smtp, BadSetting> {
+    Smtp::new(url, "Example Bank <no-reply@bank.example>")
+        .map_err(|error| BadSetting::new(format!("BANK_SMTP: {error}")))
 }
 
 fn seconds(name: &str, text: &str) -> Result<Duration, BadSetting> {

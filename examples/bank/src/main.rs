@@ -17,6 +17,9 @@
 //! | `BANK_MODEL` | `strict` | `strict` or `lax`: the level that whoami and the settings require |
 //! | `BANK_TRANSFER_MAX_AGE` | `300` | how many seconds old the second factor may be for a transfer |
 //! | `BANK_FACTORS` | `totp,lookup_secret` | the second factors; also `webauthn`, with the feature `webauthn` and a public URL like `http://localhost:3000` |
+//! | | | also `code`: codes to the users' addresses |
+//! | `BANK_SMTP` | none | `smtp://HOST:PORT`, with the feature `mail`: the server for codes by mail; all others, and without it all, go to standard error, on loopback only |
+//! | `BANK_CODE_COOL_DOWN` | `30` | seconds between two codes to one address; `0`, on loopback only, also lifts the limit of codes |
 //! | `BANK_STRIPS_PREFIX` | `false` | `true`: a proxy takes the path of `BANK_PUBLIC_URL` away; `false`: the bank serves below that path |
 //! | `BANK_LOGIN_URL`, `BANK_LOGIN_UI_URL`, `BANK_SETTINGS_UI_URL`, `BANK_ERROR_UI_URL` | the bank's | pages of a front end of one's own |
 //! | `BANK_ALLOWED_RETURN_URLS` | none | where else browsers may return to, with commas in between |
@@ -25,6 +28,7 @@
 //!
 //! A bad setting ends the program with one line and exit code 2.
 
+mod codes;
 mod config;
 mod database;
 mod login;
@@ -174,6 +178,7 @@ async fn step_up(
         Some(secret) => secret.clone(),
         None => database.secret().await?,
     };
+    let public: url::Url = public_url.parse()?;
     let mut builder = StepUp::builder(public_url)
         .proxy_strips_prefix(config.strips_prefix)
         .application_name("Example Bank")
@@ -187,6 +192,7 @@ async fn step_up(
     builder = config.factors.iter().fold(builder, |builder, factor| match factor {
         FactorSetting::Totp => builder.factor(Totp::new("Example Bank")),
         FactorSetting::LookupSecret => builder.factor(LookupSecrets::default()),
+        FactorSetting::Code => builder.factor(codes::factor(&config.codes, &public)),
         #[cfg(feature = "webauthn")]
         FactorSetting::WebAuthn => builder.factor(WebAuthn::new("Example Bank")),
     });

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower_step_up::{
     StepUp, Subject,
-    directory::{Directory, DirectoryFuture, Identity},
+    directory::{Address, Directory, DirectoryFuture, Identity},
 };
 
 use crate::database::{Database, on};
@@ -23,12 +23,40 @@ struct Seed {
     password: &'static str,
     /// The secret that is already in the user's authenticator app.
     totp: Option<&'static str>,
+    /// Where codes go.
+    addresses: &'static [SeedAddress],
+}
+
+/// A mail address or a number for text messages.
+struct SeedAddress {
+    address: &'static str,
+    verified: bool,
+}
+
+impl From<&SeedAddress> for Address {
+    fn from(seed: &SeedAddress) -> Self {
+        let address = if seed.address.contains('@') { Self::email(seed.address) } else { Self::sms(seed.address) };
+        address.verified(seed.verified)
+    }
 }
 
 static SEEDS: [Seed; 3] = [
-    Seed { username: "alice", password: "alice-password", totp: Some("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP") },
-    Seed { username: "bob", password: "bob-password", totp: None },
-    Seed { username: "carol", password: "carol-password", totp: Some("KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N") },
+    Seed {
+        username: "alice",
+        password: "alice-password",
+        totp: Some("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"),
+        addresses: &[SeedAddress { address: "alice@bank.example", verified: true }],
+    },
+    Seed { username: "bob", password: "bob-password", totp: None, addresses: &[] },
+    Seed {
+        username: "carol",
+        password: "carol-password",
+        totp: Some("KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N"),
+        addresses: &[
+            SeedAddress { address: "+4915112345678", verified: true },
+            SeedAddress { address: "carol@bank.example", verified: false },
+        ],
+    },
 ];
 
 /// Longer passwords are wrong without being hashed.
@@ -118,6 +146,12 @@ impl Directory for Users {
                 on!(&self.database, pool => sqlx::query_scalar(read).bind(subject.as_str()).fetch_one(pool).await)?;
             Ok(known.then(|| Identity::new(json!({ "username": subject.as_str() }))))
         })
+    }
+
+    /// The bank's users are always the same, and so are their addresses.
+    fn addresses<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Vec<Address>> {
+        let own = SEEDS.iter().find(|seed| seed.username == subject.as_str());
+        Box::pin(async move { Ok(own.iter().flat_map(|seed| seed.addresses).map(Address::from).collect()) })
     }
 
     fn checks_passwords(&self) -> bool {

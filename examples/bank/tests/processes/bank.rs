@@ -1,6 +1,9 @@
 //! The bank as a running program, and what its clients do.
 
-use std::{env, process::Command};
+use std::{
+    env,
+    process::{Command, Stdio},
+};
 
 use reqwest::Method;
 use serde_json::json;
@@ -17,12 +20,17 @@ pub(crate) const CAROL: &str = "KRSXG5CTMVRXEZLUKN2HE2LOM4QHG33N";
 impl Program {
     /// The bank with these settings and no others.
     pub(crate) fn bank(settings: &[(&str, &str)]) -> Self {
+        Self::bank_with(settings, Stdio::null())
+    }
+
+    /// The same, and what it writes to standard error goes there.
+    pub(crate) fn bank_with(settings: &[(&str, &str)], errors: impl Into<Stdio>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bank"));
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BANK_")) {
             command.env_remove(name);
         }
         command.env("BANK_ADDR", "127.0.0.1:0").envs(settings.iter().copied());
-        Self::start(&mut command)
+        Self::start_with(&mut command, errors)
     }
 }
 

@@ -18,6 +18,7 @@ mod bank;
 mod behind_nginx;
 #[path = "../../../../tests/processes/client.rs"]
 mod client;
+mod codes;
 mod native_client;
 #[path = "../../../../tests/processes/program.rs"]
 mod program;
