@@ -72,7 +72,8 @@ impl StepUp {
         Ok(self.engine().stores.ready().await?)
     }
 
-    /// The subject's credentials, oldest first, without their secrets: for a page of the application or a support desk.
+    /// The subject's credentials, oldest first, without their secrets: for a page of the application or a support desk. Addresses and other
+    /// credentials that the application keeps itself ([`Factor::elsewhere`](crate::factor::Factor::elsewhere)) are not among them.
     ///
     /// ```
     /// # use tower_step_up::{Error, StepUp, Subject};
