@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     aal::{CredentialId, Method},
-    session::{BindingKey, StoredSession},
+    session::{BindingKey, SessionId, StoredSession},
     store::{Credential, FlowStore, Revocation, StoreErrorKind, StoredFlow, SubjectStore},
 };
 
@@ -259,6 +259,18 @@ pub async fn a_session_begins_for_its_subject_alone<S: SubjectStore>(store: S) {
         assert_eq!(store.sessions(&kim, NOW + HOUR).await.unwrap().len(), count);
     }
     done(&store, &beginning(&lees, NOW)).await;
+
+    // Beside a rotation, it is both or none. A trusted device is used with one that is over at once and has no proof.
+    let live = created(&store, &kim, NOW).await;
+    let both = |begin: &StoredSession| Completion { rotate: Some(rotation(&live, NOW)), ..beginning(begin, NOW) };
+    let over = || StoredSession::from_parts(SessionId::random(), kim.clone(), BindingKey::random(), vec![], NOW, NOW);
+    assert_gone(&store, &both(&over().with_revocations(known)), "trusted before the revocation").await;
+    assert!(is_there(&store, &live).await);
+    let used = both(&over().with_revocations(known + 1));
+    done(&store, &used).await;
+    assert!(!is_there(&store, &live).await);
+    let kept = store.sessions(&kim, NOW).await.unwrap();
+    assert!(kept.iter().all(|session| !session.proofs().is_empty()), "one that is over is no session: {kept:?}");
 }
 
 /// A session that begins under an existing id is a conflict, even if the id is another subject's. Nothing is changed.
