@@ -232,7 +232,7 @@ mod tests {
             (&["2FA"], &[], Aal::Aal1, Err(Shortfall::LevelTooLow)),
             (&["phrh"], &["phr"], Aal::Aal1, Err(Shortfall::LevelTooLow)),
             (&["2fa"], &[], Aal::Aal2, missing),
-            (&["2fa"], &["otp", "pwd", "fpt"], Aal::Aal2, missing),
+            (&["2fa"], &["otp", "pwd", "face"], Aal::Aal2, missing),
             (&[], &["mfa"], Aal::Aal2, missing),
             (&["mfa"], &["2fa"], Aal::Aal1, Err(Shortfall::LevelTooLow)),
             (&["phr"], &[], Aal::Aal2, Ok(())),
