@@ -146,17 +146,16 @@ impl Users {
         Self { directory, timeout }
     }
 
-    /// How long one answer may take.
-    pub(crate) const fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     /// The directory itself, for a factor, which has a time limit of its own.
     pub(crate) fn directory(&self) -> &dyn Directory {
         self.directory.as_ref()
     }
 
-    async fn within<T>(&self, question: DirectoryFuture<'_, T>) -> Result<T, Error> {
+    /// The answer, if it comes in time.
+    pub(crate) async fn within<T, E: Into<DirectoryError>>(
+        &self,
+        question: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error> {
         let answer = tokio::time::timeout(self.timeout, question).await;
         answer
             .map_err(|elapsed| Error::with_source(ErrorKind::Directory, elapsed))?

@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Factor, FactorFuture};
+use super::Factor;
 use crate::{
     aal::{CredentialId, Proof, is_apart},
     clock::Timestamp,
     directory::{Directory, Users},
-    error::{Error, ErrorKind},
+    error::Error,
     seal::Sealer,
     session::Subject,
     standing::CredentialSummary,
@@ -99,7 +99,7 @@ impl KeptElsewhere {
         let context = ElsewhereContext { subject, directory: self.users.directory(), sealer: &self.sealer, now };
         for factor in self.factors.iter().filter(|factor| factor.keeps_elsewhere()) {
             let (method, aal) = (factor.method(), factor.aal());
-            let own = self.in_time(factor.elsewhere(context)).await?;
+            let own = self.users.within(factor.elsewhere(context)).await?;
             // Another method would let it count for another factor.
             known.extend(own.into_iter().filter(|one| {
                 let summary = one.credential.summary;
@@ -107,12 +107,5 @@ impl KeptElsewhere {
             }));
         }
         Ok(known)
-    }
-
-    async fn in_time<T>(&self, asked: FactorFuture<'_, T>) -> Result<T, Error> {
-        let answer = tokio::time::timeout(self.users.timeout(), asked).await;
-        answer
-            .map_err(|elapsed| Error::with_source(ErrorKind::Directory, elapsed))?
-            .map_err(|error| Error::with_source(ErrorKind::Directory, error))
     }
 }
