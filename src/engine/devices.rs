@@ -28,6 +28,9 @@ const TAKEN_FOR: Duration = Duration::from_secs(60);
 /// How many devices a subject has at most. The oldest give way.
 const MOST: usize = 20;
 
+/// The event of a device that is trusted no more.
+pub(crate) const FORGOTTEN: fn(CredentialId) -> AuditEventKind = |device| AuditEventKind::DeviceForgotten { device };
+
 /// What a browser has of a device: its id, and a secret that changes with each use.
 pub(crate) struct DeviceCookie {
     id: CredentialId,
@@ -160,6 +163,11 @@ impl Device {
     }
 }
 
+/// The ids of the devices among these credentials, trusted or not.
+fn ids(credentials: &[Credential]) -> impl Iterator<Item = CredentialId> + '_ {
+    credentials.iter().map(|one| one.summary).filter(|one| one.method.is_trusted_device()).map(|one| one.id)
+}
+
 /// A device as its user sees it.
 pub(crate) struct ShownDevice {
     pub(crate) id: CredentialId,
@@ -170,8 +178,8 @@ pub(crate) struct ShownDevice {
 }
 
 impl Engine {
-    /// A new device of a subject with this standing, and what its browser keeps of it. `None` if no device is trusted, or the store cannot say
-    /// when all sessions are ended.
+    /// A new device of a subject with this standing, what its browser keeps of it, and until when. `None` if no device is trusted, or the store
+    /// cannot say when all sessions are ended.
     pub(crate) fn new_device(
         &self,
         subject: &Subject,
@@ -179,25 +187,25 @@ impl Engine {
         name: Option<&str>,
         revocations: Option<u64>,
         now: Timestamp,
-    ) -> Option<(Credential, DeviceCookie)> {
-        let (lifespan, revocations) = (self.limits.trusted_devices?, revocations?);
+    ) -> Option<(Credential, DeviceCookie, Timestamp)> {
+        let (until, revocations) = (now + self.limits.trusted_devices?, revocations?);
         let id = CredentialId::random();
         let cookie = DeviceCookie::random(id)?;
         let record = Record {
             secret: cookie.hash(subject),
             replaced: None,
             factors: standing.bound_factors(),
-            until: now + lifespan,
+            until,
             revocations,
         };
         let summary = CredentialSummary { id, method: Method::TRUSTED_DEVICE, aal: Aal::Aal0 };
         let mut credential = Credential::new(summary, now).with_data(serde_json::to_vec(&record).ok()?);
         credential.name = name.and_then(|name| CredentialName::new(shortened(name)).ok());
-        Some((credential, cookie))
+        Some((credential, cookie, until))
     }
 
     /// Until when the device is trusted: not longer than what is configured by now.
-    pub(crate) fn trusted_until(&self, device: &Device) -> Option<Timestamp> {
+    fn trusted_until(&self, device: &Device) -> Option<Timestamp> {
         let lifespan = self.limits.trusted_devices?;
         Some(device.record.until.min(device.created_at + lifespan))
     }
@@ -245,9 +253,10 @@ impl Engine {
         let alive = self.trusted_devices(credentials, standing, now);
         let kept: Vec<_> = alive.iter().map(|device| device.id).filter(|id| Some(*id) != replaced).collect();
         let kept = kept.get(..MOST.saturating_sub(1)).unwrap_or(&kept);
-        let devices = credentials.iter().map(|one| one.summary).filter(|one| one.method.is_trusted_device());
-        let gone: Vec<_> = devices.map(|one| one.id).filter(|id| !kept.contains(id)).collect();
-        self.try_to_end(subject, gone, origin).await;
+        let gone = ids(credentials).filter(|id| !kept.contains(id)).collect();
+        if let Err(error) = self.end_devices(subject, gone, FORGOTTEN, origin).await {
+            tracing::warn!(target: "tower_step_up::sessions", %error, "a trusted device could not be removed");
+        }
     }
 
     /// Ends these devices.
@@ -273,29 +282,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends all devices of the subject, and returns how many.
-    pub(crate) async fn forget_devices(&self, subject: &Subject, origin: &Origin) -> Result<usize, StoreError> {
+    /// Ends this device of the subject, or all, and returns which.
+    pub(crate) async fn forget_devices(
+        &self,
+        subject: &Subject,
+        only: Option<CredentialId>,
+        origin: &Origin,
+    ) -> Result<Vec<CredentialId>, StoreError> {
         let known = self.stores.credentials(subject).await?;
-        let devices = known.iter().map(|one| one.summary).filter(|one| one.method.is_trusted_device());
-        let devices: Vec<_> = devices.map(|one| one.id).collect();
-        let count = devices.len();
-        self.end_devices(subject, devices, |device| AuditEventKind::DeviceForgotten { device }, origin).await?;
-        Ok(count)
+        let gone: Vec<_> = ids(&known).filter(|id| only.is_none_or(|only| only == *id)).collect();
+        self.end_devices(subject, gone.clone(), FORGOTTEN, origin).await?;
+        Ok(gone)
     }
 
     /// The same after what has ended their trust already, so that nobody sees them any more.
     pub(super) async fn sweep_devices(&self, subject: &Subject, origin: &Origin) {
         if self.limits.trusted_devices.is_some()
-            && let Err(error) = self.forget_devices(subject, origin).await
+            && let Err(error) = self.forget_devices(subject, None, origin).await
         {
             tracing::warn!(target: "tower_step_up::sessions", %error, "devices that are not trusted any more could not be removed");
-        }
-    }
-
-    async fn try_to_end(&self, subject: &Subject, devices: Vec<CredentialId>, origin: &Origin) {
-        let forgotten = |device| AuditEventKind::DeviceForgotten { device };
-        if let Err(error) = self.end_devices(subject, devices, forgotten, origin).await {
-            tracing::warn!(target: "tower_step_up::sessions", %error, "a trusted device could not be removed");
         }
     }
 }

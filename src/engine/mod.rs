@@ -13,7 +13,7 @@ mod shown;
 use std::sync::Arc;
 
 #[cfg(feature = "axum")]
-pub(crate) use self::devices::{Device, DeviceCookie, Presented, ShownDevice};
+pub(crate) use self::devices::{Device, DeviceCookie, FORGOTTEN, Presented, ShownDevice};
 #[cfg(feature = "axum")]
 pub(crate) use self::factors::Tried;
 pub(crate) use self::limits::{LONGEST_AT_AAL1, LONGEST_AT_AAL2, Limits, Overall, Switch};

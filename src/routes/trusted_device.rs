@@ -12,7 +12,7 @@ use super::{answer, failure::Failure, repeat, scope::Scope, submission::Submissi
 use crate::{
     aal::{Aal, CredentialId},
     audit::AuditEventKind,
-    engine::{Device, DeviceCookie, Engine, Presented},
+    engine::{Device, DeviceCookie, Engine, FORGOTTEN, Presented},
     factor::{Factor, Form},
     flow::{login::Asked, owner::Owner},
     session::{BindingKey, SessionId, StoredSession, Subject, cookie::values},
@@ -74,9 +74,8 @@ pub(super) async fn recognise(
     if presented == Presented::Replayed {
         return end(scope, subject, device.id(), |device| AuditEventKind::DeviceReplayed { device }).await;
     }
-    let forgotten = |device| AuditEventKind::DeviceForgotten { device };
     let Some(note) = engine.note_of(&device, &standing, now) else {
-        return end(scope, subject, device.id(), forgotten).await;
+        return end(scope, subject, device.id(), FORGOTTEN).await;
     };
     let new = match presented {
         Presented::Current => Some(DeviceCookie::random(device.id()).ok_or(Failure::Unavailable)?),
@@ -102,7 +101,7 @@ pub(super) async fn recognise(
             Ok(Recognised::Trusted(response))
         }
         Completed::SessionGone if still_lives(scope, found.session.binding(), subject, old).await? => {
-            end(scope, subject, device.id(), forgotten).await
+            end(scope, subject, device.id(), FORGOTTEN).await
         }
         Completed::SessionGone | Completed::Used => match found.session.binding() {
             Some(binding) => follow(scope, subject, binding, &cookie, return_to).await,
@@ -215,10 +214,8 @@ pub(super) async fn make(scope: &Scope, owner: &Owner) -> Result<Option<NewDevic
     let revocations = engine.stores.revocations().await?;
     let client = scope.context.client();
     let made = engine.new_device(&owner.subject, &owner.standing(engine), client.user_agent(), revocations, now);
-    let Some((credential, cookie)) = made else { return Ok(None) };
-    let until =
-        Device::find(std::slice::from_ref(&credential), cookie.id()).and_then(|device| engine.trusted_until(&device));
-    let cookie = engine.sessions.cookies.device(&cookie.value(), until.unwrap_or(now), now);
+    let Some((credential, cookie, until)) = made else { return Ok(None) };
+    let cookie = engine.sessions.cookies.device(&cookie.value(), until, now);
     Ok(Some(NewDevice { credential, cookie }))
 }
 

@@ -83,7 +83,7 @@ impl StepUp {
     ///
     /// The store did not answer; whether devices were forgotten is not known.
     pub async fn forget_devices(&self, subject: &Subject) -> Result<usize, Error> {
-        Ok(self.engine().forget_devices(subject, &self.origin(Actor::Administrator)).await?)
+        Ok(self.engine().forget_devices(subject, None, &self.origin(Actor::Administrator)).await?.len())
     }
 
     /// Unlocks a factor that is locked after too many wrong answers, even for good.

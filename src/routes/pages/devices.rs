@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::sessions::{at_the_head, has_our_token};
 use crate::{
     aal::CredentialId,
-    audit::AuditEventKind,
     engine::{Engine, ShownDevice},
     flow::{csrf::CsrfToken, owner::Owner},
     routes::{
@@ -103,14 +102,9 @@ async fn forgotten(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
     may_forget_devices(scope, &found.session, Some(&page)).await?;
     let (subject, origin) = (found.session.subject(), scope.context.origin());
     let own = cookie_of(&scope.headers, engine).map(|cookie| cookie.id());
-    let known = engine.stores.credentials(subject).await.map_err(Failure::from)?;
-    let devices = known.iter().map(|one| one.summary).filter(|one| one.method.is_trusted_device());
-    let gone: Vec<_> = devices.map(|one| one.id).filter(|id| named.is_none_or(|named| named == *id)).collect();
-    let here = own.is_some_and(|own| gone.contains(&own));
-    let event = |device| AuditEventKind::DeviceForgotten { device };
-    engine.end_devices(subject, gone, event, &origin).await.map_err(Failure::from)?;
+    let gone = engine.forget_devices(subject, named, &origin).await.map_err(Failure::from)?;
     let mut response = answer::see_other(&page);
-    if here {
+    if own.is_some_and(|own| gone.contains(&own)) {
         answer::set_cookie(&mut response, engine.sessions.cookies.device_removal());
     }
     Ok(response)
