@@ -47,6 +47,31 @@ impl fmt::Debug for Recalled {
     }
 }
 
+/// What becomes of a value, with an answer for whoever changes it.
+pub enum Changed<T> {
+    /// It stays as it is.
+    Left(T),
+    /// Another takes its place.
+    Written {
+        /// The new value. An empty one forgets.
+        value: Zeroizing<Vec<u8>>,
+        /// Until when it is remembered.
+        until: Timestamp,
+        /// The answer, if nobody else has written meanwhile.
+        answer: T,
+    },
+}
+
+/// Shows neither value nor answer.
+impl<T> fmt::Debug for Changed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Left(_) => "Left(..)",
+            Self::Written { .. } => "Written { .. }",
+        })
+    }
+}
+
 /// The body of the row. No flow has this field, and no row of a memory has a flow's.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +85,9 @@ struct Kept {
     until: Timestamp,
     value: String,
 }
+
+/// How often a value is read again that others keep writing.
+const ROUNDS: u32 = 8;
 
 /// How many values of one owner are kept: a few of each factor.
 const KEPT: u32 = 32;
@@ -122,6 +150,48 @@ impl FactorMemory<'_> {
             Err(error) if error.kind() == StoreErrorKind::Conflict => Ok(false),
             created => Ok(created.map(|()| true)?),
         }
+    }
+
+    /// Changes the value of this name in one step: reads it, asks `change` what becomes of it, and writes that. If somebody else has written
+    /// meanwhile, it begins anew, a few times.
+    ///
+    /// ```
+    /// use tower_step_up::factor::{Changed, FactorContext, FactorError, Remembered};
+    ///
+    /// /// Counts, and returns how often it has.
+    /// async fn count(context: FactorContext<'_>) -> Result<u8, FactorError> {
+    ///     let one_more = |value: Option<&[u8]>| {
+    ///         let count = value.and_then(|value| value.first()).copied().unwrap_or(0).saturating_add(1);
+    ///         let until = context.now + std::time::Duration::from_secs(3600);
+    ///         Ok(Changed::Written { value: vec![count].into(), until, answer: count })
+    ///     };
+    ///     context.memory.change(Remembered::BySubject, "count", one_more).await
+    /// }
+    /// ```
+    ///
+    /// `change` may be called several times, so it must do nothing but decide.
+    ///
+    /// # Errors
+    ///
+    /// As [`recall`](Self::recall) and [`write`](Self::write); `change` failed; or others kept writing at the same moment.
+    pub async fn change<T>(
+        &self,
+        whose: Remembered,
+        name: &'static str,
+        change: impl Fn(Option<&[u8]>) -> Result<Changed<T>, FactorError>,
+    ) -> Result<T, FactorError> {
+        for _ in 0..ROUNDS {
+            let recalled = self.recall(whose, name).await?;
+            match change(recalled.value.as_deref().map(Vec::as_slice))? {
+                Changed::Left(answer) => return Ok(answer),
+                Changed::Written { value, until, answer } => {
+                    if self.write(recalled, &value, until).await? {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+        Err(FactorError::Unavailable("other requests kept writing at the same moment".into()))
     }
 
     fn open(&self, id: FlowId, row: &StoredFlow) -> Option<Zeroizing<Vec<u8>>> {
@@ -224,6 +294,28 @@ mod tests {
                 assert_eq!(read(&memory, whose).await, Some(value.to_vec()).filter(|value| !value.is_empty()));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_made_on_what_was_read() {
+        let (stores, sealer, kim) = (stores(), sealer(&["one"]), Subject::new("kim").unwrap());
+        let memory = no_memory(&stores, &sealer, &kim);
+        let longer = |value: Option<&[u8]>| {
+            let value = [value.unwrap_or_default(), b"x"].concat();
+            let length = value.len();
+            Ok(Changed::Written { value: value.into(), until: NOW, answer: length })
+        };
+        let whose = Remembered::BySubject;
+        for length in 1..4 {
+            assert_eq!(memory.change(whose, "code", longer).await.unwrap(), length);
+        }
+        let seen = |value: Option<&[u8]>| Ok(Changed::Left(value.map(<[u8]>::len)));
+        assert_eq!(memory.change(whose, "code", seen).await.unwrap(), Some(3));
+        let forget = |_: Option<&[u8]>| Ok(Changed::Written { value: Zeroizing::default(), until: NOW, answer: () });
+        memory.change(whose, "code", forget).await.unwrap();
+        assert_eq!(memory.change(whose, "code", seen).await.unwrap(), None);
+        let fail = |_: Option<&[u8]>| Err::<Changed<()>, _>(FactorError::Unavailable("no digest".into()));
+        assert!(memory.change(whose, "code", fail).await.is_err());
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ pub use self::{
     error::{FactorError, FactorFuture},
     form::Form,
     lookup_secret::LookupSecrets,
-    memory::{FactorMemory, Recalled, Remembered},
+    memory::{Changed, FactorMemory, Recalled, Remembered},
     password::{FirstFactor, Password},
     script::PageScript,
     totp::Totp,

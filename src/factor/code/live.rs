@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::{
     aal::CredentialId,
     clock::Timestamp,
-    factor::{FactorContext, FactorError, Recalled, Remembered},
+    factor::{Changed, FactorContext, FactorError, Remembered},
     store::FlowId,
 };
 
@@ -16,9 +16,6 @@ const NAME: &str = "code";
 
 /// How often one code is tried (NIST SP 800-63B-4 section 3.1.3.2 asks for a limit).
 const TRIES: u8 = 5;
-
-/// How often a value is read again that others keep writing.
-pub(super) const ROUNDS: u32 = 8;
 
 /// A code of six digits.
 pub(super) struct NewCode(Zeroizing<String>);
@@ -71,20 +68,21 @@ pub(super) enum Typed {
 }
 
 impl Live {
-    fn read(recalled: &Recalled, now: Timestamp) -> Option<Self> {
-        let live: Self = serde_json::from_slice(recalled.value.as_deref()?).ok()?;
+    fn read(value: Option<&[u8]>, now: Timestamp) -> Option<Self> {
+        let live: Self = serde_json::from_slice(value?).ok()?;
         (now < live.ends_at).then_some(live)
     }
 
-    fn written(&self) -> Result<Zeroizing<Vec<u8>>, FactorError> {
-        serde_json::to_vec(self).map(Zeroizing::new).map_err(|error| FactorError::Unavailable(error.into()))
+    fn written<T>(&self, answer: T) -> Result<Changed<T>, FactorError> {
+        let value = serde_json::to_vec(self).map_err(|error| FactorError::Unavailable(error.into()))?;
+        Ok(Changed::Written { value: value.into(), until: self.ends_at, answer })
     }
 
     /// The code of this session that can still be typed.
     pub(super) async fn of(context: &FactorContext<'_>) -> Result<Option<Self>, FactorError> {
         let recalled = context.memory.recall(Remembered::BySession, NAME).await?;
         let open = |live: &Self| live.tries < TRIES && live.used_in.is_none();
-        Ok(Self::read(&recalled, context.now).filter(open))
+        Ok(Self::read(recalled.value.as_deref().map(Vec::as_slice), context.now).filter(open))
     }
 
     /// Puts a new code in place of the one before, and returns that one.
@@ -97,42 +95,34 @@ impl Live {
         let digest = context.sealer.digest(&message(context, to, code.as_str()));
         let digest = digest.ok_or_else(|| FactorError::Unavailable("no digest could be made".into()))?;
         let new = Self { digest, to, tries: 0, ends_at: context.now + lasts, used_in: None };
-        for _ in 0..ROUNDS {
-            let recalled = context.memory.recall(Remembered::BySession, NAME).await?;
-            let before = Self::read(&recalled, context.now);
-            if context.memory.write(recalled, &new.written()?, new.ends_at).await? {
-                return Ok(Replaced { before, new });
-            }
-        }
-        Err(too_busy())
+        let replace =
+            |value: Option<&[u8]>| new.written(Replaced { before: Self::read(value, context.now), new: new.clone() });
+        context.memory.change(Remembered::BySession, NAME, replace).await
     }
 
-    /// Tries what the user has typed. The try is written before anything is compared, and with it that the code is used.
+    /// Tries what the user has typed. The try is written before anybody learns what it was, and with it that the code is used.
     pub(super) async fn try_typed(
         context: &FactorContext<'_>,
         typed: &str,
         is_known: impl Fn(CredentialId) -> bool,
     ) -> Result<Typed, FactorError> {
-        for _ in 0..ROUNDS {
-            let recalled = context.memory.recall(Remembered::BySession, NAME).await?;
+        let attempt = |value: Option<&[u8]>| {
             // One that was sent to an address that is gone proves nothing.
-            let live = Self::read(&recalled, context.now).filter(|live| is_known(live.to));
-            let Some(mut live) = live else { return Ok(Typed::Wrong) };
+            let live = Self::read(value, context.now).filter(|live| is_known(live.to));
+            let Some(mut live) = live else { return Ok(Changed::Left(Typed::Wrong)) };
             let is_right = context.sealer.is_digest(&message(context, live.to, typed), &live.digest);
             match live.used_in {
                 // The same form once more: of two, the store lets one through.
-                Some(flow) if flow == context.flow && is_right => return Ok(Typed::Right(live.to)),
-                Some(_) => return Ok(Typed::Wrong),
-                None if live.tries >= TRIES => return Ok(Typed::UsedUp),
+                Some(flow) if flow == context.flow && is_right => return Ok(Changed::Left(Typed::Right(live.to))),
+                Some(_) => return Ok(Changed::Left(Typed::Wrong)),
+                None if live.tries >= TRIES => return Ok(Changed::Left(Typed::UsedUp)),
                 None => {}
             }
             live.tries = live.tries.saturating_add(1);
             live.used_in = is_right.then_some(context.flow);
-            if context.memory.write(recalled, &live.written()?, live.ends_at).await? {
-                return Ok(if is_right { Typed::Right(live.to) } else { Typed::Wrong });
-            }
-        }
-        Err(too_busy())
+            live.written(if is_right { Typed::Right(live.to) } else { Typed::Wrong })
+        };
+        context.memory.change(Remembered::BySession, NAME, attempt).await
     }
 }
 
@@ -145,23 +135,15 @@ pub(super) struct Replaced {
 impl Replaced {
     /// The new code was never sent, so the one before is good again.
     pub(super) async fn take_back(self, context: &FactorContext<'_>) -> Result<(), FactorError> {
-        for _ in 0..ROUNDS {
-            let recalled = context.memory.recall(Remembered::BySession, NAME).await?;
-            if Live::read(&recalled, context.now).is_none_or(|live| live.digest != self.new.digest) {
-                return Ok(());
+        let restore = |value: Option<&[u8]>| {
+            if Live::read(value, context.now).is_none_or(|live| live.digest != self.new.digest) {
+                return Ok(Changed::Left(()));
             }
-            let (value, until) = match &self.before {
-                Some(before) => (before.written()?, before.ends_at),
-                None => (Zeroizing::default(), context.now),
-            };
-            if context.memory.write(recalled, &value, until).await? {
-                return Ok(());
+            match &self.before {
+                Some(before) => before.written(()),
+                None => Ok(Changed::Written { value: Zeroizing::default(), until: context.now, answer: () }),
             }
-        }
-        Err(too_busy())
+        };
+        context.memory.change(Remembered::BySession, NAME, restore).await
     }
-}
-
-pub(super) fn too_busy() -> FactorError {
-    FactorError::Unavailable("other requests kept writing at the same moment".into())
 }

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::live::{ROUNDS, too_busy};
 use crate::{
     aal::CredentialId,
     clock::Timestamp,
-    factor::{FactorContext, FactorError, Recalled, Remembered},
+    factor::{Changed, FactorContext, FactorError, Remembered},
 };
 
 const NAME: &str = "sends";
@@ -30,11 +29,16 @@ pub(super) struct SendLimits {
 struct Sends(Vec<(CredentialId, Timestamp)>);
 
 impl Sends {
-    fn read(recalled: &Recalled, now: Timestamp) -> Self {
-        let known = recalled.value.as_deref().and_then(|value| serde_json::from_slice::<Self>(value).ok());
+    fn read(value: Option<&[u8]>, now: Timestamp) -> Self {
+        let known = value.and_then(|value| serde_json::from_slice::<Self>(value).ok());
         let mut known = known.unwrap_or_default();
         known.0.retain(|(_, at)| now.since(*at) < HOUR);
         known
+    }
+
+    fn written<T>(&self, now: Timestamp, answer: T) -> Result<Changed<T>, FactorError> {
+        let value = serde_json::to_vec(self).map_err(|error| FactorError::Unavailable(error.into()))?;
+        Ok(Changed::Written { value: value.into(), until: now + HOUR, answer })
     }
 
     /// How long until the next may go out to this address, if not now.
@@ -61,40 +65,29 @@ pub(super) async fn reserve(
 ) -> Result<Result<Reserved, Duration>, FactorError> {
     let Some(limits) = limits else { return Ok(Ok(Reserved { entry: None })) };
     let now = context.now;
-    for _ in 0..ROUNDS {
-        let recalled = context.memory.recall(Remembered::BySubject, NAME).await?;
-        let mut sends = Sends::read(&recalled, now);
+    let count = |value: Option<&[u8]>| {
+        let mut sends = Sends::read(value, now);
         if let Some(wait) = sends.wait(to, limits, now) {
-            return Ok(Err(wait));
+            return Ok(Changed::Left(Err(wait)));
         }
         sends.0.push((to, now));
-        if write(context, recalled, &sends).await? {
-            return Ok(Ok(Reserved { entry: Some((to, now)) }));
-        }
-    }
-    Err(too_busy())
+        sends.written(now, Ok(Reserved { entry: Some((to, now)) }))
+    };
+    context.memory.change(Remembered::BySubject, NAME, count).await
 }
 
 impl Reserved {
     /// Nothing was sent, so it does not count.
     pub(super) async fn give_back(self, context: &FactorContext<'_>) -> Result<(), FactorError> {
         let Some(entry) = self.entry else { return Ok(()) };
-        for _ in 0..ROUNDS {
-            let recalled = context.memory.recall(Remembered::BySubject, NAME).await?;
-            let mut sends = Sends::read(&recalled, context.now);
-            let Some(place) = sends.0.iter().rposition(|known| *known == entry) else { return Ok(()) };
+        let uncount = |value: Option<&[u8]>| {
+            let mut sends = Sends::read(value, context.now);
+            let Some(place) = sends.0.iter().rposition(|known| *known == entry) else { return Ok(Changed::Left(())) };
             sends.0.remove(place);
-            if write(context, recalled, &sends).await? {
-                return Ok(());
-            }
-        }
-        Err(too_busy())
+            sends.written(context.now, ())
+        };
+        context.memory.change(Remembered::BySubject, NAME, uncount).await
     }
-}
-
-async fn write(context: &FactorContext<'_>, recalled: Recalled, sends: &Sends) -> Result<bool, FactorError> {
-    let value = serde_json::to_vec(sends).map_err(|error| FactorError::Unavailable(error.into()))?;
-    context.memory.write(recalled, &value, context.now + HOUR).await
 }
 
 #[cfg(test)]
