@@ -1,21 +1,17 @@
 //! The trusted devices on the settings page, which ends them.
 
-use axum::{
-    body::{Body, Bytes},
-    extract::State,
-    response::Response,
-};
+use axum::{body::Body, extract::State, response::Response};
 use url::Url;
 use uuid::Uuid;
 
-use super::sessions::{at_the_head, has_our_token};
+use super::own_form;
 use crate::{
     aal::CredentialId,
     engine::{Engine, ShownDevice},
+    factor::Form,
     flow::{csrf::CsrfToken, owner::Owner},
     routes::{
         answer,
-        body::{self, Received},
         failure::Failure,
         recent_proof::may_forget_devices,
         scope::{Scope, Site},
@@ -63,7 +59,7 @@ impl Devices {
             return None;
         }
         let token = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf)?;
-        let csrf = token.of_session(&engine.sealer, session.binding()?)?.mask()?;
+        let csrf = own_form::token_for(&token, scope, session)?;
         Some(Self { action: url(engine).into(), csrf, entries })
     }
 }
@@ -74,27 +70,16 @@ fn url(engine: &Engine) -> Url {
 
 /// `POST /self-service/ui/devices` with `device`: an id, or `all`.
 pub(crate) async fn forget(State(_): State<Site>, scope: Scope, body: Body) -> Response {
-    let received = match at_the_head(&scope, &scope.engine().urls.enrolment(None)).await {
-        Ok(()) => body::receive(&scope, body, body::SMALL).await.map_err(Refused::from),
-        Err(refused) => Err(refused),
-    };
-    match received {
-        Ok(Received { bytes, scope, .. }) => {
-            forgotten(&scope, bytes).await.unwrap_or_else(|refused| refused.respond(&scope, false))
-        }
+    match own_form::receive(&scope, body, &scope.engine().urls.enrolment(None)).await {
+        Ok((scope, form)) => forgotten(&scope, &form).await.unwrap_or_else(|refused| refused.respond(&scope, false)),
         Err(refused) => refused.respond(&scope, false),
     }
 }
 
-async fn forgotten(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
+async fn forgotten(scope: &Scope, form: &Form) -> Result<Response, Refused> {
     let engine = scope.engine();
-    let form = body::form(&scope.headers, bytes).await.map_err(|_| Failure::BadBody)?;
     let page = engine.urls.enrolment(None);
     let found = session(scope, engine.urls.login(false, false, Some(&page))).await?;
-    let binding = found.session.binding().ok_or(Failure::NoSession)?;
-    if !has_our_token(&scope.headers, engine, form.get("csrf_token"), binding) {
-        return Err(Failure::Csrf.into());
-    }
     let named = match form.get("device").ok_or(Failure::BadBody)? {
         "all" => None,
         id => Some(CredentialId::from(Uuid::try_parse(id).map_err(|_| Failure::BadBody)?)),

@@ -2,6 +2,7 @@
 
 mod devices;
 mod form;
+mod own_form;
 mod script;
 mod sessions;
 

@@ -1,26 +1,21 @@
 //! The page with the subject's sessions, which ends them. `/sessions` is the same for programs.
 
 use askama::Template;
-use axum::{
-    body::{Body, Bytes},
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{body::Body, extract::State, http::StatusCode, response::Response};
 use url::Url;
 use uuid::Uuid;
 
-use super::{Frame, html};
+use super::{Frame, html, own_form};
 use crate::{
     aal::{Method, Proof},
     client::Client,
     clock::Timestamp,
     engine::Engine,
-    flow::csrf::{self, CsrfToken},
+    factor::Form,
+    flow::csrf::CsrfToken,
     requirement::Requirement,
     routes::{
         answer,
-        body::{self, Received},
         failure::Failure,
         logout::{forget_user, sign_out},
         recent_proof::may_end_others,
@@ -28,7 +23,7 @@ use crate::{
         sessions::end_one,
         settings::{Refused, meets, session},
     },
-    session::{BindingKey, Session, SessionId, StoredSession},
+    session::{Session, SessionId, StoredSession},
     source::Evidence,
     store::Revocation,
     wire::ui::message::minute,
@@ -145,8 +140,7 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
     let account = engine.users.identifier(found.session.subject()).await?;
     let known = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
     let token = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
-    let binding = found.session.binding().ok_or(Failure::NoSession)?;
-    let csrf = token.of_session(&engine.sealer, binding).and_then(|token| token.mask());
+    let csrf = own_form::token_for(&token, scope, &found.session);
     let page = SessionsPage {
         frame: Frame::of(engine),
         account: &account,
@@ -165,36 +159,17 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
 
 /// `POST /self-service/ui/sessions` with `session`: an id, or `others`.
 pub(crate) async fn end(State(_): State<Site>, scope: Scope, body: Body) -> Response {
-    let received = match at_the_head(&scope, &url(scope.engine())).await {
-        Ok(()) => body::receive(&scope, body, body::SMALL).await.map_err(Refused::from),
-        Err(refused) => Err(refused),
-    };
-    match received {
-        Ok(Received { bytes, scope, .. }) => {
-            ended(&scope, bytes).await.unwrap_or_else(|refused| refused.respond(&scope, false))
-        }
+    match own_form::receive(&scope, body, &url(scope.engine())).await {
+        Ok((scope, form)) => ended(&scope, &form).await.unwrap_or_else(|refused| refused.respond(&scope, false)),
         Err(refused) => refused.respond(&scope, false),
     }
 }
 
-/// What the head refuses is refused before the body.
-pub(super) async fn at_the_head(scope: &Scope, page: &Url) -> Result<(), Refused> {
+async fn ended(scope: &Scope, form: &Form) -> Result<Response, Refused> {
     let engine = scope.engine();
-    if !csrf::origin_is_ours(&scope.headers, &engine.urls.page_origins) {
-        return Err(Failure::Csrf.into());
-    }
-    session(scope, engine.urls.login(false, false, Some(page))).await.map(drop)
-}
-
-async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
-    let engine = scope.engine();
-    let form = body::form(&scope.headers, bytes).await.map_err(|_| Failure::BadBody)?;
     let page = url(engine);
     let found = session(scope, engine.urls.login(false, false, Some(&page))).await?;
     let own = found.session.binding().ok_or(Failure::NoSession)?;
-    if !has_our_token(&scope.headers, engine, form.get("csrf_token"), own) {
-        return Err(Failure::Csrf.into());
-    }
     let subject = found.session.subject();
     let origin = scope.context.origin();
     let named = form.get("session").ok_or(Failure::BadSessionId)?;
@@ -218,11 +193,4 @@ async fn ended(scope: &Scope, bytes: Bytes) -> Result<Response, Refused> {
         Some(id) => end_one(scope, subject, id).await?,
     }
     Ok(answer::see_other(&page))
-}
-
-/// Whether the form has the token of this browser and this session. The head has shown already that no other site sent it, where the browser
-/// says so.
-pub(super) fn has_our_token(headers: &HeaderMap, engine: &Engine, value: Option<&str>, own: BindingKey) -> bool {
-    let token = CsrfToken::from_cookie(headers, &engine.sessions.cookies.csrf);
-    token.zip(value).is_some_and(|(token, value)| token.fits_session(value, &engine.sealer, own))
 }
