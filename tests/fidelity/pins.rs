@@ -1,52 +1,9 @@
 //! What differs from the recorded answers on purpose, or says nothing of the wire, with the reason.
 
-use std::fmt;
+use super::pin::Pin;
 
-use super::compare::{Difference, fits};
-
-/// Places that may differ. In all patterns, `*` stands for anything, and `|` parts alternatives.
-#[derive(Debug)]
-pub struct Pin {
-    steps: &'static str,
-    places: &'static str,
-    theirs: &'static str,
-    ours: &'static str,
-    why: &'static str,
-}
-
-impl Pin {
-    pub const fn new(steps: &'static str, places: &'static str, why: &'static str) -> Self {
-        Self { steps, places, theirs: "*", ours: "*", why }
-    }
-
-    /// Only where this was recorded.
-    const fn theirs(mut self, theirs: &'static str) -> Self {
-        self.theirs = theirs;
-        self
-    }
-
-    /// Only where we answer this.
-    const fn ours(mut self, ours: &'static str) -> Self {
-        self.ours = ours;
-        self
-    }
-
-    pub fn explains(&self, difference: &Difference) -> bool {
-        fits(self.steps, &difference.step)
-            && fits(self.places, &difference.place)
-            && fits(self.theirs, &difference.theirs)
-            && fits(self.ours, &difference.ours)
-    }
-}
-
-impl fmt::Display for Pin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "  {} at {}: {}", self.steps, self.places, self.why)
-    }
-}
-
-/// The first that fits explains a difference.
-pub const PINS: &[Pin] = &[
+/// Wherever answers are compared.
+pub const EVERYWHERE: &[Pin] = &[
     Pin::new(
         "*",
         "*.identity.created_at|*.identity.updated_at|*.identity.state_changed_at|*.identity.external_id|*.identity.schema_url",
@@ -57,17 +14,22 @@ pub const PINS: &[Pin] = &[
         "*.aal2_authenticated_at|*.aal2_expires_at",
         "until when the second factor counts: a member of our own",
     ),
+    Pin::new("*", ".cookies.*login_flow_*", "a flow without a session is with its browser").theirs("absent"),
+    Pin::new("*", ".kind|.type", "the body of a redirect").theirs("html|text/html|empty|").ours("empty|"),
+    Pin::new("*", ".body.active", "says which method was tried last").theirs("absent"),
+    Pin::new("*", ".body.transient_payload", "we keep none").theirs("{}").ours("absent"),
+    Pin::new("*", "*.devices[1].*|*.devices#count", "one device a session is enough"),
+];
+
+/// In both models.
+pub const PINS: &[Pin] = &[
     Pin::new("*", ".cookies|.cookies.csrf", "theirs sets the CSRF cookie on every answer")
         .theirs("set|*csrf*|absent")
         .ours("absent|{}"),
-    Pin::new("*", ".cookies.*login_flow_*", "a flow without a session is with its browser").theirs("absent"),
     Pin::new("*", ".body.error.reason|.body.error.details.*", "texts, and where they are")
         .theirs("absent|<text>")
         .ours("absent|<text>"),
     Pin::new("*", ".body.error.id|.error_header", "each 401 has an id").theirs("absent|").ours("session_inactive"),
-    Pin::new("*", ".kind|.type", "the body of a redirect").theirs("html|text/html|empty|").ours("empty|"),
-    Pin::new("*", ".body.active", "says which method was tried last").theirs("absent"),
-    Pin::new("*", ".body.transient_payload", "we keep none").theirs("{}").ours("absent"),
     Pin::new("*", ".body.CredentialsMissing", "a leak of theirs").ours("absent"),
     Pin::new(
         "*",
@@ -97,7 +59,6 @@ pub const PINS: &[Pin] = &[
         ".body.authenticator_assurance_level|.body.authentication_methods*",
         "a proof counts only while its credential is there",
     ),
-    Pin::new("*", "*.devices[1].*|*.devices#count", "one device a session is enough"),
     Pin::new("totp: right code", ".body.continue_with#count", "the token rotates").ours("1"),
     Pin::new(
         "codes: reveal",

@@ -1,7 +1,7 @@
 //! Answers without what differs from run to run: ids, times, tokens, texts and hosts become placeholders.
 
+use cookie::time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use serde_json::{Map, Value, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::form_urlencoded;
 
 use super::{client::Answer, site::PUBLIC};
@@ -37,8 +37,8 @@ pub fn noted(step: &str, answer: &Answer) -> Value {
 const TEXTS: [&str; 9] =
     ["text", "reason", "message", "status_text", "title", "debug", "hint", "reject_reason", "docs"];
 
-const SECRETS: [&str; 6] =
-    ["secret", "session_token", "ory_session_token", "logout_token", "totp_secret", "csrf_token"];
+const SECRETS: [&str; 8] =
+    ["secret", "session_token", "ory_session_token", "logout_token", "totp_secret", "csrf_token", "nonce", "integrity"];
 
 fn plain(value: Value, key: &str) -> Value {
     match value {
@@ -59,6 +59,10 @@ fn plain_text(text: &str, key: &str) -> String {
         "<ip>".to_owned()
     } else if SECRETS.contains(&key) {
         if text.is_empty() { String::new() } else { format!("<{key}>") }
+    } else if text.contains("\"publicKey\"") {
+        let outside = text.find('{').zip(text.rfind('}')).map(|(begin, end)| (&text[..begin], &text[end + 1..]));
+        let (before, after) = outside.unwrap();
+        format!("{before}<options>{after}")
     } else if text.len() >= 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         "<hex>".to_owned()
     } else if text.starts_with("data:image/") {
