@@ -19,12 +19,15 @@
 mod answers;
 mod attacks;
 mod bank;
+mod fidelity;
 #[path = "../../../../tests/common/held.rs"]
 mod held;
 mod honest;
 mod import;
 mod key;
 mod phishing;
+#[path = "../../../../tests/common/postbox.rs"]
+mod postbox;
 mod script;
 #[path = "../../../../tests/flows/site.rs"]
 mod site;
