@@ -135,6 +135,17 @@ class Person {
     await field.fill(code)
   }
 
+  // Has a code sent, in Elements: it offers the first address alone.
+  choosesCode() {
+    return this.id("ory/form/auth-picker/code").click()
+  }
+
+  // Types a code that was sent, and sends it back.
+  async typesSentCode(code) {
+    await this.page.fill("[name=code]", code)
+    await this.page.click("button[name=method][value=code]")
+  }
+
   confirm() {
     return this.page.locator("button[name=method][value=totp]")
   }

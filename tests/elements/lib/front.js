@@ -48,6 +48,11 @@ class Front {
     await this.#bank.stop()
   }
 
+  // The newest code for this address, once there is one more.
+  code(address) {
+    return this.#bank.code(address)
+  }
+
   // The next form for this path reaches the bank, but its answer does not reach the browser.
   loseAnswer(path) {
     this.#losses.push(path)

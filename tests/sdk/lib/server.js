@@ -6,6 +6,7 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import { setTimeout as sleep } from "node:timers/promises"
 
 import { Authenticator } from "./totp.js"
 
@@ -17,10 +18,14 @@ const SECRETS = { alice: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", carol: "KRSXG5CTMVR
 class Server {
   #process
   #folder
+  #log
+  // How many codes each address has got until the last one was asked for.
+  #codes = new Map()
 
-  constructor(process, folder, url) {
+  constructor(process, folder, url, log) {
     this.#process = process
     this.#folder = folder
+    this.#log = log
     this.url = url
     // One app a user for each server, since a code is used up on one server only.
     this.apps = Object.fromEntries(Object.entries(SECRETS).map(([name, secret]) => [name, new Authenticator(secret)]))
@@ -31,15 +36,27 @@ class Server {
       env: { PATH: process.env.PATH, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     })
-    let log = ""
-    child.stderr.on("data", (text) => (log += text))
+    const log = []
+    child.stderr.on("data", (text) => log.push(text))
     const line = await Promise.race([
       once(createInterface(child.stdout), "line").then(([line]) => line),
       once(child, "exit").then(() => ""),
     ])
     const url = line.match(/listening on (http:\S+)/)?.[1]
-    if (!url) throw new Error(`${program} did not start: ${line}\n${log}`)
-    return new Server(child, folder, url)
+    if (!url) throw new Error(`${program} did not start: ${line}\n${log.join("")}`)
+    return new Server(child, folder, url, log)
+  }
+
+  // The newest code for this address, once there is one more: the bank writes codes to standard error.
+  async code(address) {
+    for (let begun = Date.now(); Date.now() - begun < 10_000; await sleep(20)) {
+      const lines = this.#log.join("").split("\n").filter((line) => line.startsWith(`code for ${address}: `))
+      if (lines.length > (this.#codes.get(address) ?? 0)) {
+        this.#codes.set(address, lines.length)
+        return lines.at(-1).slice(-6)
+      }
+    }
+    throw new Error(`no code for ${address}`)
   }
 
   async stop() {
@@ -66,11 +83,11 @@ async function freePort() {
 }
 
 // A bank that takes security keys. They are for domains, and not for IP addresses.
-export async function bankWithKeys() {
+export async function bankWithKeys(env = {}) {
   const port = await freePort()
   const url = `http://localhost:${port}`
   const factors = "totp,lookup_secret,webauthn"
-  const server = await bank({ BANK_ADDR: `127.0.0.1:${port}`, BANK_PUBLIC_URL: url, BANK_FACTORS: factors })
+  const server = await bank({ BANK_ADDR: `127.0.0.1:${port}`, BANK_PUBLIC_URL: url, BANK_FACTORS: factors, ...env })
   server.url = url
   return server
 }
