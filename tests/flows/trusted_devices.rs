@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
-use axum::http::header;
-use tower_step_up::{StepUpBuilder, Subject};
+use axum::http::{StatusCode, header};
+use tower_step_up::{
+    Aal, Method, StepUpBuilder, Subject,
+    aal::Proof,
+    clock::Clock,
+    directory::{Address, Channel, Destination},
+    factor::Code,
+};
 
-use crate::site::{Answer, Client, Site};
+use crate::{
+    postbox::Postbox,
+    site::{Answer, Client, Kind, Site},
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -126,4 +135,114 @@ async fn the_settings_list_trusted_devices() {
     // It is no factor, for nobody.
     let view = user.begin("settings", "").await.view.to_string();
     assert!(!view.contains("trusted") && !view.contains("Mozilla"), "{view}");
+}
+
+const MAIL: &str = "kim@app.example";
+const DEVICE: &str = "__Host-trusted_device";
+
+fn mail() -> Address {
+    Address::email(MAIL).verified(true)
+}
+
+fn phone() -> Address {
+    Address::sms("+4915112345678").verified(true)
+}
+
+/// A site that sends codes to these addresses of kim, and a browser on which kim has typed one and ticked the box.
+async fn trusted_by_code(addresses: impl Into<Vec<Address>>) -> (Site, Postbox, Client) {
+    let postbox = Postbox::default();
+    let code = Code::new(postbox.clone());
+    let site = Site::with(|builder| trusting(builder).factor(code));
+    site.users.reach("kim", addresses);
+    let mut user = site.browser("kim").await;
+    let flow = user.begin("login", "?aal=aal2&return_to=/payments").await;
+    if flow.view["state"] == "choose_method" {
+        user.submit(&flow, &[("address", MAIL)]).await;
+    }
+    let page = user.get(&format!("/self-service/ui/login?flow={}", flow.id())).await.text;
+    assert_eq!(page.matches(TICK).count(), 1, "{page}");
+    let code = postbox.code();
+    let passed = user.submit(&flow, &[("method", "code"), ("code", &code), ("trust_device", "true")]).await;
+    assert_eq!(passed.location(), "https://bank.example/payments");
+    assert!(device_cookie(&passed).is_some(), "{passed:?}");
+    (site, postbox, user)
+}
+
+/// The next day at the same browser, by the password.
+async fn signs_in_anew(site: &Site, user: &mut Client) {
+    site.clock.advance(DAY);
+    let again = site.browser("kim").await;
+    user.cookies.insert("__Host-step_up_session".to_owned(), again.session_cookie().unwrap().to_owned());
+}
+
+/// Where the browser ends that wants to see the payments.
+async fn is_led(user: &mut Client) -> Answer {
+    let login = user.get("/payments").await.location().to_owned();
+    user.get(&login).await
+}
+
+#[tokio::test]
+async fn a_device_that_was_trusted_with_a_code_ends_with_the_address() {
+    let (site, postbox, mut user) = trusted_by_code([mail(), phone()]).await;
+    signs_in_anew(&site, &mut user).await;
+    assert_eq!(is_led(&mut user).await.location(), "https://bank.example/payments");
+    assert_eq!((user.get("/payments").await.text.as_str(), postbox.count()), ("payments", 1), "no code was sent");
+
+    let copied = user.cookies[DEVICE].clone();
+    site.users.reach("kim", [phone()]);
+    site.clock.advance(Duration::from_secs(1));
+    assert!(user.get("/payments").await.location().contains("/login/browser?aal=aal2"), "at once");
+    signs_in_anew(&site, &mut user).await;
+    let asked = is_led(&mut user).await;
+    assert!(asked.location().contains("/ui/login?flow="), "{asked:?}");
+    assert!(device_cookie(&asked).is_some_and(|cookie| cookie.ends_with("Max-Age=0")), "{asked:?}");
+    assert_eq!((postbox.count(), postbox.last().channel), (2, Channel::Sms), "the other address is asked");
+
+    // It was ended, so it does not come back with the address, not even for a copy of its cookie.
+    assert_eq!(site.step_up.forget_devices(&Subject::new("kim").unwrap()).await.unwrap(), 0);
+    user.cookies.insert(DEVICE.to_owned(), copied);
+    site.users.reach("kim", [mail(), phone()]);
+    signs_in_anew(&site, &mut user).await;
+    assert!(is_led(&mut user).await.location().contains("/ui/login?flow="));
+}
+
+#[tokio::test]
+async fn without_an_address_a_device_stands_for_nothing() {
+    let (site, postbox, mut user) = trusted_by_code([mail()]).await;
+    signs_in_anew(&site, &mut user).await;
+    assert_eq!(is_led(&mut user).await.location(), "https://bank.example/payments");
+    assert_eq!(user.get("/payments").await.text, "payments");
+    site.users.reach("kim", []);
+    site.clock.advance(Duration::from_secs(1));
+    for anew in [false, true] {
+        if anew {
+            signs_in_anew(&site, &mut user).await;
+        }
+        let led = is_led(&mut user).await;
+        assert!(led.location().contains("/ui/settings?flow="), "{anew}: {led:?}");
+    }
+    assert_eq!(postbox.count(), 1);
+}
+
+/// Whoever signs in by mail has proven one factor, and the device that was trusted with the same mailbox is no other.
+#[tokio::test]
+async fn a_device_stands_for_no_mailbox_that_was_the_first_factor() {
+    for has_phone in [true, false] {
+        let addresses = if has_phone { vec![mail(), phone()] } else { vec![mail()] };
+        let (site, postbox, user) = trusted_by_code(addresses).await;
+        let kim = Subject::new("kim").unwrap();
+        let destination = Destination::parse(Channel::Email, MAIL).unwrap();
+        let address = site.step_up.address_id(&kim, &destination).unwrap();
+        site.clock.advance(DAY);
+        let proof = Proof::new(Method::CodeRecovery, Aal::Aal1, site.clock.now()).with_address(address);
+        let signed_in = site.step_up.sign_in_with(kim, vec![proof]).await.unwrap();
+        let mut by_mail = site.stranger(Kind::Browser);
+        by_mail.cookies.clone_from(&user.cookies);
+        by_mail.keep_cookie(signed_in.cookie().to_str().unwrap());
+        let led = is_led(&mut by_mail).await;
+        assert!(led.location().contains(if has_phone { "/ui/login?flow=" } else { "/ui/settings?flow=" }), "{led:?}");
+        let sent: Vec<_> = postbox.all().into_iter().map(|message| message.channel).collect();
+        assert_eq!(sent, if has_phone { &[Channel::Email, Channel::Sms][..] } else { &[Channel::Email] });
+        assert_eq!(by_mail.get("/payments").await.status, StatusCode::SEE_OTHER);
+    }
 }
