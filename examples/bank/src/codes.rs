@@ -6,21 +6,29 @@ use tower_step_up::{
 };
 use url::Url;
 
-use crate::config::Codes;
+use crate::config::{BadSetting, Codes};
 
-pub(crate) fn factor(codes: &Codes, public_url: &Url) -> Code {
+pub(crate) fn factor(codes: &Codes, public_url: &Url) -> Result<Code, BadSetting> {
+    let unlimited = codes.cool_down.is_zero();
+    let local = StandardError.check_configuration(public_url).is_ok();
+    if unlimited && !local {
+        return Err(BadSetting::new("BANK_CODE_COOL_DOWN must be more than 0, unless BANK_PUBLIC_URL is on loopback"));
+    }
     #[cfg(feature = "mail")]
     let code = match &codes.smtp {
         // Text messages have no gateway here.
-        Some(smtp) if StandardError.check_configuration(public_url).is_ok() => {
-            Code::new(smtp.clone()).sender(StandardError)
-        }
-        Some(smtp) => Code::new(smtp.clone()),
-        None => Code::new(StandardError),
+        Some(smtp) if local => Some(Code::new(smtp.clone()).sender(StandardError)),
+        Some(smtp) => Some(Code::new(smtp.clone())),
+        None => local.then(|| Code::new(StandardError)),
     };
     #[cfg(not(feature = "mail"))]
-    let (code, _) = (Code::new(StandardError), public_url);
-    if codes.cool_down.is_zero() { code.no_send_limits_on_loopback() } else { code.cool_down(codes.cool_down) }
+    let code = local.then(|| Code::new(StandardError));
+    let code = code.ok_or_else(|| {
+        BadSetting::new(
+            "BANK_SMTP must name a mail server for the codes of BANK_FACTORS, unless BANK_PUBLIC_URL is on loopback",
+        )
+    })?;
+    Ok(if unlimited { code.no_send_limits_on_loopback() } else { code.cool_down(codes.cool_down) })
 }
 
 /// Writes each code to standard error. Whoever reads that is let in, so it is for loopback alone.

@@ -3,7 +3,10 @@
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tower_step_up::RequiredAal;
+use tower_step_up::{
+    RequiredAal,
+    error::{BuildError, BuildErrorKind},
+};
 #[cfg(feature = "mail")]
 use tower_step_up_mail::Smtp;
 
@@ -86,7 +89,30 @@ impl BadSetting {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
+
+    /// What the crate refuses, with the setting that it comes from. The crate names its own functions.
+    pub(crate) fn refused(error: &BuildError) -> Self {
+        let text = error.to_string();
+        let named = SET_BY.iter().find(|(function, _)| text.starts_with(function)).map(|(_, setting)| *setting);
+        let setting = named.or(match error.kind() {
+            BuildErrorKind::PublicUrl => Some("BANK_PUBLIC_URL"),
+            BuildErrorKind::Factor => Some("BANK_FACTORS"),
+            _ => None,
+        });
+        Self(setting.map_or(text.clone(), |setting| format!("{setting}: {text}")))
+    }
 }
+
+/// Functions of the builder, and what sets them.
+const SET_BY: [(&str, &str); 7] = [
+    ("allowed_return_url", "BANK_ALLOWED_RETURN_URLS"),
+    ("error_ui_url", "BANK_ERROR_UI_URL"),
+    ("login_flow_lifespan", "BANK_LOGIN_LIFESPAN"),
+    ("login_ui_url", "BANK_LOGIN_UI_URL"),
+    ("login_url", "BANK_LOGIN_URL"),
+    ("session_lifespan", "BANK_SESSION_LIFESPAN"),
+    ("settings_ui_url", "BANK_SETTINGS_UI_URL"),
+];
 
 impl fmt::Display for BadSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,7 +153,7 @@ impl Config {
             codes: Codes {
                 #[cfg(feature = "mail")]
                 smtp: get("BANK_SMTP").as_deref().map(smtp).transpose()?,
-                cool_down: seconds("BANK_CODE_COOL_DOWN", get("BANK_CODE_COOL_DOWN").as_deref().unwrap_or("30"))?,
+                cool_down: cool_down(get("BANK_CODE_COOL_DOWN").as_deref().unwrap_or("30"))?,
             },
             pages: Pages {
                 login: get("BANK_LOGIN_URL"),
@@ -198,18 +224,16 @@ fn factors(text: &str) -> Result<Vec<FactorSetting>, BadSetting> {
             "webauthn" => {
                 return Err(BadSetting::new("BANK_FACTORS: build the bank with the feature webauthn, or leave it out"));
             }
-            _ => {
-                return Err(BadSetting::new(
-                    "BANK_FACTORS must name totp, lookup_secret, webauthn or code, with commas",
-                ));
-            }
+            _ => return Err(BadSetting::new(FACTORS)),
         };
         if !named.contains(&factor) {
             named.push(factor);
         }
     }
-    Ok(named)
+    if named.is_empty() { Err(BadSetting::new(FACTORS)) } else { Ok(named) }
 }
+
+const FACTORS: &str = "BANK_FACTORS must name totp, lookup_secret, webauthn or code, with commas";
 
 #[cfg(feature = "mail")]
 fn smtp(url: &str) -> Result<Smtp, BadSetting> {
@@ -221,6 +245,13 @@ fn seconds(name: &str, text: &str) -> Result<Duration, BadSetting> {
     text.parse()
         .map(Duration::from_secs)
         .map_err(|_| BadSetting::new(format!("{name} must be a whole number of seconds, for example 300")))
+}
+
+fn cool_down(text: &str) -> Result<Duration, BadSetting> {
+    match text.parse() {
+        Ok(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(BadSetting::new("BANK_CODE_COOL_DOWN must be a whole number of seconds from 0 to 3600")),
+    }
 }
 
 /// Zero days are none.

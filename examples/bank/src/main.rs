@@ -19,12 +19,12 @@
 //! | `BANK_FACTORS` | `totp,lookup_secret` | the second factors; also `webauthn`, with the feature `webauthn` and a public URL like `http://localhost:3000` |
 //! | | | also `code`: codes to the users' addresses |
 //! | `BANK_SMTP` | none | `smtp://HOST:PORT`, with the feature `mail`: the server for codes by mail; all others, and without it all, go to standard error, on loopback only |
-//! | `BANK_CODE_COOL_DOWN` | `30` | seconds between two codes to one address; `0`, on loopback only, also lifts the limit of codes |
+//! | `BANK_CODE_COOL_DOWN` | `30` | seconds between two codes to one address, at most `3600`; `0`, on loopback only, also lifts the limit of codes |
 //! | `BANK_STRIPS_PREFIX` | `false` | `true`: a proxy takes the path of `BANK_PUBLIC_URL` away; `false`: the bank serves below that path |
 //! | `BANK_LOGIN_URL`, `BANK_LOGIN_UI_URL`, `BANK_SETTINGS_UI_URL`, `BANK_ERROR_UI_URL` | the bank's | pages of a front end of one's own |
 //! | `BANK_ALLOWED_RETURN_URLS` | none | where else browsers may return to, with commas in between |
 //! | `BANK_LOGIN_LIFESPAN`, `BANK_SESSION_LIFESPAN` | the crate's | seconds |
-//! | `BANK_TRUSTED_DEVICE_DAYS` | `0` | more than 0 offers "do not ask on this device" for so many days |
+//! | `BANK_TRUSTED_DEVICE_DAYS` | `0` | more than 0 offers "do not ask on this device" for so many days, at most `90` |
 //!
 //! A bad setting ends the program with one line and exit code 2.
 
@@ -60,9 +60,9 @@ use tower_step_up::{
     seal::EncryptionKey,
     store::MemoryStore,
 };
-
 #[cfg(feature = "webauthn")]
 use tower_step_up_webauthn::WebAuthn;
+use url::Url;
 
 use self::{
     config::{BadSetting, Config, FactorSetting, Pages, StoreSetting},
@@ -134,18 +134,20 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error + Send + Sync>> {
     let unusable = |error| BadSetting::new(format!("BANK_STORE cannot be used: {error}"));
+    let public: Url = public_url
+        .parse()
+        .map_err(|error| BadSetting::new(format!("BANK_PUBLIC_URL must be like https://bank.example: {error}")))?;
     let database = database::open(&config.store).await.map_err(unusable)?;
     let (users, step_up) = {
         let _others_wait = database.prepare().await.map_err(unusable)?;
         let users = Users::new(database.clone()).await?;
-        let step_up = step_up(config, public_url, &users, &database).await?;
+        let step_up = step_up(config, public_url, &public, &users, &database).await?;
         users.seed(&step_up, config.factors.contains(&FactorSetting::Totp)).await?;
         (users, step_up)
     };
     let bank = Bank { step_up: step_up.clone(), users, transfers: Transfers::new(database) };
 
     let recent = Requirement::aal2().max_age(config.transfer_max_age);
-    let public: url::Url = public_url.parse()?;
     let own_origin = OwnOrigin::of(&public);
     pages::lie_below(&public);
     let pages = Router::new()
@@ -171,6 +173,7 @@ async fn bank(config: &Config, public_url: &str) -> Result<Router, Box<dyn Error
 async fn step_up(
     config: &Config,
     public_url: &str,
+    parsed: &Url,
     users: &Users,
     database: &Database,
 ) -> Result<StepUp, Box<dyn Error + Send + Sync>> {
@@ -178,7 +181,6 @@ async fn step_up(
         Some(secret) => secret.clone(),
         None => database.secret().await?,
     };
-    let public: url::Url = public_url.parse()?;
     let mut builder = StepUp::builder(public_url)
         .proxy_strips_prefix(config.strips_prefix)
         .application_name("Example Bank")
@@ -189,13 +191,15 @@ async fn step_up(
         .directory(users.clone())
         .whoami_required_aal(config.model)
         .settings_required_aal(config.model);
-    builder = config.factors.iter().fold(builder, |builder, factor| match factor {
-        FactorSetting::Totp => builder.factor(Totp::new("Example Bank")),
-        FactorSetting::LookupSecret => builder.factor(LookupSecrets::default()),
-        FactorSetting::Code => builder.factor(codes::factor(&config.codes, &public)),
-        #[cfg(feature = "webauthn")]
-        FactorSetting::WebAuthn => builder.factor(WebAuthn::new("Example Bank")),
-    });
+    for factor in &config.factors {
+        builder = match factor {
+            FactorSetting::Totp => builder.factor(Totp::new("Example Bank")),
+            FactorSetting::LookupSecret => builder.factor(LookupSecrets::default()),
+            FactorSetting::Code => builder.factor(codes::factor(&config.codes, parsed)?),
+            #[cfg(feature = "webauthn")]
+            FactorSetting::WebAuthn => builder.factor(WebAuthn::new("Example Bank")),
+        };
+    }
     builder = pages(builder, &config.pages);
     if let Some(lifespan) = config.login_lifespan {
         builder = builder.login_flow_lifespan(lifespan);
@@ -221,7 +225,7 @@ async fn step_up(
         Some(url) => builder.flow_store(flow_store(url).await?),
         None => builder,
     };
-    Ok(builder.build()?)
+    Ok(builder.build().map_err(|error| BadSetting::refused(&error))?)
 }
 
 /// Leads browsers to a front end of one's own, where the settings name one.

@@ -19,11 +19,16 @@ mod behind_nginx;
 #[path = "../../../../tests/processes/client.rs"]
 mod client;
 mod codes;
+#[cfg(feature = "mail")]
+#[allow(dead_code, unreachable_pub, reason = "the tests of another crate use the rest")]
+#[path = "../../../../crates/mail/tests/suite/server.rs"]
+mod mail_server;
 mod native_client;
 #[path = "../../../../tests/processes/program.rs"]
 mod program;
 #[path = "../../../../tests/servers/mod.rs"]
 mod servers;
+mod settings;
 mod slow_clients;
 mod trusted_device;
 mod two_banks;
