@@ -14,6 +14,7 @@ mod login;
 mod login_submit;
 mod login_success;
 mod login_told;
+mod login_verdict;
 mod logout;
 mod onward;
 mod pages;
