@@ -1,5 +1,8 @@
 //! A flow as it is stored, for every purpose. What it shows is made each time from the current credentials.
 
+mod steps;
+mod storing;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -10,11 +13,8 @@ use super::{
 use crate::{
     aal::{Aal, BuiltIn, Method},
     clock::Timestamp,
-    engine::Engine,
-    error::StoreError,
-    factor::FactorError,
     session::{BindingKey, Session, Subject},
-    store::{Credential, FlowId, StoreErrorKind, StoredFlow},
+    store::FlowId,
     wire::ui::{Group, Node, Text},
 };
 
@@ -175,19 +175,6 @@ impl Flow {
         Self { id, issued_at, updated_at: issued_at, ..self }
     }
 
-    pub(crate) fn not_stored(self) -> Self {
-        Self { stored: false, ..self }
-    }
-
-    pub(crate) const fn is_stored(&self) -> bool {
-        self.stored
-    }
-
-    /// Call this once the store has it for the first time.
-    pub(crate) const fn was_created(&mut self) {
-        self.stored = true;
-    }
-
     pub(crate) const fn id(&self) -> FlowId {
         self.id
     }
@@ -216,68 +203,6 @@ impl Flow {
         match (csrf, &self.csrf) {
             (Some(csrf), Some(hash)) => csrf.began(hash),
             _ => false,
-        }
-    }
-
-    pub(crate) fn from_stored(stored: StoredFlow) -> Result<Self, StoreError> {
-        let flow: Self = serde_json::from_str(&stored.body)
-            .map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
-        Ok(Self {
-            id: stored.id,
-            subject: stored.subject,
-            binding: stored.binding.or(flow.binding_in_body),
-            version: stored.version,
-            completed: stored.completed,
-            in_use: stored.in_use,
-            stored: true,
-            expires_at: stored.expires_at,
-            ..flow
-        })
-    }
-
-    pub(crate) fn to_stored(&self) -> Result<StoredFlow, StoreError> {
-        let body =
-            serde_json::to_string(self).map_err(|error| StoreError::with_source(StoreErrorKind::Corrupt, error))?;
-        Ok(StoredFlow {
-            subject: self.subject.clone(),
-            binding: self.binding,
-            version: self.version,
-            completed: self.completed,
-            in_use: self.in_use,
-            ..StoredFlow::new(self.id, self.expires_at, body)
-        })
-    }
-
-    /// Call this once the store has the flow.
-    pub(crate) const fn was_written(&mut self) {
-        self.version = self.version.saturating_add(1);
-    }
-
-    /// Takes over what others have stored. A claim of this request stays its own.
-    pub(crate) fn replace_by(&mut self, stored: Self) {
-        *self = Self { claim: self.claim, ..stored };
-    }
-
-    /// Claims the flow until then; takes effect when it is written. Fails while another request has a claim.
-    #[must_use]
-    pub(crate) fn claim(&mut self, now: Timestamp, until: Timestamp) -> bool {
-        if self.sending_until.is_some_and(|other| now < other) {
-            return false;
-        }
-        self.sending_until = Some(until);
-        self.claim = Some(until);
-        true
-    }
-
-    /// Whether this request has claimed the flow.
-    pub(crate) const fn is_claimed(&self) -> bool {
-        self.claim.is_some()
-    }
-
-    /// Ends the claim of this request, if it has one.
-    pub(crate) fn release(&mut self) {
-        if self.claim.is_some() && self.claim == self.sending_until {
-            self.sending_until = None;
         }
     }
 
@@ -355,42 +280,6 @@ impl Flow {
         Some(Node::hidden(Group::Default, "csrf_token", value).required())
     }
 
-    /// Keeps a factor's state for its next step. `own`: the credentials of the method that the factor saw.
-    pub(crate) fn keep_state(
-        &mut self,
-        engine: &Engine,
-        method: Method,
-        state: &[u8],
-        own: &[Credential],
-    ) -> Result<(), FactorError> {
-        self.states.keep(&engine.sealer, self.id, method, state, own)
-    }
-
-    /// A factor's state.
-    pub(crate) fn state(&self, engine: &Engine, method: Method) -> Result<Option<Vec<u8>>, FactorError> {
-        self.states.open(&engine.sealer, self.id, method)
-    }
-
-    /// A factor's state in a login; `None` if a credential is gone that it was kept for.
-    pub(crate) fn state_of(
-        &self,
-        engine: &Engine,
-        method: Method,
-        own: &[Credential],
-    ) -> Result<Option<Vec<u8>>, FactorError> {
-        if self.states.fit(method, own) { self.state(engine, method) } else { Ok(None) }
-    }
-
-    /// What factors keep here between their steps.
-    pub(crate) const fn states(&self) -> &FactorStates {
-        &self.states
-    }
-
-    /// The same, to change it.
-    pub(crate) const fn states_mut(&mut self) -> &mut FactorStates {
-        &mut self.states
-    }
-
     /// Whether this is a browser flow.
     pub(crate) fn is_of_browser(&self) -> bool {
         self.flow_type == FlowType::Browser
@@ -404,7 +293,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::{aal::Proof, session::StoredSession};
+    use crate::{aal::Proof, session::StoredSession, store::StoredFlow};
 
     fn flow(session: Option<&StoredSession>, now: Timestamp) -> Flow {
         let opening = Opening {
