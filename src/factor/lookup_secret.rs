@@ -16,7 +16,7 @@ use crate::{
     session::Subject,
     standing::CredentialSummary,
     store::{Consumption, Credential, StoredSecret},
-    wire::ui::{Group, InputKind, Node, Text, message},
+    wire::ui::{Group, InputKind, Node, Text, message, reason},
 };
 
 /// Codes in a set.
@@ -275,9 +275,7 @@ impl LookupSecrets {
     fn decide(context: &FactorContext<'_>, form: &Form) -> Result<EnrolmentOutcome, FactorError> {
         if form.flag("lookup_secret_confirm") {
             let Some(codes) = pending(context) else {
-                return Ok(EnrolmentOutcome::Refused(message::generic(
-                    "Please make new codes first, then confirm them.",
-                )));
+                return Ok(EnrolmentOutcome::Refused(message::generic(reason::NO_NEW_LOOKUP_SECRETS)));
             };
             return Ok(EnrolmentOutcome::Enrolled(Self::set(codes.lines(), context.now)));
         }
@@ -287,7 +285,7 @@ impl LookupSecrets {
                 return Ok(EnrolmentOutcome::Pending { state: codes.as_bytes().to_vec(), message: None });
             }
             if context.credentials.is_empty() {
-                return Ok(EnrolmentOutcome::Refused(message::generic("You have no recovery codes yet.")));
+                return Ok(EnrolmentOutcome::Refused(message::generic(reason::NO_LOOKUP_SECRETS)));
             }
             let (left, of) = left(context.credentials);
             let message = Some(message::lookup_left(left, of));
@@ -304,7 +302,7 @@ impl LookupSecrets {
         if form.flag("lookup_secret_disable") {
             return Ok(EnrolmentOutcome::Removed);
         }
-        Ok(EnrolmentOutcome::Refused(message::generic("Please choose what to do with your codes.")))
+        Ok(EnrolmentOutcome::Refused(message::generic(reason::NO_LOOKUP_CHOICE)))
     }
 }
 

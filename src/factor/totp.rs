@@ -16,7 +16,7 @@ use crate::{
     session::Subject,
     standing::CredentialSummary,
     store::{Consumption, Credential},
-    wire::ui::{Group, InputKind, Node, Text, message},
+    wire::ui::{Group, InputKind, Node, Text, message, reason},
 };
 
 const STEP_SECONDS: u64 = 30;
@@ -321,12 +321,11 @@ impl Totp {
             return Ok(if enrolled {
                 EnrolmentOutcome::Removed
             } else {
-                EnrolmentOutcome::Refused(message::generic("You have no authenticator app to remove."))
+                EnrolmentOutcome::Refused(message::generic(reason::NO_TOTP))
             });
         }
         let (false, Some(secret)) = (enrolled, pending(context)) else {
-            let reason = "You already have an authenticator app. Please remove it before you add another.";
-            return Ok(EnrolmentOutcome::Refused(message::generic(reason)));
+            return Ok(EnrolmentOutcome::Refused(message::generic(reason::HAS_TOTP)));
         };
         let code = typed_code(form);
         let Some(step) = self.matching_step(secret.as_bytes(), &code, context.now) else {

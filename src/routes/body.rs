@@ -11,16 +11,11 @@ use tokio::time::{Instant, timeout};
 use url::form_urlencoded;
 
 use super::{failure::Failure, scope::Scope};
-use crate::{factor::Form, headers::negotiation::has_media_type};
+use crate::{factor::Form, headers::negotiation::has_media_type, wire::ui::reason};
 
 /// Why a body is not a form, in words for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable(pub(crate) &'static str);
-
-const UNREADABLE: Unreadable = Unreadable("The form could not be read. Please send it again.");
-
-const REPEATED: Unreadable =
-    Unreadable("The form has a field twice, with different values. Please send each field once.");
 
 /// The most that a body may have which is no form of a login or of the settings: a token, or a few fields.
 pub(crate) const SMALL: usize = 8 * 1024;
@@ -65,10 +60,10 @@ async fn read(body: Body, most: usize) -> Result<Bytes, Failure> {
 /// The body as a form.
 pub(crate) async fn form(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Unreadable> {
     if bytes.is_empty() {
-        return Err(Unreadable("The form was empty. Please fill it in."));
+        return Err(Unreadable(reason::FORM_EMPTY));
     }
     if !has_known_charset(headers) {
-        Err(Unreadable("Please send the form in UTF-8."))
+        Err(Unreadable(reason::FORM_NOT_UTF_8))
     } else if has_media_type(headers, "application/json") {
         json(&bytes)
     } else if has_media_type(headers, "application/x-www-form-urlencoded") {
@@ -76,7 +71,7 @@ pub(crate) async fn form(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Unre
     } else if has_media_type(headers, "multipart/form-data") {
         multipart(headers, bytes).await
     } else {
-        Err(Unreadable("Please send the form as JSON, URL-encoded or multipart."))
+        Err(Unreadable(reason::FORM_MEDIA_TYPE))
     }
 }
 
@@ -99,19 +94,17 @@ fn has_known_charset(headers: &HeaderMap) -> bool {
 
 fn json(bytes: &[u8]) -> Result<Form, Unreadable> {
     // serde_json refuses more than 128 levels of nesting.
-    let body = serde_json::from_slice(bytes).map_err(|_| UNREADABLE)?;
-    let form = Form::from_object(body).map_err(|_| REPEATED)?;
+    let body = serde_json::from_slice(bytes).map_err(|_| Unreadable(reason::FORM_UNREADABLE))?;
+    let form = Form::from_object(body).map_err(|_| Unreadable(reason::FORM_REPEATS))?;
     // Fields of every form. In another type they would count as missing, and their sender would not learn why.
     if ["method", "csrf_token"].iter().any(|name| form.json(name).is_some()) {
-        return Err(Unreadable(
-            "The fields method and csrf_token must be texts. Please send them as the form has them.",
-        ));
+        return Err(Unreadable(reason::FORM_FIELD_TYPES));
     }
     Ok(form)
 }
 
 fn urlencoded(bytes: &[u8]) -> Result<Form, Unreadable> {
-    Form::from_pairs(form_urlencoded::parse(bytes).into_owned()).map_err(|_| REPEATED)
+    Form::from_pairs(form_urlencoded::parse(bytes).into_owned()).map_err(|_| Unreadable(reason::FORM_REPEATS))
 }
 
 async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Unreadable> {
@@ -119,13 +112,13 @@ async fn multipart(headers: &HeaderMap, bytes: Bytes) -> Result<Form, Unreadable
     if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
         request.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
     }
-    let mut parts = Multipart::from_request(request, &()).await.map_err(|_| UNREADABLE)?;
+    let mut parts = Multipart::from_request(request, &()).await.map_err(|_| Unreadable(reason::FORM_UNREADABLE))?;
     let mut fields = Vec::new();
-    while let Some(field) = parts.next_field().await.map_err(|_| UNREADABLE)? {
+    while let Some(field) = parts.next_field().await.map_err(|_| Unreadable(reason::FORM_UNREADABLE))? {
         let name = field.name().unwrap_or_default().to_owned();
-        fields.push((name, field.text().await.map_err(|_| UNREADABLE)?));
+        fields.push((name, field.text().await.map_err(|_| Unreadable(reason::FORM_UNREADABLE))?));
     }
-    Form::from_pairs(fields).map_err(|_| REPEATED)
+    Form::from_pairs(fields).map_err(|_| Unreadable(reason::FORM_REPEATS))
 }
 
 #[cfg(test)]

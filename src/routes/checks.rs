@@ -50,10 +50,6 @@ pub(crate) fn answers_in_json(scope: &Scope, flow: &Flow) -> bool {
     flow.flow_type == FlowType::Api || negotiation::wants_json(&scope.headers)
 }
 
-/// What the user reads when a browser sends an API flow.
-pub(crate) const BROWSER_IN_API_FLOW: &str =
-    "A program opened this form, so a browser cannot send it. Please open it in this browser.";
-
 /// `Retry-After` when waiting does not help: one day.
 const STOPPED_RETRY_SECONDS: u64 = 86_400;
 

@@ -33,7 +33,7 @@ use crate::{
         owner::Owner,
     },
     headers::negotiation,
-    wire::ui::message,
+    wire::ui::{message, reason},
 };
 
 /// `POST /self-service/login`
@@ -121,7 +121,7 @@ impl Submission<'_> {
         this.sent = Sent::of(this.scope, &this.flow, &bytes);
         match body::form(&this.scope.headers, bytes).await {
             Ok(form) => this.check_form(form).await,
-            Err(Unreadable(reason)) => this.refuse(RefusalReason::Invalid, None, message::generic(reason)).await,
+            Err(Unreadable(why)) => this.refuse(RefusalReason::Invalid, None, message::generic(why)).await,
         }
     }
 
@@ -143,7 +143,7 @@ impl Submission<'_> {
             Origin::Forged => return Err(Failure::Csrf),
             Origin::BrowserInApiFlow => {
                 return self
-                    .refuse(RefusalReason::CrossSite, None, message::generic(checks::BROWSER_IN_API_FLOW))
+                    .refuse(RefusalReason::CrossSite, None, message::generic(reason::BROWSER_IN_API_FLOW))
                     .await;
             }
         }
@@ -152,14 +152,7 @@ impl Submission<'_> {
             (None, Some(_)) if self.engine().is_hosted() => Err(Failure::NoSession),
             (None, Some(first)) => self.sign_in(factor, first, &form).await,
             // A session began in another tab in the meantime.
-            _ => {
-                self.refuse(
-                    RefusalReason::NothingToDo,
-                    None,
-                    message::generic("You are already signed in. Please begin again."),
-                )
-                .await
-            }
+            _ => self.refuse(RefusalReason::NothingToDo, None, message::generic(reason::SIGNED_IN_ALREADY)).await,
         }
     }
 
@@ -168,12 +161,7 @@ impl Submission<'_> {
         if !self.json {
             return Ok(answer::see_other(&self.return_url()));
         }
-        self.refuse(
-            RefusalReason::NothingToDo,
-            None,
-            message::generic("You have already confirmed this. Please go on."),
-        )
-        .await
+        self.refuse(RefusalReason::NothingToDo, None, message::generic(reason::CONFIRMED_ALREADY)).await
     }
 
     /// Check 7: a new flow with the same purpose.

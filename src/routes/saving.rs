@@ -14,7 +14,7 @@ use crate::{
     flow::record::{Flow, Purpose},
     session::SessionId,
     store::{Credential, StoreErrorKind, Written},
-    wire::ui::{Text, message},
+    wire::ui::{Text, message, reason},
 };
 
 /// How often a change is tried again on top of concurrent ones.
@@ -34,7 +34,7 @@ pub(crate) enum Kept {
 
 /// What the user reads after sending a form twice at once.
 pub(crate) fn sent_twice() -> Text {
-    message::generic("You sent this form twice at once, and only one counted. This is the result.")
+    message::generic(reason::SENT_TWICE)
 }
 
 /// Writes the flow, if nobody has written it since it was read, or stored it.

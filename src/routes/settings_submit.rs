@@ -40,7 +40,7 @@ use crate::{
     headers::negotiation,
     standing::CredentialSummary,
     store::{AttemptKey, Credential, CredentialChange},
-    wire::ui::{Text, message},
+    wire::ui::{Text, message, reason},
 };
 
 /// `POST /self-service/settings`
@@ -111,8 +111,8 @@ impl<'a> Change<'a> {
         self.sent = Sent::of(self.scope, &self.flow, &bytes);
         let form = match body::form(&self.scope.headers, bytes).await {
             Ok(form) => form,
-            Err(Unreadable(reason)) => {
-                return self.refuse(RefusalReason::Invalid, None, message::generic(reason)).await;
+            Err(Unreadable(why)) => {
+                return self.refuse(RefusalReason::Invalid, None, message::generic(why)).await;
             }
         };
         let Some((factor, enrolment)) = settings::factor_of(self.engine(), self.flow.is_of_browser(), &form) else {
@@ -123,7 +123,7 @@ impl<'a> Change<'a> {
             Origin::Forged => return Err(Failure::Csrf),
             Origin::BrowserInApiFlow => {
                 return self
-                    .refuse(RefusalReason::CrossSite, None, message::generic(checks::BROWSER_IN_API_FLOW))
+                    .refuse(RefusalReason::CrossSite, None, message::generic(reason::BROWSER_IN_API_FLOW))
                     .await;
             }
         }
@@ -223,7 +223,7 @@ impl<'a> Change<'a> {
             EnrolmentOutcome::RemovedOne(id) | EnrolmentOutcome::Renamed { credential: id, .. }
                 if own.iter().all(|known| known.summary.id != id) =>
             {
-                let text = message::generic("This was removed already. Please look again.");
+                let text = message::generic(reason::REMOVED_ALREADY);
                 self.refuse(RefusalReason::Invalid, None, text).await
             }
             EnrolmentOutcome::RemovedOne(id) => self.remove(tried, |known| known.id == id).await,

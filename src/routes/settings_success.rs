@@ -31,11 +31,8 @@ use crate::{
     source::Carried,
     standing::{CredentialSummary, Enrolled},
     store::{AttemptKey, Completed, Completion, Credential, CredentialChange, StoreErrorKind},
-    wire::ui::message,
+    wire::ui::{message, reason},
 };
-
-/// It is not told whose: another user may have it.
-const ALREADY_REGISTERED: &str = "This is registered already. Please use another one.";
 
 impl Change<'_> {
     /// The session after binding a credential. The first second factor counts as proven now. A further one adds no proof, since the
@@ -157,7 +154,9 @@ impl Change<'_> {
                 self.scope
                     .context
                     .report_refusal(AuditEventKind::Failed { method, reason: FailureReason::NotConfirmed });
-                return self.tell(Said::one(None, message::generic(ALREADY_REGISTERED)), false, Some(method)).await;
+                return self
+                    .tell(Said::one(None, message::generic(reason::REGISTERED_ALREADY)), false, Some(method))
+                    .await;
             }
             committed => committed?,
         };
@@ -180,8 +179,7 @@ impl Change<'_> {
             _ => {
                 self.owner = self.owner.anew(engine).await?;
                 settings::begin(&mut self.flow, engine, &self.owner, None, now).await?;
-                let text = "Your settings were changed elsewhere in the meantime. Please check them and try again.";
-                return self.refuse(RefusalReason::UsedFlow, None, message::generic(text)).await;
+                return self.refuse(RefusalReason::UsedFlow, None, message::generic(reason::CHANGED_ELSEWHERE)).await;
             }
         }
         for kind in events {

@@ -3,17 +3,18 @@
 mod attributes;
 pub(crate) mod messages;
 mod node;
+pub(crate) mod reasons;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use self::messages as message;
 pub use self::{
     attributes::{Attributes, Choice, Input, InputKind, Script, Trigger},
     node::{Meta, Node},
 };
+pub(crate) use self::{messages as message, reasons as reason};
 use crate::aal::Method;
 
 /// A text with the id that clients look it up by. The ids are Ory's, the words are ours.
