@@ -95,6 +95,8 @@ pub enum BuildErrorKind {
     AcrValues,
     /// The looks of the built-in pages.
     Theme,
+    /// The texts of the built-in pages.
+    Language,
 }
 
 impl BuildError {

@@ -90,6 +90,8 @@ pub mod seal;
 pub mod theme;
 pub mod wire;
 
+pub mod language;
+
 pub mod factor;
 pub mod source;
 pub mod store;

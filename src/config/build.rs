@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use url::Url;
 
 use super::StepUpBuilder;
+#[cfg(feature = "axum")]
+use crate::language::{Language, Languages};
 use crate::{
     aal::Aal,
     context::{AcrValues, Edge, KeepAddress},
@@ -46,6 +48,13 @@ fn keep_address(sessions: &Arc<OwnSessions>) -> KeepAddress {
             .ok()
         })
     })
+}
+
+/// What is shipped, what the factors bring, and what the application says.
+#[cfg(feature = "axum")]
+fn languages(factors: &[Box<dyn Factor>], own: &[Language], default: Option<&str>) -> Result<Languages, BuildError> {
+    let of_factors: Vec<_> = factors.iter().flat_map(|factor| factor.languages()).collect();
+    Languages::new(&of_factors, own, default)
 }
 
 impl StepUpBuilder {
@@ -136,6 +145,10 @@ impl StepUpBuilder {
         let engine = Engine {
             application_name,
             theme_css: self.theme.css()?,
+            #[cfg(feature = "axum")]
+            languages: languages(&factors, &self.languages, self.default_language.as_deref())?,
+            language_of: self.language_of,
+            render_pages: self.render_pages,
             strict_transport_security: self.strict_transport_security,
             urls,
             sessions,

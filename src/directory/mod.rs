@@ -74,8 +74,9 @@ pub trait Directory: Send + Sync + 'static {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    /// The language in which messages to the subject are written, as a tag of BCP 47 such as `de` or `pt-BR`. By default `None`: whoever sends
-    /// decides.
+    /// The language that the subject reads, as a tag of BCP 47 such as `de` or `pt-BR`: of messages, and of the built-in pages, unless
+    /// [`language_of`](crate::StepUpBuilder::language_of) says another one. By default `None`: a page is in the language that the browser asks for,
+    /// and for messages whoever sends them decides.
     fn locale<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<String>> {
         let _ = subject;
         Box::pin(async { Ok(None) })
@@ -177,6 +178,11 @@ impl Users {
 
     pub(crate) async fn identifier(&self, subject: &Subject) -> Result<String, Error> {
         self.within(self.directory.identifier(subject)).await
+    }
+
+    #[cfg(feature = "axum")]
+    pub(crate) async fn locale(&self, subject: &Subject) -> Result<Option<String>, Error> {
+        self.within(self.directory.locale(subject)).await
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) use self::devices::{Device, DeviceCookie, FORGOTTEN, Presented, Shown
 pub(crate) use self::factors::Tried;
 pub(crate) use self::limits::{LONGEST_AT_AAL1, LONGEST_AT_AAL2, Limits, Overall, Switch};
 pub(crate) use self::proofs::is_vouched_for;
+#[cfg(feature = "axum")]
+use crate::language::Languages;
 use crate::{
     aal::{Aal, Method, Proof},
     audit::{Actor, Audit, Origin},
@@ -28,17 +30,28 @@ use crate::{
     requirement::RequiredAal,
     seal::Sealer,
     session::Subject,
-    source::{hosted::HostedSessions, own::OwnSessions},
+    source::{Head, hosted::HostedSessions, own::OwnSessions},
     standing::{CredentialSummary, Standing},
     store::{Completed, Completion, Credential, CredentialChange, access::Stores},
+    theme::PageHook,
     urls::Urls,
 };
+
+/// The application's way to know the language of a request.
+pub(crate) type LanguageHook = Arc<dyn Fn(Head<'_>) -> Option<String> + Send + Sync>;
 
 /// Everything that is configured, apart from how requests reach it.
 pub(crate) struct Engine {
     pub(crate) application_name: String,
     /// The colours of our pages, as rules of CSS.
     pub(crate) theme_css: String,
+    /// What our pages say.
+    #[cfg(feature = "axum")]
+    pub(crate) languages: Languages,
+    /// Which language the application says for a request.
+    pub(crate) language_of: Option<LanguageHook>,
+    /// How the application shows our pages.
+    pub(crate) render_pages: Option<PageHook>,
     /// Whether our pages tell browsers to use HTTPS alone, where the public URL is HTTPS.
     pub(crate) strict_transport_security: bool,
     pub(crate) urls: Arc<Urls>,

@@ -49,6 +49,7 @@ use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
     error::BuildError,
+    language::Language,
     seal::{SealError, Sealer},
     session::Subject,
     store::Credential,
@@ -224,6 +225,13 @@ pub trait Factor: Send + Sync + 'static {
     /// A sentence that is added to what the user reads from the second wrong answer in a flow on: what may be the matter. By default none.
     fn advice(&self) -> Option<&'static str> {
         None
+    }
+
+    /// The factor's texts in each language, which the built-in pages say instead of the English that its nodes and messages have. A text of a node is
+    /// found by its number, and by what it says in English: `text-1050012 = Add this security key`; texts that share a number are attributes of one.
+    /// Values come from the [context](Text::with_context) of the text. By default none: the texts stay as they are.
+    fn languages(&self) -> Vec<Language> {
+        Vec::new()
     }
 
     /// How a user without a session signs in with this factor alone; `None` if that is not possible.

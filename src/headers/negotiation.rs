@@ -94,19 +94,23 @@ fn ranges(headers: &HeaderMap) -> Vec<Range<'_>> {
         .filter_map(|range| {
             let mut parts = range.split(';').map(str::trim);
             let (kind, subtype) = parts.next()?.split_once('/')?;
-            let weight = parts
-                .find_map(|parameter| {
-                    let (name, value) = parameter.split_once('=')?;
-                    name.trim().eq_ignore_ascii_case("q").then(|| weight(value.trim()))
-                })
-                .unwrap_or(Some(1000))?;
+            let weight = weight(parts)?;
             Some(Range { kind: kind.trim(), subtype: subtype.trim(), weight })
         });
     ranges.collect()
 }
 
+/// The weight that these parameters say, in thousandths: all of it if they say none; `None` if it cannot be read.
+pub(crate) fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<u32> {
+    let said = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| thousandths(value.trim()))
+    });
+    said.unwrap_or(Some(1000))
+}
+
 /// RFC 9110 section 12.4.2: `0`, `1`, or one of these with up to three decimals.
-fn weight(text: &str) -> Option<u32> {
+fn thousandths(text: &str) -> Option<u32> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let digits = decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
     match whole {

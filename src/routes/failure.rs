@@ -68,7 +68,7 @@ pub(crate) enum WayOut {
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d1f_3c52_91b8_4c37_8d0e_5a1b_c1f2_8e44);
 
 impl Failure {
-    const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::NoSession,
         Self::FirstFactorRequired,
         Self::AlreadyAvailable,

@@ -26,7 +26,7 @@ async fn led_on(scope: &Scope, query: &Query) -> Result<Response, Failure> {
         None => None,
     };
     match kept {
-        Some(url) if url.as_str().len() > LONGEST_LOCATION => pages::lead_on(engine, &url),
+        Some(url) if url.as_str().len() > LONGEST_LOCATION => pages::lead_on(scope, &url).await,
         kept => Ok(answer::see_other(kept.as_ref().unwrap_or(&engine.urls.default_return))),
     }
 }

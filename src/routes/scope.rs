@@ -46,6 +46,8 @@ pub(crate) struct Scope {
     site: Site,
     pub(crate) context: SessionContext,
     pub(crate) headers: HeaderMap,
+    /// The language that the application says for the request.
+    pub(crate) language: Option<String>,
 }
 
 impl FromRequestParts<Site> for Scope {
@@ -56,7 +58,8 @@ impl FromRequestParts<Site> for Scope {
             Some(context) if context.belongs_to(&site.edge) => {
                 let Some(help) = context.miswired() else {
                     let context = context.with_head(Head::from(&*parts));
-                    return Ok(Self { site: site.clone(), context, headers: parts.headers.clone() });
+                    let language = site.engine.language_of.as_ref().and_then(|chosen| chosen(Head::from(&*parts)));
+                    return Ok(Self { site: site.clone(), context, headers: parts.headers.clone(), language });
                 };
                 help
             }

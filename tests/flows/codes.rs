@@ -107,6 +107,7 @@ async fn a_code_to_a_chosen_address_lifts_the_session() {
     for kind in KINDS {
         let (site, postbox) = site();
         site.users.reach("kim", [mail(), phone()]);
+        site.users.read_in("kim", "de-DE");
         let mut kim = client(&site, kind).await;
         assert_eq!(kim.whoami().await.error_id(), "session_aal2_required", "it is a second factor");
         let flow = kim.begin("login", "?aal=aal2&return_to=/payments").await;

@@ -31,6 +31,7 @@ mod in_use;
 mod journeys;
 #[path = "../common/key.rs"]
 mod key;
+mod languages;
 #[path = "../common/log.rs"]
 mod log;
 mod login_begin;

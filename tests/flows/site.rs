@@ -46,6 +46,8 @@ pub struct Users {
     addresses: Arc<std::sync::Mutex<BTreeMap<String, Vec<Address>>>>,
     /// Whether nobody can say where codes go.
     addresses_fail: Arc<AtomicBool>,
+    /// Who reads which language.
+    locales: Arc<std::sync::Mutex<BTreeMap<String, String>>>,
     /// How often that was asked.
     pub address_questions: Arc<AtomicUsize>,
 }
@@ -53,6 +55,10 @@ pub struct Users {
 impl Users {
     pub fn reach(&self, name: &str, addresses: impl Into<Vec<Address>>) {
         self.addresses.lock().unwrap().insert(name.to_owned(), addresses.into());
+    }
+
+    pub fn read_in(&self, name: &str, locale: &str) {
+        self.locales.lock().unwrap().insert(name.to_owned(), locale.to_owned());
     }
 
     pub fn fail_for_addresses(&self, fail: bool) {
@@ -88,7 +94,7 @@ impl Directory for Users {
     }
 
     fn locale<'a>(&'a self, subject: &'a Subject) -> DirectoryFuture<'a, Option<String>> {
-        Box::pin(async move { Ok((subject.as_str() == "kim").then(|| "de-DE".to_owned())) })
+        Box::pin(async move { Ok(self.locales.lock().unwrap().get(subject.as_str()).cloned()) })
     }
 
     fn checks_passwords(&self) -> bool {

@@ -13,6 +13,7 @@ use tower_step_up::{
     factor::{
         Enrolment, Factor, FactorContext, FactorError, FactorFuture, FieldError, Form, PageScript, Refusal, Verdict,
     },
+    language::Language,
     seal::{SealError, Sealer},
     store::{Consumption, Credential},
     wire::ui::{Group, InputKind, Node, Text, Trigger},
@@ -254,6 +255,10 @@ impl Factor for WebAuthn {
 
     fn answer<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, Verdict> {
         Box::pin(async move { self.judge(&context, form) })
+    }
+
+    fn languages(&self) -> Vec<Language> {
+        text::languages()
     }
 
     fn refusal(&self, why: Refusal) -> Text {

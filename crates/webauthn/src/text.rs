@@ -1,7 +1,12 @@
 //! What users read, with the ids that Ory's clients know.
 
 use serde_json::json;
-use tower_step_up::{clock::Timestamp, wire::ui::Text};
+use tower_step_up::{clock::Timestamp, language::Language, wire::ui::Text};
+
+/// What the pages say instead.
+pub(crate) fn languages() -> Vec<Language> {
+    vec![Language::new("en", include_str!("texts/en.ftl")), Language::new("de", include_str!("texts/de.ftl"))]
+}
 
 /// 1010008: label of the button that asks for a key.
 pub(crate) fn use_key() -> Text {
@@ -53,4 +58,49 @@ pub(crate) fn wrong() -> Text {
 /// 4010004: the form says nothing.
 pub(crate) fn nothing_to_do() -> Text {
     Text::error(4_010_004, "Please choose what to change.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    const ENGLISH: &str = include_str!("texts/en.ftl");
+    const GERMAN: &str = include_str!("texts/de.ftl");
+
+    /// What this source says in English.
+    fn said(source: &str) -> BTreeSet<String> {
+        let (source, _) = source.split_once("#[cfg(test)]").unwrap_or((source, ""));
+        let calls = [
+            "generic(\"",
+            "0_008, \"",
+            "0_012, \"",
+            "0_013, \"",
+            "0_002, \"",
+            "0_043, \"",
+            "0_004, \"",
+            "format!(\"Remove",
+        ];
+        let calls = calls.into_iter().flat_map(|call| {
+            let begins = call.strip_prefix("format!(\"").unwrap_or_default();
+            source.split(call).skip(1).filter_map(move |rest| Some(format!("{begins}{}", rest.split_once('"')?.0)))
+        });
+        calls
+            .map(|text| text.replace("{name}", "{ $display_name }").replace("\\u{201c}", "“").replace("\\u{201d}", "”"))
+            .collect()
+    }
+
+    #[test]
+    fn every_text_is_there_in_both_languages() {
+        let sources = [include_str!("text.rs"), include_str!("assertion.rs"), include_str!("registration.rs")];
+        let said: BTreeSet<_> = sources.into_iter().flat_map(said).collect();
+        assert_eq!(said.len(), 13, "{said:?}");
+        let of = |catalogue: &'static str| -> Vec<(&str, &str)> {
+            catalogue.lines().filter_map(|line| line.trim().split_once(" = ")).collect()
+        };
+        let (english, german) = (of(ENGLISH), of(GERMAN));
+        let known: BTreeSet<_> = english.iter().map(|(_, text)| (*text).to_owned()).collect();
+        assert_eq!(said, known);
+        let names = |texts: &[(&'static str, &str)]| texts.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        assert_eq!(names(&english), names(&german));
+    }
 }

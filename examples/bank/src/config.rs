@@ -36,6 +36,10 @@ pub(crate) struct Config {
     pub(crate) login_lifespan: Option<Duration>,
     pub(crate) session_lifespan: Option<Duration>,
     /// How long a user need not be asked on a trusted device; `None`: never.
+    /// The language of the crate's pages for whom none is known.
+    pub(crate) language: Option<String>,
+    /// The colour of buttons and links on them.
+    pub(crate) brand_color: Option<String>,
     pub(crate) trusted_devices: Option<Duration>,
 }
 
@@ -164,6 +168,8 @@ impl Config {
             },
             login_lifespan: lifespan("BANK_LOGIN_LIFESPAN")?,
             session_lifespan: lifespan("BANK_SESSION_LIFESPAN")?,
+            language: get("BANK_LANGUAGE").as_deref().map(language).transpose()?,
+            brand_color: get("BANK_BRAND_COLOR").as_deref().map(color).transpose()?,
             trusted_devices: days(get("BANK_TRUSTED_DEVICE_DAYS").as_deref().unwrap_or("0"))?,
         })
     }
@@ -171,6 +177,18 @@ impl Config {
 
 fn address(text: &str) -> Result<SocketAddr, BadSetting> {
     text.parse().map_err(|_| BadSetting::new("BANK_ADDR must be an address and a port, for example 127.0.0.1:3000"))
+}
+
+fn language(text: &str) -> Result<String, BadSetting> {
+    let known = ["en", "de"].contains(&text);
+    known.then(|| text.to_owned()).ok_or_else(|| BadSetting::new("BANK_LANGUAGE must be en or de"))
+}
+
+fn color(text: &str) -> Result<String, BadSetting> {
+    let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
+    let is_color = digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let bad = || BadSetting::new("BANK_BRAND_COLOR must be a colour such as #7a1f3d");
+    is_color.then(|| text.to_owned()).ok_or_else(bad)
 }
 
 fn store(text: &str) -> Result<StoreSetting, BadSetting> {

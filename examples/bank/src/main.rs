@@ -24,6 +24,8 @@
 //! | `BANK_LOGIN_URL`, `BANK_LOGIN_UI_URL`, `BANK_SETTINGS_UI_URL`, `BANK_ERROR_UI_URL` | the bank's | pages of a front end of one's own |
 //! | `BANK_ALLOWED_RETURN_URLS` | none | where else browsers may return to, with commas in between |
 //! | `BANK_LOGIN_LIFESPAN`, `BANK_SESSION_LIFESPAN` | the crate's | seconds |
+//! | `BANK_LANGUAGE` | `en` | the language of the pages of the step-up for whom none is known: `en` or `de` |
+//! | `BANK_BRAND_COLOR` | the crate's | the colour of buttons and links on these pages, such as `#7a1f3d` |
 //! | `BANK_TRUSTED_DEVICE_DAYS` | `0` | more than 0 offers "do not ask on this device" for so many days, at most `90` |
 //!
 //! A bad setting ends the program with one line and exit code 2.
@@ -59,6 +61,7 @@ use tower_step_up::{
     factor::{LookupSecrets, Password, Totp},
     seal::EncryptionKey,
     store::MemoryStore,
+    theme::{Theme, ThemeColor},
 };
 #[cfg(feature = "webauthn")]
 use tower_step_up_webauthn::WebAuthn;
@@ -203,6 +206,12 @@ async fn step_up(
     builder = pages(builder, &config.pages);
     if let Some(lifespan) = config.login_lifespan {
         builder = builder.login_flow_lifespan(lifespan);
+    }
+    if let Some(language) = &config.language {
+        builder = builder.default_language(language);
+    }
+    if let Some(color) = &config.brand_color {
+        builder = builder.theme(Theme::default().color(ThemeColor::Brand, color, color));
     }
     if let Some(lifespan) = config.trusted_devices {
         builder = builder.trusted_devices(lifespan);

@@ -1,6 +1,7 @@
 //! The builder: all settings and their defaults. `build` has the checks.
 
 mod cookies;
+mod looks;
 mod pages;
 mod parts;
 mod times;
@@ -14,15 +15,16 @@ use crate::{
     clock::{Clock, SystemClock},
     context::{ClientAddress, RefusalHook},
     directory::{Directory, NoDirectory},
-    engine::{LONGEST_AT_AAL1, LONGEST_AT_AAL2, Limits, Overall},
+    engine::{LONGEST_AT_AAL1, LONGEST_AT_AAL2, LanguageHook, Limits, Overall},
     factor::Factor,
+    language::Language,
     requirement::RequiredAal,
     seal::EncryptionKey,
     session::SigningKey,
     source::HostSessions,
     standing::Standing,
     store::{AttemptPolicy, FlowStore, SubjectStore},
-    theme::Theme,
+    theme::{PageHook, Theme},
     urls::GivenUrls,
 };
 
@@ -49,6 +51,10 @@ pub struct StepUpBuilder {
     pub(in crate::config) public_url: String,
     pub(in crate::config) application_name: Option<String>,
     pub(in crate::config) theme: Theme,
+    pub(in crate::config) languages: Vec<Language>,
+    pub(in crate::config) default_language: Option<String>,
+    pub(in crate::config) language_of: Option<LanguageHook>,
+    pub(in crate::config) render_pages: Option<PageHook>,
     pub(in crate::config) strict_transport_security: bool,
     pub(in crate::config) loopback_http: bool,
     pub(in crate::config) signing_keys: Vec<SigningKey>,
@@ -90,6 +96,10 @@ impl StepUpBuilder {
             public_url,
             application_name: None,
             theme: Theme::default(),
+            languages: Vec::new(),
+            default_language: None,
+            language_of: None,
+            render_pages: None,
             strict_transport_security: true,
             loopback_http: false,
             signing_keys: Vec::new(),

@@ -4,7 +4,6 @@
 //! `/app` already stays. A `return_to` in a query is what the browser sees, so it is relative to the origin.
 
 use super::StepUpBuilder;
-use crate::theme::Theme;
 
 impl StepUpBuilder {
     /// Your own login page. It gets `return_to` in its query. By default `/login`. A path is relative to the public URL: with
@@ -170,21 +169,6 @@ impl StepUpBuilder {
     /// ```
     pub fn after_unsafe_url(mut self, url: impl Into<String>) -> Self {
         self.urls.after_unsafe = Some(url.into());
-        self
-    }
-
-    /// How the built-in pages look: a logo, colours for light and dark, a stylesheet of your own. By default plain, with the
-    /// [name](Self::application_name) of the application.
-    ///
-    /// ```
-    /// use tower_step_up::theme::{Theme, ThemeColor};
-    ///
-    /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
-    /// let builder = builder.theme(Theme::default().logo("/logo.svg").color(ThemeColor::Brand, "#7a1f3d", "#f0a7bd"));
-    /// # drop(builder);
-    /// ```
-    pub fn theme(mut self, theme: Theme) -> Self {
-        self.theme = theme;
         self
     }
 

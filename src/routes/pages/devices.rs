@@ -1,6 +1,7 @@
 //! The trusted devices on the settings page, which ends them.
 
 use axum::{body::Body, extract::State, response::Response};
+use serde::Serialize;
 use url::Url;
 use uuid::Uuid;
 
@@ -23,6 +24,7 @@ use crate::{
 };
 
 /// What the page shows.
+#[derive(Serialize)]
 pub(super) struct Devices {
     pub(super) action: String,
     pub(super) csrf: String,
@@ -30,6 +32,7 @@ pub(super) struct Devices {
 }
 
 /// One device.
+#[derive(Serialize)]
 pub(super) struct Entry {
     pub(super) id: CredentialId,
     /// Whether it is the one that asks.

@@ -1,114 +1,23 @@
 //! A flow's nodes as the built-in pages show them: one section per factor. A button that needs a script is shown only if the page
 //! runs scripts.
 
+use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use crate::wire::ui::{Attributes, Group, Input, InputKind, Node, Text};
+use super::view::{Button, Field, Hidden, Link, Message, Picture, Reading, Section, Trigger};
+use crate::{
+    language::Spoken,
+    wire::ui::{Attributes, Group, Input, InputKind, Node, Text},
+};
 
-/// One factor's part of the page.
-#[derive(Default)]
-pub(crate) struct Section<'a> {
-    pub(crate) title: &'static str,
-    pub(crate) hidden: Vec<Hidden<'a>>,
-    pub(crate) pictures: Vec<Picture<'a>>,
-    pub(crate) texts: Vec<Reading<'a>>,
-    pub(crate) links: Vec<Link<'a>>,
-    pub(crate) fields: Vec<Field<'a>>,
-    /// What is wrong with values that nobody sees.
-    pub(crate) errors: Vec<&'a str>,
-    pub(crate) buttons: Vec<Button<'a>>,
-    /// Buttons that remove one of several credentials. They are in a form of their own: Enter in a field must press none of them.
-    pub(crate) removals: Vec<Button<'a>>,
-    /// Buttons that a script answers.
-    pub(crate) triggers: Vec<Trigger<'a>>,
-    /// A page may have several sections. The first is for the factor that most people use.
-    pub(crate) first: bool,
-    /// What the user should know before choosing.
-    pub(crate) note: Option<String>,
-}
-
-pub(crate) struct Picture<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) src: &'a str,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) label: &'a str,
-}
-
-/// One text to read, or several.
-pub(crate) struct Reading<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) label: &'a str,
-    pub(crate) items: Vec<&'a str>,
-}
-
-pub(crate) struct Link<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) href: &'a str,
-    pub(crate) title: &'a str,
-}
-
-pub(crate) struct Field<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) kind: &'static str,
-    pub(crate) label: &'a str,
-    pub(crate) value: String,
-    /// Whether the box is ticked.
-    pub(crate) checked: bool,
-    pub(crate) required: bool,
-    pub(crate) disabled: bool,
-    pub(crate) pattern: Option<&'a str>,
-    pub(crate) maxlength: Option<u32>,
-    pub(crate) messages: &'a [Text],
-    /// The ids of all messages about this field.
-    pub(crate) described_by: Option<String>,
-    /// Attributes for the keyboard and for password managers.
-    pub(crate) hints: &'static str,
-    pub(crate) autocomplete: &'a str,
-}
-
-pub(crate) struct Button<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) value: String,
-    pub(crate) label: &'a str,
-    pub(crate) disabled: bool,
-    /// Whether it removes a factor. Such a button must not look like the main one.
-    pub(crate) takes_away: bool,
-    /// Whether it sends the form as it is, whatever is missing.
-    pub(crate) sends_anyway: bool,
-}
-
-/// A button that calls a function of the factor's script.
-pub(crate) struct Trigger<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) value: String,
-    pub(crate) label: &'a str,
-    pub(crate) function: &'static str,
-}
-
-/// A hidden value of a form. Every form has the CSRF token and the user name; a factor's values are only in its own form.
-pub(crate) struct Hidden<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) value: String,
-}
-
-impl Section<'_> {
-    /// Whether there is anything but removals.
-    pub(crate) fn has_form(&self) -> bool {
-        let nothing = self.pictures.is_empty()
-            && self.texts.is_empty()
-            && self.links.is_empty()
-            && self.fields.is_empty()
-            && self.buttons.is_empty()
-            && self.triggers.is_empty()
-            && self.note.is_none();
-        !nothing
-    }
+/// Messages in the page's language.
+pub(super) fn messages(texts: &[Text], spoken: Spoken<'_>) -> Vec<Message> {
+    texts.iter().map(|text| Message { kind: text.kind.as_str(), text: spoken.text(text) }).collect()
 }
 
 /// The hidden values of a section, without those that a button sends.
-fn hidden(nodes: &[Node], group: Group) -> Vec<Hidden<'_>> {
+fn hidden(nodes: &[Node], group: Group) -> Vec<Hidden> {
     let inputs = || nodes.iter().filter_map(|node| input_of(node).map(|input| (node.group, input)));
     let sent_by_button = |hidden: &Input| {
         inputs().any(|(own, input)| own == group && input.kind == InputKind::Submit && input.name == hidden.name)
@@ -116,7 +25,7 @@ fn hidden(nodes: &[Node], group: Group) -> Vec<Hidden<'_>> {
     inputs()
         .filter(|(own, input)| input.kind == InputKind::Hidden && (*own == group || *own == Group::Default))
         .filter(|(_, input)| !sent_by_button(input))
-        .map(|(_, input)| Hidden { name: &input.name, value: value_of(input) })
+        .map(|(_, input)| Hidden { name: input.name.to_string(), value: value_of(input) })
         .collect()
 }
 
@@ -138,7 +47,12 @@ fn value_of(input: &Input) -> String {
 
 /// The sections, those first that most people use. `answered`: whether a script of the page answers the buttons of a group; others are left
 /// out.
-pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text], answered: impl Fn(Group) -> bool) -> Vec<Section<'a>> {
+pub(super) fn sections(
+    nodes: &[Node],
+    messages: &[Text],
+    spoken: Spoken<'_>,
+    answered: impl Fn(Group) -> bool,
+) -> Vec<Section> {
     let mut groups: Vec<Group> = Vec::new();
     for node in nodes.iter().filter(|node| node.group != Group::Default) {
         if !groups.contains(&node.group) {
@@ -152,7 +66,7 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text], answered: impl 
         _ => 2,
     });
     let shown = |(position, group)| {
-        let mut section = section(nodes, messages, group, position == 0);
+        let mut section = section(nodes, messages, spoken, group, position == 0);
         if !answered(group) {
             section.triggers.clear();
         }
@@ -163,51 +77,54 @@ pub(crate) fn sections<'a>(nodes: &'a [Node], messages: &[Text], answered: impl 
 
 /// What the settings page has beyond the nodes: how many recovery codes are left, and a button to replace them. The wire contract offers
 /// that only after a list was asked for.
-pub(crate) fn complete(sections: &mut [Section<'_>], left: (usize, usize), has_others: bool) {
+pub(super) fn complete(sections: &mut [Section], left: (usize, usize), has_others: bool, spoken: Spoken<'_>) {
     for section in sections {
         let at = |name: &str| section.buttons.iter().position(|button| button.name == name);
         let (reveal, regenerate) = (at("lookup_secret_reveal"), at("lookup_secret_regenerate"));
         if let (Some(reveal), None) = (reveal, regenerate) {
-            section.buttons.insert(reveal.saturating_add(1), replace());
+            section.buttons.insert(reveal.saturating_add(1), replace(spoken));
         }
         section.note = match (reveal, regenerate, left) {
-            (Some(_), _, (left, of)) => Some(format!("{left} of your {of} recovery codes are left.")),
-            (None, Some(_), (_, 0)) if has_others => Some(
-                "You have no recovery codes yet. Create some now: with them you get in when your phone is lost."
-                    .to_owned(),
-            ),
+            (Some(_), _, (left, of)) => {
+                Some(spoken.say("lookup-secrets-left", &[("left", left.into()), ("of", of.into())]))
+            }
+            (None, Some(_), (_, 0)) if has_others => Some(spoken.say("lookup-secrets-none", &[])),
             _ => None,
         };
     }
 }
 
-fn replace<'a>() -> Button<'a> {
+fn replace(spoken: Spoken<'_>) -> Button {
     Button {
-        name: "lookup_secret_regenerate",
+        name: "lookup_secret_regenerate".to_owned(),
         value: "true".to_owned(),
-        label: "Replace the codes",
+        label: spoken.say("lookup-secrets-replace", &[]),
         disabled: false,
         takes_away: false,
         sends_anyway: false,
     }
 }
 
-fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) -> Section<'a> {
-    let mut section = Section { title: title(group), hidden: hidden(nodes, group), first, ..Section::default() };
+fn section(nodes: &[Node], messages: &[Text], spoken: Spoken<'_>, group: Group, first: bool) -> Section {
+    let title = title(group).map(|id| spoken.say(id, &[])).unwrap_or_default();
+    let mut section = Section { title, hidden: hidden(nodes, group), first, ..Section::default() };
     // A visible field of the default group, such as the user name, is in the first section.
     for node in nodes.iter().filter(|node| node.group == group || (first && node.group == Group::Default)) {
-        let label = node.meta.label.as_ref().map_or("", |label| label.text.as_ref());
+        let label = node.meta.label.as_ref().map(|label| spoken.text(label)).unwrap_or_default();
         match &node.attributes {
             Attributes::Img { src, id, width, height } => {
+                let (src, id) = (src.clone(), id.clone());
                 section.pictures.push(Picture { id, src, width: *width, height: *height, label });
             }
-            Attributes::Text { text, id } => section.texts.push(Reading { id, label, items: items(text) }),
+            Attributes::Text { text, id } => {
+                section.readings.push(Reading { id: id.clone(), label, items: items(text, spoken) });
+            }
             Attributes::A { href, title, id } if leads_somewhere(href) => {
-                section.links.push(Link { id, href, title: &title.text });
+                section.links.push(Link { id: id.clone(), href: href.clone(), title: spoken.text(title) });
             }
             Attributes::Input(input) if input.kind == InputKind::Submit => {
                 let button = Button {
-                    name: &input.name,
+                    name: input.name.to_string(),
                     value: value_of(input),
                     label,
                     disabled: input.disabled,
@@ -219,17 +136,17 @@ fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) 
             }
             Attributes::Input(input) if input.kind == InputKind::Button => {
                 section.triggers.extend(input.onclick_trigger.map(|trigger| Trigger {
-                    name: &input.name,
+                    name: input.name.to_string(),
                     value: value_of(input),
                     label,
                     function: trigger.as_str(),
                 }));
             }
             Attributes::Input(input) if input.kind == InputKind::Hidden => {
-                section.errors.extend(node.messages.iter().map(|message| message.text.as_ref()));
+                section.errors.extend(node.messages.iter().map(|message| spoken.text(message)));
             }
             Attributes::Input(input) => {
-                let field = html_type(input.kind).map(|kind| field(node, input, kind, label, messages));
+                let field = html_type(input.kind).map(|kind| field(node, input, kind, label, messages, spoken));
                 section.fields.extend(field);
             }
             Attributes::A { .. } | Attributes::Script(_) | Attributes::Div { .. } => {}
@@ -238,9 +155,10 @@ fn section<'a>(nodes: &'a [Node], messages: &[Text], group: Group, first: bool) 
     section
 }
 
-fn field<'a>(node: &'a Node, input: &'a Input, kind: &'static str, label: &'a str, messages: &[Text]) -> Field<'a> {
+fn field(node: &Node, input: &Input, kind: &'static str, label: String, global: &[Text], spoken: Spoken<'_>) -> Field {
+    let hints = hints(&input.name);
     Field {
-        name: &input.name,
+        name: input.name.to_string(),
         kind,
         label,
         value: match input.kind {
@@ -250,14 +168,16 @@ fn field<'a>(node: &'a Node, input: &'a Input, kind: &'static str, label: &'a st
             _ => value_of(input),
         },
         checked: input.kind == InputKind::Checkbox && input.value == Some(Value::Bool(true)),
-        required: input.required,
+        required: input.required || hints.required,
         disabled: input.disabled,
-        pattern: input.pattern.as_deref(),
-        maxlength: input.maxlength,
-        messages: &node.messages,
-        described_by: describing(&input.name, &node.messages, messages),
-        hints: hints(&input.name),
-        autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group, input)),
+        pattern: hints.pattern.or(input.pattern.as_deref()).map(str::to_owned),
+        maxlength: hints.maxlength.or(input.maxlength),
+        hint: hints.text.map(|id| spoken.say(id, &[])),
+        inputmode: hints.inputmode,
+        autocapitalize: hints.autocapitalize,
+        autocomplete: input.autocomplete.as_deref().unwrap_or_else(|| autocomplete(node.group, input)).to_owned(),
+        messages: messages(&node.messages, spoken),
+        described_by: describing(&input.name, &node.messages, global),
     }
 }
 
@@ -286,44 +206,66 @@ fn leads_somewhere(href: &str) -> bool {
 }
 
 /// The texts of a list of secrets, or the text itself.
-fn items(text: &Text) -> Vec<&str> {
+fn items(text: &Text, spoken: Spoken<'_>) -> Vec<String> {
     let list = text.context.as_ref().and_then(|context| context.get("secrets")?.as_array());
     match list {
-        Some(list) => list.iter().filter_map(|item| item.get("text")?.as_str()).collect(),
-        None => vec![text.text.as_ref()],
+        Some(list) => (1..)
+            .zip(list)
+            .filter_map(|(number, item)| Some(spoken.numbered(&Text::deserialize(item).ok()?, number)))
+            .collect(),
+        None => vec![spoken.text(text)],
     }
 }
 
-fn title(group: Group) -> &'static str {
-    match group {
-        Group::Totp => "Authenticator app",
-        Group::LookupSecret => "Recovery codes",
-        Group::WebAuthn | Group::Passkey => "Security key",
-        Group::Code => "Codes by message",
-        Group::Password => "Password",
-        Group::Oidc | Group::Saml => "Other accounts",
-        Group::Default => "",
-    }
+/// The id of a section's title.
+fn title(group: Group) -> Option<&'static str> {
+    Some(match group {
+        Group::Totp => "group-totp",
+        Group::LookupSecret => "group-lookup-secret",
+        Group::WebAuthn | Group::Passkey => "group-webauthn",
+        Group::Code => "group-code",
+        Group::Password => "group-password",
+        Group::Oidc | Group::Saml => "group-oidc",
+        Group::Default => return None,
+    })
 }
 
-/// Fixed attributes for fields of the built-in factors. They go into the tag unescaped, so nothing here may come from a request.
-fn hints(name: &str) -> &'static str {
+/// What the pages know of the fields of built-in factors.
+#[derive(Default)]
+struct Hints {
+    inputmode: Option<&'static str>,
+    pattern: Option<&'static str>,
+    maxlength: Option<u32>,
+    /// The id of what browsers show when the pattern does not fit.
+    text: Option<&'static str>,
+    required: bool,
+    /// Whether a phone begins with capital letters. Nothing corrects the spelling of such a field.
+    autocapitalize: Option<&'static str>,
+}
+
+fn hints(name: &str) -> Hints {
+    // As the server reads it: digits of either width, with blanks and dashes of any kind between them.
+    const SIX_DIGITS: &str = concat!(
+        r"[\s\-\u0085\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*(?:[0-9\uFF10-\uFF19]",
+        r"[\s\-\u0085\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*){6}",
+    );
+    let none = Hints::default();
     match name {
-        // As the server reads it: digits of either width, with blanks and dashes of any kind between them.
-        "totp_code" => concat!(
-            r#"inputmode="numeric" maxlength="64" title="Six digits, for example 123 456" pattern=""#,
-            r"[\s\-\u0085\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*(?:[0-9\uFF10-\uFF19]",
-            r#"[\s\-\u0085\u00AD\u200B-\u200F\u2010-\u2015\u2060\u2212\uFE58\uFE63\uFF0D]*){6}""#,
-        ),
-        "code" => r#"inputmode="numeric" title="The code from the message""#,
+        "totp_code" => Hints {
+            inputmode: Some("numeric"),
+            pattern: Some(SIX_DIGITS),
+            maxlength: Some(64),
+            text: Some("totp-hint"),
+            ..none
+        },
+        "code" => Hints { inputmode: Some("numeric"), text: Some("code-hint"), ..none },
         // No pattern: codes that were imported may have any characters.
-        "lookup_secret" => concat!(
-            r#"autocapitalize="characters" spellcheck="false" maxlength="256" "#,
-            r#"title="A code of your list, with or without dashes""#,
-        ),
+        "lookup_secret" => {
+            Hints { maxlength: Some(256), text: Some("lookup-secret-hint"), autocapitalize: Some("characters"), ..none }
+        }
         // A key without a name could not be told from others, so ask before the browser asks for the key.
-        "webauthn_register_displayname" => r#"required maxlength="64""#,
-        _ => "",
+        "webauthn_register_displayname" => Hints { required: true, maxlength: Some(64), ..none },
+        _ => none,
     }
 }
 
@@ -352,17 +294,26 @@ fn describing(name: &str, own: &[Text], global: &[Text]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ui::{Script, Trigger};
+    use crate::{
+        language::Languages,
+        wire::ui::{Script, Trigger as Function},
+    };
 
     fn label() -> Text {
         Text::info(1, "label")
+    }
+
+    /// The sections of these nodes in English, with the groups that a script answers.
+    fn shown(nodes: &[Node], answered: impl Fn(Group) -> bool) -> Vec<Section> {
+        let languages = Languages::new(&[], &[], None).unwrap();
+        sections(nodes, &[], languages.choose(["en"]), answered)
     }
 
     #[test]
     fn browsers_fill_in_what_fits() {
         let of = |group, name: &'static str, kind| {
             let node = Node::field(group, name, kind, label());
-            sections(&[node], &[], |_| true)[0].fields[0].autocomplete.to_owned()
+            shown(&[node], |_| true)[0].fields[0].autocomplete.clone()
         };
         for (group, name, kind, expected) in [
             (Group::Totp, "totp_code", InputKind::Text, "one-time-code"),
@@ -388,9 +339,9 @@ mod tests {
             Node::button(Group::Code, "method", "code", label()),
             Node::button(Group::Totp, "method", "totp", label()),
         ];
-        let sections = sections(&nodes, &[], |_| true);
+        let sections = shown(&nodes, |_| true);
         let sent: Vec<Vec<_>> =
-            sections.iter().map(|section| section.hidden.iter().map(|hidden| hidden.name).collect()).collect();
+            sections.iter().map(|section| section.hidden.iter().map(|hidden| hidden.name.as_str()).collect()).collect();
         assert_eq!(sent, [vec!["csrf_token"], vec!["csrf_token", "identifier"]], "totp first, then code");
     }
 
@@ -399,17 +350,18 @@ mod tests {
         let nodes = [
             Node::script(Group::WebAuthn, Script::new("webauthn_script", "/w.js", "")),
             Node::division(Group::WebAuthn, "map"),
-            Node::input(Group::WebAuthn, "trigger", InputKind::Button).onclick("x()", Trigger::WebAuthnLogin),
+            Node::input(Group::WebAuthn, "trigger", InputKind::Button).onclick("x()", Function::WebAuthnLogin),
             Node::input(Group::WebAuthn, "trust", InputKind::Checkbox).value(true).label(label()),
         ];
-        assert!(sections(&nodes, &[], |_| false)[0].triggers.is_empty(), "no script answers it");
-        let sections = sections(&nodes, &[], |group| group == Group::WebAuthn);
+        assert!(shown(&nodes, |_| false)[0].triggers.is_empty(), "no script answers it");
+        let sections = shown(&nodes, |group| group == Group::WebAuthn);
         let [section] = sections.as_slice() else { panic!("one section") };
-        let fields: Vec<_> = section.fields.iter().map(|field| (field.name, field.kind, field.checked)).collect();
+        let fields: Vec<_> =
+            section.fields.iter().map(|field| (field.name.as_str(), field.kind, field.checked)).collect();
         assert_eq!(fields, [("trust", "checkbox", true)]);
         assert!(section.buttons.is_empty() && section.links.is_empty());
         let [trigger] = section.triggers.as_slice() else { panic!("one trigger") };
-        assert_eq!((trigger.name, trigger.function), ("trigger", "oryWebAuthnLogin"));
+        assert_eq!((trigger.name.as_str(), trigger.function), ("trigger", "oryWebAuthnLogin"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::Response,
 };
+use serde::{Serialize, Serializer};
 
 use crate::{
     engine::Engine,
@@ -60,6 +61,13 @@ impl Scripts {
         }
         let hashes: Vec<_> = self.contained.iter().map(PageScript::policy_source).collect();
         format!("script-src {}; ", hashes.join(" "))
+    }
+}
+
+/// Their sources, in the order in which a page contains them.
+impl Serialize for Scripts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.sources())
     }
 }
 

@@ -1,11 +1,15 @@
 //! The page with the subject's sessions, which ends them. `/sessions` is the same for programs.
 
 use askama::Template;
-use axum::{body::Body, extract::State, http::StatusCode, response::Response};
+use axum::{body::Body, extract::State, response::Response};
+use serde::Serialize;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Frame, html, own_form};
+use super::{
+    frame::{Frame, Shown, show as show_page},
+    own_form,
+};
 use crate::{
     aal::{Method, Proof},
     client::Client,
@@ -29,7 +33,7 @@ use crate::{
     wire::ui::message::minute,
 };
 
-#[derive(Template)]
+#[derive(Template, Serialize)]
 #[template(path = "sessions.html")]
 struct SessionsPage<'a> {
     frame: Frame<'a>,
@@ -42,7 +46,16 @@ struct SessionsPage<'a> {
     home: &'a str,
 }
 
+impl Shown for SessionsPage<'_> {
+    const NAME: &'static str = "sessions";
+
+    fn frame(&self) -> &Frame<'_> {
+        &self.frame
+    }
+}
+
 /// One session.
+#[derive(Serialize)]
 struct Entry {
     id: SessionId,
     /// Whether it is the one that asks.
@@ -57,10 +70,11 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(session: &StoredSession, own: Option<SessionId>) -> Self {
+    fn of(session: &StoredSession, own: Option<SessionId>, frame: &Frame<'_>) -> Self {
         let proofs = session.proofs().iter().filter(|proof| !proof.is_device_note());
         let mut methods: Vec<_> = proofs.map(Proof::method).map(name).collect();
         methods.dedup();
+        let methods: Vec<_> = methods.into_iter().map(|id| frame.say(id)).collect();
         let device = session.device();
         Self {
             id: session.id(),
@@ -92,15 +106,16 @@ impl Entry {
     }
 }
 
+/// The id of the method's name.
 fn name(method: Method) -> &'static str {
     match method {
-        Method::Password => "password",
-        Method::Totp => "authenticator app",
-        Method::LookupSecret => "recovery code",
-        Method::WebAuthn | Method::Passkey => "security key",
-        Method::Code => "code by message",
-        Method::Oidc | Method::Saml => "another account",
-        _ => "another way",
+        Method::Password => "method-password",
+        Method::Totp => "method-totp",
+        Method::LookupSecret => "method-lookup-secret",
+        Method::WebAuthn | Method::Passkey => "method-webauthn",
+        Method::Code => "method-code",
+        Method::Oidc | Method::Saml => "method-oidc",
+        _ => "method-other",
     }
 }
 
@@ -132,7 +147,8 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
     let mut sessions = engine.sessions_of(found.session.subject(), scope.now()).await?;
     // The own one first, then the newest.
     sessions.sort_by_key(|one| (Some(one.id()) != own, std::cmp::Reverse(one.authenticated_at())));
-    let mut entries: Vec<_> = sessions.iter().map(|session| Entry::of(session, own)).collect();
+    let frame = Frame::of(scope, Some(found.session.subject())).await;
+    let mut entries: Vec<_> = sessions.iter().map(|session| Entry::of(session, own, &frame)).collect();
     if !entries.iter().any(|entry| entry.here) {
         // Nothing was confirmed in it yet.
         entries.splice(0..0, Entry::unconfirmed(&found.session));
@@ -142,7 +158,7 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
     let token = known.clone().or_else(CsrfToken::random).ok_or(Failure::Unavailable)?;
     let csrf = own_form::token_for(&token, scope, &found.session);
     let page = SessionsPage {
-        frame: Frame::of(engine),
+        frame,
         account: &account,
         action: url(engine).into(),
         csrf: csrf.ok_or(Failure::Unavailable)?,
@@ -150,7 +166,7 @@ async fn show(scope: &Scope) -> Result<Response, Refused> {
         hosted: engine.is_hosted(),
         home: engine.urls.default_return.as_str(),
     };
-    let mut response = html(StatusCode::OK, engine, &page)?;
+    let mut response = show_page(engine, &page)?;
     if known.is_none() {
         answer::set_cookie(&mut response, engine.sessions.cookies.csrf(&token.cookie_value()));
     }

@@ -82,6 +82,26 @@ async fn the_pages_contain_it_under_their_policy() {
     assert!(!settings.text.contains("<b>") && settings.text.contains("&#60;b&#62;"), "{}", settings.text);
 }
 
+/// In the language that the browser asks for.
+#[tokio::test]
+async fn the_pages_speak_german() {
+    let site = bank();
+    let mut kim = site.browser("kim").await;
+    add(&mut kim, &mut SecurityKey::new(), "blau").await;
+    let mut pages = Vec::new();
+    for path in ["/self-service/settings/browser", "/self-service/login/browser?aal=aal2&refresh=true"] {
+        let opened = kim.get(path).await;
+        let request = kim.request(axum::http::Method::GET, opened.location()).header("accept-language", "de");
+        pages.push(kim.send(request.body(axum::body::Body::empty()).unwrap()).await.text);
+    }
+    for (page, said) in [
+        (&pages[0], ["Sicherheitsschlüssel „blau“ entfernen", "Name des neuen Sicherheitsschlüssels"]),
+        (&pages[1], ["Sicherheitsschlüssel benutzen", "Ein Sicherheitsschlüssel braucht JavaScript."]),
+    ] {
+        assert!(said.iter().all(|said| page.contains(said)), "{page}");
+    }
+}
+
 /// A page that has no use for a script allows none.
 #[tokio::test]
 async fn other_pages_run_no_script() {

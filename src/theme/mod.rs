@@ -1,7 +1,11 @@
 //! How the built-in pages look.
 
+mod page;
+
 use std::fmt::Write;
 
+pub(crate) use self::page::PageHook;
+pub use self::page::{Page, PageError};
 use crate::error::{BuildError, BuildErrorKind};
 
 /// The looks of the built-in pages, for [`StepUpBuilder::theme`](crate::StepUpBuilder::theme).
