@@ -20,9 +20,9 @@ fn a_wrong_setting_is_named_and_ends_the_bank() {
         ("BANK_ADDR", &[("BANK_ADDR", "localhost")]),
         ("BANK_PUBLIC_URL", &[("BANK_PUBLIC_URL", "bank.example")]),
         ("BANK_PUBLIC_URL", &[("BANK_PUBLIC_URL", "http://bank.example")]),
-        ("BANK_STORE", &[("BANK_STORE", "mysql://geheim@db")]),
-        ("BANK_FLOWS", &[("BANK_FLOWS", "http://geheim@redis")]),
-        ("BANK_SECRET", &[("BANK_SECRET", "geheim")]),
+        ("BANK_STORE", &[("BANK_STORE", "mysql://not-to-be-told@db")]),
+        ("BANK_FLOWS", &[("BANK_FLOWS", "http://not-to-be-told@redis")]),
+        ("BANK_SECRET", &[("BANK_SECRET", "not-to-be-told")]),
         ("BANK_MODEL", &[("BANK_MODEL", "relaxed")]),
         ("BANK_TRANSFER_MAX_AGE", &[("BANK_TRANSFER_MAX_AGE", "5m")]),
         ("BANK_FACTORS", &[("BANK_FACTORS", "totp,push")]),
@@ -31,7 +31,7 @@ fn a_wrong_setting_is_named_and_ends_the_bank() {
         #[cfg(feature = "webauthn")]
         ("BANK_FACTORS", &[("BANK_FACTORS", "webauthn"), ("BANK_PUBLIC_URL", "http://127.0.0.1:3000")]),
         #[cfg(feature = "mail")]
-        ("BANK_SMTP", &[("BANK_FACTORS", "code"), ("BANK_SMTP", "mail.example/geheim")]),
+        ("BANK_SMTP", &[("BANK_FACTORS", "code"), ("BANK_SMTP", "mail.example/not-to-be-told")]),
         // Where others read standard error.
         ("BANK_SMTP", &[("BANK_FACTORS", "code"), PUBLIC]),
         ("BANK_CODE_COOL_DOWN", &[("BANK_CODE_COOL_DOWN", "x")]),
@@ -59,7 +59,7 @@ fn a_wrong_setting_is_named_and_ends_the_bank() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{settings:?}: {said}");
         assert!(said.starts_with("bank: ") && said.lines().count() == 1, "{settings:?}: {said}");
-        assert!(said.contains(setting) && !said.contains("geheim"), "{settings:?}: {said}");
+        assert!(said.contains(setting) && !said.contains("not-to-be-told"), "{settings:?}: {said}");
         assert!(output.stdout.is_empty(), "it listened: {settings:?}");
     }
 }
