@@ -360,7 +360,7 @@ mod tests {
     fn a_mistake_is_told_when_the_application_starts() {
         for (language, expected) in [
             (Language::new("fr", "cancel = Annuler\n= x"), "line 2"),
-            (Language::new("fr", "cancle = Annuler"), "cancle, which no page shows"),
+            (Language::new("fr", "cancel-it = Annuler"), "cancel-it, which no page shows"),
             (Language::new("fr", "cancel = Annuler { $name }"), "names $name, which is not known there"),
             (Language::new("f", ""), "no language tag"),
             (Language::new("", ""), "no language tag"),

@@ -29,7 +29,7 @@ pub(crate) use self::{
 /// let french = Language::new(
 ///     "fr",
 ///     "login-title = Confirmez votre identité
-///     text-1010006 = Code de votre application d’authentification
+///     text-1010006 = Code à six chiffres
 ///     cancel = Annuler",
 /// );
 /// # let builder = tower_step_up::StepUp::builder("https://bank.example").language(french);
