@@ -26,7 +26,7 @@ use crate::{
     clock::{Clock, Timestamp},
     directory::Users,
     error::{Error, StoreError},
-    factor::{Elsewhere, Factor},
+    factor::{Elsewhere, Factor, memory_keepers},
     requirement::RequiredAal,
     seal::Sealer,
     session::Subject,
@@ -156,7 +156,11 @@ impl Engine {
         let own = self.factors.iter().map(|factor| factor.method()).filter(|method| method.custom_name().is_some());
         let methods: Vec<_> = Method::BUILT_IN.into_iter().chain(own).collect();
         let _forget = self.sessions.cache.forget_afterwards(subject);
-        self.stores.delete_subject(subject, &methods).await
+        self.stores.delete_subject(subject, &methods).await?;
+        for keeper in memory_keepers(&self.sealer, subject) {
+            self.stores.remove_flows(&keeper, None).await?;
+        }
+        Ok(())
     }
 
     /// The credentials that go when these are removed: these, and with the last second factor also the backup factors.

@@ -28,7 +28,9 @@ pub(crate) use self::totp::decode_secret as decode_totp_secret;
 pub(crate) use self::totp::random_secret as random_totp_secret;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::totp::seal_context as totp_seal_context;
-pub(crate) use self::{code::id_name as address_name, elsewhere::KeptElsewhere};
+pub(crate) use self::{
+    code::id_name as address_name, elsewhere::KeptElsewhere, memory::keepers as memory_keepers,
+};
 pub use self::{
     code::{Code, LogSender, Message, MessagePurpose, SendError, Sender, SenderFuture},
     context::FactorContext,

@@ -102,7 +102,7 @@ impl StepUp {
     /// where the application keeps them.
     ///
     /// First disable the user in the [`Directory`](crate::directory::Directory), so that a sign-in at this moment begins no new session.
-    /// In one store it happens in one transaction. If flows are in another store, sessions and credentials go first. After an error, call
+    /// In one store it happens in one transaction, but for what factors remember of the subject for up to two days, which goes after it. If flows are in another store, sessions and credentials go first. After an error, call
     /// it again: it is no error if something is gone already.
     ///
     /// # Errors
