@@ -102,6 +102,13 @@ impl Standing {
         &self.credentials
     }
 
+    /// The first `count` of the credentials, and the devices: what a store had, if it was given first.
+    pub(crate) fn first(&self, count: usize) -> Vec<CredentialSummary> {
+        let device = |id: &CredentialId| CredentialSummary { id: *id, method: Method::TRUSTED_DEVICE, aal: Aal::Aal0 };
+        let first = self.credentials.get(..count).unwrap_or_default();
+        first.iter().copied().chain(self.devices.iter().map(device)).collect()
+    }
+
     /// Whether the subject has any second factor, used up or not.
     pub const fn enrolled(&self) -> Enrolled {
         self.enrolled

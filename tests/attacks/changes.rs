@@ -6,11 +6,14 @@ use std::time::Duration;
 use tower_step_up::{
     Method, StepUpBuilder,
     clock::Clock as _,
+    directory::Address,
+    factor::Code,
     store::{Revocation, SubjectStore as _},
 };
 
 use crate::{
     common::store::Log,
+    postbox::Postbox,
     site::{Client, Site},
     stores::{self, Choice},
     world::{World, subject},
@@ -21,14 +24,19 @@ const OFTEN: Duration = Duration::from_millis(50);
 
 /// Node B reads the log and A does not, so every reading is B's. None where the store keeps no log.
 fn worlds() -> Vec<World> {
+    worlds_with(|builder| builder)
+}
+
+fn worlds_with(configure: impl Fn(StepUpBuilder) -> StepUpBuilder) -> Vec<World> {
     if stores::asked() == Some(Choice::Naive) {
         return Vec::new();
     }
-    let every = World::on_every_store(|builder: StepUpBuilder| builder.changes_interval(Duration::ZERO));
+    let every = World::on_every_store(|builder: StepUpBuilder| configure(builder).changes_interval(Duration::ZERO));
     let follow = |world: World| {
         let in_time = Duration::from_secs(2);
         let site = Site::with(|builder| {
-            world.store.give_to(builder).directory(world.a.users.clone()).store_timeout(in_time).changes_interval(OFTEN)
+            let builder = configure(world.store.give_to(builder).directory(world.a.users.clone()));
+            builder.store_timeout(in_time).changes_interval(OFTEN)
         });
         let b = Site { users: world.a.users.clone(), ..site };
         World { b, ..world }
@@ -289,6 +297,38 @@ async fn the_reader_ends_with_its_engine() {
     let before = store.readings();
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(store.readings(), before);
+}
+
+/// Devices are kept beside credentials, and an address that the directory has no more is not taken for one of them. The device stays trusted.
+#[tokio::test]
+async fn an_address_that_is_gone_counts_no_longer_beside_a_device() {
+    let postbox = Postbox::default();
+    let address = || Address::email("kim@app.example").verified(true);
+    for world in worlds_with(|builder| {
+        builder.trusted_devices(Duration::from_secs(30 * 86_400)).factor(Code::new(postbox.clone()))
+    }) {
+        world.a.enrol("kim").await;
+        world.a.users.reach("kim", [address()]);
+        let mut trusted = world.a.browser("kim").await;
+        let flow = trusted.begin("login", "?aal=aal2").await;
+        let fields = [("method", "totp"), ("totp_code", &world.a.code()), ("trust_device", "true")];
+        assert_eq!(trusted.submit(&flow, &fields).await.status, 303);
+        let mut kim = world.a.spa("kim").await;
+        let flow = kim.begin("login", "?aal=aal2").await;
+        kim.submit(&flow, &[("address", "kim@app.example")]).await;
+        assert_eq!(kim.submit(&flow, &[("method", "code"), ("code", &postbox.code())]).await.status, 200);
+        assert!(kim.pays(&world.b).await);
+        world.a_second_passes().await;
+        assert!(kim.pays(&world.b).await);
+        world.a_second_passes().await;
+        assert!(kim.pays(&world.b).await, "the honest twin");
+        world.a.users.reach("kim", []);
+        world.a_second_passes().await;
+        kim.assert_aal1(&world.b).await;
+        world.a.users.reach("kim", [address()]);
+        world.a_second_passes().await;
+        assert!(kim.pays(&world.b).await);
+    }
 }
 
 /// What is set to zero is not read.

@@ -72,7 +72,7 @@ impl OwnSessions {
             return Ok(None);
         }
         let noted_at = stored.session.last_used_at();
-        let credentials = stored.credentials.len();
+        let credentials = stored.credentials.iter().filter(|one| !one.method.is_trusted_device()).count();
         let Some(evidence) = self.admit(stored, now).await? else { return Ok(None) };
         let Some(noted_at) = self.note_use(id, subject, noted_at, now).await else { return Ok(None) };
         // A use must be noted when it is due, so the session is read then.
@@ -90,8 +90,7 @@ impl OwnSessions {
             return Ok(Some(Read { asked_at: now, ..read }));
         }
         let Evidence { session, standing } = read.evidence.as_ref();
-        let stored = standing.credentials().get(..read.stored).unwrap_or_default().to_vec();
-        let standing = self.standing(stored, session, now).await?;
+        let standing = self.standing(standing.first(read.stored), session, now).await?;
         let alive = standing.level(session, now) > Aal::Aal0;
         let evidence = Arc::new(Evidence { session: session.clone(), standing });
         Ok(alive.then_some(Read { asked_at: now, evidence, ..read }))

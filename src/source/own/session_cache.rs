@@ -28,7 +28,7 @@ pub(crate) struct Read {
     /// Until when the log may vouch for it.
     pub(crate) until: Timestamp,
     pub(crate) epoch: Epoch,
-    /// How many of the standing's credentials the store keeps: the first. The others are the application's, which is asked again.
+    /// How many of the standing's credentials the store keeps, beside devices: the first. The others are the application's, which is asked again.
     pub(crate) stored: usize,
 }
 
