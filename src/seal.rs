@@ -106,6 +106,13 @@ pub struct Sealer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealError(());
 
+impl SealError {
+    /// It opened, and made no sense.
+    pub(crate) const fn unreadable() -> Self {
+        Self(())
+    }
+}
+
 impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a secret could not be sealed or opened")

@@ -62,6 +62,7 @@ fn imported(one: &str, two: &str, equal: bool) {
     let credentials = [set.clone()];
     let public_url = url::Url::parse("https://bank.example").unwrap();
     let stores = no_stores();
+    let session = crate::session::Session::external(subject.clone(), Vec::new());
     let context = FactorContext {
         application_name: "Example Bank",
         flow: crate::store::FlowId::random(),
@@ -71,6 +72,8 @@ fn imported(one: &str, two: &str, equal: bool) {
         identifier: "kim",
         directory: &crate::directory::NoDirectory,
         credentials: &credentials,
+        stored: 1,
+        session: &session,
         now,
         sealer: &sealer,
         state: None,

@@ -332,6 +332,7 @@ fn answered(credentials: &[Credential], sealed: &Sealed) {
     let (subject, sealer) = (subject("kim"), sealer());
     let public_url = url::Url::parse("https://bank.example").unwrap();
     let stores = no_stores();
+    let session = crate::session::Session::external(subject.clone(), Vec::new());
     let context = FactorContext {
         application_name: "Example Bank",
         flow: crate::store::FlowId::random(),
@@ -341,6 +342,8 @@ fn answered(credentials: &[Credential], sealed: &Sealed) {
         identifier: "kim",
         directory: &crate::directory::NoDirectory,
         credentials,
+        stored: credentials.len(),
+        session: &session,
         now: NOW,
         sealer: &sealer,
         state: None,

@@ -21,7 +21,7 @@ pub(crate) use self::proofs::is_vouched_for;
 #[cfg(feature = "axum")]
 use crate::language::Languages;
 use crate::{
-    aal::{Aal, Method, Proof},
+    aal::{Aal, CredentialId, Method, Proof},
     audit::{Actor, Audit, Origin},
     clock::{Clock, Timestamp},
     directory::Users,
@@ -124,8 +124,14 @@ impl Engine {
         proofs: &[Proof],
     ) -> Result<Vec<CredentialSummary>, Error> {
         let elsewhere = self.sessions.elsewhere.of(subject, proofs, self.now()).await?;
-        let stored = stored.iter().map(|one| one.summary);
-        Ok(stored.chain(elsewhere.iter().flat_map(Elsewhere::summaries)).collect())
+        let mut known = Vec::with_capacity(stored.len().saturating_add(elsewhere.len()));
+        for one in stored {
+            if self.sessions.elsewhere.counts(subject, one, proofs)? {
+                known.push(one.summary);
+            }
+        }
+        known.extend(elsewhere.iter().flat_map(Elsewhere::summaries));
+        Ok(known)
     }
 
     /// Applies a completed ceremony, and drops the cache entries of its subject. A change of factors also ends the devices that were trusted with
@@ -163,19 +169,21 @@ impl Engine {
         Ok(())
     }
 
-    /// The credentials that go when these are removed: these, and with the last second factor also the backup factors.
+    /// The stored credentials that go when these are removed: these, and with the last second factor also the backup factors. What the application
+    /// keeps stays, and so is no factor less.
     pub(crate) fn removed_with(
         &self,
         credentials: &[Credential],
+        is_elsewhere: impl Fn(CredentialId) -> bool,
         is_removed: impl Fn(&CredentialSummary) -> bool,
     ) -> Vec<CredentialSummary> {
         let stands_alone = |known: &CredentialSummary| {
             known.aal == Aal::Aal2 && !self.factor(known.method).is_some_and(Factor::is_backup)
         };
         let known = credentials.iter().map(|credential| credential.summary);
-        let (mut gone, left): (Vec<_>, Vec<_>) = known.partition(is_removed);
+        let (mut gone, left): (Vec<_>, Vec<_>) = known.partition(|one| is_removed(one) && !is_elsewhere(one.id));
         if gone.iter().any(stands_alone) && !left.iter().any(stands_alone) {
-            gone.extend(left.into_iter().filter(|known| known.aal == Aal::Aal2));
+            gone.extend(left.into_iter().filter(|known| known.aal == Aal::Aal2 && !is_elsewhere(known.id)));
         }
         gone
     }

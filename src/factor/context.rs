@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     directory::Directory,
     seal::Sealer,
-    session::Subject,
+    session::{Session, Subject},
     store::{Credential, FlowId},
 };
 
@@ -21,8 +21,13 @@ pub struct FactorContext<'a> {
     pub identifier: &'a str,
     /// The application's users.
     pub directory: &'a dyn Directory,
-    /// The subject's credentials of this factor's method. Those that the application keeps ([`Factor::elsewhere`](super::Factor::elsewhere)) come last.
+    /// The subject's credentials of this factor's method that [count](super::Factor::stored_credentials) in this session. Those that the application
+    /// keeps ([`Factor::elsewhere`](super::Factor::elsewhere)) come last: see [`stored`](Self::stored) and [`elsewhere`](Self::elsewhere).
     pub credentials: &'a [Credential],
+    /// How many of them the store keeps.
+    pub(crate) stored: usize,
+    /// The session that a success replaces, with what was proven in it already. Before a session begins, it has no id and no proofs.
+    pub session: &'a Session,
     /// The public URL of the application, as [`StepUp::builder`](crate::StepUp::builder) got it.
     pub public_url: &'a Url,
     /// The application's name, as the built-in pages show it.
@@ -40,6 +45,18 @@ pub struct FactorContext<'a> {
     pub state: Option<&'a [u8]>,
     /// Whether the flow is a browser flow. Other clients run no scripts, so a factor that needs a script should give them no nodes.
     pub browser: bool,
+}
+
+impl<'a> FactorContext<'a> {
+    /// Those of the credentials that the store keeps.
+    pub fn stored(&self) -> &'a [Credential] {
+        self.credentials.get(..self.stored).unwrap_or(self.credentials)
+    }
+
+    /// Those of the credentials that the application keeps.
+    pub fn elsewhere(&self) -> &'a [Credential] {
+        self.credentials.get(self.stored..).unwrap_or_default()
+    }
 }
 
 impl std::fmt::Debug for FactorContext<'_> {

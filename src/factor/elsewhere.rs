@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Factor;
+use super::{Factor, StoredCredentials};
 use crate::{
-    aal::{CredentialId, Proof, is_apart},
+    aal::{Aal, CredentialId, Method, Proof, is_apart},
     clock::Timestamp,
-    directory::{Directory, Users},
-    error::Error,
+    directory::{Destination, Directory, Users},
+    error::{Error, ErrorKind},
     seal::Sealer,
     session::Subject,
     standing::CredentialSummary,
@@ -65,19 +65,28 @@ impl fmt::Debug for ElsewhereContext<'_> {
     }
 }
 
-/// All factors, for whoever asks what credentials the application keeps.
+/// What the ids of one of the subject's addresses are made of.
+pub(crate) fn address_name(subject: &Subject, address: &Destination) -> Vec<u8> {
+    format!("address\0{subject}\0{}", address.write()).into_bytes()
+}
+
+/// All factors, for whoever asks which credentials count: those that the application keeps, and stored ones.
 #[derive(Clone)]
 pub(crate) struct KeptElsewhere {
     factors: Arc<[Box<dyn Factor>]>,
     users: Users,
     sealer: Sealer,
     any: bool,
+    /// The methods whose stored credentials do not simply count.
+    special: Box<[(Method, StoredCredentials)]>,
 }
 
 impl KeptElsewhere {
     pub(crate) fn new(factors: Arc<[Box<dyn Factor>]>, users: Users, sealer: Sealer) -> Self {
         let any = factors.iter().any(|factor| factor.keeps_elsewhere());
-        Self { factors, users, sealer, any }
+        let special = factors.iter().map(|factor| (factor.method(), factor.stored_credentials()));
+        let special = special.filter(|(_, stored)| *stored != StoredCredentials::Count).collect();
+        Self { factors, users, sealer, any, special }
     }
 
     /// Whether there is a factor that must be asked at all.
@@ -107,5 +116,38 @@ impl KeptElsewhere {
             }));
         }
         Ok(known)
+    }
+}
+
+/// Stored credentials.
+impl KeptElsewhere {
+    fn stored(&self, method: Method) -> StoredCredentials {
+        let special = self.special.iter().find(|(special, _)| *special == method);
+        special.map_or(StoredCredentials::Count, |(_, stored)| *stored)
+    }
+
+    /// Whether this credential counts in a session with these proofs; `None` if only its data tells.
+    pub(crate) fn counts_by_summary(&self, stored: &CredentialSummary, proofs: &[Proof]) -> Option<bool> {
+        match self.stored(stored.method) {
+            StoredCredentials::Count => Some(true),
+            StoredCredentials::Ignored => Some(false),
+            StoredCredentials::Addresses => {
+                let is_named = proofs.iter().any(|proof| proof.aal() == Aal::Aal1 && proof.address().is_some());
+                (!is_named).then(|| is_apart(&[], proofs))
+            }
+        }
+    }
+
+    /// Whether this credential counts in a session with these proofs.
+    pub(crate) fn counts(&self, subject: &Subject, stored: &Credential, proofs: &[Proof]) -> Result<bool, Error> {
+        if let Some(counts) = self.counts_by_summary(&stored.summary, proofs) {
+            return Ok(counts);
+        }
+        let factor = self.factors.iter().find(|factor| factor.method() == stored.summary.method);
+        let address = factor.map(|factor| factor.stored_address(subject, stored, &self.sealer)).transpose();
+        let address = address.map_err(|error| Error::with_source(ErrorKind::Cryptography, error))?.flatten();
+        // Under every key: the proof may have been made before the newest came, or after.
+        let ids = address.map(|address| self.sealer.credential_ids(&address_name(subject, &address)));
+        Ok(is_apart(&ids.unwrap_or_default(), proofs))
     }
 }

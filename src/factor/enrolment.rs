@@ -127,6 +127,23 @@ pub enum EnrolmentOutcome {
         /// What the user reads.
         text: Text,
     },
+    /// A code was sent, and it is to be typed next. Nothing is saved yet, and the flow keeps no state: what is needed for that step, and how many
+    /// codes are sent, the factor itself [remembers](FactorContext::memory).
+    Sent {
+        /// The name of what it was sent to, for the [audit](crate::audit).
+        credential: CredentialId,
+        /// What the user reads.
+        message: Text,
+    },
+    /// What was to be sent was surely not: the service that sends did not answer. The user reads this.
+    NotSent(Text),
+    /// Nothing was compared or sent: the user has to wait, as after too many attempts.
+    Wait {
+        /// How long, in whole seconds.
+        seconds: u64,
+    },
+    /// What was begun in earlier steps is dropped, as the user wants. Nothing is saved.
+    Dropped,
     /// The subject has just proven this credential. It replaces all others of the method.
     Enrolled(Credential),
     /// The subject gets this credential in addition to the others of the method. The first counts as just proven. A further one adds no
@@ -155,6 +172,10 @@ impl std::fmt::Debug for EnrolmentOutcome {
         match self {
             Self::Pending { .. } => f.write_str("Pending { .. }"),
             Self::Retry { .. } => f.write_str("Retry { .. }"),
+            Self::Sent { .. } => f.write_str("Sent { .. }"),
+            Self::NotSent(_) => f.write_str("NotSent(..)"),
+            Self::Wait { .. } => f.write_str("Wait { .. }"),
+            Self::Dropped => f.write_str("Dropped"),
             Self::Enrolled(credential) => f.debug_tuple("Enrolled").field(credential).finish(),
             Self::Added(credential) => f.debug_tuple("Added").field(credential).finish(),
             Self::Removed => f.write_str("Removed"),

@@ -379,6 +379,7 @@ mod tests {
         let credentials = [set.clone()];
         let public_url = url::Url::parse("https://bank.example").unwrap();
         let stores = crate::factor::no_stores();
+        let session = crate::session::Session::external(subject.clone(), Vec::new());
         let context = FactorContext {
             application_name: "Example Bank",
             flow: crate::store::FlowId::random(),
@@ -388,6 +389,8 @@ mod tests {
             identifier: "kim",
             directory: &crate::directory::NoDirectory,
             credentials: &credentials,
+            stored: 1,
+            session: &session,
             now: Timestamp::from_unix_seconds(0),
             sealer,
             state: None,

@@ -13,6 +13,7 @@ mod memory;
 mod password;
 mod picture;
 mod script;
+mod stored;
 mod totp;
 mod typed;
 mod verdict;
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 use url::Url;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::code::{ADDRESS_FIELD, AddressesOfUser, CODE_FIELD};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::memory::{no_memory, no_stores};
 pub(crate) use self::totp::decode_secret as decode_totp_secret;
@@ -28,9 +31,6 @@ pub(crate) use self::totp::decode_secret as decode_totp_secret;
 pub(crate) use self::totp::random_secret as random_totp_secret;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::totp::seal_context as totp_seal_context;
-pub(crate) use self::{
-    code::id_name as address_name, elsewhere::KeptElsewhere, memory::keepers as memory_keepers,
-};
 pub use self::{
     code::{Code, LogSender, Message, MessagePurpose, SendError, Sender, SenderFuture},
     context::FactorContext,
@@ -42,14 +42,20 @@ pub use self::{
     memory::{Changed, FactorMemory, Recalled, Remembered},
     password::{FirstFactor, Password},
     script::PageScript,
+    stored::StoredCredentials,
     totp::Totp,
     verdict::{FieldError, FirstStep, Refusal, Verdict},
+};
+pub(crate) use self::{
+    elsewhere::{KeptElsewhere, address_name},
+    memory::keepers as memory_keepers,
 };
 #[cfg(feature = "axum")]
 pub(crate) use self::{memory::is_memory, password::identifier as identifier_of};
 use crate::{
     aal::{Aal, Method},
     clock::Timestamp,
+    directory::Destination,
     error::BuildError,
     language::Language,
     seal::{SealError, Sealer},
@@ -136,6 +142,26 @@ pub trait Factor: Send + Sync + 'static {
     fn elsewhere<'a>(&'a self, context: ElsewhereContext<'a>) -> FactorFuture<'a, Vec<Elsewhere>> {
         let _ = context;
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Whether credentials of this factor that the store keeps count: by default, for as long as they exist. It must always say the same.
+    fn stored_credentials(&self) -> StoredCredentials {
+        StoredCredentials::Count
+    }
+
+    /// The address that this stored credential is, where [`stored_credentials`](Self::stored_credentials) are addresses. By default none.
+    ///
+    /// # Errors
+    ///
+    /// The credential's data does not open. The session is refused then, since nobody can say whether it was begun by this address.
+    fn stored_address(
+        &self,
+        subject: &Subject,
+        credential: &Credential,
+        sealer: &Sealer,
+    ) -> Result<Option<Destination>, SealError> {
+        let _ = (subject, credential, sealer);
+        Ok(None)
     }
 
     /// Whether the credentials can be used now. A set whose secrets are all used is enrolled, but not usable.
@@ -249,6 +275,11 @@ pub trait Factor: Send + Sync + 'static {
 
     /// How users bind and remove credentials of this factor in the settings; `None` if the application does that itself.
     fn enrolment(&self) -> Option<&dyn Enrolment> {
+        None
+    }
+
+    /// The factor [`Code`], if it is one whose [users add addresses](Code::users_add_addresses) on the built-in page.
+    fn with_addresses_of_users(&self) -> Option<&Code> {
         None
     }
 

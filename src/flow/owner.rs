@@ -17,52 +17,66 @@ use crate::{
 pub(crate) struct Owner {
     pub(crate) subject: Subject,
     pub(crate) identifier: String,
-    /// Those that the store keeps.
+    /// Those that the store keeps, whether or not they count in this session.
     pub(crate) credentials: Vec<Credential>,
+    /// Those of them that do not count.
+    left_out: Vec<CredentialId>,
     /// Those that the application keeps.
     elsewhere: Vec<Elsewhere>,
-    /// What may already be proven in the session.
-    proofs: Vec<Proof>,
+    /// The session, with what may already be proven in it. It has no id before it begins.
+    session: Session,
 }
 
 impl Owner {
     /// With what can be proven in this session: an address that has proven its first factor cannot.
     pub(crate) async fn read(engine: &Engine, session: &Session) -> Result<Self, Error> {
-        Self::of(engine, session.subject(), session.proofs()).await
+        Self::in_session(engine, session.clone()).await
     }
 
-    /// The same in a session with these proofs.
+    /// The same before a session begins that will have these proofs.
     pub(crate) async fn of(engine: &Engine, subject: &Subject, proofs: &[Proof]) -> Result<Self, Error> {
-        let credentials = engine.stores.credentials(subject).await?;
-        let elsewhere = engine.sessions.elsewhere.of(subject, proofs, engine.now()).await?;
-        let identifier = engine.users.identifier(subject).await?;
-        Ok(Self { subject: subject.clone(), identifier, credentials, elsewhere, proofs: proofs.to_vec() })
+        Self::in_session(engine, Session::external(subject.clone(), proofs.to_vec())).await
+    }
+
+    async fn in_session(engine: &Engine, session: Session) -> Result<Self, Error> {
+        let subject = session.subject().clone();
+        let credentials = engine.stores.credentials(&subject).await?;
+        let left_out = left_out(engine, &credentials, &session)?;
+        let elsewhere = engine.sessions.elsewhere.of(&subject, session.proofs(), engine.now()).await?;
+        let identifier = engine.users.identifier(&subject).await?;
+        Ok(Self { subject, identifier, credentials, left_out, elsewhere, session })
     }
 
     /// The same owner, read again.
     pub(crate) async fn anew(&self, engine: &Engine) -> Result<Self, Error> {
-        Self::of(engine, &self.subject, &self.proofs).await
+        Self::read(engine, &self.session).await
     }
 
     /// The subject as it will be once these changes are written.
-    pub(crate) fn after(&self, changes: &[CredentialChange]) -> Self {
+    pub(crate) fn after(&self, engine: &Engine, changes: &[CredentialChange]) -> Result<Self, Error> {
         let mut credentials = self.credentials.clone();
         for change in changes {
             // Only a preview: the store may still refuse the change.
             let _expected = change.apply(&mut credentials);
         }
-        Self {
+        Ok(Self {
             subject: self.subject.clone(),
             identifier: self.identifier.clone(),
+            left_out: left_out(engine, &credentials, &self.session)?,
             credentials,
             elsewhere: self.elsewhere.clone(),
-            proofs: self.proofs.clone(),
-        }
+            session: self.session.clone(),
+        })
     }
 
-    /// All credentials, wherever they are kept.
+    /// The stored credentials that count.
+    fn counting(&self) -> impl Iterator<Item = &Credential> {
+        self.credentials.iter().filter(|one| !self.left_out.contains(&one.summary.id))
+    }
+
+    /// All credentials that count, wherever they are kept.
     fn all(&self) -> impl Iterator<Item = &Credential> {
-        self.credentials.iter().chain(self.elsewhere.iter().map(|one| &one.credential))
+        self.counting().chain(self.elsewhere.iter().map(|one| &one.credential))
     }
 
     /// All of them, to decide what is left when some go.
@@ -77,7 +91,7 @@ impl Owner {
 
     /// The standing of the subject's sessions under the current credentials.
     pub(crate) fn standing(&self, engine: &Engine) -> Standing {
-        let stored = self.credentials.iter().map(|credential| credential.summary);
+        let stored = self.counting().map(|credential| credential.summary);
         engine.judge(stored.chain(self.elsewhere.iter().flat_map(Elsewhere::summaries)).collect())
     }
 
@@ -124,6 +138,8 @@ impl Owner {
             identifier: &self.identifier,
             directory: engine.users.directory(),
             credentials,
+            stored: credentials.iter().filter(|one| !self.is_elsewhere(one.summary.id)).count(),
+            session: &self.session,
             public_url: &engine.urls.public,
             application_name: &engine.application_name,
             now,
@@ -141,4 +157,15 @@ impl Owner {
             browser: flow.is_of_browser(),
         }
     }
+}
+
+/// Which of these stored credentials do not count in this session.
+fn left_out(engine: &Engine, credentials: &[Credential], session: &Session) -> Result<Vec<CredentialId>, Error> {
+    let mut left_out = Vec::new();
+    for one in credentials {
+        if !engine.sessions.elsewhere.counts(session.subject(), one, session.proofs())? {
+            left_out.push(one.summary.id);
+        }
+    }
+    Ok(left_out)
 }

@@ -53,6 +53,9 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(site: Site) -> Router<S> 
         let serve = move || async move { pages::serve_script(script) };
         router = router.route(&format!("/{}", script.path()), only("GET", get(serve)));
     }
+    if pages::addresses_are_added(site.engine()) {
+        router = router.route("/self-service/ui/addresses", only("POST", post(pages::change_addresses)));
+    }
     router
         .route("/sessions/whoami", any(whoami::whoami))
         .route("/self-service/login/browser", only("GET", get(login::begin_in_browser)))

@@ -93,7 +93,7 @@ async fn judge_again(Received { bytes, scope, took_long }: Received, query: &Que
     let scope = &scope;
     let json = answers_in_json(scope, known.as_ref());
     match Change::read(scope, query, known.filter(|_| !took_long)).await {
-        Ok(change) => change.check(bytes).await.unwrap_or_else(|failure| failure.respond(scope, json)),
+        Ok(change) => Box::pin(change.check(bytes)).await.unwrap_or_else(|failure| failure.respond(scope, json)),
         Err(Refused::NoSession(url)) => match Change::read_again(scope, query, bytes).await {
             Ok(Some(answer)) => answer,
             Ok(None) => Refused::NoSession(url).respond(scope, json),
@@ -131,22 +131,29 @@ impl<'a> Change<'a> {
         if let Some(answer) = self.answered_meanwhile(factor.method()).await? {
             return Ok(answer);
         }
-        // By the current credentials, not by those in the cache.
+        match self.must_prove_anew() {
+            Some(refused) => Ok(refused.respond(self.scope, self.json)),
+            None => self.apply(factor, enrolment, &form).await,
+        }
+    }
+
+    /// Why the session may not change factors now, if it may not. By the current credentials, not by those in the cache.
+    pub(super) fn must_prove_anew(&self) -> Option<Refused> {
         let standing = self.owner.standing(self.engine());
         let max_age = self.engine().limits.privileged_session_max_age;
         match settings::recency(&self.found.session, &standing, max_age, self.scope.now()) {
-            Recency::Recent => self.apply(factor, enrolment, &form).await,
+            Recency::Recent => None,
             Recency::ProveAnew { second_factor } => {
                 let page = settings::page(&self.flow, self.engine());
                 let level = standing.level(&self.found.session, self.scope.now());
                 let what = Sensitive::ChangeFactors;
-                let refused = recent_proof::refuse(self.scope, what, level, second_factor, Some(&page));
-                Ok(refused.respond(self.scope, self.json))
+                Some(recent_proof::refuse(self.scope, what, level, second_factor, Some(&page)))
             }
         }
     }
 
-    async fn apply(
+    /// What the form of this factor does, once everything is checked that needs no factor.
+    pub(super) async fn apply(
         mut self,
         factor: &'a dyn Factor,
         enrolment: &'a dyn Enrolment,
@@ -204,6 +211,13 @@ impl<'a> Change<'a> {
             EnrolmentOutcome::Retry { state, field, text } => {
                 self.go_on(method, &state, &own, Some((field, text))).await
             }
+            EnrolmentOutcome::Sent { credential, message } => {
+                self.scope.context.report_refusal(AuditEventKind::CodeSent { method, credential });
+                self.note(Some(message)).await
+            }
+            EnrolmentOutcome::NotSent(text) => self.refuse(AuditEventKind::Unavailable, None, text).await,
+            EnrolmentOutcome::Wait { seconds } => self.locked(method, seconds).await,
+            EnrolmentOutcome::Dropped => self.note(None).await,
             EnrolmentOutcome::Enrolled(new) | EnrolmentOutcome::Added(new)
                 if (new.summary.method, new.summary.aal) != (method, factor.aal()) =>
             {
@@ -257,11 +271,28 @@ impl<'a> Change<'a> {
         self.show(StatusCode::OK, None).await
     }
 
+    /// Nothing is saved, and the factor itself remembers what it needs: shows the flow again, with what the user reads.
+    async fn note(mut self, message: Option<Text>) -> Result<Response, Failure> {
+        let now = self.scope.now();
+        let say = |flow: &mut Flow, _: bool| {
+            flow.clear_messages(now);
+            if let Some(text) = &message {
+                flow.say_too(None, text.clone(), now);
+            }
+            flow.purpose = Purpose::Settings { success: false };
+            flow.release();
+            Ok(())
+        };
+        match saving::write(self.scope, &mut self.flow, say).await? {
+            Kept::Gone => Err(Failure::UnknownFlow),
+            Kept::Stored | Kept::LeftAsItIs => self.show(StatusCode::OK, None).await,
+        }
+    }
+
     /// Removes these credentials. Backup credentials go with the last second factor.
     async fn remove(self, tried: Tried, is_removed: impl Fn(&CredentialSummary) -> bool) -> Result<Response, Failure> {
         let engine = self.engine();
-        let mut gone = engine.removed_with(&self.owner.everything(), is_removed);
-        gone.retain(|one| !self.owner.is_elsewhere(one.id));
+        let gone = engine.removed_with(&self.owner.everything(), |id| self.owner.is_elsewhere(id), is_removed);
         if gone.is_empty() {
             return self.unchanged(tried).await;
         }
@@ -269,7 +300,7 @@ impl<'a> Change<'a> {
         self.save(tried, gone.iter().map(|one| CredentialChange::Remove(one.id)).collect(), session).await
     }
 
-    async fn replace_expired(self) -> Result<Response, Failure> {
+    pub(super) async fn replace_expired(self) -> Result<Response, Failure> {
         self.scope.context.report_refusal(RefusalReason::ExpiredFlow);
         let engine = self.engine();
         let now = self.scope.now();

@@ -245,7 +245,7 @@ impl Change<'_> {
     /// The flow and its owner as they will be once the changes are written.
     async fn saved(&self, method: Method, changes: &[CredentialChange]) -> Result<Self, Failure> {
         let now = self.scope.now();
-        let owner = self.owner.after(changes);
+        let owner = self.owner.after(self.engine(), changes)?;
         let mut flow = self.flow.clone();
         settings::begin(&mut flow, self.engine(), &owner, Some(method), now).await?;
         flow.say(None, message::saved(), now);

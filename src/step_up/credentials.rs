@@ -265,12 +265,7 @@ impl StepUp {
         let engine = self.engine();
         for _ in 0..ROUNDS {
             let credentials = engine.stores.credentials(subject).await?;
-            // What the application keeps is still there.
-            let elsewhere = engine.sessions.elsewhere.of(subject, &[], engine.now()).await?;
-            let everything: Vec<_> =
-                credentials.iter().cloned().chain(elsewhere.iter().map(|one| one.credential.clone())).collect();
-            let mut gone = engine.removed_with(&everything, &is_removed);
-            gone.retain(|one| credentials.iter().any(|known| known.summary.id == one.id));
+            let gone = self.gone_with(subject, &credentials, &is_removed).await?;
             if gone.is_empty() {
                 return Ok(());
             }
@@ -294,5 +289,32 @@ impl StepUp {
             }
         }
         Err(Error::new(ErrorKind::Conflict))
+    }
+
+    /// Which of these stored credentials go when some are removed, beside what the application keeps.
+    async fn gone_with(
+        &self,
+        subject: &Subject,
+        stored: &[Credential],
+        is_removed: impl Fn(&CredentialSummary) -> bool,
+    ) -> Result<Vec<CredentialSummary>, Error> {
+        let engine = self.engine();
+        let kept = &engine.sessions.elsewhere;
+        let elsewhere = kept.of(subject, &[], engine.now()).await?;
+        let mut everything = Vec::with_capacity(stored.len().saturating_add(elsewhere.len()));
+        // What does not count is no factor, but can be removed.
+        let mut uncounted = Vec::new();
+        for one in stored {
+            if kept.counts(subject, one, &[])? {
+                everything.push(one.clone());
+            } else if is_removed(&one.summary) {
+                uncounted.push(one.summary);
+            }
+        }
+        everything.extend(elsewhere.iter().map(|one| one.credential.clone()));
+        let is_elsewhere = |id| elsewhere.iter().any(|one| one.credential.summary.id == id);
+        let mut gone = engine.removed_with(&everything, is_elsewhere, is_removed);
+        gone.extend(uncounted);
+        Ok(gone)
     }
 }

@@ -26,7 +26,7 @@ pub(crate) type PageHook = Arc<dyn Fn(&Page) -> Result<Option<String>, PageError
 /// | page | what it has |
 /// |---|---|
 /// | `login` | `account`, `action` (where forms are sent), `messages`, `sections`, `trust` (null, or `name` and `label` of the box for this device), `cancel` and `other_ways` (addresses; the latter may be null), `scripts` |
-/// | `settings` | `account`, `action`, `messages`, `sections`, `devices` (null, or `action`, `csrf` and `entries`), `sessions` and `home` (addresses), `scripts` |
+/// | `settings` | `account`, `action`, `messages`, `sections`, `addresses` (null, or the form of addresses that users add), `devices` (null, or `action`, `csrf` and `entries`), `sessions` and `home` (addresses), `scripts` |
 /// | `sessions` | `account`, `action`, `csrf`, `sessions`, `hosted`, `home` |
 /// | `error` | `title`, `reason`, `next` (null, or `href` and `label`), `home` |
 /// | `continue` | `target`, to which the page must lead on by itself |

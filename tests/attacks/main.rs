@@ -19,6 +19,8 @@
     reason = "a test that fails panics"
 )]
 
+#[path = "../common/address_page.rs"]
+mod address_page;
 #[path = "../common/answers.rs"]
 mod answers;
 #[path = "../common/mod.rs"]
@@ -56,6 +58,7 @@ mod messages;
 mod methods;
 mod model;
 mod outages;
+mod own_addresses;
 mod pages;
 mod races;
 mod recovery;

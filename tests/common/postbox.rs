@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tower_step_up::{
     directory::Channel,
-    factor::{Message, SendError, Sender, SenderFuture},
+    factor::{Message, MessagePurpose, SendError, Sender, SenderFuture},
 };
 
 /// A message that was sent.
@@ -17,6 +17,7 @@ pub struct Sent {
     pub site: String,
     pub application: String,
     pub minutes: u64,
+    pub purpose: MessagePurpose,
 }
 
 /// What happens to the next messages.
@@ -81,6 +82,7 @@ impl Sender for Postbox {
                 site: message.site.to_owned(),
                 application: message.application.to_owned(),
                 minutes: message.minutes,
+                purpose: message.purpose,
             });
             match condition {
                 Condition::Breaks => Err(SendError::unknown("connection reset")),

@@ -15,6 +15,8 @@
     reason = "a test that fails panics"
 )]
 
+#[path = "../common/address_page.rs"]
+mod address_page;
 mod addresses;
 #[path = "../common/answers.rs"]
 mod answers;
@@ -44,6 +46,7 @@ mod methods;
 mod navigation;
 mod operations;
 mod outages;
+mod own_addresses;
 mod own_factor;
 mod own_method;
 mod pages_say;

@@ -1,4 +1,4 @@
-//! Codes to addresses of the directory, in sessions that the application has.
+//! Codes to addresses of the directory and to those that users add, in sessions that the application has.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,7 +12,11 @@ use tower_step_up::{
     factor::Code,
 };
 
-use crate::{client::STEP_UP, postbox::Postbox, site::Site};
+use crate::{
+    client::{Browser, STEP_UP},
+    postbox::Postbox,
+    site::Site,
+};
 
 #[derive(Clone, Default)]
 struct Users(Arc<Mutex<Vec<Address>>>);
@@ -64,4 +68,44 @@ async fn a_code_lifts_the_hosts_session_for_as_long_as_the_address_is_there() {
     *users.0.lock().unwrap() = address();
     site.bank.clock.advance(Duration::from_secs(1));
     assert_eq!(kim.get(&site.app, "/pay").await.status, 200);
+}
+
+/// The settings page, as a browser opens it: its address, where the forms of addresses go, their token, and all of it.
+async fn page(site: &Site, kim: &mut Browser) -> (String, String, String, String) {
+    let begun = kim.open(&site.app, "/self-service/settings/browser").await;
+    let url = begun.headers["location"].to_str().unwrap().strip_prefix("https://bank.example").unwrap().to_owned();
+    let text = String::from_utf8(kim.open(&site.app, &url).await.body.to_vec()).unwrap();
+    let (_, section) = text.split_once("aria-labelledby=\"addresses\"").unwrap_or_else(|| panic!("no section: {text}"));
+    let value = |before: &str| section.split_once(before).unwrap().1.split_once('"').unwrap().0.to_owned();
+    let action = value("action=\"https://bank.example");
+    (url, action, value("name=\"csrf_token\" value=\""), section.to_owned())
+}
+
+#[tokio::test]
+async fn users_of_the_host_add_addresses_and_the_hosts_session_rises() {
+    let postbox = Postbox::default();
+    let code = Code::new(postbox.clone()).users_add_addresses();
+    let site = Site::with(true, |builder| builder.factor(code));
+    let (mut kim, mut other) = (site.signed_in("kim").await, site.signed_in("kim").await);
+    let (url, action, csrf, _) = page(&site, &mut kim).await;
+    let begun = json!({ "user_address": "kim@own.example", "csrf_token": csrf });
+    let sent = kim.submit(&site.app, &action, &begun).await;
+    assert_eq!((sent.status, postbox.count()), (303.try_into().unwrap(), 1), "{sent:?}");
+    let confirmed = json!({ "user_address_code": postbox.code(), "csrf_token": csrf });
+    // Another session of the same user has none to confirm.
+    let (_, theirs, their_csrf, _) = page(&site, &mut other).await;
+    let taken = json!({ "user_address_code": postbox.code(), "csrf_token": their_csrf });
+    other.submit(&site.app, &theirs, &taken).await;
+    assert_eq!(other.get(&site.app, "/highest").await.status, 200, "nothing was added");
+    let added = kim.submit(&site.app, &action, &confirmed).await;
+    assert_eq!(added.headers["location"], format!("https://bank.example{url}"), "{added:?}");
+    assert_eq!(kim.get(&site.app, "/pay").await.status, 200);
+    site.bank.clock.advance(Duration::from_secs(1));
+    assert_eq!(other.get(&site.app, "/highest").await.status, 403, "it is asked for");
+    let (_, action, csrf, section) = page(&site, &mut kim).await;
+    let id = section.split_once("name=\"remove\" value=\"").unwrap().1.split_once('"').unwrap().0;
+    kim.submit(&site.app, &action, &json!({ "remove": id, "csrf_token": csrf })).await;
+    site.bank.clock.advance(Duration::from_secs(1));
+    assert_eq!(kim.get(&site.app, "/pay").await.status, 403);
+    assert_eq!(other.get(&site.app, "/highest").await.status, 200);
 }

@@ -29,6 +29,9 @@ fn words(message: &Message<'_>) -> Words {
             subject: format!("Ihr Code für {application}"),
             lines: [
                 match (action, message.purpose) {
+                    (_, MessagePurpose::AddAddress) => format!(
+                        "Mit diesem Code nehmen Sie diese Adresse bei {application} ({site}) als Adresse für Codes hinzu."
+                    ),
                     (Some(action), _) => format!("Mit diesem Code bestätigen Sie bei {application} ({site}): {action}"),
                     (None, MessagePurpose::Confirm | _) => {
                         format!("Mit diesem Code bestätigen Sie bei {application} ({site}), dass Sie es sind.")
@@ -37,8 +40,15 @@ fn words(message: &Message<'_>) -> Words {
                 format!(
                     "Er gilt {minutes} Minuten. Geben Sie ihn nur auf {site} ein, und sagen Sie ihn niemandem, auch nicht am Telefon."
                 ),
-                "Sie haben keinen Code angefordert? Dann kennt vielleicht jemand Ihr Passwort: Bitte ändern Sie es."
-                    .to_owned(),
+                match message.purpose {
+                    MessagePurpose::AddAddress => format!(
+                        "Sie waren das nicht? Wenn Sie ein Konto bei {application} haben, ist vielleicht jemand anderes darin: Bitte ändern Sie Ihr Passwort."
+                    ),
+                    MessagePurpose::Confirm | _ => {
+                        "Sie haben keinen Code angefordert? Dann kennt vielleicht jemand Ihr Passwort: Bitte ändern Sie es."
+                            .to_owned()
+                    }
+                },
             ],
         },
         _ => Words {
@@ -46,6 +56,9 @@ fn words(message: &Message<'_>) -> Words {
             subject: format!("Your code for {application}"),
             lines: [
                 match (action, message.purpose) {
+                    (_, MessagePurpose::AddAddress) => format!(
+                        "With this code you add this address at {application} ({site}), as one that codes are sent to."
+                    ),
                     (Some(action), _) => format!("With this code you confirm at {application} ({site}): {action}"),
                     (None, MessagePurpose::Confirm | _) => {
                         format!("With this code you confirm at {application} ({site}) that it is you.")
@@ -54,7 +67,14 @@ fn words(message: &Message<'_>) -> Words {
                 format!(
                     "It is good for {minutes} minutes. Type it only at {site}, and tell it to nobody, not even on the phone."
                 ),
-                "You did not ask for a code? Then somebody may know your password: please change it.".to_owned(),
+                match message.purpose {
+                    MessagePurpose::AddAddress => format!(
+                        "It was not you? If you have an account at {application}, somebody else may be in it: please change your password."
+                    ),
+                    MessagePurpose::Confirm | _ => {
+                        "You did not ask for a code? Then somebody may know your password: please change it.".to_owned()
+                    }
+                },
             ],
         },
     }

@@ -2,7 +2,7 @@
 
 use tower_step_up::{
     error::BuildError,
-    factor::{Code, LogSender, Message, Sender, SenderFuture},
+    factor::{Code, LogSender, Message, MessagePurpose, Sender, SenderFuture},
 };
 use url::Url;
 
@@ -28,6 +28,7 @@ pub(crate) fn factor(codes: &Codes, public_url: &Url) -> Result<Code, BadSetting
             "BANK_SMTP must name a mail server for the codes of BANK_FACTORS, unless BANK_PUBLIC_URL is on loopback",
         )
     })?;
+    let code = if codes.user_addresses { code.users_add_addresses() } else { code };
     Ok(if unlimited { code.no_send_limits_on_loopback() } else { code.cool_down(codes.cool_down) })
 }
 
@@ -41,7 +42,8 @@ impl Sender for StandardError {
 
     fn send<'a>(&'a self, message: Message<'a>) -> SenderFuture<'a> {
         Box::pin(async move {
-            eprintln!("code for {}: {}", message.to.as_str(), message.code);
+            let what = if message.purpose == MessagePurpose::AddAddress { "code to add" } else { "code for" };
+            eprintln!("{what} {}: {}", message.to.as_str(), message.code);
             Ok(())
         })
     }

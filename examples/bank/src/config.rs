@@ -82,6 +82,8 @@ pub(crate) struct Codes {
     pub(crate) smtp: Option<Smtp>,
     /// Between two codes to one address; zero for no limit.
     pub(crate) cool_down: Duration,
+    /// Whether users add addresses of their own.
+    pub(crate) user_addresses: bool,
 }
 
 /// A bad setting. The text names the setting and says what to write instead. It never repeats a value that may contain a
@@ -158,6 +160,7 @@ impl Config {
                 #[cfg(feature = "mail")]
                 smtp: get("BANK_SMTP").as_deref().map(smtp).transpose()?,
                 cool_down: cool_down(get("BANK_CODE_COOL_DOWN").as_deref().unwrap_or("30"))?,
+                user_addresses: switch("BANK_USER_ADDRESSES", get("BANK_USER_ADDRESSES").as_deref().unwrap_or("0"))?,
             },
             pages: Pages {
                 login: get("BANK_LOGIN_URL"),
@@ -288,6 +291,14 @@ fn list(text: Option<&str>) -> Vec<String> {
         .map(|part| part.trim().to_owned())
         .filter(|part| !part.is_empty())
         .collect()
+}
+
+fn switch(name: &str, text: &str) -> Result<bool, BadSetting> {
+    match text {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => truth(name, text).map_err(|_| BadSetting::new(format!("{name} must be 1 or 0"))),
+    }
 }
 
 fn truth(name: &str, text: &str) -> Result<bool, BadSetting> {

@@ -20,6 +20,7 @@
 //! | | | also `code`: codes to the users' addresses |
 //! | `BANK_SMTP` | none | `smtp://HOST:PORT`, with the feature `mail`: the server for codes by mail; all others, and without it all, go to standard error, on loopback only |
 //! | `BANK_CODE_COOL_DOWN` | `30` | seconds between two codes to one address, at most `3600`; `0`, on loopback only, also lifts the limit of codes |
+//! | `BANK_USER_ADDRESSES` | `0` | `1`: users add addresses of their own for codes, on the settings page |
 //! | `BANK_STRIPS_PREFIX` | `false` | `true`: a proxy takes the path of `BANK_PUBLIC_URL` away; `false`: the bank serves below that path |
 //! | `BANK_LOGIN_URL`, `BANK_LOGIN_UI_URL`, `BANK_SETTINGS_UI_URL`, `BANK_ERROR_UI_URL` | the bank's | pages of a front end of one's own |
 //! | `BANK_ALLOWED_RETURN_URLS` | none | where else browsers may return to, with commas in between |

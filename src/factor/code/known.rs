@@ -1,15 +1,17 @@
 //! The addresses of a subject as its forms show and name them.
 
+use super::own;
 use crate::{
     aal::CredentialId,
     directory::Destination,
     factor::{FactorContext, Form},
-    store::Credential,
 };
 
 /// An address that codes may go to.
 pub(super) struct Known {
     pub(super) id: CredentialId,
+    /// What sends to it are counted under, whoever keeps it: [`StepUp::address_id`](crate::StepUp::address_id).
+    pub(super) address: CredentialId,
     pub(super) to: Destination,
     /// As the form shows it and takes it back: masked, if the application says so.
     pub(super) shown: String,
@@ -41,22 +43,24 @@ impl std::fmt::Debug for Known {
     }
 }
 
-/// The address of a credential.
-pub(super) fn destination(credential: &Credential) -> Option<Destination> {
-    Destination::read(&credential.data)
-}
-
-/// The addresses in the order in which they are offered.
+/// The addresses in the order in which they are offered, each once: those of the directory, then the user's own.
 pub(super) fn all(context: &FactorContext<'_>, masks: bool) -> Vec<Known> {
     let mut known: Vec<Known> = Vec::new();
-    for (id, to) in context.credentials.iter().filter_map(|one| Some((one.summary.id, destination(one)?))) {
+    let kept = context.elsewhere().iter().filter_map(|one| Some((one.summary.id, Destination::read(&one.data)?)));
+    let own = context.stored().iter().filter_map(|one| Some((one.summary.id, own::opened(context, one)?)));
+    for (id, to) in kept.chain(own) {
+        let Some(address) = own::name(context, &to) else { continue };
+        // One mailbox is one factor, whoever has brought it.
+        if known.iter().any(|earlier| earlier.to == to) {
+            continue;
+        }
         let mut shown = if masks { to.masked() } else { to.as_str().to_owned() };
         // Two that look alike must still be told apart.
         let alike = known.iter().filter(|earlier| earlier.is_masked_as(&shown)).count();
         if alike > 0 {
             shown = format!("{shown} ({})", alike.saturating_add(1));
         }
-        known.push(Known { id, to, shown });
+        known.push(Known { id, address, to, shown });
     }
     known
 }
@@ -100,7 +104,7 @@ mod tests {
         let of = |(channel, text)| {
             let to = Destination::parse(channel, text).unwrap();
             let shown = if masks { to.masked() } else { to.as_str().to_owned() };
-            Known { id: CredentialId::random(), to, shown }
+            Known { id: CredentialId::random(), address: CredentialId::random(), to, shown }
         };
         [(Channel::Email, "kim@app.example"), (Channel::Sms, "+4915112345678")].map(of).into()
     }

@@ -82,6 +82,9 @@ impl<S: Sender + ?Sized> Sender for Arc<S> {
 pub enum MessagePurpose {
     /// The user confirms that it is they, before they go on.
     Confirm,
+    /// Somebody who is signed in as the user adds this address for codes. Tell whoever reads it what it means if it was not they: somebody else is
+    /// in the account.
+    AddAddress,
 }
 
 /// What is to be sent, and where.
@@ -203,7 +206,11 @@ impl Sender for LogSender {
     fn send<'a>(&'a self, message: Message<'a>) -> SenderFuture<'a> {
         Box::pin(async move {
             let (to, code) = (message.to.as_str(), message.code);
-            tracing::warn!(target: "tower_step_up::code", "code for {to}: {code}");
+            let what = match message.purpose {
+                MessagePurpose::Confirm => "code for",
+                MessagePurpose::AddAddress => "code to add",
+            };
+            tracing::warn!(target: "tower_step_up::code", "{what} {to}: {code}");
             Ok(())
         })
     }

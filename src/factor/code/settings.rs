@@ -13,8 +13,7 @@ use crate::{
     clock::Timestamp,
     directory::{Address, Channel, Destination},
     error::{BuildError, BuildErrorKind},
-    factor::{Elsewhere, ElsewhereContext, FactorError},
-    session::Subject,
+    factor::{Elsewhere, ElsewhereContext, FactorError, address_name},
     standing::CredentialSummary,
     store::Credential,
 };
@@ -26,8 +25,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Codes of six digits by mail and text message, as a second factor.
 ///
-/// They go to the addresses that [`Directory::addresses`](crate::directory::Directory::addresses) tells of. The user chooses one; if there is only
-/// one, and no other second factor, the code is sent when the flow begins.
+/// They go to the addresses that [`Directory::addresses`](crate::directory::Directory::addresses) tells of and, if the application
+/// [says so](Self::users_add_addresses), to those that users add. The user chooses one; if there is only one, and no other second factor, the code is sent when the flow begins.
 ///
 /// * A code is good for 10 minutes, once, and in each flow of the session that it was sent in. It may be tried five times. A new one ends it.
 /// * One address gets a code every 30 seconds at most, and one subject 10 in an hour, over all sessions and flows.
@@ -75,6 +74,10 @@ pub struct Code {
     pub(super) limits: Option<SendLimits>,
     unverified: bool,
     pub(super) masks: bool,
+    /// Whether users may add addresses.
+    pub(super) users_add: bool,
+    /// How many a user may have added.
+    pub(super) most: usize,
 }
 
 impl fmt::Debug for Code {
@@ -85,6 +88,8 @@ impl fmt::Debug for Code {
             .field("limits", &self.limits)
             .field("unverified", &self.unverified)
             .field("masks", &self.masks)
+            .field("users_add", &self.users_add)
+            .field("most", &self.most)
             .finish_non_exhaustive()
     }
 }
@@ -99,6 +104,8 @@ impl Code {
             limits: Some(SendLimits { cool_down: Duration::from_secs(30), per_hour: 10 }),
             unverified: false,
             masks: false,
+            users_add: false,
+            most: 5,
         }
     }
 
@@ -163,6 +170,33 @@ impl Code {
         self
     }
 
+    /// Lets users add addresses of their own, on the built-in settings page. By default they cannot: only the addresses of the
+    /// [`Directory`](crate::directory::Directory) count.
+    ///
+    /// It takes what adding every second factor takes, a recent proof, and a code that was sent to the new address. Such an address is a stored
+    /// credential: it is sealed, [`StepUp::credentials`](crate::StepUp::credentials) lists it, users remove it on the same page, and the
+    /// first second factor of a user lifts the session as an authenticator app does. Ory's endpoints neither show nor change it.
+    ///
+    /// Switched off again, addresses of before count no longer and are not shown; they are there once it is on again.
+    ///
+    /// ```
+    /// use tower_step_up::factor::{Code, LogSender};
+    ///
+    /// let code = Code::new(LogSender::default()).users_add_addresses().addresses_per_user(3);
+    /// ```
+    #[must_use]
+    pub const fn users_add_addresses(mut self) -> Self {
+        self.users_add = true;
+        self
+    }
+
+    /// How many addresses a user may have [added](Self::users_add_addresses): from 1 to 20, 5 by default.
+    #[must_use]
+    pub fn addresses_per_user(mut self, most: u32) -> Self {
+        self.most = usize::try_from(most).unwrap_or(usize::MAX);
+        self
+    }
+
     /// Whether every setting makes sense at this public URL.
     pub(super) fn check(&self, public_url: &Url) -> Result<(), BuildError> {
         let fail = |help: &str| Err(BuildError::new(BuildErrorKind::Factor, help));
@@ -171,6 +205,9 @@ impl Code {
         }
         if !(Duration::from_secs(1)..=Duration::from_secs(45)).contains(&self.send_timeout) {
             return fail("Code::send_timeout must be from one to 45 seconds");
+        }
+        if !(1..=20).contains(&self.most) {
+            return fail("Code::addresses_per_user must be from 1 to 20");
         }
         match self.limits {
             Some(limits) if !(Duration::from_secs(1)..=HOUR).contains(&limits.cool_down) => {
@@ -219,7 +256,7 @@ impl Code {
     pub(super) async fn find(&self, context: ElsewhereContext<'_>) -> Result<Vec<Elsewhere>, FactorError> {
         let addresses = context.directory.addresses(context.subject).await.map_err(FactorError::Unavailable)?;
         let made = self.destinations(&addresses).into_iter().filter_map(|destination| {
-            let ids = context.sealer.credential_ids(&id_name(context.subject, &destination));
+            let ids = context.sealer.credential_ids(&address_name(context.subject, &destination));
             let summary = CredentialSummary { id: *ids.first()?, method: Method::Code, aal: Aal::Aal2 };
             // When it was added is the application's to know.
             let credential = Credential::new(summary, Timestamp::from_unix_seconds(0));
@@ -227,9 +264,4 @@ impl Code {
         });
         Ok(made.collect())
     }
-}
-
-/// What the id of an address is made of.
-pub(crate) fn id_name(subject: &Subject, destination: &Destination) -> Vec<u8> {
-    format!("address\0{subject}\0{}", destination.write()).into_bytes()
 }

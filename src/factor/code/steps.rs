@@ -6,19 +6,22 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
+    delivery::{Delivery, whole_seconds},
     known::{self, Known, Selected},
-    live::{Live, NewCode, Typed},
-    sender::{Message, MessagePurpose, SendError},
-    sends,
+    live::{Live, Typed, Use},
+    own,
     settings::Code,
 };
 use crate::{
     aal::{CredentialId, Method},
+    directory::Destination,
     error::BuildError,
     factor::{
         Elsewhere, ElsewhereContext, Factor, FactorContext, FactorError, FactorFuture, FieldError, FirstStep, Form,
-        Refusal, Verdict, typed,
+        Refusal, StoredCredentials, Verdict, typed,
     },
+    seal::{SealError, Sealer},
+    session::Subject,
     store::{Consumption, Credential},
     wire::ui::{Group, InputKind, Node, Text, message},
 };
@@ -44,64 +47,7 @@ impl Chosen {
     }
 }
 
-/// What became of a code.
-enum Delivery {
-    /// It was sent, or one that was sent a moment ago is still good.
-    Done,
-    Failed,
-    /// Nobody knows.
-    Perhaps,
-    Wait(Duration),
-}
-
 impl Code {
-    /// Sends a code to this address. `anew`: whether the user has asked for another one than they have.
-    async fn send(&self, context: &FactorContext<'_>, known: &Known, anew: bool) -> Result<Delivery, FactorError> {
-        let reserved = match sends::reserve(context, known.id, self.limits).await? {
-            Ok(reserved) => reserved,
-            Err(wait) => {
-                let there = Live::of(context).await?.is_some_and(|live| live.to == known.id);
-                return Ok(if there && !anew { Delivery::Done } else { Delivery::Wait(wait) });
-            }
-        };
-        let code = NewCode::random()?;
-        // Good before it is sent: then nobody gets one that is not.
-        let replaced = Live::put(context, &code, known.id, self.lifespan).await?;
-        match self.deliver(context, known, &code).await {
-            Ok(()) => Ok(Delivery::Done),
-            Err(error @ SendError::NotSent(_)) => {
-                tell("a code could not be sent", &error);
-                replaced.take_back(context).await?;
-                reserved.give_back(context).await?;
-                Ok(Delivery::Failed)
-            }
-            Err(error @ SendError::Unknown(_)) => {
-                tell("nobody knows whether a code was sent", &error);
-                Ok(Delivery::Perhaps)
-            }
-        }
-    }
-
-    async fn deliver(&self, context: &FactorContext<'_>, known: &Known, code: &NewCode) -> Result<(), SendError> {
-        let sender = self.sender_for(known.to.channel()).ok_or_else(|| SendError::not_sent("no sender reaches it"))?;
-        let locale = context.directory.locale(context.subject).await.unwrap_or_else(|error| {
-            tracing::warn!(target: "tower_step_up::code", %error, "the directory does not say in which language a user reads");
-            None
-        });
-        let message = Message {
-            to: &known.to,
-            code: code.as_str(),
-            minutes: self.lifespan.as_secs().div_euclid(60),
-            locale: locale.as_deref(),
-            purpose: MessagePurpose::Confirm,
-            application: context.application_name,
-            site: context.public_url.host_str().unwrap_or_default(),
-            action: None,
-        };
-        let sent = tokio::time::timeout(self.send_timeout, sender.send(message)).await;
-        sent.unwrap_or_else(|elapsed| Err(SendError::unknown(elapsed)))
-    }
-
     async fn answered(&self, context: FactorContext<'_>, form: &Form) -> Result<Verdict, FactorError> {
         let known = known::all(&context, self.masks);
         let chosen = Chosen::of(&context, &known);
@@ -123,7 +69,7 @@ impl Code {
         if !anew && form.get("address").is_none() && chosen == Some(to) {
             return refused(Some("code"), message::missing("code"));
         }
-        let (message, state) = match self.send(&context, to, anew).await? {
+        let (message, state) = match self.send(&context, Use::Proof, to, anew).await? {
             Delivery::Done => (message::code_sent(), Chosen { to: to.id }.written()?),
             Delivery::Perhaps => (message::code_perhaps_sent(), Chosen { to: to.id }.written()?),
             Delivery::Failed => return Ok(Verdict::NotSent(message::code_not_sent())),
@@ -134,8 +80,8 @@ impl Code {
 
     async fn compared(&self, context: &FactorContext<'_>, code: &str, known: &[Known]) -> Result<Verdict, FactorError> {
         let is_known = |id| known.iter().any(|one| one.id == id);
-        Ok(match Live::try_typed(context, &typed::normalise(code), is_known).await? {
-            Typed::Right(credential) => Verdict::Proven(Consumption::Present { credential }),
+        Ok(match Live::try_typed(context, Use::Proof, &typed::normalise(code), is_known).await? {
+            Typed::Right(live) => Verdict::Proven(Consumption::Present { credential: live.to }),
             Typed::Wrong => Verdict::Wrong,
             Typed::UsedUp => Verdict::Refused(FieldError { field: None, text: message::code_used_up() }),
         })
@@ -145,16 +91,6 @@ impl Code {
 /// Whether the form asks for another code. That counts before a code in the same form.
 fn asks_anew(form: &Form) -> bool {
     form.get("resend").is_some_and(|resend| resend.eq_ignore_ascii_case("code"))
-}
-
-/// Rounded up, so that nobody comes back too early.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
-}
-
-fn tell(what: &str, error: &SendError) {
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    tracing::error!(target: "tower_step_up::code", cause, "{what}");
 }
 
 impl Factor for Code {
@@ -178,15 +114,37 @@ impl Factor for Code {
         Box::pin(self.find(context))
     }
 
-    fn is_usable(&self, credentials: &[Credential]) -> bool {
-        credentials.iter().any(|credential| known::destination(credential).is_some())
+    fn stored_credentials(&self) -> StoredCredentials {
+        if self.users_add { StoredCredentials::Addresses } else { StoredCredentials::Ignored }
+    }
+
+    fn stored_address(
+        &self,
+        subject: &Subject,
+        credential: &Credential,
+        sealer: &Sealer,
+    ) -> Result<Option<Destination>, SealError> {
+        own::open(subject, credential, sealer).map(Some)
+    }
+
+    fn reseal(
+        &self,
+        subject: &Subject,
+        credential: &Credential,
+        sealer: &Sealer,
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        own::reseal(subject, credential, sealer)
+    }
+
+    fn with_addresses_of_users(&self) -> Option<&Code> {
+        self.users_add.then_some(self)
     }
 
     fn begin_alone<'a>(&'a self, context: FactorContext<'a>) -> FactorFuture<'a, FirstStep> {
         Box::pin(async move {
             let known = known::all(&context, self.masks);
             let [only] = known.as_slice() else { return Ok(FirstStep::Choose { message: None }) };
-            let message = match self.send(&context, only, false).await? {
+            let message = match self.send(&context, Use::Proof, only, false).await? {
                 Delivery::Done => message::code_sent(),
                 Delivery::Perhaps => message::code_perhaps_sent(),
                 Delivery::Failed => return Ok(FirstStep::Choose { message: Some(message::code_not_sent()) }),

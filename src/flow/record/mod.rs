@@ -255,6 +255,10 @@ impl Flow {
     }
 
     /// Puts the messages about fields onto their nodes.
+    pub(crate) fn said_of<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a Text> {
+        self.field_messages.iter().filter(move |(own, _)| own == field).map(|(_, text)| text)
+    }
+
     pub(crate) fn annotate(&self, nodes: &mut [Node]) {
         for node in nodes {
             let own = self.field_messages.iter().filter(|(field, _)| field == node.name());

@@ -1,5 +1,6 @@
 //! The built-in pages. They work without JavaScript but for factors that need it, load nothing from other hosts, and cannot be framed.
 
+mod addresses;
 mod devices;
 mod error;
 mod form;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use url::Url;
 
 use self::{
+    addresses::Addresses,
     devices::Devices,
     frame::{Frame, Shown, show},
     script::Scripts,
@@ -51,6 +53,7 @@ use crate::{
 };
 
 pub(crate) use self::{
+    addresses::{are_added as addresses_are_added, change as change_addresses},
     devices::forget as forget_devices,
     error::error,
     script::serve as serve_script,
@@ -100,6 +103,7 @@ struct SettingsPage<'a> {
     messages: Vec<Message>,
     sections: Vec<Section>,
     sessions: String,
+    addresses: Option<Addresses>,
     devices: Option<Devices>,
     home: &'a str,
     scripts: Scripts,
@@ -235,12 +239,17 @@ async fn settings_page(scope: &Scope, flow: &Flow, owner: &Owner) -> Result<Resp
     let left = lookup_secret::left(&owner.credentials_of(Method::LookupSecret));
     form::complete(&mut sections, left, owner.has_second_factor(), frame.spoken);
     let found = scope.evidence().await?;
+    let addresses = match found {
+        Some(found) => Addresses::of(scope, flow, owner, &found.session, frame.spoken).await?,
+        None => None,
+    };
     let page = SettingsPage {
         account: &owner.identifier,
         action: settings_flow::action(flow, engine).into(),
         messages: form::messages(&flow.messages, frame.spoken),
         sections,
         sessions: sessions::url(engine).into(),
+        addresses,
         devices: found.and_then(|found| Devices::of(scope, &found.session, owner)),
         home: flow.return_to.as_ref().unwrap_or(&engine.urls.default_return).as_str(),
         scripts,

@@ -1,6 +1,6 @@
 //! Forms of our own pages that no flow has: received, and checked for whether the session of this browser was shown them.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use url::Url;
 
 use crate::{
@@ -12,38 +12,53 @@ use crate::{
         scope::Scope,
         settings::{Refused, session},
     },
-    session::Session,
+    session::{BindingKey, Session},
 };
+
+/// A form that is there, and its request at that instant: judge it by that.
+pub(super) struct OwnForm {
+    pub(super) scope: Scope,
+    pub(super) bytes: Bytes,
+    pub(super) form: Form,
+}
 
 /// The token of such forms in a page for this session, made of the browser's own token.
 pub(super) fn token_for(token: &CsrfToken, scope: &Scope, session: &Session) -> Option<String> {
     token.of_session(&scope.engine().sealer, session.binding()?)?.mask()
 }
 
-/// The form, and its request at the instant at which it is there: judge it by that. Without a session, browsers come back to `page` after the
-/// login.
+/// The form of a session that is there. Without one, browsers come back to `page` after the login.
 pub(super) async fn receive(scope: &Scope, body: Body, page: &Url) -> Result<(Scope, Form), Refused> {
-    let engine = scope.engine();
-    let login = engine.urls.login(false, false, Some(page));
+    let login = scope.engine().urls.login(false, false, Some(page));
     // What the head refuses is refused before the body.
-    if !csrf::origin_is_ours(&scope.headers, &engine.urls.page_origins) {
-        return Err(Failure::Csrf.into());
-    }
+    check_origin(scope)?;
     session(scope, login.clone()).await?;
-    let Received { bytes, scope, .. } = body::receive(scope, body, body::SMALL).await?;
-    let form = body::form(&scope.headers, bytes).await.map_err(|_| Failure::BadBody)?;
-    check(&scope, &form, login).await?;
+    let OwnForm { scope, form, .. } = read(scope, body).await?;
+    check_token(&scope, &form, session(&scope, login).await?.session.binding())?;
     Ok((scope, form))
+}
+
+/// Whether the head says that another site sent the form.
+pub(super) fn check_origin(scope: &Scope) -> Result<(), Failure> {
+    let ours = csrf::origin_is_ours(&scope.headers, &scope.engine().urls.page_origins);
+    if ours { Ok(()) } else { Err(Failure::Csrf) }
+}
+
+/// Waits for the form.
+pub(super) async fn read(scope: &Scope, body: Body) -> Result<OwnForm, Failure> {
+    let Received { bytes, scope, .. } = body::receive(scope, body, body::SMALL).await?;
+    let form = body::form(&scope.headers, bytes.clone()).await.map_err(|_| Failure::BadBody)?;
+    Ok(OwnForm { scope, bytes, form })
 }
 
 /// Whether the form has the token of this browser and this session. The head has shown already that no other site sent it, where the browser
 /// says so.
-async fn check(scope: &Scope, form: &Form, login: Url) -> Result<(), Refused> {
+pub(super) fn check_token(scope: &Scope, form: &Form, own: Option<BindingKey>) -> Result<(), Failure> {
     let engine = scope.engine();
-    let own = session(scope, login).await?.session.binding().ok_or(Failure::NoSession)?;
     let token = CsrfToken::from_cookie(&scope.headers, &engine.sessions.cookies.csrf);
+    let own = own.ok_or(Failure::NoSession)?;
     match token.zip(form.get("csrf_token")) {
         Some((token, value)) if token.fits_session(value, &engine.sealer, own) => Ok(()),
-        _ => Err(Failure::Csrf.into()),
+        _ => Err(Failure::Csrf),
     }
 }

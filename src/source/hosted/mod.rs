@@ -129,8 +129,7 @@ impl HostedSessions {
             None => (None, self.own.stores.credentials(subject).await?.into_iter().map(|one| one.summary).collect()),
         };
         let session = seen_by_host(&user, handle, first_factor, stored.as_ref());
-        let kept = credentials.len();
-        let standing = self.own.standing(credentials, &session, now).await?;
+        let (standing, kept) = self.own.standing(credentials, &session, now).await?;
         let evidence = Arc::new(Evidence::new(session, standing));
         if let Some(handle) = handle {
             let read = Read {

@@ -72,13 +72,12 @@ impl OwnSessions {
             return Ok(None);
         }
         let noted_at = stored.session.last_used_at();
-        let credentials = stored.credentials.iter().filter(|one| !one.method.is_trusted_device()).count();
-        let Some(evidence) = self.admit(stored, now).await? else { return Ok(None) };
+        let Some((evidence, stored)) = self.judged(stored, now).await? else { return Ok(None) };
         let Some(noted_at) = self.note_use(id, subject, noted_at, now).await else { return Ok(None) };
         // A use must be noted when it is due, so the session is read then.
         let due = self.notes_every().map_or(now + SessionCache::LONGEST, |every| noted_at + every);
         let until = due.min(now + SessionCache::LONGEST);
-        Ok(Some(Read { evidence: Arc::new(evidence), at: now, asked_at: now, until, epoch, stored: credentials }))
+        Ok(Some(Read { evidence: Arc::new(evidence), at: now, asked_at: now, until, epoch, stored }))
     }
 
     /// What was read then, after the directory was asked again; `None` if the subject may have no session any more.
@@ -90,14 +89,51 @@ impl OwnSessions {
             return Ok(Some(Read { asked_at: now, ..read }));
         }
         let Evidence { session, standing } = read.evidence.as_ref();
-        let standing = self.standing(standing.first(read.stored), session, now).await?;
+        let standing = self.with_elsewhere(standing.first(read.stored), session, now).await?;
         let alive = standing.level(session, now) > Aal::Aal0;
         let evidence = Arc::new(Evidence { session: session.clone(), standing });
         Ok(alive.then_some(Read { asked_at: now, evidence, ..read }))
     }
 
-    /// The standing with these stored credentials, and with those that the application keeps.
+    /// The standing with those of these stored credentials that count, and with those that the application keeps. Of its credentials, the
+    /// stored ones come first: so many.
     pub(crate) async fn standing(
+        &self,
+        stored: Vec<CredentialSummary>,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<(Standing, usize), Error> {
+        let counting = self.counting(stored, session).await?;
+        let count = counting.iter().filter(|one| !one.method.is_trusted_device()).count();
+        Ok((self.with_elsewhere(counting, session, now).await?, count))
+    }
+
+    /// Those of these stored credentials that count in this session.
+    async fn counting(
+        &self,
+        mut stored: Vec<CredentialSummary>,
+        session: &Session,
+    ) -> Result<Vec<CredentialSummary>, Error> {
+        let (subject, proofs) = (session.subject(), session.proofs());
+        let by_summary = |one: &CredentialSummary| self.elsewhere.counts_by_summary(one, proofs);
+        if stored.iter().all(|one| by_summary(one).is_some()) {
+            stored.retain(|one| by_summary(one) == Some(true));
+            return Ok(stored);
+        }
+        // Rarely: the user has signed in by an address, and has addresses.
+        let mut counting = Vec::new();
+        for read in self.stores.credentials(subject).await? {
+            if self.elsewhere.counts(subject, &read, proofs)? {
+                counting.push(read.summary.id);
+            }
+        }
+        // What was added between the two reads is seen with the next.
+        stored.retain(|one| counting.contains(&one.id));
+        Ok(stored)
+    }
+
+    /// The standing with these credentials, and with those that the application keeps.
+    async fn with_elsewhere(
         &self,
         mut credentials: Vec<CredentialSummary>,
         session: &Session,
@@ -122,16 +158,21 @@ impl OwnSessions {
         Ok(Some(evidence))
     }
 
-    /// The session that the store has, if it counts. Of the standing's credentials, the stored ones come first.
+    /// The session that the store has, if it counts.
     pub(crate) async fn admit(&self, stored: StoredStanding, now: Timestamp) -> Result<Option<Evidence>, Error> {
+        Ok(self.judged(stored, now).await?.map(|(evidence, _)| evidence))
+    }
+
+    /// The same, with how many of the standing's credentials are stored: the first.
+    async fn judged(&self, stored: StoredStanding, now: Timestamp) -> Result<Option<(Evidence, usize)>, Error> {
         let StoredStanding { session, credentials } = stored;
         if self.is_idle(&session, now) {
             return Ok(None);
         }
         let session = Session::from(session);
-        let standing = self.standing(credentials, &session, now).await?;
+        let (standing, count) = self.standing(credentials, &session, now).await?;
         let alive = !session.has_ended(now) && standing.level(&session, now) > Aal::Aal0;
-        Ok(alive.then_some(Evidence { session, standing }))
+        Ok(alive.then_some((Evidence { session, standing }, count)))
     }
 
     /// Whether nobody has used the session for too long.

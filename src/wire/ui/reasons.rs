@@ -34,4 +34,13 @@ reasons! {
     CODE_USED_UP = "This code was tried too often, and does not count any more. Please begin again with a new code.";
     CODE_NOT_SENT = "The code could not be sent. Please try again in a moment, or confirm in another way.";
     CODE_PERHAPS_SENT = "The code may not have been sent. If none arrives, please ask for a new one.";
+    ADDRESS_NO_MAIL = "This is no mail address. Please type one as in kim@example.com.";
+    ADDRESS_NO_NUMBER = "This is no phone number. Please type one that begins with + and the country code.";
+    ADDRESS_NEITHER = "This is neither a mail address nor a phone number. A number begins with + and the country code.";
+    ADDRESS_TAKEN = "You have this address already. Please add another one.";
+    ADDRESSES_FULL = "You cannot add another address. Please remove one first.";
+    // Or it may have proven the first factor, and nobody has said by which address.
+    ADDRESS_SIGNED_IN_WITH = "You have signed in by a message, so this address would prove nothing more. Please add another one, or another second factor.";
+    ADDRESS_GONE = "No address waits for a code any more. Please add it again.";
+    ADDRESS_NOT_SENT = "The code could not be sent. Please try again in a moment.";
 }

@@ -42,6 +42,7 @@ pub struct Bank {
     router: Router,
     pub clock: FixedClock,
     token: String,
+    cookie: String,
 }
 
 pub const FROM: &str = "Example Bank <no-reply@bank.example>";
@@ -65,13 +66,36 @@ impl Bank {
             .clock(clock.clone())
             .directory(Users { addresses, locale })
             .factor(Totp::new("Example Bank"))
-            .factor(Code::new(Arc::new(smtp)).send_timeout(Duration::from_secs(20)))
+            .factor(Code::new(Arc::new(smtp)).send_timeout(Duration::from_secs(20)).users_add_addresses())
             .build()
             .unwrap();
         let signed_in = step_up.sign_in(Subject::new("kim").unwrap(), Method::Password).await.unwrap();
         let token = signed_in.token().as_str().to_owned();
+        let cookie = pair(signed_in.cookie().to_str().unwrap());
         let router = Router::new().merge(step_up.router()).layer(step_up.layer());
-        Self { router, clock, token }
+        Self { router, clock, token, cookie }
+    }
+
+    /// Adds an address on the settings page, up to the code that is sent to it.
+    pub async fn adds(&self, address: &str) {
+        let get = async |path: &str, cookies: &str| {
+            let request = Request::get(path).header("accept", "text/html").header("cookie", cookies);
+            self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        };
+        let begun = get("/self-service/settings/browser", &self.cookie).await;
+        let cookies = format!("{}; {}", self.cookie, pair(begun.headers()["set-cookie"].to_str().unwrap()));
+        let page = begun.headers()["location"].to_str().unwrap().strip_prefix("https://bank.example/app").unwrap();
+        let page = get(page, &cookies).await.into_body().collect().await.unwrap().to_bytes();
+        let page = String::from_utf8(page.to_vec()).unwrap();
+        let (_, section) = page.split_once("aria-labelledby=\"addresses\"").unwrap();
+        let value = |before: &str| section.split_once(before).unwrap().1.split_once('"').unwrap().0;
+        let fields = json!({ "user_address": address, "csrf_token": value("name=\"csrf_token\" value=\"") });
+        let request = Request::post(value("action=\"https://bank.example/app"))
+            .header("content-type", "application/json")
+            .header("cookie", cookies)
+            .body(Body::from(fields.to_string()));
+        let answer = self.router.clone().oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     }
 
     async fn send(&self, request: axum::http::request::Builder, body: String) -> (StatusCode, Value) {
@@ -105,6 +129,11 @@ impl Bank {
         assert_eq!(status, StatusCode::OK, "{answer}");
         assert_eq!(answer["session"]["authenticator_assurance_level"], "aal2");
     }
+}
+
+/// The name and value of a cookie that is set.
+fn pair(cookie: &str) -> String {
+    cookie.split(';').next().unwrap().to_owned()
 }
 
 /// The ids of a flow's messages.

@@ -89,6 +89,30 @@ async fn a_mail_has_the_code_in_its_first_line_and_no_link() {
     }
 }
 
+/// Whoever reads it learns what the code does, and what it means if it was not they.
+#[tokio::test]
+async fn a_mail_to_a_new_address_says_so() {
+    for (locale, said) in [
+        (None, ["you add this address", "somebody else may be in it: please change your password"]),
+        (
+            Some("de"),
+            ["nehmen Sie diese Adresse", "vielleicht jemand anderes darin: Bitte \u{e4}ndern Sie Ihr Passwort"],
+        ),
+    ] {
+        let server = Server::start(Mood::Takes).await;
+        let smtp = Smtp::new(&server.url(), FROM).unwrap();
+        let bank = Bank::of(smtp, Vec::new(), locale, "Example Bank").await;
+        bank.adds("kim@own.example").await;
+        let [mail] = server.mails().try_into().unwrap();
+        assert_eq!((header(&mail, "To"), code_of(&mail).len()), ("kim@own.example", 6));
+        for part in [part(&mail, "text/plain"), part(&mail, "text/html")] {
+            assert!(said.iter().all(|said| part.contains(said)), "{part}");
+            assert!(!part.contains("that it is you") && !part.contains("dass Sie es sind"), "{part}");
+            assert!(!part.to_ascii_lowercase().contains("http"), "no link: {part}");
+        }
+    }
+}
+
 /// Neither the application's name nor an address gets out of its place.
 #[tokio::test]
 async fn names_stay_text() {

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    behind_nginx::{Browser, Page},
     client::{Answer, Client, messages},
     program::Program,
 };
@@ -67,6 +68,49 @@ async fn the_bank_sends_codes_to_its_users() {
     let bob = Client::log_in(&url, "bob").await;
     let (_, flow) = bob.get(&format!("{url}/self-service/login/api?aal=aal2")).await;
     assert_eq!(messages(&flow), [1_010_004, 1_990_001], "he has none");
+}
+
+/// Bob has no address. Where the bank lets him, he adds one, and it is a second factor.
+#[tokio::test]
+async fn users_add_addresses_where_the_bank_lets_them() {
+    for (switch, adds) in [("0", false), ("1", true)] {
+        let said = file(&format!("codes-to-add-{switch}"));
+        let settings = [("BANK_STORE", "memory"), ("BANK_FACTORS", "code,totp"), ("BANK_USER_ADDRESSES", switch)];
+        let mut bank = Program::bank_with(&settings, File::create(&said).unwrap());
+        let url = bank.url();
+        let mut bob = Browser::new(&url);
+        bob.sign_in("bob", "/account").await;
+        let page = bob.get(&format!("{url}/self-service/settings/browser")).await;
+        assert_eq!(page.text.contains("name=\"user_address\""), adds, "{}", page.text);
+        if !adds {
+            continue;
+        }
+        let section = |page: &Page| {
+            let (_, text) = page.text.split_once("<section aria-labelledby=\"addresses\">").unwrap();
+            let text = text.split_once("</section>").unwrap().0.to_owned();
+            Page { url: page.url.clone(), status: page.status, text }
+        };
+        let form = section(&page);
+        let csrf = form.field("csrf_token");
+        let sent = bob.post(&form, &[("user_address", "bob@bank.example"), ("csrf_token", &csrf)]).await;
+        assert!(sent.text.contains("sent to <strong>bob@bank.example</strong>"), "{}", sent.text);
+        let typed = to_add(&said, "bob@bank.example");
+        let form = section(&sent);
+        let fields = [("user_address_code", typed.as_str()), ("csrf_token", &form.field("csrf_token"))];
+        let added = bob.post(&form, &fields).await;
+        assert!(
+            added.text.contains("Your change was saved.") && added.text.contains("Remove this address"),
+            "{}",
+            added.text
+        );
+        assert_eq!(bob.get(&format!("{url}/payments")).await.status, 200);
+    }
+}
+
+fn to_add(said: &Path, address: &str) -> String {
+    let text = fs::read_to_string(said).unwrap();
+    let code = text.lines().find_map(|line| line.strip_prefix(&format!("code to add {address}: ")));
+    code.unwrap_or_else(|| panic!("no code: {text}")).to_owned()
 }
 
 /// Mail goes to the server, and what is no mail to standard error as before. By default an address gets no second code at once.

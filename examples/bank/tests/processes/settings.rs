@@ -42,6 +42,7 @@ fn a_wrong_setting_is_named_and_ends_the_bank() {
             "BANK_CODE_COOL_DOWN",
             &[("BANK_FACTORS", "code"), ("BANK_SMTP", "smtps://mail.example"), PUBLIC, ("BANK_CODE_COOL_DOWN", "0")],
         ),
+        ("BANK_USER_ADDRESSES", &[("BANK_USER_ADDRESSES", "yes")]),
         ("BANK_STRIPS_PREFIX", &[("BANK_STRIPS_PREFIX", "1")]),
         ("BANK_LOGIN_URL", &[("BANK_LOGIN_URL", "login")]),
         ("BANK_LOGIN_UI_URL", &[("BANK_LOGIN_UI_URL", "ftp://bank.example")]),
