@@ -3,13 +3,15 @@
 mod freshness;
 mod level;
 mod shortfall;
+mod text;
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 pub use self::{
     freshness::Freshness,
     level::{RequiredAal, UnknownRequiredAal},
     shortfall::Shortfall,
+    text::InvalidRequirement,
 };
 use crate::{
     aal::{Aal, Method, Methods, Proof},
@@ -35,21 +37,6 @@ pub struct Requirement {
     methods: Option<Methods>,
     /// Whether a trusted device may stand for the second factor.
     trusted_devices: bool,
-}
-
-/// The name of the level, the methods if it names any, the age in seconds if there is one, and whether it never takes a trusted device: `aal2`,
-/// `aal2 by passkey, webauthn within 300 s`, or `aal2 without trusted devices`.
-impl fmt::Display for Requirement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.level.as_str())?;
-        if let Some(methods) = &self.methods {
-            write!(f, " by {methods}")?;
-        }
-        if let Some(age) = &self.max_age {
-            write!(f, " within {} s", age.as_secs())?;
-        }
-        if self.trusted_devices { Ok(()) } else { f.write_str(" without trusted devices") }
-    }
 }
 
 impl From<RequiredAal> for Requirement {
@@ -113,7 +100,7 @@ impl Requirement {
     /// use tower_step_up::{Method, Requirement};
     ///
     /// const CODE_OR_KEY: Requirement = Requirement::aal2().any_of([Method::Totp, Method::WebAuthn]);
-    /// assert_eq!(CODE_OR_KEY.to_string(), "aal2 by totp, webauthn");
+    /// assert_eq!(CODE_OR_KEY.to_string(), "aal2, methods=totp|webauthn");
     /// assert_eq!(CODE_OR_KEY.any_of([Method::Totp, Method::Code]), Requirement::aal2().any_of([Method::Totp]));
     /// ```
     ///
@@ -156,7 +143,7 @@ impl Requirement {
     /// use tower_step_up::Requirement;
     ///
     /// const PERSONAL_DATA: Requirement = Requirement::aal2().without_trusted_devices();
-    /// assert_eq!(PERSONAL_DATA.to_string(), "aal2 without trusted devices");
+    /// assert_eq!(PERSONAL_DATA.to_string(), "aal2, without_trusted_devices");
     /// assert_eq!(Requirement::aal2().and(PERSONAL_DATA), PERSONAL_DATA);
     /// ```
     #[must_use]

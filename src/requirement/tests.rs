@@ -332,18 +332,3 @@ fn methods_say_what_to_do() {
     assert_eq!(check(recent, &session.renewed(proven(1080), at(1100), DAY, None), &both), Ok(()));
     assert_eq!(check(KEY, &with_key, &standing), Err(Shortfall::MethodNotEnrolled));
 }
-
-#[test]
-fn a_requirement_says_its_methods() {
-    let push = Method::custom("push").unwrap();
-    for (requirement, text) in [
-        (Requirement::aal2().any_of([Method::WebAuthn, Method::Totp]), "aal2 by totp, webauthn"),
-        (Requirement::fresh(Freshness::Strict).phishing_resistant(), "aal2 by passkey, webauthn within 600 s"),
-        (Requirement::aal1().any_of([push, Method::Code]), "aal1 by code, custom:push"),
-        (Requirement::aal2().any_of([push]).phishing_resistant(), "aal2 by no method"),
-        (Requirement::fresh(Freshness::Moderate), "aal2 within 3600 s"),
-        (Requirement::fresh(Freshness::Lax), "aal2 within 86400 s"),
-    ] {
-        assert_eq!(requirement.to_string(), text);
-    }
-}

@@ -439,7 +439,7 @@ async fn decisions_and_step_ups_are_spans_without_secrets() {
     let mut kim = site.native("kim").await;
     take();
     kim.get("/transfer?to=secret").await;
-    assert_eq!(take().0, ["decision requirement=aal2 within 300 s route=\"/transfer\" outcome=\"level_too_low\""]);
+    assert_eq!(take().0, ["decision requirement=aal2, max_age=5m route=\"/transfer\" outcome=\"level_too_low\""]);
     site.stranger(Kind::Native).get("/payments?to=secret").await;
     assert_eq!(take().0, ["decision requirement=aal2 route=\"/payments\" outcome=\"no_session\""]);
     let flow = kim.begin("login", "?aal=aal2").await;
@@ -461,7 +461,7 @@ async fn decisions_and_step_ups_are_spans_without_secrets() {
     let settings = kim.begin("settings", "").await;
     take();
     kim.submit(&settings, &[("totp_unlink", "true")]).await;
-    let gate = "decision requirement=highest_available without trusted devices route=\"/self-service/settings\" outcome=\"passed\"";
+    let gate = "decision requirement=highest_available, without_trusted_devices route=\"/self-service/settings\" outcome=\"passed\"";
     // At the head, and once more when the body is there.
     assert_eq!(take().0, [gate, gate, "settings route=\"/self-service/settings\" outcome=\"removed\""]);
 }

@@ -45,7 +45,7 @@ fn grpc(headers: &HeaderMap) -> Option<&HeaderValue> {
 /// | of the `ErrorInfo` | |
 /// |---|---|
 /// | `reason` | `NO_SESSION`, `LEVEL_TOO_LOW`, `NOTHING_ENROLLED`, `CANNOT_TELL`, `TOO_OLD`, `METHOD_MISSING`, `METHOD_NOT_ENROLLED`, `NO_METHOD_POSSIBLE` or `UNAVAILABLE` |
-/// | `requirement` | what was required, for people: `aal2 within 300 s` |
+/// | `requirement` | what was required, as [`Requirement`](tower_step_up::Requirement) says it: `aal2, max_age=5m` |
 /// | `max_age` | the greatest age of the proof in seconds, if that matters ([RFC 9470 section 3](https://www.rfc-editor.org/rfc/rfc9470#section-3)) |
 /// | `second_factor` | `true` if it is the second factor that must be proven again |
 /// | `methods` | the methods that would do, separated by blanks, if the call requires some |
