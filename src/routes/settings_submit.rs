@@ -103,7 +103,7 @@ async fn judge_again(Received { bytes, scope, took_long }: Received, query: &Que
     }
 }
 
-impl<'a> Change<'a> {
+impl Change<'_> {
     async fn check(mut self, bytes: Bytes) -> Result<Response, Failure> {
         if self.scope.now() >= self.flow.expires_at {
             return self.replace_expired().await;
@@ -155,8 +155,8 @@ impl<'a> Change<'a> {
     /// What the form of this factor does, once everything is checked that needs no factor.
     pub(super) async fn apply(
         mut self,
-        factor: &'a dyn Factor,
-        enrolment: &'a dyn Enrolment,
+        factor: &dyn Factor,
+        enrolment: &dyn Enrolment,
         form: &Form,
     ) -> Result<Response, Failure> {
         let engine = self.engine();

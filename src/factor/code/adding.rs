@@ -186,7 +186,16 @@ impl Code {
     }
 }
 
-impl Enrolment for Code {
+/// The forms of the page, as an enrolment: what becomes of them is what becomes of every form in the settings.
+pub(crate) struct AddressForms<'a>(&'a Code);
+
+impl Code {
+    pub(crate) const fn address_forms(&self) -> AddressForms<'_> {
+        AddressForms(self)
+    }
+}
+
+impl Enrolment for AddressForms<'_> {
     fn nodes(&self, _: FactorContext<'_>) -> Result<Vec<Node>, FactorError> {
         Ok(Vec::new())
     }
@@ -197,7 +206,7 @@ impl Enrolment for Code {
 
     fn check_fields(&self, context: FactorContext<'_>, form: &Form) -> Result<(), FieldError> {
         match Wish::of(form) {
-            Wish::Add(typed) => match self.new_address(&context, typed) {
+            Wish::Add(typed) => match self.0.new_address(&context, typed) {
                 Ok(_) => Ok(()),
                 Err(text) => Err(FieldError { field: Some(ADDRESS_FIELD), text }),
             },
@@ -212,6 +221,6 @@ impl Enrolment for Code {
     }
 
     fn submit<'a>(&'a self, context: FactorContext<'a>, form: &'a Form) -> FactorFuture<'a, EnrolmentOutcome> {
-        Box::pin(self.decide(context, form))
+        Box::pin(self.0.decide(context, form))
     }
 }

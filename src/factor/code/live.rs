@@ -137,7 +137,8 @@ impl Live {
 
     /// The address that the user is adding, even if its code was tried too often: there may be another.
     pub(super) async fn address(context: &FactorContext<'_>) -> Result<Option<Destination>, FactorError> {
-        let ends = Use::Address.ends(context)?;
+        // Before there is a session, nobody adds any.
+        let Ok(ends) = Use::Address.ends(context) else { return Ok(None) };
         let live = Self::recall(context, Use::Address).await?;
         let live = live.filter(|live| live.used_in.is_none_or(|used| used == ends));
         Ok(live.as_ref().and_then(Self::full_address))

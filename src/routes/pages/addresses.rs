@@ -162,7 +162,7 @@ async fn judged(mut change: Change<'_>, bytes: &Bytes, form: &Form) -> Result<Re
     }
     match change.must_prove_anew() {
         Some(refused) => Err(refused),
-        None => Ok(change.apply(factor, code, form).await?),
+        None => Ok(change.apply(factor, &code.address_forms(), form).await?),
     }
 }
 
