@@ -408,6 +408,8 @@ fn sender_that_only_logs_is_refused_in_production() {
     assert_eq!(build("http://127.0.0.1:3000", code().no_send_limits_on_loopback()), Ok(()));
     for bad in [
         code().no_send_limits_on_loopback(),
+        code().users_add_addresses().addresses_per_user(0),
+        code().addresses_per_user(21),
         code().cool_down(Duration::ZERO),
         code().cool_down(Duration::from_secs(3601)),
         code().sends_per_hour(0),
