@@ -287,8 +287,14 @@ async fn code_is_accepted_once() {
                     kim.post(&action, &fields).await
                 });
             }
-            let passed = flood.join_all().await.into_iter().filter(|answer| answer.status == 200).count();
-            assert_eq!(passed, 1, "{kind:?}");
+            let answers = flood.join_all().await;
+            let passed = answers.iter().enumerate().filter(|(_, answer)| answer.status == 200);
+            let passed: Vec<_> = passed.map(|(number, _)| number).collect();
+            assert_eq!(passed.len(), 1, "{kind:?}");
+            if passed[0] % 2 == 1 {
+                // It was the other node that let one in, and this one believes for a second what it has read.
+                world.advance(Duration::from_secs(1));
+            }
             kim.assert_dead(&world.a).await;
             // Later neither, in a session of the same user.
             let mut later = client(&world.a, kind, "kim").await;
