@@ -395,7 +395,7 @@ async fn requirements_that_exclude_each_other_let_nobody_pass() {
 }
 
 #[test]
-#[should_panic(expected = "no method can meet what \"/x\" requires: aal2 by no method")]
+#[should_panic(expected = "no method can meet what \"/x\" requires: aal2, methods=none")]
 fn a_route_is_not_annotated_with_what_nobody_can_meet() {
     let _: Router = Router::new().route_requiring("/x", KEY.any_of([Method::Totp]), get(async || ""));
 }
