@@ -68,7 +68,8 @@ class Front {
     if (!this.#keepsConnections) outgoing.setHeader("Connection", "close")
     const path = incoming.url.split("?")[0]
     if (path.startsWith("/ui/")) {
-      const file = path.startsWith("/ui/assets/") ? path.slice("/ui/".length) : "index.html"
+      const page = path.startsWith("/ui/fetch") ? "fetch.html" : "index.html"
+      const file = path.startsWith("/ui/assets/") ? path.slice("/ui/".length) : page
       outgoing.setHeader("Content-Type", TYPES[extname(file)])
       return outgoing.end(await readFile(join(built, file)))
     }
