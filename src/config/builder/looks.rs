@@ -83,7 +83,7 @@ impl StepUpBuilder {
     /// `None` for the built-in page. What fails is logged, and the built-in page is shown.
     ///
     /// ```
-    /// use minijinja::{Environment, context};
+    /// use minijinja::{Environment, value::Serde};
     ///
     /// let mut templates = Environment::new();
     /// // The name ends in .html, so that everything is escaped.
@@ -91,7 +91,7 @@ impl StepUpBuilder {
     ///
     /// # let builder = tower_step_up::StepUp::builder("https://bank.example");
     /// let builder = builder.render_pages(move |page| match page.name() {
-    ///     "error" => Ok(Some(templates.get_template("error.html")?.render(page)?)),
+    ///     "error" => Ok(Some(templates.get_template("error.html")?.render(Serde(page))?)),
     ///     _ => Ok(None),
     /// });
     /// # drop(builder);

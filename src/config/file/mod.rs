@@ -137,7 +137,7 @@ impl Config {
     /// use tower_step_up::Config;
     ///
     /// let config: Config = serde_json::from_str(r#"{ "version": "v26.2.0", "courier": { "smtp": {} } }"#)?;
-    /// assert_eq!(config.ignored_keys().collect::<Vec<_>>(), ["version", "courier"]);
+    /// assert!(config.ignored_keys().any(|key| key == "courier"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn ignored_keys(&self) -> impl Iterator<Item = &str> {
