@@ -1,7 +1,5 @@
 //! Settings flows: binding and removing second factors, and the recent proof this needs.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use url::Url;
 
@@ -11,39 +9,12 @@ use super::{
     record::{Flow, Purpose},
 };
 use crate::{
-    aal::{Aal, Method},
+    aal::Method,
     clock::Timestamp,
     engine::Engine,
     factor::{Enrolment, Factor, FactorError, Form},
-    session::Session,
-    standing::{Enrolled, Standing},
     wire::ui::{Node, sort_settings_nodes},
 };
-
-/// Whether the session may change factors now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recency {
-    /// It may.
-    Recent,
-    /// The user must prove a factor again first: a second factor, if one is enrolled.
-    ProveAnew { second_factor: bool },
-}
-
-/// The rule of the wire contract, section 8.3. If any second factor is enrolled, a change needs a recent second-factor proof, in the lax
-/// model too. A `max_age` of zero waives the age, never the level.
-pub(crate) fn recency(session: &Session, standing: &Standing, max_age: Duration, now: Timestamp) -> Recency {
-    let second_factor = standing.enrolled() != Enrolled::No;
-    let proven_at = if second_factor {
-        let proven = standing.level(session, now) == Aal::Aal2;
-        standing.second_factor_at(session, now).filter(|_| proven)
-    } else {
-        standing.authenticated_at(session, now)
-    };
-    match proven_at {
-        Some(at) if max_age.is_zero() || now < at + max_age => Recency::Recent,
-        _ => Recency::ProveAnew { second_factor },
-    }
-}
 
 /// Whether the flow is a settings flow.
 pub(crate) const fn is_settings(flow: &Flow) -> bool {
@@ -147,13 +118,9 @@ pub(crate) fn view(
 mod tests {
     use super::*;
     use crate::{
-        aal::{CredentialId, Proof},
         directory::{DirectoryFuture, Identity},
-        session::{StoredSession, Subject},
-        standing::CredentialSummary,
+        session::Subject,
     };
-
-    const HOUR: Duration = Duration::from_secs(3600);
 
     struct Users;
 
@@ -191,39 +158,6 @@ mod tests {
             let form = Form::from_pairs([(field.to_owned(), value.to_owned())]).unwrap();
             let found = factor_of(step_up.engine(), true, &form).map(|(factor, _)| factor.method());
             assert_eq!(found, expected, "{field}={value}");
-        }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix_seconds(seconds)
-    }
-
-    #[test]
-    fn a_change_of_factors_takes_what_the_contract_says() {
-        let totp = CredentialSummary { id: CredentialId::random(), method: Method::Totp, aal: Aal::Aal2 };
-        let password = |second| Proof::new(Method::Password, Aal::Aal1, at(second));
-        let aal1 = StoredSession::new(Subject::new("kim").unwrap(), password(0), at(0), 24 * HOUR);
-        let aal2 = aal1.renewed(
-            Proof::new(Method::Totp, Aal::Aal2, at(1000)).with_credential(totp.id),
-            at(1000),
-            24 * HOUR,
-            None,
-        );
-        let password_again = aal2.renewed(password(9000), at(9000), 24 * HOUR, None);
-        let (none, enrolled) = (Standing::new(vec![]), Standing::new(vec![totp]));
-        let again = |second_factor| Recency::ProveAnew { second_factor };
-        for (session, standing, max_age, now, expected) in [
-            (&aal1, &none, HOUR, 3599, Recency::Recent),
-            (&aal1, &none, HOUR, 3600, again(false)),
-            (&aal1, &none, Duration::ZERO, 80_000, Recency::Recent),
-            (&aal1, &enrolled, HOUR, 1, again(true)),
-            (&aal1, &enrolled, Duration::ZERO, 1, again(true)),
-            (&aal2, &enrolled, HOUR, 4599, Recency::Recent),
-            (&aal2, &enrolled, HOUR, 4600, again(true)),
-            (&aal2, &enrolled, Duration::ZERO, 80_000, Recency::Recent),
-            (&password_again, &enrolled, HOUR, 9001, again(true)),
-        ] {
-            assert_eq!(recency(session.as_ref(), standing, max_age, at(now)), expected, "{now} {max_age:?}");
         }
     }
 }

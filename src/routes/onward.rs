@@ -5,12 +5,9 @@ use url::Url;
 
 use super::{answer, scope::Scope};
 use crate::{
-    flow::{
-        owner::Owner,
-        record::Flow,
-        settings::{Recency, recency},
-    },
+    flow::{owner::Owner, record::Flow},
     source::Evidence,
+    standing::Recency,
     wire::Envelope,
 };
 
@@ -26,7 +23,7 @@ pub(crate) fn enrolment(
     let enrolment = engine.urls.enrolment(return_to);
     let (Some(found), Some(owner)) = (found, owner) else { return enrolment };
     let max_age = engine.limits.privileged_session_max_age;
-    match recency(&found.session, &owner.standing(engine), max_age, scope.now()) {
+    match owner.standing(engine).recency(&found.session, max_age, scope.now()) {
         Recency::ProveAnew { second_factor: true } => engine.urls.login(true, true, Some(&enrolment)),
         Recency::ProveAnew { second_factor: false } | Recency::Recent => enrolment,
     }

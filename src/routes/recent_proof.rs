@@ -7,12 +7,10 @@ use super::{scope::Scope, settings::Refused};
 use crate::{
     aal::Aal,
     challenge,
-    flow::{
-        owner::Owner,
-        settings::{Recency, recency},
-    },
+    flow::owner::Owner,
     requirement::{Requirement, Shortfall},
     session::Session,
+    standing::Recency,
     wire::Envelope,
 };
 
@@ -76,7 +74,7 @@ async fn may(scope: &Scope, what: Sensitive, session: &Session, page: Option<&Ur
         return Ok(());
     }
     let standing = owner.standing(engine);
-    match recency(session, &standing, engine.limits.privileged_session_max_age, scope.now()) {
+    match standing.recency(session, engine.limits.privileged_session_max_age, scope.now()) {
         Recency::Recent => Ok(()),
         Recency::ProveAnew { second_factor } => {
             let level = standing.level(session, scope.now());

@@ -35,10 +35,10 @@ use crate::{
     flow::{
         csrf::CsrfToken,
         record::{Flow, Purpose},
-        settings::{self, Recency},
+        settings,
     },
     headers::negotiation,
-    standing::CredentialSummary,
+    standing::{CredentialSummary, Recency},
     store::{AttemptKey, Credential, CredentialChange},
     wire::ui::{Text, message, reason},
 };
@@ -141,7 +141,7 @@ impl Change<'_> {
     pub(super) fn must_prove_anew(&self) -> Option<Refused> {
         let standing = self.owner.standing(self.engine());
         let max_age = self.engine().limits.privileged_session_max_age;
-        match settings::recency(&self.found.session, &standing, max_age, self.scope.now()) {
+        match standing.recency(&self.found.session, max_age, self.scope.now()) {
             Recency::Recent => None,
             Recency::ProveAnew { second_factor } => {
                 let page = settings::page(&self.flow, self.engine());

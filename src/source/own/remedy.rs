@@ -9,7 +9,7 @@ use crate::{
     aal::{Aal, Method, Methods, Proof},
     requirement::{Requirement, Shortfall},
     source::{Evidence, Remedy, Unmet},
-    standing::Enrolled,
+    standing::{Enrolled, Recency},
 };
 
 impl OwnSessions {
@@ -77,12 +77,9 @@ impl OwnSessions {
     /// Where a factor is enrolled. Who has another one proves that first: the settings would ask for it in the middle.
     fn enrolment_behind_a_proof(&self, unmet: &Unmet<'_>) -> Url {
         let enrolment = self.urls.enrolment(unmet.return_to);
-        let recent = match self.privileged_session_max_age {
-            age if age.is_zero() => Requirement::aal2().without_trusted_devices(),
-            age => Requirement::aal2().max_age(age),
-        };
         let must_prove = unmet.evidence.is_some_and(|Evidence { session, standing }| {
-            standing.enrolled() != Enrolled::No && recent.check(session, standing, unmet.now).is_err()
+            let recency = standing.recency(session, self.privileged_session_max_age, unmet.now);
+            recency == Recency::ProveAnew { second_factor: true }
         });
         if must_prove { self.urls.login(true, true, Some(&enrolment)) } else { enrolment }
     }

@@ -1,7 +1,10 @@
 //! Which proofs of a session count now, given what its source knows about the subject.
 
+mod recency;
+
 use std::time::Duration;
 
+pub(crate) use self::recency::Recency;
 use crate::{
     aal::{Aal, BoundFactors, CredentialId, DeviceNote, Method, Proof, level_of},
     clock::Timestamp,
