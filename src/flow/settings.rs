@@ -1,4 +1,4 @@
-//! Settings flows: binding and removing second factors, and the recent proof this needs.
+//! Settings flows: binding and removing second factors.
 
 use serde_json::{Value, json};
 use url::Url;
